@@ -1,0 +1,52 @@
+# The two commands a newcomer needs are `make run` and `make test`; both set up .venv on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SPEC ?= specs/char-rnn.yaml
+
+.PHONY: help run test check format fuzz clean
+
+help:
+	@echo "make run     install, then train $(SPEC) (SPEC=... for another one)"
+	@echo "make test    install with the test tools, then run the tests"
+	@echo "make check   formatting, lints, types and tests: what CI asks for"
+	@echo "make format  rewrite the code in the project's format"
+	@echo "make fuzz    feed the parser thousands of damaged specs"
+	@echo "make clean   remove the virtual environment and caches"
+
+run: $(VENV)/.installed
+	$(BIN)/unfold run $(SPEC)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n 2
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q -n 2
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist
+
+# The stamps make the second call quick; they go stale when the dependencies may have changed.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "unfold needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "could not make a virtual environment (Debian: apt install python3-venv)"; exit 1; }
