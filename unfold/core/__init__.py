@@ -1,0 +1,1 @@
+"""The core: index algebra, types, the typed `Program` with delays, the op table and its checks."""

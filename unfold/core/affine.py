@@ -1,0 +1,188 @@
+"""Affine index expressions: the one notion of time, delay, window and micro-step.
+
+An `Affine` is  floor((sum_a coefficient_a * a + sum_a last_a * last(a) + constant) / divisor)  over axis
+names `a`, where `last(a)` is the largest index of axis `a` in the sequence that is being run. As an *index*
+it must divide exactly (where it does not, it is outside of every domain); as an *extent* it is floored.
+
+    t-1        Affine.axis("t") - 1
+    2*t+k-1    Affine.axis("t") * 2 + Affine.axis("k") - 1
+    last - t   Affine.last("t") - Affine.axis("t")
+
+Affine indices are closed under substitution and under solving for one of their axes, which is what makes
+the adjoint of a Program a Program: reading `x[2*t+k-1]` scatters to `t = (p-k+1)/2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import Any
+
+Terms = tuple[tuple[str, int], ...]
+
+
+def _merge(*parts: tuple[Terms, int]) -> Terms:
+    """Add up scaled term lists and drop the zeros."""
+    total: dict[str, int] = {}
+    for terms, factor in parts:
+        for name, coefficient in terms:
+            total[name] = total.get(name, 0) + coefficient * factor
+    return tuple(sorted((name, c) for name, c in total.items() if c))
+
+
+@dataclass(frozen=True)
+class Affine:
+    """An affine expression of axis indices with integer coefficients and one positive divisor."""
+
+    terms: Terms = ()
+    constant: int = 0
+    lasts: Terms = ()
+    divisor: int = 1
+
+    @staticmethod
+    def axis(name: str) -> Affine:
+        """Return the index of axis `name` itself."""
+        return Affine(terms=((name, 1),))
+
+    @staticmethod
+    def last(name: str) -> Affine:
+        """Return the largest index of axis `name` in the sequence that is being run."""
+        return Affine(lasts=((name, 1),))
+
+    @staticmethod
+    def number(value: int) -> Affine:
+        """Return a constant index."""
+        return Affine(constant=value)
+
+    def __add__(self, other: Affine | int) -> Affine:
+        other = Affine(constant=other) if isinstance(other, int) else other
+        if self.divisor == other.divisor == 1:
+            return Affine(
+                _merge((self.terms, 1), (other.terms, 1)),
+                self.constant + other.constant,
+                _merge((self.lasts, 1), (other.lasts, 1)),
+            )
+        # floor(x/d) + n = floor((x + n d)/d) holds only for a whole number n.
+        whole, fraction = (self, other) if self.divisor == 1 else (other, self)
+        if whole.divisor != 1:
+            raise ValueError(f"cannot add two divided indices: {self} and {other}")
+        numerator = _times(whole, fraction.divisor) + replace(fraction, divisor=1)
+        return _reduced(numerator, fraction.divisor)
+
+    def __sub__(self, other: Affine | int) -> Affine:
+        return self + (-other if isinstance(other, int) else other * -1)
+
+    def __mul__(self, factor: int) -> Affine:
+        return _times(self, factor)
+
+    def __floordiv__(self, divisor: int) -> Affine:
+        if divisor < 1:
+            raise ValueError(f"cannot divide an index by {divisor}")
+        return _reduced(replace(self, divisor=1), self.divisor * divisor)
+
+    def coefficient(self, axis: str) -> int:
+        """Return the coefficient of an axis (of the numerator)."""
+        return dict(self.terms).get(axis, 0)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes whose index this expression uses."""
+        return tuple(name for name, _ in self.terms)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether this is a plain integer."""
+        return not self.terms and not self.lasts and self.divisor == 1
+
+    def offset_from(self, axis: str) -> int | None:
+        """Return c where the expression is `axis + c`, else None."""
+        if self.terms == ((axis, 1),) and not self.lasts and self.divisor == 1:
+            return self.constant
+        return None
+
+    def substitute(self, replacements: Mapping[str, Affine]) -> Affine:
+        """Replace axis indices by expressions (other axes stay)."""
+        total = Affine(constant=self.constant, lasts=self.lasts)
+        for name, coefficient in self.terms:
+            total = total + _times(replacements.get(name, Affine.axis(name)), coefficient)
+        return total // self.divisor if self.divisor != 1 else total
+
+    def rename(self, names: Mapping[str, str]) -> Affine:
+        """Rename axes, in indices and in `last`."""
+        return Affine(
+            _merge((tuple((names.get(a, a), c) for a, c in self.terms), 1)),
+            self.constant,
+            _merge((tuple((names.get(a, a), c) for a, c in self.lasts), 1)),
+            self.divisor,
+        )
+
+    def solve(self, axis: str, value: Affine) -> Affine:
+        """Return the index of `axis` at which this expression equals `value`.
+
+        Args:
+            axis: an axis with a coefficient other than zero.
+            value: the value wanted, an expression over other axes.
+        """
+        c = self.coefficient(axis)
+        if not c:
+            raise ValueError(f"{self} does not use axis {axis}")
+        rest = Affine(_merge((self.terms, 1), (((axis, c),), -1)), self.constant, self.lasts)
+        numerator = _times(value, self.divisor) - rest
+        return numerator // c if c > 0 else (numerator * -1) // -c
+
+    def evaluate(
+        self, index: Mapping[str, Any], last: Mapping[str, Any]
+    ) -> tuple[Any, Any]:
+        """Return (floored value, whether it divides exactly); integers or integer arrays."""
+        total: Any = self.constant
+        for name, coefficient in self.terms:
+            total = total + coefficient * index[name]
+        for name, coefficient in self.lasts:
+            total = total + coefficient * last[name]
+        if self.divisor == 1:
+            return total, True
+        return total // self.divisor, total % self.divisor == 0
+
+    def show(self, rename: Callable[[str], str] = str) -> str:
+        """Return the expression as a person would write it."""
+        parts: list[str] = []
+        for name, coefficient in self.terms:
+            parts.append(_signed(coefficient, rename(name), first=not parts))
+        for name, coefficient in self.lasts:
+            parts.append(_signed(coefficient, f"last({rename(name)})", first=not parts))
+        if self.constant or not parts:
+            sign = ("-" if self.constant < 0 else "") if not parts else "+-"[self.constant < 0]
+            parts.append(f"{sign}{abs(self.constant)}")
+        text = "".join(parts)
+        return text if self.divisor == 1 else f"({text})/{self.divisor}"
+
+    def __str__(self) -> str:
+        return self.show()
+
+
+def _signed(coefficient: int, name: str, *, first: bool) -> str:
+    sign = "-" if coefficient < 0 else ("" if first else "+")
+    size = abs(coefficient)
+    return f"{sign}{name}" if size == 1 else f"{sign}{size}*{name}"
+
+
+def _times(expression: Affine, factor: int) -> Affine:
+    """Multiply an exactly dividing expression; a divisor that remains is kept."""
+    numerator = Affine(
+        _merge((expression.terms, factor)),
+        expression.constant * factor,
+        _merge((expression.lasts, factor)),
+    )
+    return _reduced(numerator, expression.divisor)
+
+
+def _reduced(numerator: Affine, divisor: int) -> Affine:
+    common = divisor
+    for _, c in (*numerator.terms, *numerator.lasts):
+        common = gcd(common, c)
+    common = gcd(common, numerator.constant)
+    if common > 1:
+        shrink = [tuple((n, c // common) for n, c in ts) for ts in (numerator.terms, numerator.lasts)]
+        return Affine(shrink[0], numerator.constant // common, shrink[1], divisor // common)
+    return Affine(numerator.terms, numerator.constant, numerator.lasts, divisor)

@@ -1,0 +1,212 @@
+"""`Builder` and `Term`: writing Program values as ordinary arithmetic.
+
+A `Term` is a reference that has not been given to an equation yet: it knows which axes its index uses and
+its type. Terms combine with + - * / and with `builder.emit`; each result is a new value of the Program, with
+just the axes of its operands.
+
+    g, y = term("∂h"), term("h")
+    cotangent = g * (1.0 - y * y)      # two new values: mul, sub ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from unfold.core.affine import Affine
+from unfold.core.op import OPS
+from unfold.core.program import BATCH, Axis, Program, Ref, Value
+from unfold.core.types import Type
+from unfold.errors import Location
+
+
+@dataclass(frozen=True)
+class Term:
+    """A reference to a value of a Program under construction."""
+
+    builder: Builder
+    ref: Ref
+    type: Type
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The reader's axes that the reference uses, in canonical order."""
+        return self.builder.ordered(self.ref.axes)
+
+    @property
+    def constant(self) -> float | None:
+        """The number, where this is a scalar constant."""
+        value = self.builder.values[self.ref.value]
+        number = value.attributes.get("value") if value.op == "constant" else None
+        return number if isinstance(number, float) else None
+
+    def _with(self, op: str, other: Term | float, *, swapped: bool = False) -> Term:
+        term = other if isinstance(other, Term) else self.builder.number(other)
+        return self.builder.emit(op, (term, self) if swapped else (self, term))
+
+    def __add__(self, other: Term | float) -> Term:
+        return self._with("add", other)
+
+    def __radd__(self, other: float) -> Term:
+        return self._with("add", other, swapped=True)
+
+    def __sub__(self, other: Term | float) -> Term:
+        return self._with("sub", other)
+
+    def __rsub__(self, other: float) -> Term:
+        return self._with("sub", other, swapped=True)
+
+    def __mul__(self, other: Term | float) -> Term:
+        return self._with("mul", other)
+
+    def __rmul__(self, other: float) -> Term:
+        return self._with("mul", other, swapped=True)
+
+    def __truediv__(self, other: Term | float) -> Term:
+        return self._with("div", other)
+
+    def __rtruediv__(self, other: float) -> Term:
+        return self._with("div", other, swapped=True)
+
+    def __pow__(self, other: Term | float) -> Term:
+        return self._with("pow", other)
+
+    def __neg__(self) -> Term:
+        return self.builder.emit("neg", (self,))
+
+    def apply(self, op: str, *others: Term, **attributes: Any) -> Term:
+        """Return `op(self, *others)`."""
+        return self.builder.emit(op, (self, *others), attributes)
+
+    def at(self, replacements: Mapping[str, Affine]) -> Term:
+        """Read the same value elsewhere: replace the reader's axes."""
+        return replace(self, ref=self.ref.substitute(replacements))
+
+
+@dataclass
+class Builder:
+    """A Program under construction; new values get fresh names below `node`."""
+
+    axes: dict[str, Axis]
+    values: dict[str, Value] = field(default_factory=dict)
+    node: str = ""
+    at: Location | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, program: Program) -> Builder:
+        """Start from a Program."""
+        return cls(dict(program.axes), dict(program.values))
+
+    def ordered(self, axes: Iterable[str]) -> tuple[str, ...]:
+        """Return axes in canonical order: batch first, then as the Program lists them."""
+        wanted = set(axes)
+        return tuple(a for a in self.axes if a in wanted)
+
+    def fresh(self) -> str:
+        """Return an unused name for a part of the present equation."""
+        while True:
+            self.counters[self.node] = self.counters.get(self.node, 0) + 1
+            name = f"{self.node}.{self.counters[self.node]}"
+            if name not in self.values:
+                return name
+
+    def term(self, name: str) -> Term:
+        """Refer to a value at the reader's own index point."""
+        value = self.values[name]
+        return Term(self, value.here, value.type)
+
+    def read(self, ref: Ref) -> Term:
+        """Refer to a value at some index point."""
+        return Term(self, ref, self.values[ref.value].type)
+
+    def add(self, value: Value) -> Term:
+        """Add a finished value."""
+        assert value.name not in self.values, value.name
+        self.values[value.name] = value
+        return Term(self, value.here, value.type)
+
+    def emit(
+        self,
+        op: str,
+        operands: Iterable[Term] = (),
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        reduced: Iterable[str] = (),
+        axes: Iterable[str] = (),
+        name: str | None = None,
+        type: Type | None = None,
+    ) -> Term:
+        """Add `op(operands)`.
+
+        Args:
+            op: a key of the op table.
+            operands: what it reads.
+            attributes: constants of the op.
+            reduced: axes to reduce over.
+            axes: axes of the value beyond those that its operands use.
+            name: the value's name; the default is a fresh one below `node`.
+            type: the result's type where the op cannot tell it (sources).
+
+        Returns:
+            the new value at its own index point.
+        """
+        terms, attributes, reduced = tuple(operands), dict(attributes or {}), tuple(reduced)
+        inferred = type or OPS[op].infer([t.type for t in terms], attributes)
+        assert inferred is not None, op
+        used = [a for t in terms for a in t.ref.axes]
+        own = self.ordered({*used, *axes} - set(reduced))
+        return self.add(
+            Value(
+                name=name or self.fresh(),
+                axes=own,
+                type=inferred,
+                op=op,
+                operands=tuple(t.ref for t in terms),
+                attributes=attributes,
+                reduced=self.ordered(reduced),
+                node=self.node or name or "",
+                at=self.at,
+            )
+        )
+
+    def number(self, value: float) -> Term:
+        """Return a constant; equal constants are one value."""
+        name = repr(float(value))
+        if name not in self.values:
+            self.add(
+                Value(name, (), Type(), "constant", attributes={"value": float(value)}, node=name)
+            )
+        return self.term(name)
+
+    def sum(self, term: Term, axes: Iterable[str]) -> Term:
+        """Sum a term over axes of the reader; a term that lacks one is counted."""
+        axes = self.ordered(axes)
+        if not axes:
+            return term
+        present = tuple(a for a in axes if a in term.axes)
+        absent = tuple(a for a in axes if a not in term.axes)
+        if absent:
+            term = term * self.emit(
+                "count", (), {"over": absent}, axes=(BATCH,) if BATCH not in absent else (), type=Type()
+            )
+        return self.emit("sum", (term,), reduced=present) if present else term
+
+    def product(self, terms: list[Term]) -> Term:
+        """Multiply terms."""
+        total = terms[0]
+        for term in terms[1:]:
+            total = total * term
+        return total
+
+    def total(self, terms: list[Term]) -> Term:
+        """Add terms up."""
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+    def build(self, like: Program, **changes: Any) -> Program:
+        """Return the finished Program."""
+        return replace(like, axes=dict(self.axes), values=dict(self.values), **changes)

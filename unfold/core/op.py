@@ -1,0 +1,107 @@
+"""The op table: one row per operator holds everything that is known about it.
+
+`OPS[name]` is an `Op`: its kind, the rule for its type, its NumPy meaning, its derivative and, for pointwise
+ops, its scalar form. Rows live in `unfold/ops/`, by kind, and enter the table with `register`.
+
+Array conventions of `evaluate`: operands and result have `LEAD` leading dimensions (batch, index points,
+reduced index points; each 1 where an operand does not depend on it) before their stored shape. Pointwise
+operands come with equal rank. Ops that reduce over axes get `over` (leading dimensions to reduce, kept with
+size 1) and `mask` (which points exist, with just the leading dimensions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from unfold.core.program import Value
+from unfold.core.types import Type
+
+if TYPE_CHECKING:
+    from unfold.core.build import Term
+
+LEAD = 3
+Attributes = Mapping[str, Any]
+
+
+class Kind(Enum):
+    """What sort of work an op is; backends treat ops by kind."""
+
+    COMPOSITE = "composite"
+    POINTWISE = "pointwise"
+    CONTRACT = "contract"
+    REDUCE = "reduce"
+    VIEW = "view"
+    SOURCE = "source"
+    KERNEL = "kernel"
+
+
+class OpError(Exception):
+    """Operands that do not fit an op; the elaborator adds the place.
+
+    Args:
+        message: one line, what does not fit.
+        notes: facts, such as the shapes that were found.
+        help: how to fix it.
+    """
+
+    def __init__(self, message: str, *notes: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.notes, self.help = message, notes, help
+
+
+Infer = Callable[[Sequence[Type | None], Attributes], Type | None]
+Evaluate = Callable[..., Any]
+Vjp = Callable[["Term", "Term", Sequence["Term"], Value], Sequence["Term | None"]]
+Expand = Callable[[Sequence["Term"], Attributes], "Term"]
+Sample = tuple[tuple[tuple[int, ...] | Type, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Op:
+    """One row.
+
+    Attributes:
+        name: key of the table.
+        kind: how backends treat it.
+        infer: types of the operands and attributes -> type of the result; raises `OpError`. Gets `None` for
+            an operand that is not known yet only where `partial` is set.
+        arity: fewest and most operands in a spec.
+        options: keyword options of the op in a spec, with their defaults (`...` where it must be given).
+        evaluate: the NumPy meaning (see the module's docstring); attributes come as keywords.
+        vjp: (cotangent, result, operands, equation) -> one cotangent, or None, per operand.
+        expand: for composite ops, the meaning in terms of other rows; such a row has nothing else.
+        scalar: for pointwise ops, the result as an expression of `unfold.core.scalar`.
+        categories: operand positions that take a category as it is (others see its one-hot vector).
+        partial: whether `infer` can work with operands that are not known yet.
+        samples: operand types or shapes, and attributes, to test the row with.
+        domain: interval the tests draw real operands from.
+        symbol: how it prints, with `{}` for operands; the default is a call.
+    """
+
+    name: str
+    kind: Kind
+    infer: Infer
+    arity: tuple[int, int] = (0, 9)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    evaluate: Evaluate | None = None
+    vjp: Vjp | None = None
+    expand: Expand | None = None
+    scalar: Callable[..., Any] | None = None
+    categories: tuple[int, ...] = ()
+    partial: bool = False
+    samples: tuple[Sample, ...] = ()
+    domain: tuple[float, float] = (-2.0, 2.0)
+    symbol: str | None = None
+
+
+OPS: dict[str, Op] = {}
+
+
+def register(op: Op) -> Op:
+    """Add a row to the table."""
+    assert op.name not in OPS, op.name
+    OPS[op.name] = op
+    return op

@@ -1,0 +1,168 @@
+"""`Program`: named, typed, indexed values with explicit delays; the one intermediate representation.
+
+A `Value` is one equation  `name[axes] = op(operands)`  that holds at every index point of its axes' domain.
+An operand is a `Ref`: a value and one affine index per axis of that value, in terms of the axes of the
+equation that reads it. Everything about time is in these indices.
+
+    h[t] = tanh(z[t])                    z[t] = add(z.1[t], b)
+    z.1[t] = einsum<ij,j->i>(W, h[t-1])  reads h with the index t-1
+
+Rules (checked by `unfold.core.verify`):
+* the axis "batch" comes first and is always read at its own index;
+* a reference outside of the domain of its value reads the value's boundary there, and zero (category -1,
+  false) where it has none. The first axis, in order, on which the point is outside decides;
+* `reduced` axes are bound by the equation: operands may use them, the value does not have them. The equation
+  sums (or takes the maximum ...) over all their index points inside the domain;
+* the domain of an axis may differ per sequence; points outside of it do not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from unfold.core.affine import Affine
+from unfold.core.types import Type
+from unfold.errors import Location
+
+BATCH = "batch"
+SOURCES = ("input", "parameter", "constant")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An index axis.
+
+    Attributes:
+        name: as the spec calls it.
+        extent: number of index points; an expression over other axes' *extents* (`t // 2`), floored.
+        from_data: whether inputs decide the extent at run time (it may then vary per sequence).
+    """
+
+    name: str
+    extent: Affine
+    from_data: bool = False
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A value read at an index point: one affine index per axis of the value, in its axes' order."""
+
+    value: str
+    index: tuple[Affine, ...] = ()
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes of the reader that the indices use, in order of first use."""
+        return tuple(dict.fromkeys(a for i in self.index for a in i.axes))
+
+    def substitute(self, replacements: Mapping[str, Affine]) -> Ref:
+        """Replace the reader's axes in every index."""
+        return Ref(self.value, tuple(i.substitute(replacements) for i in self.index))
+
+
+@dataclass(frozen=True)
+class Value:
+    """One equation.
+
+    Attributes:
+        name: unique in the Program; the parts of the equation `z` are `z.1`, `z.2`, ...
+        axes: index axes of the value, "batch" first where it differs per sequence.
+        type: shape and kind at one index point.
+        op: a key of the op table.
+        operands: what it reads, in terms of `axes` and `reduced`.
+        attributes: constants of the op.
+        reduced: axes bound (and reduced over) by this equation.
+        boundary: per axis, what a reference outside of the domain reads; in terms of `axes`.
+        node: the named equation of the spec that this value is a part of.
+        at: where that equation is written.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    type: Type
+    op: str
+    operands: tuple[Ref, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    reduced: tuple[str, ...] = ()
+    boundary: Mapping[str, Ref] = field(default_factory=dict)
+    node: str = ""
+    at: Location | None = None
+
+    @property
+    def batched(self) -> bool:
+        """Whether the value differs per sequence."""
+        return self.axes[:1] == (BATCH,)
+
+    @property
+    def iteration(self) -> tuple[str, ...]:
+        """The axes an operand's index may use."""
+        return self.axes + self.reduced
+
+    @property
+    def here(self) -> Ref:
+        """The value at the reader's own index point."""
+        return Ref(self.name, tuple(Affine.axis(a) for a in self.axes))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether this is a named equation, parameter or input, not a part of one."""
+        return self.name == self.node
+
+
+@dataclass(frozen=True)
+class Program:
+    """A set of equations.
+
+    Attributes:
+        name: the spec's name.
+        axes: every axis, by name, "batch" included.
+        values: every equation, by name; parameters and inputs first. The order has no meaning.
+        outputs: names of the values that are asked for; what they do not need may be dropped.
+        loss: name of the scalar that is differentiated, if any.
+        depth: how many times the Program was differentiated.
+    """
+
+    name: str
+    axes: Mapping[str, Axis]
+    values: Mapping[str, Value]
+    outputs: tuple[str, ...] = ()
+    loss: str | None = None
+    depth: int = 0
+
+    def __getitem__(self, name: str) -> Value:
+        return self.values[name]
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(self.values.values())
+
+    def of(self, *ops: str) -> tuple[Value, ...]:
+        """Return the values computed by one of these ops, in order."""
+        return tuple(v for v in self if v.op in ops)
+
+    @property
+    def parameters(self) -> tuple[Value, ...]:
+        """The parameters, learned initial values included."""
+        return self.of("parameter")
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The inputs."""
+        return self.of("input")
+
+    def with_values(self, values: Iterable[Value], **changes: Any) -> Program:
+        """Return a Program with these values in place of the present ones."""
+        return replace(self, values={v.name: v for v in values}, **changes)
+
+    def reads(self, value: Value) -> tuple[Ref, ...]:
+        """Return everything a value may read: operands, and their values' boundaries as it sees them."""
+        found = list(value.operands)
+        seen = 0
+        while seen < len(found):
+            ref = found[seen]
+            source = self.values[ref.value]
+            at = dict(zip(source.axes, ref.index, strict=True))
+            found += [b.substitute(at) for b in source.boundary.values() if b.substitute(at) not in found]
+            seen += 1
+        return tuple(found)

@@ -1,0 +1,102 @@
+"""The closed scalar language that pointwise ops are printed in; backends know only this.
+
+    sigmoid = lambda x: 1.0 / (1.0 + exp(-x))     str(sigmoid(X("x"))) == "(1.0 / (1.0 + exp((-x))))"
+
+An `X` is a tree: a variable, a number, or a function of trees. Functions: + - * / ** neg, comparisons, and,
+or, not, select, floor, mod, and the twelve of `FUNCTIONS`. `evaluate` gives it a meaning in any module that
+has them (NumPy, or a code generator's own namespace).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FUNCTIONS = (
+    "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sin", "cos", "abs", "erf", "floor", "sign",
+)  # fmt: skip
+INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "mod": "%",
+         "lt": "<", "le": "<=", "eq": "==", "and": "and", "or": "or"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class X:
+    """A scalar expression: `head` is a variable's name, a function's name, or "number"."""
+
+    head: str
+    arguments: tuple[X, ...] = ()
+    number: float = 0.0
+
+    def __add__(self, other: X | float) -> X:
+        return call("add", self, other)
+
+    def __radd__(self, other: float) -> X:
+        return call("add", other, self)
+
+    def __sub__(self, other: X | float) -> X:
+        return call("sub", self, other)
+
+    def __rsub__(self, other: float) -> X:
+        return call("sub", other, self)
+
+    def __mul__(self, other: X | float) -> X:
+        return call("mul", self, other)
+
+    def __rmul__(self, other: float) -> X:
+        return call("mul", other, self)
+
+    def __truediv__(self, other: X | float) -> X:
+        return call("div", self, other)
+
+    def __rtruediv__(self, other: float) -> X:
+        return call("div", other, self)
+
+    def __pow__(self, other: X | float) -> X:
+        return call("pow", self, other)
+
+    def __neg__(self) -> X:
+        return call("neg", self)
+
+    def __str__(self) -> str:
+        parts = [str(a) for a in self.arguments]
+        if self.head == "number":
+            return repr(self.number)
+        if self.head in INFIX:
+            return f"({parts[0]} {INFIX[self.head]} {parts[1]})"
+        if self.head == "neg":
+            return f"(-{parts[0]})"
+        return f"{self.head}({', '.join(parts)})" if parts else self.head
+
+    def evaluate(self, variables: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
+        """Compute the tree, with a meaning for every head that is not a variable."""
+        if self.head == "number":
+            return self.number
+        if not self.arguments:
+            return variables[self.head]
+        return functions[self.head](*(a.evaluate(variables, functions) for a in self.arguments))
+
+
+def call(head: str, *arguments: X | float) -> X:
+    """Make a tree; numbers become leaves."""
+    return X(head, tuple(a if isinstance(a, X) else X("number", (), float(a)) for a in arguments))
+
+
+def exp(x: X) -> X:
+    """e to the x."""
+    return call("exp", x)
+
+
+def log1p(x: X) -> X:
+    """Natural logarithm of 1 + x."""
+    return call("log1p", x)
+
+
+def select(condition: X, yes: X | float, no: X | float) -> X:
+    """Choose by a condition."""
+    return call("select", condition, yes, no)
+
+
+def less(a: X, b: X | float) -> X:
+    """Whether a < b."""
+    return call("lt", a, b)

@@ -1,0 +1,157 @@
+"""Composite rows: operators of the language that are written with other rows.
+
+They exist only in specs; elaboration replaces them, so no pass and no backend knows of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from unfold.core.build import Term
+from unfold.core.op import Attributes, Kind, Op, OpError, register
+from unfold.core.program import BATCH
+from unfold.core.types import Dim, Type
+
+Terms = Sequence[Term]
+
+
+def _never(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
+    raise AssertionError("a composite op is expanded, never emitted")
+
+
+def _composite(
+    name: str,
+    expand: Callable[[Terms, Attributes], Any],
+    arity: int,
+    options: dict[str, Any] | None = None,
+    categories: tuple[int, ...] = (),
+) -> None:
+    register(
+        Op(name=name, kind=Kind.COMPOSITE, infer=_never, expand=expand, arity=(arity, arity),
+           options=options or {}, categories=categories)
+    )  # fmt: skip
+
+
+def _vector(term: Term, name: str) -> Term:
+    if not term.type.shape:
+        raise OpError(f"{name} needs a vector", f"found {term.type.show()}", help=f"over an index axis write {name}[t](...)")
+    return term
+
+
+def _centre(x: Term) -> Term:
+    """Subtract the maximum, as a constant, so that exp cannot overflow."""
+    return x - x.apply("feature_max", keep=True).apply("stop_gradient")
+
+
+def _softmax(xs: Terms, a: Attributes) -> Term:
+    e = _centre(_vector(xs[0], "softmax")).apply("exp")
+    return e / e.apply("feature_sum", keep=True)
+
+
+def _log_softmax(xs: Terms, a: Attributes) -> Term:
+    centred = _centre(_vector(xs[0], "log_softmax"))
+    return centred - centred.apply("exp").apply("feature_sum", keep=True).apply("log")
+
+
+def _logsumexp(xs: Terms, a: Attributes) -> Term:
+    top = _vector(xs[0], "logsumexp").apply("feature_max", keep=True).apply("stop_gradient")
+    total = (xs[0] - top).apply("exp").apply("feature_sum", keep=True).apply("log") + top
+    return total.apply("reshape", shape=xs[0].type.shape[:-1])
+
+
+def _mean(xs: Terms, a: Attributes) -> Term:
+    x = _vector(xs[0], "mean")
+    return x.apply("feature_sum") / float(x.type.shape[-1])
+
+
+def _all_sum(x: Term) -> Term:
+    return x.apply("sum_to", shape=()) if x.type.shape else x
+
+
+def _all_mean(x: Term) -> Term:
+    return _all_sum(x) / float(math.prod(x.type.shape) or 1)
+
+
+def _norm(xs: Terms, a: Attributes) -> Term:
+    return _all_sum(xs[0] * xs[0]).apply("sqrt")
+
+
+def _layer_norm(xs: Terms, a: Attributes) -> Term:
+    x = _vector(xs[0], "layer_norm")
+    size = float(x.type.shape[-1])
+    centred = x - x.apply("feature_sum", keep=True) / size
+    variance = (centred * centred).apply("feature_sum", keep=True) / size
+    return centred / (variance + float(a["epsilon"])).apply("sqrt")
+
+
+def _cross_entropy(xs: Terms, a: Attributes) -> Term:
+    logits, target = xs
+    if len(logits.type.shape) != 1:
+        raise OpError("cross_entropy needs a vector of logits first", f"found {logits.type.show()}")
+    if target.type.shape != logits.type.shape:
+        raise OpError(
+            "shapes do not match",
+            f"the logits are {logits.type.show()}; the target is {target.type.show()}",
+            help="there must be one logit per class of the target",
+        )
+    return -_log_softmax([logits], {}).apply("einsum", target, equation="i,i->")
+
+
+def _mse(xs: Terms, a: Attributes) -> Term:
+    error = xs[0] - xs[1]
+    return _all_mean(error * error)
+
+
+def _bce(xs: Terms, a: Attributes) -> Term:
+    logit, target = xs
+    return _all_mean(logit.apply("softplus") - logit * target)
+
+
+def _dropout(xs: Terms, a: Attributes) -> Term:
+    x, rate = xs[0], float(a["rate"])
+    if not 0 <= rate < 1:
+        raise OpError(f"the rate of dropout must be in [0, 1), found {rate}")
+    axes = {BATCH, *x.axes}
+    mask = x.builder.emit("keep_mask", (), {"rate": rate}, axes=axes, type=Type(x.type.shape))
+    return x * mask
+
+
+def _sample(xs: Terms, a: Attributes) -> Term:
+    logits = _vector(xs[0], "sample")
+    axes = {BATCH, *logits.axes}
+    u = logits.builder.emit("uniform", (), {}, axes=axes, type=Type(logits.type.shape))
+    gumbel = -(-u.apply("log")).apply("log")  # Gumbel 1954: argmax of logits + noise is a draw
+    return (logits / float(a["temperature"]) + gumbel).apply("argmax")
+
+
+def _clip(xs: Terms, a: Attributes) -> Term:
+    return xs[0].apply("maximum", xs[1]).apply("minimum", xs[2])
+
+
+def _leaky_relu(xs: Terms, a: Attributes) -> Term:
+    x = xs[0]
+    return x.apply("greater", x.builder.number(0.0)).apply("where", x, x * float(a["slope"]))
+
+
+def _flatten(xs: Terms, a: Attributes) -> Term:
+    shape = xs[0].type.shape
+    text = "*".join(getattr(d, "text", str(d)) for d in shape)
+    return xs[0].apply("reshape", shape=(Dim(math.prod(shape), text if text else None),))
+
+
+_composite("softmax", _softmax, 1)
+_composite("log_softmax", _log_softmax, 1)
+_composite("logsumexp", _logsumexp, 1)
+_composite("mean", _mean, 1)
+_composite("norm", _norm, 1)
+_composite("layer_norm", _layer_norm, 1, {"epsilon": 1e-5})
+_composite("cross_entropy", _cross_entropy, 2, categories=(1,))
+_composite("mse", _mse, 2)
+_composite("bce", _bce, 2)
+_composite("dropout", _dropout, 1, {"rate": ...})
+_composite("sample", _sample, 1, {"temperature": 1.0})
+_composite("clip", _clip, 3)
+_composite("leaky_relu", _leaky_relu, 1, {"slope": 0.01})
+_composite("flatten", _flatten, 1)

@@ -1,0 +1,104 @@
+"""Contractions: `einsum` is every product there is, with or without reduced axes.
+
+`W @ h[t-1]` is einsum "ij,j->i"; the gradient of W is einsum "i,j->ij" with `batch` and `t` reduced, which a
+backend runs as one GEMM. Every letter occurs once per operand and in at least two of (operands, result), so
+the derivative of an einsum is an einsum. A category operand stands for its one-hot vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from unfold.core.build import Term
+from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
+from unfold.core.program import Value
+from unfold.core.types import Dim, Type, dims
+
+POINTS = "XYZ"  # letters of the leading dimensions (batch, points, reduced points)
+PRODUCTS = {(2, 1): "ij,j->i", (1, 1): "i,i->", (2, 2): "ij,jk->ik", (1, 2): "i,ij->j"}
+
+
+def split_equation(equation: str) -> tuple[list[str], str]:
+    """Return the operands' letters and the result's letters."""
+    left, _, right = equation.replace(" ", "").partition("->")
+    return left.split(","), right
+
+
+def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
+    letters, result = split_equation(attributes["equation"])
+    if len(letters) != len(types):
+        raise OpError(f"the equation has {len(letters)} operands, {len(types)} are given")
+    sizes: dict[str, int] = {}
+    for own, t in zip(letters, types, strict=True):
+        if t is None:
+            continue
+        if t.kind == "bool":
+            raise OpError("true or false is not a number", help="choose numbers with where(condition, a, b)")
+        if len(own) != len(t.shape):
+            raise OpError(f"{own or 'a number'} names {len(own)} dimensions, the operand has {len(t.shape)}")
+        for letter, size in zip(own, dims(t.shape), strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise OpError("shapes do not match", help=_must(sizes[letter], size))
+    if any(letter not in sizes for letter in result):
+        return None
+    return Type(tuple(sizes[letter] for letter in result))
+
+
+def _must(a: int, b: int) -> str:
+    shown = [f"{d.text} ({int(d)})" if isinstance(d, Dim) and d.text != str(int(d)) else str(int(d)) for d in (a, b)]
+    return f"the dimensions that are summed over must be equal: {shown[0]} against {shown[1]}"
+
+
+@lru_cache(maxsize=4096)
+def _path(equation: str, shapes: tuple[tuple[int, ...], ...]) -> Any:
+    return np.einsum_path(equation, *(np.empty(s, dtype=np.bool_) for s in shapes), optimize="greedy")[0]
+
+
+def _evaluate(*xs: Any, equation: str, over: tuple[int, ...] = (), mask: Any = None) -> Any:
+    letters, result = split_equation(equation)
+    if over and mask is not None and not mask.all():
+        xs = tuple(np.where(mask.reshape(mask.shape + (1,) * len(own)), x, 0.0) for x, own in zip(xs, letters, strict=True))
+    lead = np.broadcast_shapes(*(x.shape[:LEAD] for x in xs))
+    terms, arrays = [], []
+    for x, own in zip(xs, letters, strict=True):
+        # A leading dimension of 1 is shared by all points: it takes no part in the product.
+        kept = [i for i in range(LEAD) if x.shape[i] != 1]
+        arrays.append(x.reshape([x.shape[i] for i in kept] + list(x.shape[LEAD:])))
+        terms.append("".join(POINTS[i] for i in kept) + own)
+    here = [i for i in range(LEAD) if lead[i] != 1 and i not in over]
+    whole = f"{','.join(terms)}->{''.join(POINTS[i] for i in here)}{result}"
+    path = _path(whole, tuple(a.shape for a in arrays)) if len(arrays) > 1 else False
+    out = np.einsum(whole, *arrays, optimize=path)
+    return out.reshape([lead[i] if i in here else 1 for i in range(LEAD)] + list(out.shape[len(here) :]))
+
+
+def _vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
+    letters, result = split_equation(v.attributes["equation"])
+    cotangents: list[Term | None] = []
+    for i, own in enumerate(letters):
+        if xs[i].type.kind == "category":
+            cotangents.append(None)
+            continue
+        others = [j for j in range(len(xs)) if j != i]
+        equation = ",".join([result, *(letters[j] for j in others)]) + "->" + own
+        cotangents.append(g.builder.emit("einsum", (g, *(xs[j] for j in others)), {"equation": equation}))
+    return cotangents
+
+
+register(
+    Op(
+        name="einsum", kind=Kind.CONTRACT, infer=_infer, evaluate=_evaluate, vjp=_vjp, partial=True,
+        categories=tuple(range(9)), arity=(1, 9),
+        samples=(
+            (((3, 4), (4,)), {"equation": "ij,j->i"}),
+            (((3,), (3,)), {"equation": "i,i->"}),
+            (((2, 3, 4), (3,), (4,)), {"equation": "ijk,j,k->i"}),
+            (((3, 4), Type((4,), "category")), {"equation": "ij,j->i"}),
+            (((2, 3),), {"equation": "ij->ji"}),
+        ),
+    )
+)  # fmt: skip
