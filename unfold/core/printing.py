@@ -1,0 +1,85 @@
+"""Printing a Program the way its spec would write it.
+
+    z.1[t] = einsum<ij,j->i>(W, h[t-1])   : [4*hidden]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unfold.core.affine import Affine
+from unfold.core.op import OPS
+from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.core.types import dims
+
+
+def show_index(indices: list[Affine]) -> str:
+    """Return `[t-1,s]`, or nothing without indices."""
+    return f"[{','.join(i.show() for i in indices)}]" if indices else ""
+
+
+def show_ref(program: Program, ref: Ref) -> str:
+    """Return a reference without its batch index."""
+    axes = program[ref.value].axes
+    return ref.value + show_index([i for a, i in zip(axes, ref.index, strict=True) if a != BATCH])
+
+
+def show_type(value: Value) -> str:
+    """Return the shape by names: `[4*hidden]`, `number`, `category(vocab)`."""
+    shape = ", ".join(d.text for d in dims(value.type.shape))
+    if value.type.kind == "category":
+        return f"category({shape})"
+    if value.type.kind == "bool":
+        return f"bool[{shape}]" if shape else "bool"
+    return f"[{shape}]" if shape else "number"
+
+
+def _attribute(value: Any) -> str:
+    if isinstance(value, Affine):
+        return value.show()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(str(v) for v in value) + "]"
+    return str(value)
+
+
+def show_expression(program: Program, value: Value) -> str:
+    """Return the right-hand side of an equation."""
+    operands = [show_ref(program, r) for r in value.operands]
+    if value.op == "einsum":
+        letters = value.attributes["equation"]
+        bound = f"sum[{','.join(value.reduced)}]" if value.reduced else ""
+        if letters in ("ij,j->i", "i,i->", "ij,jk->ik", "i,ij->j"):
+            product = " @ ".join(operands)
+            return f"{bound}({product})" if bound else product
+        return f"{bound}einsum<{letters}>({', '.join(operands)})"
+    if value.op == "constant":
+        return str(value.attributes["value"])
+    symbol = OPS[value.op].symbol
+    if symbol and not value.reduced:
+        return symbol.format(*operands)
+    options = [f"{k}={_attribute(v)}" for k, v in value.attributes.items() if v is not None and k != "dim"]
+    over = f"[{','.join(value.reduced)}]" if value.reduced else ""
+    return f"{value.op}{over}({', '.join(operands + options)})"
+
+
+def show_value(program: Program, value: Value) -> str:
+    """Return one equation as a line, its boundaries after it."""
+    left = value.name + show_index([Affine.axis(a) for a in value.axes if a != BATCH])
+    text = f"{left} = {show_expression(program, value)}"
+    for axis, ref in value.boundary.items():
+        text += f"  | outside {axis}: {show_ref(program, ref)}"
+    return text
+
+
+def show_program(program: Program) -> str:
+    """Return the whole Program, one equation a line, types aligned on the right."""
+    lines = [show_value(program, v) for v in program]
+    width = min(72, max((len(line) for line in lines), default=0))
+    typed = [
+        f"  {line:<{width}} : {show_type(v)}{'' if v.batched or not v.axes else '  (not per sequence)'}"
+        for line, v in zip(lines, program, strict=True)
+    ]
+    axes = ", ".join(f"{a.name} = {a.extent.show()}" for a in program.axes.values() if a.name != BATCH)
+    head = f"program {program.name}   axes {axes or 'none'}"
+    tail = [f"  loss {program.loss}"] if program.loss else []
+    return "\n".join([head, *typed, *tail])

@@ -1,0 +1,58 @@
+"""`verify`: what must hold of every Program, checked after every pass.
+
+Violations are our own bugs, so they are assertions with the values; only an illegal cycle, which a spec can
+contain, is a `CycleError`.
+"""
+
+from __future__ import annotations
+
+from unfold.core.affine import Affine
+from unfold.core.dependence import order
+from unfold.core.op import OPS, Kind
+from unfold.core.program import BATCH, Program, Ref, Value
+
+
+def verify(program: Program) -> Program:
+    """Check a Program and return it.
+
+    Raises:
+        CycleError: some equations cannot be ordered.
+    """
+    for name, value in program.values.items():
+        assert name == value.name, (name, value.name)
+        assert value.op in OPS, (name, value.op)
+        assert OPS[value.op].kind is not Kind.COMPOSITE, (name, value.op)
+        assert set(value.iteration) <= set(program.axes), (name, value.axes, value.reduced)
+        assert len(set(value.iteration)) == len(value.iteration), (name, value.axes, value.reduced)
+        assert BATCH not in value.axes[1:], (name, value.axes)
+        for ref in value.operands:
+            _verify_ref(program, value, ref, allowed=value.iteration)
+        for axis, ref in value.boundary.items():
+            assert axis in value.axes, (name, axis)
+            _verify_ref(program, value, ref, allowed=value.axes)
+            assert program[ref.value].type == value.type, (name, ref.value, program[ref.value].type)
+        _verify_type(program, value)
+    assert all(n in program.values for n in program.outputs), program.outputs
+    assert program.loss is None or program.loss in program.values, program.loss
+    order(program)
+    return program
+
+
+def _verify_ref(program: Program, value: Value, ref: Ref, *, allowed: tuple[str, ...]) -> None:
+    assert ref.value in program.values, (value.name, ref)
+    source = program[ref.value]
+    assert len(ref.index) == len(source.axes), (value.name, ref, source.axes)
+    assert set(ref.axes) <= set(allowed), (value.name, ref, allowed)
+    if source.batched:
+        assert ref.index[0] == Affine.axis(BATCH), (value.name, ref)
+
+
+def _verify_type(program: Program, value: Value) -> None:
+    op = OPS[value.op]
+    if op.kind is Kind.SOURCE:
+        return
+    types = [program[r.value].type for r in value.operands]
+    for i, t in enumerate(types):
+        assert t.kind != "category" or i in op.categories, (value.name, value.op, i, t)
+    inferred = op.infer(types, value.attributes)
+    assert inferred == value.type, (value.name, value.op, inferred, value.type)
