@@ -1,8 +1,8 @@
 """The index domain of one run: how many points each axis has, for every sequence of the batch.
 
 In: a Program and what the data says (extents, lengths per sequence, batch size). Out: a `Domain`
-that knows the extent of every axis and its length in every sequence; the domain of an equation is the
-box of its axes.
+that knows the extent of every axis and its length in every sequence; the domain of an equation is
+the box of its axes.
 
     axes: {t: 50, u: t // 2}
     Domain(program, {"t": 7}, {"t": [7, 4]}, batch=2)
