@@ -23,7 +23,7 @@ Arrays = dict[str, Array]
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """What an optimiser remembers: the number of steps taken, and its slots by name and parameter."""
+    """What an optimiser remembers: steps taken, and its slots by name and parameter."""
 
     step: int
     slots: Mapping[str, Arrays]
@@ -47,7 +47,7 @@ class Optimizer(ABC):
     def update(
         self, parameters: Arrays, gradients: Mapping[str, Array], state: OptimizerState
     ) -> tuple[Arrays, OptimizerState]:
-        """Return the parameters and the state after one step; all arrays are new or shared, none changed."""
+        """Return the parameters and the state after one step; no array is changed in place."""
         step = state.step + 1
         moved = dict(parameters)
         slots = {s: dict(arrays) for s, arrays in state.slots.items()}
@@ -98,7 +98,7 @@ class Adagrad(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Kingma & Ba 2015, algorithm 1: moving averages m, v of g, g², both corrected for their start."""
+    """Kingma & Ba 2015, algorithm 1: moving averages m, v of g and g², bias-corrected."""
 
     rate: float = 0.002
     beta1: float = 0.9

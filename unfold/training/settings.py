@@ -6,7 +6,7 @@ a diagnostic for each independent mistake, at the offending key or value. pydant
 mistakes; the words are ours.
 
     data: {text: {file: novel.txt}, input: x, target: y, batch: 16}
-    train: {steps: 2000, optimizer: {adam: {beta2: 0.99}}, rate: 0.002, clip: {norm: 5}}
+    train: {steps: 2000, optimizer: {adam: {rate: 0.002}}, clip: {norm: 5}}
     generate: {length: 300, temperature: 0.7}
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
@@ -48,7 +48,7 @@ class Section(Protocol):
 
     @property
     def locate(self) -> Callable[[KeyPath], Location]:
-        """From a path of keys and positions to the place of that value, or of its longest known part."""
+        """From a path of keys and positions to the place of that value, or of its known part."""
         ...
 
     @property
@@ -98,7 +98,7 @@ def _read_text(value: object) -> object:
 
 
 def _only_key(value: object) -> str | None:
-    """Return the key that says which alternative a mapping is; a misspelt one is left to the error."""
+    """Return the key that says which alternative a mapping is; None makes the error."""
     if isinstance(value, Mapping):
         return next((k for k in value if k in ALTERNATIVES), None)
     return None
@@ -116,7 +116,7 @@ def _read_mode(value: object) -> Mode:
 
 
 def _read_optimizer(value: object) -> Optimizer:
-    """Read `adam` or `{adam: {beta1: 0.9}}`."""
+    """Read `adam` or `{adam: {rate: 0.01}}`."""
     name, constants = value, {}
     if isinstance(value, Mapping) and len(value) == 1:
         ((name, constants),) = value.items()
@@ -124,9 +124,9 @@ def _read_optimizer(value: object) -> Optimizer:
     if rule is None:
         known = ", ".join(OPTIMIZERS)
         raise ValueError(
-            f"expected one of {known}, or {{adam: {{beta1: 0.9}}}}, got {_show(value)}"
+            f"expected one of {known}, or {{adam: {{rate: 0.01}}}}, got {_show(value)}"
         )
-    allowed = [f.name for f in fields(rule) if f.name != "rate"]
+    allowed = [f.name for f in fields(rule)]
     if not isinstance(constants, Mapping):
         raise ValueError(f"expected the constants of {name} as a mapping, got {_show(constants)}")
     for key, number in constants.items():
@@ -188,8 +188,8 @@ class TrainSettings(Settings):
     Attributes:
         steps: number of updates.
         optimizer: its name, or `{name: {constant: value}}`.
-        rate: the learning rate; None is the optimiser's own default.
         clip: how gradients are clipped, if at all.
+        carry: whether the state goes on from one chunk of a text to the next.
         seed: of the initial parameters and of everything drawn while training.
         save: steps between checkpoints.
         mode: which branch of an output feedback is in force.
@@ -197,16 +197,11 @@ class TrainSettings(Settings):
 
     steps: int = Field(1000, ge=1)
     optimizer: Annotated[Any, BeforeValidator(_read_optimizer)] = Adam()
-    rate: float | None = Field(None, gt=0, allow_inf_nan=False)
     clip: Clip | None = None
+    carry: bool = True
     seed: int = Field(0, ge=0, le=MAX_SEED)
     save: int = Field(500, ge=1)
     mode: Annotated[Any, BeforeValidator(_read_mode)] = "teacher"
-
-    @property
-    def rule(self) -> Optimizer:
-        """The optimiser with its learning rate."""
-        return self.optimizer if self.rate is None else replace(self.optimizer, rate=self.rate)
 
 
 class GenerateSettings(Settings):
