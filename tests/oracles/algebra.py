@@ -1,6 +1,6 @@
 """What several oracles say in the same words: a column pick and the two losses.
 
-    pick(U, 2) == U[:, 2],  pick(U, -1) == 0
+For a matrix U: pick(U, 2) is U[:, 2] and pick(U, -1) is zero.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 
 def pick(matrix: jax.Array, category: jax.Array) -> jax.Array:
-    """Return the product of a matrix [m, n] and a one-hot vector; category -1 is the zero vector."""
+    """Return the product of a matrix [m, n] and a one-hot vector (category -1: zero)."""
     column = matrix[:, category]
     return jnp.where(category >= 0, column, jnp.zeros_like(column))
 

@@ -1,9 +1,9 @@
 """Oracles of the gated units: LSTM, peepholes, GRU in both conventions, recurrent highway network.
 
-The packaged cells are given as functions from a sequence of input vectors to the sequence of outputs and of
-memories, `prefix` being the instance's name in the parameters ("l1." or ""). Equations: Hochreiter & Schmidhuber
-1997; Gers, Schmidhuber & Cummins 2000; Gers & Schmidhuber 2000; Cho et al. 2014; Chung et al. 2014;
-Zilly et al. 2017; Elman 1990.
+The packaged cells are given as functions from a sequence of input vectors to the sequence of
+outputs and of memories, `prefix` being the instance's name in the parameters ("l1." or "").
+Equations: Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000; Gers & Schmidhuber
+2000; Cho et al. 2014; Chung et al. 2014; Zilly et al. 2017; Elman 1990.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def rnn_cell(p: Arrays, x: Sequence[jax.Array], prefix: str = "") -> States:
 
 
 def lstm_cell(p: Arrays, x: Sequence[jax.Array], prefix: str = "") -> States:
-    """Return h and s of every step; rows of W, U, b in the order i, f, o, g; peepholes where there are any."""
+    """Return h and s of every step; rows of W, U, b in the order i, f, o, g; peepholes if any."""
     W, U, b = (p[prefix + name] for name in ("W", "U", "b"))
     n = W.shape[1]
     peephole = [p.get(prefix + name, jnp.zeros(n)) for name in ("p_i", "p_f", "p_o")]
@@ -38,7 +38,10 @@ def lstm_cell(p: Arrays, x: Sequence[jax.Array], prefix: str = "") -> States:
     s = p.get(prefix + "s.initial", jnp.zeros(n))
     hs, ss = [], []
     for x_t in x:
-        row = [W[k * n : k * n + n] @ h + U[k * n : k * n + n] @ x_t + b[k * n : k * n + n] for k in range(4)]
+        row = [
+            W[k * n : k * n + n] @ h + U[k * n : k * n + n] @ x_t + b[k * n : k * n + n]
+            for k in range(4)
+        ]
         i = sigmoid(row[0] + peephole[0] * s)
         f = sigmoid(row[1] + peephole[1] * s)
         s = f * s + i * jnp.tanh(row[3])
@@ -50,7 +53,7 @@ def lstm_cell(p: Arrays, x: Sequence[jax.Array], prefix: str = "") -> States:
 
 
 def gru_cell(p: Arrays, x: Sequence[jax.Array], prefix: str = "", keeps: bool = False) -> States:
-    """Return h of every step; `keeps` says that z weighs the old state (Cho), not the candidate (Chung)."""
+    """Return h of every step; `keeps`: z weighs the old state (Cho), not the candidate (Chung)."""
     h = p.get(prefix + "h.initial", jnp.zeros(p[prefix + "b_z"].shape[0]))
     hs = []
     for x_t in x:

@@ -1,7 +1,8 @@
-"""Oracles of the plain recurrent networks: design patterns, character models, both directions, free weights.
+"""Oracles of the plain recurrent networks: design patterns, character models, both directions.
 
-Every function takes the parameters and ONE sequence's inputs (x [T, features] or categories [T]) and gives
-its loss and its main nodes; see the package's docstring. Equations: the `about` of the spec with this name.
+Every function takes the parameters and ONE sequence's inputs (x [T, features] or categories [T])
+and gives its loss and its main nodes; see the package's docstring. Equations: the `about` of the
+spec with this name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Oracles of the networks over several axes: encoder-decoders, attention, windows in time, grids.
 
-Every function takes the parameters and ONE sequence's inputs and gives its loss and its main nodes; see the
-package's docstring. Equations: Cho et al. 2014; Bahdanau et al. 2015; Waibel et al. 1989; Graves et al. 2007.
+Every function takes the parameters and ONE sequence's inputs and gives its loss and its main
+nodes; see the package's docstring. Equations: Cho et al. 2014; Bahdanau et al. 2015; Waibel et
+al. 1989; Graves et al. 2007.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def tdnn(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Arra
 
 
 def rnn_2d(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Arrays]:
-    """Return loss and nodes: x [I, J, features], every point seeing the ones above and to the left."""
+    """Return loss and nodes: x [I, J, features], every point seeing those above and to the left."""
     x = inputs["x"]
     zero = jnp.zeros(p["W"].shape[0])
     rows: list[list[jax.Array]] = []

@@ -1,0 +1,369 @@
+"""Small samples of every spec of the library: sizes that are all different, random values, lengths.
+
+A `Case` says how a spec is made small; `sample(case, steps)` loads it and draws parameters
+(biases and learned initial states too, so that nothing is zero by chance), inputs whose padding
+is garbage, and unequal lengths. `expect` says what a loss means: every sequence alone, cut to its
+own lengths, then the mean of the batch.
+
+    sample(CASES["attention"], steps=5): batch 3, t of lengths 5, 1, 3, s of lengths 1, 8, 4
+
+No two dimensions of a sample are equal (batch 3, steps 1, 2 or 5, other axes even, sizes primes
+from 7 up), but for the axes of length 1 that the case T = 1 is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from oracles import gated, recurrent, structured
+
+import unfold
+
+SPECS = Path(__file__).parent.parent / "specs"
+BATCH = 3
+STEPS = (1, 2, 5)
+TOLERANCE = 1e-10
+
+# Lengths of the varying axes, by the number of steps asked for; the longest is the arrays' extent.
+FIRST_AXIS = {1: [1, 1, 1], 2: [2, 1, 2], 5: [5, 1, 3]}
+OTHER_AXIS = {1: [4, 1, 2], 2: [2, 6, 1], 5: [1, 8, 4]}
+
+Arrays = dict[str, np.ndarray]
+Lengths = dict[str, list[int]]
+Oracle = Callable[..., tuple[Any, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input as the spec declares it: its axes, and its sizes (real) or its number of classes."""
+
+    axes: tuple[str, ...] = ()
+    shape: tuple[str, ...] = ()
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """How one spec is made small.
+
+    Attributes:
+        name: the file's name in specs/ without its ending, or a free name where `text` is given.
+        oracle: the JAX function of one sequence.
+        sizes: every named size.
+        inputs: every input by name.
+        varying: the axes whose extent comes from the data.
+        fixed: extents of the inner axes.
+        modes: the modes in which the spec means something different.
+        text: the spec itself, where it is not a file of the library.
+        parameter_axes: the parameters with a varying axis, and that axis (always their first).
+    """
+
+    name: str
+    oracle: Oracle
+    sizes: Mapping[str, int]
+    inputs: Mapping[str, Input]
+    varying: tuple[str, ...] = ("t",)
+    fixed: Mapping[str, int] = field(default_factory=dict)
+    modes: tuple[str, ...] = ("teacher",)
+    text: str | None = None
+    parameter_axes: Mapping[str, str] = field(default_factory=dict)
+
+    def load(self, extents: Mapping[str, int]) -> unfold.Model:
+        """Load the spec with this case's sizes and these extents of the varying axes."""
+        if self.text is not None:
+            return unfold.loads(self.text)
+        axes = {**self.fixed, **extents}
+        return unfold.load(SPECS / f"{self.name}.yaml", sizes=dict(self.sizes), axes=axes)
+
+    @property
+    def real_inputs(self) -> list[str]:
+        """The names of the inputs that can be differentiated."""
+        return [name for name, declared in self.inputs.items() if declared.category is None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A loaded spec with random values; every array float64 or integer."""
+
+    case: Case
+    model: unfold.Model
+    params: Arrays
+    inputs: Arrays
+    lengths: Lengths
+
+    @property
+    def names(self) -> list[str]:
+        """What can be differentiated: parameters, learned initial states, real inputs."""
+        return [*self.params, *self.case.real_inputs]
+
+    def value_and_grad(
+        self, changed: Mapping[str, np.ndarray] | None = None, mode: str = "teacher"
+    ) -> tuple[float, Arrays]:
+        """Return the engine's loss and gradients, with some parameters or inputs replaced."""
+        params = {name: (changed or {}).get(name, value) for name, value in self.params.items()}
+        inputs = {name: (changed or {}).get(name, value) for name, value in self.inputs.items()}
+        return self.model.value_and_grad(
+            params, inputs, wrt=self.names, mode=mode, lengths=self.lengths
+        )
+
+    def inside(self, name: str, number: int) -> tuple[int | slice, ...]:
+        """Return where in an input's array the values of one sequence are (the rest is padding)."""
+        axes = self.case.inputs[name].axes
+        return (number, *(slice(self.lengths[axis][number]) for axis in axes))
+
+    def sequence(self, number: int) -> Arrays:
+        """Return the inputs of one sequence, without batch axis, cut to its own lengths."""
+        return {name: value[self.inside(name, number)] for name, value in self.inputs.items()}
+
+
+def sample(case: Case, steps: int, seed: int = 0, lengths: Lengths | None = None) -> Sample:
+    """Load a case and draw its values.
+
+    Args:
+        case: which spec, and how small.
+        steps: extent of the first varying axis; the others follow `OTHER_AXIS`.
+        seed: of all draws.
+        lengths: by axis, one length per sequence, in place of the tables' own.
+    """
+    rng = np.random.default_rng(seed)
+    tables = (FIRST_AXIS[steps], *[OTHER_AXIS[steps]] * (len(case.varying) - 1))
+    own = dict(zip(case.varying, tables, strict=True))
+    extents = {axis: max(found) for axis, found in own.items()}
+    model = case.load(extents)
+    shapes = {name: value.shape for name, value in model.init(seed=0, dtype="float64").items()}
+    params = {name: 0.6 * rng.standard_normal(shape) for name, shape in shapes.items()}
+    inputs: Arrays = {}
+    for name, declared in case.inputs.items():
+        axes = (BATCH, *(extents[axis] for axis in declared.axes))
+        if declared.category is None:
+            inputs[name] = rng.standard_normal((*axes, *(case.sizes[s] for s in declared.shape)))
+        else:
+            inputs[name] = rng.integers(case.sizes[declared.category], size=axes)
+    return Sample(case, model, params, inputs, lengths or own)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the oracle finds for a sample.
+
+    Attributes:
+        loss: the mean of the sequences' losses.
+        grads: its gradient in every parameter and real input, in the shape of the padded arrays.
+        nodes: the main nodes of each sequence, as long as it is.
+    """
+
+    loss: float
+    grads: Arrays
+    nodes: list[Arrays]
+
+
+@cache
+def compiled(oracle: Oracle, free: bool, second: bool = False) -> Any:
+    """Return the compiled ((loss, nodes), gradients) of one sequence, or its Hessian product.
+
+    Parameters and real inputs come in one dict, categories in another. JAX compiles once per
+    oracle, mode and length, whatever the sample.
+    """
+
+    def loss(real: dict[str, Any], categories: dict[str, Any]) -> Any:
+        return oracle(real, {**real, **categories}, free=free)
+
+    def product(real: dict[str, Any], categories: dict[str, Any], direction: Any) -> Any:
+        gradient = jax.grad(lambda values: loss(values, categories)[0])
+        return jax.jvp(gradient, (real,), (direction,))[1]
+
+    return jax.jit(product if second else jax.value_and_grad(loss, has_aux=True))
+
+
+def expect(drawn: Sample, mode: str = "teacher") -> Expected:
+    """Return what the oracle finds: every sequence alone, then the mean of the batch."""
+    run = compiled(drawn.case.oracle, mode == "free")
+    shapes = {**drawn.params, **drawn.inputs}
+    grads = {name: np.zeros(shapes[name].shape) for name in drawn.names}
+    losses, nodes = [], []
+    for number in range(BATCH):
+        (loss, found), own = run(*split(drawn, number))
+        losses.append(float(loss))
+        nodes.append({name: np.asarray(value) for name, value in found.items()})
+        for name in drawn.params:
+            grads[name] += np.asarray(own[name]) / BATCH
+        for name in drawn.case.real_inputs:
+            grads[name][drawn.inside(name, number)] = np.asarray(own[name]) / BATCH
+    return Expected(float(np.mean(losses)), grads, nodes)
+
+
+def expect_product(drawn: Sample, direction: Arrays) -> Arrays:
+    """Return the Hessian of the loss in the parameters, times a direction."""
+    run = compiled(drawn.case.oracle, False, second=True)
+    products = []
+    for number in range(BATCH):
+        real, categories = split(drawn, number)
+        tangent = {name: direction.get(name, np.zeros(v.shape)) for name, v in real.items()}
+        products.append(run(real, categories, tangent))
+    return {name: np.mean([p[name] for p in products], axis=0) for name in drawn.params}
+
+
+def split(drawn: Sample, number: int) -> tuple[Arrays, Arrays]:
+    """Return (parameters and real inputs, categories) of one sequence, cut to its lengths."""
+    inputs = drawn.sequence(number)
+    real = {name: inputs.pop(name) for name in drawn.case.real_inputs}
+    return {**drawn.params, **real}, inputs
+
+
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest difference, relative to max(1, |expected|)."""
+    found, expected = np.asarray(found, float), np.asarray(expected, float)
+    assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
+    return float(np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected)), initial=0))
+
+
+def assert_close(what: str, found: Any, expected: Any, tolerance: float = TOLERANCE) -> None:
+    """Fail with both numbers where two arrays differ by more than the tolerance."""
+    found, expected = np.asarray(found, float), np.asarray(expected, float)
+    worst = difference(found, expected)
+    assert worst <= tolerance, (
+        f"{what}: differs by {worst:.3g} (allowed {tolerance:g})\n"
+        f"found    {found}\nexpected {expected}"
+    )
+
+
+X, Y = Input(("t",), ("features",)), Input(("t",), category="classes")
+LABEL = Input((), category="classes")
+CHARACTER = Input(("t",), category="vocab")
+SOURCE, TARGET = Input(("s",), category="source"), Input(("t",), category="target")
+SMALL = {"features": 7, "hidden": 11, "classes": 13}
+
+CASES = {
+    case.name: case
+    for case in (
+        Case(
+            "hello",
+            recurrent.character_model,
+            {"vocab": 11, "hidden": 7},
+            {"x": CHARACTER, "target": CHARACTER},
+        ),
+        Case(
+            "char-rnn",
+            recurrent.character_model,
+            {"vocab": 13, "hidden": 7},
+            {"x": CHARACTER, "target": CHARACTER},
+        ),
+        Case("pattern-hidden", recurrent.pattern_hidden, SMALL, {"x": X, "y": Y}),
+        Case(
+            "pattern-output",
+            recurrent.pattern_output,
+            {"features": 7, "hidden": 11, "outputs": 13},
+            {"x": X, "y": Input(("t",), ("outputs",))},
+            modes=("teacher", "free"),
+        ),
+        Case("pattern-last", recurrent.pattern_last, SMALL, {"x": X, "y": LABEL}),
+        Case(
+            "teacher-forcing",
+            recurrent.teacher_forcing,
+            SMALL,
+            {"x": X, "y": Y},
+            modes=("teacher", "free"),
+        ),
+        Case(
+            "bidirectional",
+            recurrent.bidirectional,
+            {"features": 7, "forward": 11, "backward": 13, "classes": 17},
+            {"x": X, "y": Y},
+        ),
+        Case(
+            "encoder-decoder",
+            structured.encoder_decoder,
+            {"source": 7, "target": 11, "encoder": 13, "decoder": 17},
+            {"x": SOURCE, "y": TARGET},
+            varying=("t", "s"),
+            modes=("teacher", "free"),
+        ),
+        Case(
+            "attention",
+            structured.attention,
+            {"source": 7, "target": 11, "encoder": 13, "decoder": 17, "score": 19},
+            {"x": SOURCE, "y": TARGET},
+            varying=("t", "s"),
+            modes=("teacher", "free"),
+        ),
+        Case(
+            "lstm-stack",
+            gated.lstm_stack,
+            {"vocab": 13, "lower": 7, "upper": 11},
+            {"x": CHARACTER, "target": CHARACTER},
+        ),
+        Case("lstm-peephole", gated.lstm_peephole, SMALL, {"x": X, "target": Y}),
+        Case(
+            "gru",
+            gated.gru,
+            {"features": 7, "hidden": 11, "outputs": 13},
+            {"x": X, "y": Input(("t",), ("outputs",))},
+        ),
+        Case(
+            "tdnn",
+            structured.tdnn,
+            {"features": 7, "first": 11, "second": 13, "classes": 17},
+            {"x": X, "y": LABEL},
+            fixed={"k": 4, "m": 6},
+        ),
+        Case(
+            "rnn-2d",
+            structured.rnn_2d,
+            SMALL,
+            {"x": Input(("i", "j"), ("features",)), "y": LABEL},
+            varying=("i", "j"),
+        ),
+        Case("highway", gated.highway, SMALL, {"x": X, "y": Y}, fixed={"l": 4}),
+        Case(
+            "unshared",
+            recurrent.unshared,
+            SMALL,
+            {"x": X, "y": LABEL},
+            parameter_axes={"W": "t", "U": "t", "b": "t"},
+        ),
+        Case("shared", recurrent.shared, SMALL, {"x": X, "y": LABEL}),
+    )
+}
+
+CELL_SPEC = """
+unfold: 1
+name: {cell}
+axes: {{t: 5}}
+sizes: {{features: 7, hidden: 11}}
+inputs:
+  x[t]: [features]
+nodes:
+  l[t]: {cell}(x[t], hidden=hidden)
+loss: sum[t](sum(l[t] * l[t]))
+"""
+
+
+def _cell_case(name: str, cell: Any) -> Case:
+    """Return a case of one packaged cell; its loss is the sum of its outputs' squares."""
+
+    def oracle(p: Any, inputs: Any, free: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
+        h = jnp.stack(cell(p, list(inputs["x"]), "l.")[0])
+        return jnp.sum(h * h), {"l": h}
+
+    sizes, text = {"features": 7, "hidden": 11}, CELL_SPEC.format(cell=name)
+    return Case(name, oracle, sizes, {"x": X}, text=text)
+
+
+CELL_CASES = {
+    name: _cell_case(name, cell)
+    for name, cell in {
+        "rnn": gated.rnn_cell,
+        "lstm": gated.lstm_cell,
+        "lstm_peephole": gated.lstm_cell,
+        "gru": gated.gru_cell,
+        "gru_cho": gated.gru_cho_cell,
+    }.items()
+}
+EVERY_MODE = [(name, mode) for name, case in CASES.items() for mode in case.modes]
