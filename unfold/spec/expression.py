@@ -1,12 +1,15 @@
 """The expressions of the language, as written: a small tree in which every piece knows its place.
 
-`parse_expression` makes these from text; elaboration turns them into a Program. They mean nothing by
-themselves: whether `h` exists, whether `tanh` is an operator or a cell and whether `t` is an axis is for
-elaboration to say. Two expressions are equal when they say the same, wherever they were written.
+`parse_expression` makes these from text; elaboration turns them into a Program. They mean nothing
+by themselves: whether `h` exists, whether `tanh` is an operator or a cell and whether `t` is an
+axis is for elaboration to say. Two expressions are equal when they say the same, wherever they were
+written.
 
-    W @ h[t-1]   is   Binary("@", Reference("W"), Reference("h", (Binary("-", Reference("t"), Number(1)),)))
+    W @ h[t-1]   is   Binary("@", Reference("W"), Reference("h", (index,)))
+    t-1          is   Binary("-", Reference("t"), Number(1))
 
-`True` and `False` are the numbers 1 and 0. A chain `a < b < c` is the conjunction of its comparisons.
+`True` and `False` are the numbers 1 and 0. A chain `a < b < c` is the conjunction of its
+comparisons.
 """
 
 from __future__ import annotations

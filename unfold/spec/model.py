@@ -1,11 +1,11 @@
 """A spec file as written, section by section: what `parse_spec` returns and elaboration reads.
 
-Everything keeps the order of the file and knows its place. Syntax has been checked (keys, kinds of YAML
-nodes, names, expressions, duplicate definitions); meaning has not (whether names exist, shapes fit and
-cycles have a delay), which is elaboration's work.
+Everything keeps the order of the file and knows its place. Syntax has been checked (keys, kinds of
+YAML nodes, names, expressions, duplicate definitions); meaning has not (whether names exist, shapes
+fit and cycles have a delay), which is elaboration's work.
 
-    nodes:
-      h[t]: tanh(W @ h[t-1])   is   Equation(targets=(Target("h", (Name("t"),)),), expression=Call("tanh", …))
+    h[t]: tanh(W @ h[t-1])   under `nodes` is
+    Equation(targets=(Target("h", (Name("t"),)),), expression=Call("tanh", …))
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Init:
 
     Attributes:
         kind: the rule's name.
-        argument: a number for normal, uniform and constant; nested tuples of numbers (or one number) for
-            values; a path for file; None for the others.
+        argument: a number for normal, uniform and constant; nested tuples of numbers (or one
+            number) for values; a path for file; None for the others.
     """
 
     kind: InitKind
@@ -163,12 +163,12 @@ class Stop:
 
 @dataclass(frozen=True)
 class Settings:
-    """A section that other layers read (`data`, `train`, `generate`, `draw`), as plain Python values.
+    """A section that other layers read (`data`, `train`, `generate`, `draw`), as plain values.
 
     Attributes:
         tree: nested dicts, lists and scalars.
-        locate: from a path of keys and list positions to the place of that value in the file; a path that
-            does not exist gives the place of its longest existing part.
+        locate: from a path of keys and list positions to the place of that value in the file; a
+            path that does not exist gives the place of its longest existing part.
         locate_key: the same for the key rather than its value.
     """
 
@@ -211,6 +211,6 @@ class Spec:
     sections_at: Mapping[str, Span] = field(compare=False, repr=False)
 
     def locate(self, section: str) -> Location:
-        """Return where a section's key is, or the start of the file where it has no such section."""
+        """Return where a section's key is, or that of `unfold` where there is no such section."""
         span = self.sections_at.get(section) or self.sections_at["unfold"]
         return span.location

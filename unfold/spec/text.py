@@ -1,11 +1,12 @@
 """Text that remembers where in the file each of its characters was written.
 
-A YAML scalar is not the characters of the file: quotes fall away, escapes become one character and line
-breaks fold into spaces. A `Text` is the value of a scalar together with the file offset of every one of
-its characters, so that a caret can be put under any piece of it; a `Span` is such a piece.
+A YAML scalar is not the characters of the file: quotes fall away, escapes become one character and
+line breaks fold into spaces. A `Text` is the value of a scalar together with the file offset of
+every one of its characters, so that a caret can be put under any piece of it; a `Span` is such a
+piece.
 
-    z[t]: "W @
-           h[t-1]"        Text.value == "W @ h[t-1]"; Text.locate(4, 10) is line 2, the six characters h[t-1]
+    z[t]: "W @         Text.value is  W @ h[t-1]  and Text.locate(4, 10)
+           h[t-1]"     is the six characters h[t-1] on line 2
 
 Invariant: `len(offsets) == len(value) + 1`, ascending; the last one is where the value ends.
 """
@@ -49,6 +50,17 @@ class Source:
         """Return the 1-based number of the line that holds `offset`."""
         return bisect_right(self._starts, offset)
 
+    def start_of(self, line: int) -> int:
+        """Return the offset at which a 1-based line starts."""
+        return self._starts[line - 1]
+
+    def line(self, number: int) -> str:
+        """Return a 1-based line without its line break, empty where there is no such line."""
+        if not 1 <= number <= len(self._starts):
+            return ""
+        last = self._starts[number] if number < len(self._starts) else len(self.text)
+        return self.text[self._starts[number - 1] : last].rstrip("\r\n")
+
     def locate(self, start: int, end: int | None = None) -> Location:
         """Return the location of `text[start:end]`, cut at the end of its first line.
 
@@ -59,8 +71,7 @@ class Source:
         start = max(0, min(start, len(self.text)))
         line = self.line_of(start)
         first = self._starts[line - 1]
-        last = self._starts[line] if line < len(self._starts) else len(self.text)
-        source = self.text[first:last].rstrip("\r\n")
+        source = self.line(line)
         length = (start + 1 if end is None else end) - start
         return Location(
             file=self.name,
@@ -79,7 +90,8 @@ class Text:
         value: the scalar's value, quotes and escapes resolved.
         file: the file it was read from.
         offsets: `len(value) + 1` ascending offsets into `file.text`.
-        quoted: whether it was written in quotes or as a block, and so is a string whatever it looks like.
+        quoted: whether it was written in quotes or as a block, and so is a string whatever it looks
+            like.
         opening: offset at which the scalar starts in the file, its quote included.
     """
 
@@ -95,7 +107,7 @@ class Text:
         return Text(value, Source(name, value), range(len(value) + 1), opening=0)
 
     def locate(self, start: int = 0, end: int | None = None) -> Location:
-        """Return where `value[start:end]` was written; a piece over several lines is cut at the first."""
+        """Return where `value[start:end]` was written, cut at the end of its first line."""
         size = len(self.value)
         end = size if end is None else max(0, min(end, size))
         start = max(0, min(start, size))

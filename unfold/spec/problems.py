@@ -1,0 +1,66 @@
+"""Collect mistakes, so that all independent ones of a file are reported in one go.
+
+Whoever checks a file adds what is wrong to one `Problems` and goes on with the next entry; at the
+end `raise_if_any` raises a single `SpecError` with everything, in the order of the file.
+
+    with problems.collect():          # an entry that cannot be read is reported and skipped
+        nodes.append(parse_equation(key, value))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from unfold.errors import Diagnostic, Location, SpecError
+
+MAX_REPORTED = 50
+
+
+class Problems:
+    """The mistakes found so far; the same message at the same place is kept once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int, int, str], Diagnostic] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, message: str, location: Location, *notes: str, help: str | None = None) -> None:
+        """Record one mistake."""
+        self.take(Diagnostic(message, location, notes, help))
+
+    def take(self, diagnostic: Diagnostic) -> None:
+        """Record a mistake that somebody else has described."""
+        at = diagnostic.location
+        file, line, column = (at.file, at.line, at.column) if at else ("", 0, 0)
+        self._found.setdefault((file, line, column, diagnostic.message), diagnostic)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Record the mistakes of a `SpecError` raised inside, and go on after the block."""
+        try:
+            yield
+        except SpecError as error:
+            for diagnostic in error.diagnostics:
+                self.take(diagnostic)
+
+    def raise_if_any(self) -> None:
+        """Raise all recorded mistakes, ordered by place.
+
+        Raises:
+            SpecError: with the first 50 of them and, where there are more, a line that says how
+                many.
+        """
+        if not self._found:
+            return
+        found = [self._found[key] for key in sorted(self._found)]
+        if len(found) > MAX_REPORTED:
+            more = Diagnostic(f"and {len(found) - MAX_REPORTED} more mistakes")
+            found = [*found[:MAX_REPORTED], more]
+        raise SpecError(*found)
+
+
+def fail(message: str, location: Location, *notes: str, help: str | None = None) -> SpecError:
+    """Return the `SpecError` of one mistake, to be raised by the caller."""
+    return SpecError(Diagnostic(message, location, notes, help))
