@@ -37,8 +37,8 @@ class Term:
     @property
     def constant(self) -> float | None:
         """The number, where this is a scalar constant."""
-        value = self.builder.values[self.ref.value]
-        number = value.attributes.get("value") if value.op == "constant" else None
+        value = self.builder.values.get(self.ref.value)
+        number = value.attributes.get("value") if value and value.op == "constant" else None
         return number if isinstance(number, float) else None
 
     def _with(self, op: str, other: Term | float, *, swapped: bool = False) -> Term:
@@ -188,10 +188,16 @@ class Builder:
         present = tuple(a for a in axes if a in term.axes)
         absent = tuple(a for a in axes if a not in term.axes)
         if absent:
-            term = term * self.emit(
-                "count", (), {"over": absent}, axes=(BATCH,) if BATCH not in absent else (), type=Type()
-            )
-        return self.emit("sum", (term,), reduced=present) if present else term
+            own = term.axes if BATCH in absent else (BATCH,)
+            term = term * self.emit("count", (), axes=own, reduced=absent)
+        if not present:
+            return term
+        value = self.values.get(term.ref.value)
+        if value and value.op == "einsum" and term.ref == value.here:
+            # A sum of products is a product with more summed axes: what a backend runs as one GEMM.
+            operands = [self.read(r) for r in value.operands]
+            return self.emit("einsum", operands, value.attributes, reduced=(*value.reduced, *present))
+        return self.emit("sum", (term,), reduced=present)
 
     def product(self, terms: list[Term]) -> Term:
         """Multiply terms."""

@@ -61,7 +61,9 @@ def _path(equation: str, shapes: tuple[tuple[int, ...], ...]) -> Any:
 def _evaluate(*xs: Any, equation: str, over: tuple[int, ...] = (), mask: Any = None) -> Any:
     letters, result = split_equation(equation)
     if over and mask is not None and not mask.all():
-        xs = tuple(np.where(mask.reshape(mask.shape + (1,) * len(own)), x, 0.0) for x, own in zip(xs, letters, strict=True))
+        least = min(range(len(xs)), key=lambda i: len(letters[i]))  # what does not exist holds no NaN
+        seen = mask.reshape(mask.shape + (1,) * len(letters[least]))
+        xs = tuple(np.where(seen, x, 0.0) if i == least else x for i, x in enumerate(xs))
     lead = np.broadcast_shapes(*(x.shape[:LEAD] for x in xs))
     terms, arrays = [], []
     for x, own in zip(xs, letters, strict=True):

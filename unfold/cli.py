@@ -1,0 +1,227 @@
+"""The command `unfold`: options, and where each command is implemented.
+
+Every command's body imports its implementation from `unfold.commands` when it runs, so that
+`--help` loads neither NumPy nor the engine. Errors meet here: a user's mistake prints its
+diagnostics and exits with 1, our own failure says how to report it and exits with 70
+(`UNFOLD_DEBUG=1` shows the traceback). With `--json`, stdout is one JSON document, also when
+something is wrong.
+
+    unfold run specs/char-rnn.yaml --set size.hidden=256 --set train.steps=500
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+OK, MISTAKE, OURS, INTERRUPTED = 0, 1, 70, 130
+
+app = typer.Typer(
+    name="unfold",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+SpecArgument = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A YAML file, or a name that `unfold specs` lists.")
+]
+SpecsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="SPEC...", help="YAML files, or names that `unfold specs` lists."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change size.NAME, axis.NAME, or a key of data, train or generate.",
+    ),
+]
+BackendOption = Annotated[
+    str, typer.Option("--backend", metavar="NAME", help="What computes: reference.")
+]
+DtypeOption = Annotated[str, typer.Option("--dtype", metavar="TYPE", help="float64 or float32.")]
+ModeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="MODE",
+        help="teacher, free or scheduled:P (the branch of output feedback).",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+StepsOption = Annotated[
+    int | None, typer.Option("--steps", min=1, metavar="N", help="Steps to unfold along each axis.")
+]
+
+WELCOME = """\
+unfold: recurrence equations in one YAML file, checked, drawn, unfolded, differentiated, trained.
+
+  unfold run specs/char-rnn.yaml      train a character model, leave pictures and weights in runs/
+  unfold render specs/char-rnn.yaml   draw its unfolded graph
+  unfold check my-spec.yaml           say what is wrong with a spec, and how to fix it
+  unfold specs                        list the specs that come with it
+  unfold --help                       all commands
+"""
+
+
+@app.callback(invoke_without_command=True)
+def welcome(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Recurrence equations in one YAML file: checked, drawn, unfolded, differentiated, trained."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"unfold {installed('unfold')}")
+    elif context.invoked_subcommand is None:
+        typer.echo(WELCOME, nl=False)
+
+
+@app.command()
+def run(
+    spec: SpecArgument,
+    changes: SetOption = None,
+    backend: BackendOption = "reference",
+    dtype: DtypeOption = "float64",
+    mode: ModeOption = None,
+    folder: Annotated[
+        Path, typer.Option("--runs", metavar="FOLDER", help="Where run folders go.")
+    ] = Path("runs"),
+    json: JsonOption = False,
+) -> None:
+    """Check, draw and train a spec; leave a run folder.
+
+    A spec without data is run once forward and backward on random inputs.
+    """
+    from unfold.commands import run as command
+
+    raise typer.Exit(command.run(spec, changes or [], backend, dtype, mode, folder, as_json=json))
+
+
+@app.command()
+def check(specs: SpecsArgument, changes: SetOption = None, json: JsonOption = False) -> None:
+    """Say what is wrong with specs, or that nothing is."""
+    from unfold.commands import check as command
+
+    raise typer.Exit(command.check(specs, changes or [], as_json=json))
+
+
+@app.command()
+def render(
+    spec: SpecArgument,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Default NAME-VIEW.svg; - is stdout."),
+    ] = None,
+    view: Annotated[
+        str, typer.Option("--view", metavar="VIEW", help="folded, unfolded, backward or compare.")
+    ] = "unfolded",
+    steps: StepsOption = None,
+    detail: Annotated[
+        str, typer.Option("--detail", metavar="LEVEL", help="cell, node or op.")
+    ] = "node",
+    mode: ModeOption = None,
+    format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="svg, png, pdf or dot; default by FILE."),
+    ] = None,
+    changes: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Draw a spec's graph."""
+    from unfold.commands import render as command
+
+    picture = command.Picture(view, steps, detail, mode or "teacher", format)
+    raise typer.Exit(command.render(spec, changes or [], picture, output, as_json=json))
+
+
+@app.command()
+def grad(
+    spec: SpecArgument,
+    changes: SetOption = None,
+    backend: BackendOption = "reference",
+    mode: ModeOption = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences in the batch.")] = 2,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Largest relative error that passes.")
+    ] = 1e-6,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of parameters and inputs.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Check gradients against central differences."""
+    from unfold.commands import grad as command
+
+    asked = command.Question(backend, mode or "teacher", batch, tolerance, seed)
+    raise typer.Exit(command.grad(spec, changes or [], asked, as_json=json))
+
+
+@app.command()
+def explain(spec: SpecArgument, changes: SetOption = None, json: JsonOption = False) -> None:
+    """Print the Program of a spec, and its adjoint."""
+    from unfold.commands import explain as command
+
+    raise typer.Exit(command.explain(spec, changes or [], as_json=json))
+
+
+@app.command()
+def specs(json: JsonOption = False) -> None:
+    """List the specs that come with unfold."""
+    from unfold.commands import library as command
+
+    raise typer.Exit(command.specs(as_json=json))
+
+
+@app.command()
+def schema(
+    json: Annotated[bool, typer.Option("--json", help="The schema is JSON either way.")] = False,
+) -> None:
+    """Print the JSON Schema of spec files, for editors."""
+    from unfold.commands import library as command
+
+    raise typer.Exit(command.schema())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; the entry point of the package."""
+    sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run the command line and return its exit code."""
+    as_json = "--json" in arguments
+    try:
+        return int(app(arguments, prog_name="unfold", standalone_mode=False) or OK)
+    except typer.TyperException as error:
+        return _usage(error.format_message(), as_json)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has gone (`unfold explain SPEC | head`): nothing left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        from unfold.commands.report import report_failure
+
+        return report_failure(error, as_json=as_json)
+
+
+def _usage(message: str, as_json: bool) -> int:
+    if as_json:
+        from unfold.commands.report import print_json
+
+        print_json({"ok": False, "errors": [{"message": message}]})
+    else:
+        typer.echo(f"{message}\nTry 'unfold --help'.", err=True)
+    return MISTAKE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Which spec is a language model: its loss is the cross-entropy of some logits with the text's target.
+
+    loss: mean[t](cross_entropy(y[t], target[t]))     logits y, 1 nat of loss = 1 nat per character
+    loss: sum[t](cross_entropy(y[t], target[t]))      the same over T characters
+    e[t]: cross_entropy(y[t], target[t])              also through named nodes
+    loss: mean[t](e[t])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from unfold.spec.expression import Call, Expr, Reference
+from unfold.spec.model import Spec
+from unfold.training.sample import LanguageModel
+from unfold.training.settings import TextData
+
+
+def language_model(spec: Spec, data: TextData, extent: int) -> LanguageModel | None:
+    """Return how a spec predicts the next symbol, or None where it does not (or not by name).
+
+    Arguments:
+        spec: the file as written.
+        data: the text's settings.
+        extent: steps per chunk, for losses that sum over them.
+    """
+    equations = {e.targets[0].name: e.expression for e in spec.nodes if len(e.targets) == 1}
+    expressions = [*equations.values(), *([spec.loss] if spec.loss else [])]
+    for call in (c for e in expressions for c in _walk(e) if _is_call(c, "cross_entropy")):
+        logits, target = (_plain(a, data.axis) for a in call.arguments[:2])
+        if logits is not None and target == data.target:
+            share = _nats_per_loss(spec.loss, call, equations, extent)
+            return LanguageModel(data.input, data.target, logits, share)
+    return None
+
+
+def _nats_per_loss(
+    loss: Expr | None, call: Call, equations: dict[str, Expr], extent: int
+) -> float | None:
+    """Return nats per symbol for one unit of the loss, where the loss is nothing but the call."""
+    for name, factor in (("mean", 1.0), ("sum", 1.0 / extent)):
+        if loss is not None and _is_call(loss, name):
+            inner: Expr | None = loss.arguments[0]
+            if isinstance(inner, Reference):
+                inner = equations.get(inner.name)
+            if inner == call:
+                return factor
+    return None
+
+
+def _is_call(piece: Any, name: str) -> bool:
+    return isinstance(piece, Call) and piece.function == name
+
+
+def _plain(piece: Expr, axis: str) -> str | None:
+    """Return the name of `name[axis]`, or None for anything else."""
+    if isinstance(piece, Reference) and piece.indices is not None and len(piece.indices) == 1:
+        index = piece.indices[0]
+        if isinstance(index, Reference) and index.name == axis and index.indices is None:
+            return piece.name
+    return None
+
+
+def _walk(piece: Any) -> Iterator[Any]:
+    """Yield an expression and everything inside it."""
+    yield piece
+    if isinstance(piece, tuple):
+        for item in piece:
+            yield from _walk(item)
+    elif is_dataclass(piece):
+        for field in fields(piece):
+            if field.compare:
+                yield from _walk(getattr(piece, field.name))

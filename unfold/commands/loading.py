@@ -1,0 +1,159 @@
+"""From the words of a command line to a loaded model and its settings.
+
+    unfold run char-rnn --set size.hidden=256 --set train.optimizer.adam.rate=0.01 --mode
+    scheduled:0.3
+
+A spec is a path, or the name of one that comes with the package. `--set` changes a size, the
+extent of an axis, or a value in the sections data, train and generate (its value is read as YAML);
+a mistake in a changed value is shown at the place it replaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unfold.errors import Location, UnfoldError
+
+if TYPE_CHECKING:
+    import unfold
+    from unfold.spec.model import Settings
+    from unfold.training.settings import Mode
+
+KeyPath = tuple[str | int, ...]
+SECTIONS = ("data", "train", "generate")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What `--set` says.
+
+    Attributes:
+        sizes: by name.
+        axes: extents, by axis.
+        settings: from (section, key, ...) to a value.
+    """
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    axes: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ChangedSection:
+    """A section with other values; its places are those of the file."""
+
+    tree: dict[str, Any]
+    locate: Callable[[KeyPath], Location]
+    locate_key: Callable[[KeyPath], Location]
+
+
+def read_changes(items: list[str]) -> Changes:
+    """Read the values of `--set`.
+
+    Raises:
+        UnfoldError: for one that is not KEY=VALUE, names nothing known, or is no positive integer.
+    """
+    numbers: dict[str, dict[str, int]] = {"size": {}, "axis": {}}
+    settings: dict[tuple[str, ...], Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        group, *names = key.strip().split(".")
+        if not equals or not names or not all(names):
+            raise UnfoldError(
+                f"--set {item}: expected KEY=VALUE, as in size.hidden=256, axis.t=100 or train.steps=500"
+            )
+        if group in numbers and len(names) == 1:
+            if not (text.strip().isascii() and text.strip().isdigit() and int(text) > 0):
+                raise UnfoldError(f"--set {item}: expected a positive whole number, got {text!r}")
+            numbers[group][names[0]] = int(text)
+        elif group in SECTIONS:
+            settings[(group, *names)] = _yaml_value(item, text)
+        else:
+            known = "size.NAME, axis.NAME, data.KEY, train.KEY or generate.KEY"
+            raise UnfoldError(f"--set {item}: expected {known}, got {key!r}")
+    return Changes(numbers["size"], numbers["axis"], settings)
+
+
+def find_spec(name: str) -> str:
+    """Return the path of a spec: the file itself, or the packaged spec of that name.
+
+    Raises:
+        UnfoldError: where there is neither, with the nearest names.
+    """
+    if Path(name).exists() or Path(name).suffix in (".yaml", ".yml"):
+        return name
+    import unfold
+
+    shipped = {Path(path).stem: str(path) for path in unfold.library()}
+    if name in shipped:
+        return shipped[name]
+    close = get_close_matches(name, shipped, n=1)
+    hint = f"did you mean {close[0]}?" if close else "`unfold specs` lists the names it knows"
+    raise UnfoldError(
+        f"{name}: there is no such file, and no packaged spec of this name\n  help: {hint}"
+    )
+
+
+def load(name: str, changes: Changes, sizes: Mapping[str, int] | None = None) -> unfold.Model:
+    """Load a spec with the changes of the command line, and sizes that the data decides."""
+    import unfold
+
+    return unfold.load(find_spec(name), sizes={**(sizes or {}), **changes.sizes}, axes=changes.axes)
+
+
+def section(model: unfold.Model, name: str, changes: Changes) -> ChangedSection | Settings | None:
+    """Return a section of the spec with its changes applied, or None where there is none."""
+    written: Settings | None = getattr(model.spec, name)
+    mine = {path[1:]: value for path, value in changes.settings.items() if path[0] == name}
+    if not mine:
+        return written
+    tree: Any = written.tree if written else {}
+    for path, value in mine.items():
+        tree = _changed(tree, path, value)
+
+    def nowhere(path: KeyPath) -> Location:
+        return model.spec.locate(name)
+
+    places = (written.locate, written.locate_key) if written else (nowhere, nowhere)
+    return ChangedSection(tree, *places)
+
+
+def read_mode(text: str | None) -> Mode | None:
+    """Read `teacher`, `free` or `scheduled:0.25`.
+
+    Raises:
+        UnfoldError: for anything else.
+    """
+    if text is None or text in ("teacher", "free"):
+        return text
+    name, _, share = text.partition(":")
+    try:
+        probability = float(share)
+    except ValueError:
+        probability = -1.0
+    if name != "scheduled" or not 0 <= probability <= 1:
+        raise UnfoldError(
+            f"--mode {text}: expected teacher, free or scheduled:P with P from 0 to 1"
+        )
+    return ("scheduled", probability)
+
+
+def _changed(tree: Any, path: tuple[str, ...], value: Any) -> Any:
+    """Return a tree with one value replaced; whatever is not a mapping on the way becomes one."""
+    if not path:
+        return value
+    old = tree if isinstance(tree, dict) else {}
+    return {**old, path[0]: _changed(old.get(path[0]), path[1:], value)}
+
+
+def _yaml_value(item: str, text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UnfoldError(f"--set {item}: the value is not YAML") from None

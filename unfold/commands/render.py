@@ -1,0 +1,74 @@
+"""`unfold render`: a picture of a spec, as a file.
+
+unfold render specs/char-rnn.yaml --view folded -o folded.svg
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from unfold.commands.loading import load, read_changes, read_mode
+from unfold.commands.report import print_json
+from unfold.errors import UnfoldError
+
+VIEWS = ("folded", "unfolded", "backward", "compare")
+DETAILS = ("cell", "node", "op")
+FORMATS = ("svg", "png", "pdf", "dot")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is asked for.
+
+    Attributes:
+        view: one of VIEWS.
+        steps: columns of an unfolded view; None lets the drawing choose.
+        detail: one of DETAILS.
+        mode: which branch of an output feedback is in force.
+        format: one of FORMATS; None goes by the file's suffix.
+    """
+
+    view: str
+    steps: int | None
+    detail: str
+    mode: str
+    format: str | None
+
+
+def render(
+    spec: str, items: list[str], picture: Picture, output: str | None, *, as_json: bool
+) -> int:
+    """Draw a spec into a file, or onto stdout where the file is `-`."""
+    _require("--view", picture.view, VIEWS)
+    _require("--detail", picture.detail, DETAILS)
+    suffix = Path(output).suffix.removeprefix(".").lower() if output else ""
+    form = picture.format or suffix or "svg"
+    _require("--format" if picture.format or not suffix else f"-o {output}", form, FORMATS)
+    model = load(spec, read_changes(items))
+    drawn = model.render(
+        picture.view,
+        steps=picture.steps,
+        detail=picture.detail,
+        mode=read_mode(picture.mode),
+        format=form,
+    )
+    content = drawn.encode("utf-8") if isinstance(drawn, str) else drawn
+    if output == "-":
+        sys.stdout.buffer.write(content)
+        return 0
+    file = Path(output or f"{model.name}-{picture.view}.{form}")
+    file.write_bytes(content)
+    if as_json:
+        print_json({"ok": True, "file": str(file), "bytes": len(content), "format": form})
+    else:
+        typer.echo(str(file))
+    return 0
+
+
+def _require(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UnfoldError(f"{option}: expected one of {', '.join(allowed)}, got {value!r}")

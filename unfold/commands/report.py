@@ -1,0 +1,147 @@
+"""What commands say: diagnostics, failures, tables and JSON, with colours only on a terminal.
+
+specs/bad.yaml:14:15: shapes do not match in  W @ h[t-1]      place bold, message red
+   14 |   z[t]: W @ h[t-1] + U @ x[t] + b
+      |         ^^^^^^^^^^                                      carets red
+  help: the last dimension of W must be hidden (128)          help cyan
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import typer
+
+from unfold.errors import Diagnostic, SpecError, UnfoldError
+
+MISTAKE, OURS = 1, 70
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def diagnostic_json(diagnostic: Diagnostic) -> dict[str, Any]:
+    """Return a diagnostic as JSON values, with its text as a person sees it."""
+    place = diagnostic.location
+    return {
+        "message": diagnostic.message,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+        "length": place.length if place else None,
+        "notes": list(diagnostic.notes),
+        "help": diagnostic.help,
+        "text": str(diagnostic),
+    }
+
+
+def show_diagnostic(diagnostic: Diagnostic, *, err: bool = True) -> None:
+    """Print a diagnostic, on stderr unless it is a command's result."""
+    first, *rest = str(diagnostic).split("\n")
+    place = f"{diagnostic.location}: " if diagnostic.location else ""
+    message = first.removeprefix(place)
+    lines = [paint(place, bold=True) + paint(message, fg="red", bold=True)]
+    for line in rest:
+        if line.strip(" |^") == "" and "^" in line:
+            lines.append(paint(line, fg="red"))
+        elif line.startswith("  help: "):
+            lines.append(paint(line, fg="cyan"))
+        else:
+            lines.append(line)
+    typer.echo("\n".join(lines), err=err)
+
+
+def errors_json(error: UnfoldError) -> list[dict[str, Any]]:
+    """Return the diagnostics of an error as JSON values."""
+    if isinstance(error, SpecError):
+        return [diagnostic_json(d) for d in error.diagnostics]
+    return [{"message": str(error), "text": str(error)}]
+
+
+def show_error(error: UnfoldError, *, err: bool = True) -> None:
+    """Print every diagnostic of an error."""
+    if isinstance(error, SpecError):
+        for number, diagnostic in enumerate(error.diagnostics):
+            if number:
+                typer.echo("", err=err)
+            show_diagnostic(diagnostic, err=err)
+    else:
+        first, _, rest = str(error).partition("\n")
+        typer.echo(paint(first, fg="red", bold=True) + (f"\n{rest}" if rest else ""), err=err)
+
+
+def report_failure(error: Exception, *, as_json: bool) -> int:
+    """Print what went wrong and return the exit code: 1 for a user's mistake, 70 for ours."""
+    if isinstance(error, OSError) and error.filename is not None:
+        error = UnfoldError(f"{error.filename}: {(error.strerror or str(error)).lower()}")
+    if isinstance(error, MemoryError):
+        error = UnfoldError("there is not enough memory for these sizes and extents")
+    ours = not isinstance(error, UnfoldError)
+    debugging = os.environ.get("UNFOLD_DEBUG", "") not in ("", "0")
+    if ours and debugging:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, UnfoldError):
+        if as_json:
+            print_json({"ok": False, "errors": errors_json(error)})
+        else:
+            show_error(error)
+        return MISTAKE
+    message = f"unfold itself failed: {type(error).__name__}: {error}"
+    if as_json:
+        print_json({"ok": False, "internal": True, "errors": [{"message": message}]})
+    hint = "Please report it" if debugging else "Please report it with what UNFOLD_DEBUG=1 shows"
+    typer.echo(f"{paint(message, fg='red', bold=True)}\n{hint}, and the spec.", err=True)
+    return OURS
+
+
+def paint(text: str, **style: Any) -> str:
+    """Colour a piece of text; `typer.echo` drops the colours where there is no terminal."""
+    return text if not text or os.environ.get("NO_COLOR") else typer.style(text, **style)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
+) -> None:
+    """Print a table on stdout.
+
+    Arguments:
+        columns: headings.
+        rows: cells, one per column.
+        right: the columns of numbers.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    numbers = set(right)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, heading in enumerate(columns):
+        grid.add_column(
+            heading,
+            justify="right" if number in numbers else "left",
+            no_wrap=number != len(columns) - 1,
+            overflow="fold",
+        )
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    width = None if sys.stdout.isatty() else 100
+    Console(width=width, highlight=False).print(grid)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return `1 step`, `20,503 parameters`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def named(values: Mapping[str, Any]) -> str:
+    """Return `t=25, u=12`."""
+    return ", ".join(f"{name}={value}" for name, value in values.items())

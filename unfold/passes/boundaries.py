@@ -1,0 +1,75 @@
+"""Make boundary values explicit, so that every read outside of a domain is zero.
+
+    h[t-1], with `initial: {h: e}`   becomes   where(inside(t-1), h[t-1], e)
+
+In: a Program whose values have boundaries. Out: the same meaning with ordinary `where` and `inside` values
+and no boundary left, which is what differentiation and backends expect. Where several axes can be left at
+once, the first one in the value's axes' order decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from unfold.core.affine import Affine
+from unfold.core.build import Builder, Term
+from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.core.types import BOOL
+
+
+def lower_boundaries(program: Program) -> Program:
+    """Return the Program without boundaries."""
+    if not any(v.boundary for v in program):
+        return program
+    builder = Builder.of(program)
+    done: dict[Ref, Ref] = {}
+    for value in program:
+        builder.node, builder.at = value.node, value.at
+        operands = tuple(_lowered(builder, program, r, done) for r in value.operands)
+        builder.values[value.name] = replace(value, operands=operands, boundary={})
+    return builder.build(program)
+
+
+def may_leave(index: Affine, axis: str) -> bool:
+    """Return whether an index can be outside of an axis's domain."""
+    return index not in (Affine.axis(axis), Affine.number(0), Affine.last(axis))
+
+
+def inside(builder: Builder, index: Affine, axis: str) -> Term:
+    """Return the condition that an index is in the domain of an axis."""
+    offset = index.offset_from(axis)
+    # A delay can only leave at the start, which is the same place in every sequence.
+    per_sequence = offset is None or offset > 0
+    axes = (*index.axes, BATCH) if per_sequence else index.axes
+    return builder.emit("inside", (), {"index": index, "axis": axis}, axes=axes, type=BOOL)
+
+
+def zero_of(builder: Builder, value: Value) -> Term:
+    """Return what a reference outside of the domain reads without a boundary: zero, or no category."""
+    if value.type.kind == "real":
+        zero = builder.number(0.0)
+        return zero.apply("broadcast_to", shape=value.type.shape) if value.type.shape else zero
+    empty = -1 if value.type.kind == "category" else False
+    return builder.emit("constant", (), {"value": empty}, type=value.type)
+
+
+def _lowered(builder: Builder, program: Program, ref: Ref, done: dict[Ref, Ref]) -> Ref:
+    value = program[ref.value]
+    if not any(may_leave(ref.index[value.axes.index(a)], a) for a in value.boundary):
+        return ref
+    if ref not in done:
+        term = builder.read(ref)
+        at = dict(zip(value.axes, ref.index, strict=True))
+        for axis in reversed(value.axes):
+            if axis == BATCH or not may_leave(at[axis], axis):
+                continue
+            outside = value.boundary.get(axis)
+            if outside is not None:
+                other = builder.read(_lowered(builder, program, outside.substitute(at), done))
+            elif term.ref != ref:  # a later axis has a boundary, but this one decides
+                other = zero_of(builder, value)
+            else:
+                continue
+            term = inside(builder, at[axis], axis).apply("where", term, other)
+        done[ref] = term.ref
+    return done[ref]

@@ -1,0 +1,210 @@
+"""Reverse-mode differentiation of recurrence equations: the adjoint of a Program is a Program.
+
+For each equation `u[c] = op(…, v[f(c)], …)` the op's row gives the cotangent of that operand at the reader's
+index point, `q[c]`. What `v` receives from it is
+
+    ∂v[p] += sum over c with f(c) = p of q[c]
+
+`transpose` solves f(c) = p for as many reader's axes as it can: a delay t-1 becomes t+1, a window t+k-2
+becomes p-k+2 summed over k, a fixed point `last` becomes a condition p == last. Nothing here knows what time
+is, and the result is an ordinary Program that can be verified, drawn, scheduled and differentiated again.
+
+In: a Program without boundaries and feedback. Out: the same values, and for each active value `h` its adjoint
+`∂h` (`∂²h` when the Program is itself an adjoint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from unfold.core.affine import Affine
+from unfold.core.build import Builder, Term
+from unfold.core.op import OPS
+from unfold.core.program import BATCH, Axis, Program, Ref, Value
+from unfold.core.types import Type
+from unfold.passes.boundaries import inside
+from unfold.passes.simplify import drop_dead
+
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def adjoint_name(name: str, depth: int = 1) -> str:
+    """Return the name of a value's adjoint: `∂h`, or `∂²h` in a Program differentiated for the second time."""
+    return f"∂{'' if depth == 1 else str(depth).translate(SUPERSCRIPTS)}{name}"
+
+
+def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None) -> Program:
+    """Return the Program extended by the adjoints of a scalar.
+
+    Args:
+        program: a Program without boundaries and feedback.
+        wrt: names of real values whose gradients become outputs, named by `adjoint_name`.
+        of: the scalar to differentiate, by default the Program's loss.
+
+    Returns:
+        a Program whose outputs are the former ones and the gradients.
+    """
+    wrt = tuple(wrt)
+    of = of or program.loss
+    assert of is not None and program[of].axes == () and program[of].type == Type(), of
+    depth = program.depth + 1
+    active = _active(program, wrt, of)
+    pass_ = _Adjoint(Builder.of(program), program, depth, active)
+    pass_.builder.number(1.0)
+    pass_.contributions[of] = [pass_.builder.number(1.0)]
+    for value in program:
+        if value.name in active:
+            pass_.visit(value)
+    for name in [n for n in program.values if n in active or n in wrt]:
+        pass_.collect(program[name])
+    gradients = tuple(adjoint_name(n, depth) for n in wrt)
+    return drop_dead(pass_.builder.build(program, outputs=program.outputs + gradients, depth=depth))
+
+
+def _active(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
+    """Return the real values that depend on `wrt` and that `of` depends on."""
+    readers: dict[str, set[str]] = {n: set() for n in program.values}
+    for value in program:
+        if OPS[value.op].vjp is not None:
+            for ref in value.operands:
+                readers[ref.value].add(value.name)
+    below = _closure(wrt, lambda n: readers[n])
+    above = _closure((of,), lambda n: [r.value for r in program[n].operands if OPS[program[n].op].vjp])
+    return {n for n in below & above if program[n].type.kind == "real"}
+
+
+def _closure(start: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[str]:
+    seen, work = set(start), list(start)
+    while work:
+        for other in step(work.pop()):
+            if other not in seen:
+                seen.add(other)
+                work.append(other)
+    return seen
+
+
+class _Adjoint:
+    """The state of one differentiation: contributions to each adjoint, collected equation by equation."""
+
+    def __init__(self, builder: Builder, program: Program, depth: int, active: set[str]) -> None:
+        self.builder, self.program, self.depth, self.active = builder, program, depth, active
+        self.contributions: dict[str, list[Term]] = {}
+
+    def name(self, name: str) -> str:
+        return adjoint_name(name, self.depth)
+
+    def visit(self, value: Value) -> None:
+        """Send the adjoint of an equation to what it reads."""
+        vjp = OPS[value.op].vjp
+        if vjp is None or not any(r.value in self.active for r in value.operands):
+            return
+        b = self.builder
+        b.node, b.at = self.name(value.node), value.at
+        g = Term(b, replace(value.here, value=self.name(value.name)), value.type)
+        cotangents = vjp(g, b.term(value.name), [b.read(r) for r in value.operands], value)
+        for ref, cotangent in zip(value.operands, cotangents, strict=True):
+            if cotangent is not None and ref.value in self.active:
+                fitted = _fit_shape(cotangent, self.program[ref.value].type)
+                term = transpose(fitted, ref, value, self.program[ref.value])
+                self.contributions.setdefault(ref.value, []).append(term)
+
+    def collect(self, value: Value) -> None:
+        """Define the adjoint of a value as the sum of what it received."""
+        b = self.builder
+        b.node, b.at = self.name(value.node), value.at
+        terms = self.contributions.get(value.name) or [_fit_shape(b.number(0.0), value.type)]
+        total = b.total(terms)
+        last = b.values[total.ref.value]
+        if last.name in self.program.values or last.axes != value.axes or last.node != b.node or len(terms) < 2:
+            b.emit("identity", (total,), axes=value.axes, name=self.name(value.name))
+        else:  # the last addition is the adjoint itself
+            del b.values[last.name]
+            b.add(replace(last, name=self.name(value.name)))
+        adjoint = b.values[self.name(value.name)]
+        # Axes are kept in the order of the value, so that gradients have its layout.
+        b.values[adjoint.name] = replace(adjoint, axes=value.axes, at=value.at)
+
+
+def _fit_shape(term: Term, type: Type) -> Term:
+    """Undo the broadcasting of features: sum over what was repeated, repeat what was summed."""
+    shape, wanted = term.type.shape, type.shape
+    if shape == wanted:
+        return term
+    grows = not shape or (wanted and all(s in (1, w) for s, w in zip(shape, wanted, strict=True)))
+    return term.apply("broadcast_to" if grows else "sum_to", shape=wanted)
+
+
+def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
+    """Move a cotangent from the reader's index points to those of the value that was read.
+
+    Args:
+        cotangent: at the reader's index points, own and reduced axes.
+        ref: how the reader reads the value.
+        reader: the equation that reads.
+        read: the value that is read.
+
+    Returns:
+        sum of the cotangent over all reader's points that read the point, in terms of the value's axes.
+    """
+    b = cotangent.builder
+    solved, conditions = _solve(ref, reader, read)
+    used = {a for e in (*solved.values(), *conditions) for a in e.axes}
+    remaining = [a for a in reader.iteration if a not in solved]
+    cotangent = b.sum(cotangent, [a for a in remaining if a not in used])
+    summed = [a for a in remaining if a in used]
+    names = {_point(a): a for a in read.axes}
+    for axis in summed:
+        if axis in read.axes:
+            names[axis] = _alias(b, axis)
+    solved = {a: e.rename(names) for a, e in solved.items()}
+    present = cotangent.axes
+    term = cotangent.at({**solved, **{a: Affine.axis(names.get(a, a)) for a in summed}})
+    for axis, index in solved.items():
+        if axis not in present and index != Affine.axis(axis):
+            term = inside(b, index, axis).apply("where", term, b.number(0.0))
+    for condition in conditions:
+        difference = replace(condition.rename(names), divisor=1)
+        axes = (*difference.axes, BATCH) if difference.lasts else difference.axes
+        at = b.emit("index", (), {"index": difference}, axes=axes, type=Type())
+        term = at.apply("equal", b.number(0.0)).apply("where", term, b.number(0.0))
+    return b.sum(term, [names.get(a, a) for a in summed])
+
+
+def _point(axis: str) -> str:
+    """Name the coordinate, along an axis of the value that is read, of the point that receives."""
+    return f"{axis}#"
+
+
+def _solve(ref: Ref, reader: Value, read: Value) -> tuple[dict[str, Affine], list[Affine]]:
+    """Solve `index == point` for reader's axes; what cannot be solved is a condition that must be zero."""
+    solved: dict[str, Affine] = {}
+    conditions: list[Affine] = []
+    pairs = sorted(zip(read.axes, ref.index, strict=True), key=lambda p: p[1] != Affine.axis(p[0]))
+    for axis, index in pairs:
+        equation = index.substitute(solved)
+        point = Affine.axis(_point(axis))
+        free = [a for a in equation.axes if a in reader.iteration]
+        if not free:
+            conditions.append(equation - point)
+            continue
+        chosen = min(free, key=lambda a: (a != axis, a in reader.reduced, abs(equation.coefficient(a))))
+        solution = equation.solve(chosen, point)
+        solved = {a: e.substitute({chosen: solution}) for a, e in solved.items()}
+        solved[chosen] = solution
+        conditions = [c.substitute({chosen: solution}) for c in conditions]
+    return solved, conditions
+
+
+def _alias(builder: Builder, axis: str) -> str:
+    """Add a second index over the same domain as an axis."""
+    name = axis
+    while name in builder.axes:
+        name += "'"
+    builder.axes[name] = Axis(name, Affine.axis(axis), builder.axes[axis].from_data)
+    return name
+
+
+def gradients(program: Program, wrt: Iterable[str]) -> Mapping[str, str]:
+    """Return which value of a differentiated Program holds the gradient of each name."""
+    return {n: adjoint_name(n, program.depth) for n in wrt}

@@ -1,0 +1,368 @@
+"""Inline cells: from a file and the cells it calls to one flat set of definitions.
+
+    l1[t]: lstm(x[t], hidden=128)     defines l1.W, l1.U, l1.b, l1.z[t], ..., l1.h[t]; `l1` means l1.h
+
+A cell's own axes without an extent are the caller's; the others are new (`l1.depth`). Axes of the caller
+that the cell does not have become outer axes of all its equations. A size without a value is bound by the
+shape of the argument that uses it. No later stage knows of cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from unfold.core.affine import Affine
+from unfold.core.program import Axis
+from unfold.core.types import Dim
+from unfold.spec.expression import Call, Expr, Reference
+from unfold.spec.model import Equation, InputDeclaration, Spec
+from unfold.spec.problems import Problems, fail
+from unfold.spec.scope import Boundary, Definition, Names, Scope
+from unfold.spec.sizes import extent, size
+from unfold.spec.suggest import did_you_mean, listing
+
+MAX_DEPTH = 16
+MAX_STACK = 1000
+MAX_DEFINITIONS = 20_000
+
+LoadCell = Callable[[str, Spec], Spec | None]
+
+
+@dataclass
+class Expansion:
+    """The definitions made so far.
+
+    Attributes:
+        load: finds a cell's file: (name, file that calls it) -> its Spec, or None.
+        problems: mistakes found.
+        axes: every axis of the Program.
+        names: every value.
+    """
+
+    load: LoadCell
+    problems: Problems
+    axes: dict[str, Axis]
+    names: Names = field(default_factory=Names)
+
+    def define(self, definition: Definition) -> None:
+        """Add one definition."""
+        if len(self.names.definitions) >= MAX_DEFINITIONS:
+            raise fail(
+                f"more than {MAX_DEFINITIONS} values after inlining cells",
+                definition.at.location,
+                help="use fewer or smaller stacks",
+            )
+        self.names.definitions[definition.name] = definition
+
+    def file(self, scope: Scope, depth: int = 0) -> None:
+        """Add everything a file defines, in its scope."""
+        spec = scope.spec
+        for declaration in spec.parameters:
+            target = declaration.target
+            if target.name not in scope.names:  # shared parameters belong to another instance
+                with self.problems.collect():
+                    axes = self.axes_of(target.axis_names, scope, target)
+                    self.define(
+                        Definition(
+                            scope.prefix + target.name,
+                            axes,
+                            scope,
+                            target.at,
+                            parameter=declaration,
+                        )
+                    )
+        for equation in spec.nodes:
+            with self.problems.collect():
+                self.equation(equation, scope, depth)
+        for initial in spec.initial:
+            self.names.boundaries.append(Boundary(scope.full(initial.name), initial, scope))
+
+    def axes_of(self, names: tuple[str, ...], scope: Scope, target: object) -> tuple[str, ...]:
+        """Return the full names of a target's axes."""
+        found: list[str] = []
+        for name, at in zip(names, [a.at for a in target.axes], strict=True):  # type: ignore[attr-defined]
+            if name not in scope.axes:
+                raise fail(
+                    f"unknown axis {name}",
+                    at.location,
+                    help=did_you_mean(name, scope.axes)
+                    or f"declare it, as in  axes: {{{name}: 50}}; the axes are {listing(scope.axes) or 'none'}",
+                )
+            if scope.axes[name] in found:
+                raise fail(f"axis {name} is given twice", at.location, help="give every axis once")
+            found.append(scope.axes[name])
+        return tuple(found)
+
+    def equation(self, equation: Equation, scope: Scope, depth: int) -> None:
+        """Add an equation, or the instance of a cell."""
+        own = self.axes_of(equation.targets[0].axis_names, scope, equation.targets[0])
+        axes = (*(a for a in scope.outer if a not in own), *own)
+        call = equation.expression
+        if isinstance(call, Call) and call.axes is None:
+            cell = self.load(call.function, scope.spec)
+            if cell is not None:
+                self.call(equation, call, cell, axes, scope, depth)
+                return
+        for option in ("stack", "reverse", "share"):
+            if option in equation.options_at:
+                raise fail(
+                    f"{option} needs a cell",
+                    equation.options_at[option].location,
+                    help=f"{option} works on a call of a cell, such as lstm(x[t], hidden=64)",
+                )
+        split = len(equation.targets) > 1
+        for part, target in enumerate(equation.targets):
+            self.define(
+                Definition(
+                    scope.prefix + target.name, axes, scope, target.at, equation.expression, equation,
+                    part if split else None,
+                )
+            )  # fmt: skip
+
+    def call(
+        self,
+        equation: Equation,
+        call: Call,
+        cell: Spec,
+        axes: tuple[str, ...],
+        scope: Scope,
+        depth: int,
+    ) -> None:
+        """Add one instance of a cell, or a chain of them."""
+        if depth >= MAX_DEPTH:
+            raise fail(
+                f"cell {call.function} uses itself",
+                call.at.location,
+                help="cells cannot be recursive",
+            )
+        if len(equation.targets) > 1:
+            raise fail(
+                "a cell has one output",
+                equation.at.location,
+                help="reach inside by name, as in l1.s[t]",
+            )
+        count = 1
+        if equation.stack is not None:
+            count = int(size(equation.stack, scope.lookup, scope.sizes))
+            if count > MAX_STACK:
+                raise fail(
+                    f"a stack of {count} cells",
+                    equation.stack.at.location,
+                    help=f"at most {MAX_STACK}",
+                )
+        name = scope.prefix + equation.targets[0].name
+        first: Expr | str = call.arguments[0] if call.arguments else ""
+        for layer in range(1, count + 1):
+            own = name if equation.stack is None else f"{name}.layer{layer}"
+            instance = self.instance(own, equation, call, cell, axes, scope)
+            if equation.share is not None:
+                self.share(instance, equation, own, name, scope)
+            self.bind(instance, call, cell, axes, scope, first)
+            self.file(instance, depth + 1)
+            self.output(own, instance, axes)
+            first = own
+        if equation.stack is not None:
+            self.names.aliases[name] = f"{name}.layer{count}"
+            self.names.tops[name] = f"{name}.layer{count}"
+
+    def instance(
+        self,
+        name: str,
+        equation: Equation,
+        call: Call,
+        cell: Spec,
+        axes: tuple[str, ...],
+        scope: Scope,
+    ) -> Scope:
+        """Make the scope of one instance: its axes and the sizes that the call gives."""
+        free = [a.name for a in cell.axes if a.extent is None]
+        backward = {scope.axes[a]: None for a in scope.axes}
+        by_name = {a: scope.axes[a] for a in free if scope.axes.get(a) in axes}
+        left = [a for a in axes if a not in by_name.values()]
+        missing = [a for a in free if a not in by_name]
+        if len(missing) > len(left):
+            raise fail(
+                f"cell {cell.name} runs along axis {', '.join(free)}; {equation.targets[0]} has "
+                f"{'no axis' if not axes else 'only ' + ', '.join(axes)}",
+                equation.at.location,
+                help=f"name it with its axes, as in  {equation.targets[0].name}[{', '.join(free)}]",
+            )
+        chosen = left[len(left) - len(missing) :] if missing else []
+        mapping = {**by_name, **dict(zip(missing, chosen, strict=True))}
+        outer = tuple(a for a in axes if a not in mapping.values())
+        instance = Scope(
+            cell,
+            f"{name}.",
+            mapping,
+            outer,
+            reversed=self.reversals(equation, axes, scope, backward),
+        )
+        self.sizes_of(instance, call, cell, scope)
+        for axis in cell.axes:
+            if axis.extent is not None:
+                full = f"{name}.{axis.name}"
+                instance.axes[axis.name] = full
+                value = extent(axis.extent, instance.lookup, instance.axes, instance.sizes)
+                self.axes[full] = Axis(full, value.rename(instance.axes))
+        return instance
+
+    def reversals(
+        self, equation: Equation, axes: tuple[str, ...], scope: Scope, known: object
+    ) -> frozenset[str]:
+        """Return along which axes an instance runs backwards; twice is forwards."""
+        turned: set[str] = set(scope.reversed)
+        for axis in equation.reverse:
+            full = scope.axes.get(axis.value)
+            if full not in axes:
+                raise fail(
+                    f"{equation.targets[0].name} has no axis {axis.value} to reverse",
+                    axis.at.location,
+                    help=f"its axes are {listing(axes) or 'none'}",
+                )
+            turned ^= {full}
+        return frozenset(turned)
+
+    def sizes_of(self, instance: Scope, call: Call, cell: Spec, scope: Scope) -> None:
+        """Evaluate the sizes of an instance: options of the call, then the cell's defaults."""
+        inputs = {i.target.name for i in cell.inputs}
+        given = {k.name: k for k in call.keywords if k.name not in inputs}
+        declared = {s.name for s in cell.sizes}
+        for keyword in given.values():
+            if keyword.name not in declared:
+                raise fail(
+                    f"cell {cell.name} has no size or input {keyword.name}",
+                    keyword.name_at.location,
+                    help=did_you_mean(keyword.name, declared | inputs)
+                    or f"it has {listing([*sorted(inputs), *(s.name for s in cell.sizes)])}",
+                )
+        for declaration in cell.sizes:
+            if declaration.name in given:
+                value = size(given[declaration.name].value, scope.lookup, scope.sizes)
+                instance.sizes[declaration.name] = Dim(value, value.text)
+            elif declaration.value is not None:
+                found = size(declaration.value, instance.lookup, instance.sizes)
+                instance.sizes[declaration.name] = Dim(found, declaration.name)
+            else:
+                instance.unbound.add(declaration.name)
+
+    def share(self, instance: Scope, equation: Equation, own: str, name: str, scope: Scope) -> None:
+        """Take the parameters of another instance."""
+        assert equation.share is not None
+        other = scope.prefix + equation.share.value + own.removeprefix(name)
+        for declaration in instance.spec.parameters:
+            full = self.names.resolve(f"{other}.{declaration.target.name}")
+            if full is None:
+                raise fail(
+                    f"{equation.share.value} is not an earlier instance of cell {instance.spec.name}",
+                    equation.share.at.location,
+                    help="share the parameters of an instance of the same cell that stands above",
+                )
+            instance.names[declaration.target.name] = full
+
+    def bind(
+        self,
+        instance: Scope,
+        call: Call,
+        cell: Spec,
+        axes: tuple[str, ...],
+        scope: Scope,
+        first: Expr | str,
+    ) -> None:
+        """Bind a cell's inputs to the call's arguments."""
+        if len(call.arguments) > len(cell.inputs):
+            raise fail(
+                f"cell {cell.name} has {len(cell.inputs)} inputs, {len(call.arguments)} are given",
+                call.at.location,
+                help=f"its inputs are {listing(i.target.name for i in cell.inputs)}",
+            )
+        by_name = {k.name: k.value for k in call.keywords}
+        for position, declaration in enumerate(cell.inputs):
+            name = declaration.target.name
+            argument: Expr | str | None = by_name.get(name)
+            if position < len(call.arguments):
+                argument = first if position == 0 else call.arguments[position]
+            if argument is None:
+                raise fail(
+                    f"cell {cell.name} needs its input {name}",
+                    call.at.location,
+                    help=f"give it: {name}=…",
+                )
+            full = (
+                argument
+                if isinstance(argument, str)
+                else self.argument(instance, declaration, argument, axes, scope)
+            )
+            instance.names[name] = full
+            self.names.bindings.append((instance, declaration, full))
+
+    def argument(
+        self,
+        instance: Scope,
+        declaration: InputDeclaration,
+        argument: Expr,
+        axes: tuple[str, ...],
+        scope: Scope,
+    ) -> str:
+        """Return the full name of an argument; what is not a plain reference becomes an equation."""
+        own = tuple(instance.axes[a] for a in declaration.target.axis_names if a in instance.axes)
+        wanted = (*instance.outer, *own)
+        plain = not any(i.name == declaration.target.name for i in instance.spec.initial)
+        if plain and isinstance(argument, Reference):
+            indices = [
+                i.name
+                for i in argument.indices or ()
+                if isinstance(i, Reference) and i.indices is None
+            ]
+            if [scope.axes.get(i) for i in indices] == list(wanted) and len(indices) == len(
+                argument.indices or ()
+            ):
+                return scope.full(argument.name)
+        name = f"{instance.prefix}{declaration.target.name}"
+        self.define(Definition(name, wanted, scope, argument.at, argument))
+        return name
+
+    def output(self, name: str, instance: Scope, axes: tuple[str, ...]) -> None:
+        """Let the instance's name mean its output."""
+        output = instance.spec.output
+        assert output is not None, instance.spec.file
+        if isinstance(output, Reference):
+            indices = [
+                i.name
+                for i in output.indices or ()
+                if isinstance(i, Reference) and i.indices is None
+            ]
+            found = self.names.resolve(instance.full(output.name))
+            if found and [instance.axes.get(i) for i in indices] == list(
+                axes[len(instance.outer) :]
+            ):
+                self.names.aliases[name] = found
+                return
+        self.define(Definition(name, axes, instance, output.at, output))
+
+
+def root_scope(
+    spec: Spec, problems: Problems, overrides: dict[str, int], axes: dict[str, int]
+) -> tuple[Scope, dict[str, Axis]]:
+    """Make the scope of a spec: sizes and axes, with what the caller sets in place of the file's values."""
+    scope = Scope(spec)
+    for declaration in spec.sizes:
+        with problems.collect():
+            if declaration.name in overrides:
+                scope.sizes[declaration.name] = Dim(overrides[declaration.name], declaration.name)
+            elif declaration.value is not None:
+                value = size(declaration.value, scope.lookup, scope.sizes)
+                scope.sizes[declaration.name] = Dim(value, declaration.name)
+    data_axes = {a for i in spec.inputs for a in i.target.axis_names}
+    found: dict[str, Axis] = {}
+    scope.axes = {a.name: a.name for a in spec.axes}
+    for axis in spec.axes:
+        with problems.collect():
+            if axis.name in axes:
+                value = Affine.number(axes[axis.name])
+            elif axis.extent is None:
+                value = Affine.number(1)
+            else:
+                value = extent(axis.extent, scope.lookup, scope.axes, scope.sizes)
+            found[axis.name] = Axis(axis.name, value, axis.name in data_axes)
+    return scope, found

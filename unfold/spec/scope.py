@@ -1,0 +1,132 @@
+"""Scopes: what the names of one file mean, for the spec itself and for every instance of a cell.
+
+Cells are inlined: `l1[t]: lstm(x[t], hidden=128)` adds the cell's equations with names below `l1.`. A
+`Scope` maps the names a file uses to those of the whole Program: values, axes and sizes. A `Definition` is a
+parameter, input or equation with its scope, under its full name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from unfold.core.affine import Affine
+from unfold.core.types import Dim
+from unfold.spec.expression import Expr
+from unfold.spec.model import Equation, Initial, InputDeclaration, ParameterDeclaration, Spec
+from unfold.spec.text import Span
+
+
+@dataclass
+class Scope:
+    """The meaning of a file's names.
+
+    Attributes:
+        spec: the file.
+        prefix: of the full names of what it defines: "" or "l1.".
+        axes: this file's axes -> full names.
+        outer: axes of the caller that every equation gets in front of its own.
+        sizes: known sizes.
+        unbound: sizes that the call's arguments will decide, with the declaration's place.
+        names: names bound by the call (a cell's inputs, shared parameters) -> full names.
+        reversed: full names of the axes along which this instance runs backwards.
+    """
+
+    spec: Spec
+    prefix: str = ""
+    axes: dict[str, str] = field(default_factory=dict)
+    outer: tuple[str, ...] = ()
+    sizes: dict[str, Dim] = field(default_factory=dict)
+    unbound: set[str] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
+    reversed: frozenset[str] = frozenset()
+
+    def full(self, name: str) -> str:
+        """Return the full name of a value that this file defines or was given."""
+        return self.names.get(name, self.prefix + name)
+
+    def lookup(self, name: str) -> Dim | None:
+        """Return a size, or None where it is not known."""
+        return self.sizes.get(name)
+
+    def mirrored(self, index: Affine, axis: str) -> Affine:
+        """Turn an index along `axis` around where this instance runs backwards: t-1 becomes t+1."""
+        if not self.reversed:
+            return index
+        turned = index.substitute({a: Affine.last(a) - Affine.axis(a) for a in self.reversed})
+        return Affine.last(axis) - turned if axis in self.reversed else turned
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One value by its full name.
+
+    Attributes:
+        name: full name.
+        axes: full names of its axes, without batch, in the order of its key.
+        scope: whose names its expressions use.
+        at: its key in the file.
+        equation: the entry it comes from, for equations; `part` counts the targets of a split.
+        parameter, input: the declaration, for those.
+        expression: the right-hand side, for equations (an argument of a call has no entry).
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    scope: Scope
+    at: Span
+    expression: Expr | None = None
+    equation: Equation | None = None
+    part: int | None = None
+    parameter: ParameterDeclaration | None = None
+    input: InputDeclaration | None = None
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """An entry of `initial`, with the scope it was written in and the full name it is about."""
+
+    name: str
+    initial: Initial
+    scope: Scope
+
+
+@dataclass
+class Names:
+    """All values of the Program that is being made.
+
+    Attributes:
+        definitions: by full name.
+        aliases: names that stand for another value: `l1` for the cell's output `l1.h`.
+        tops: instances that are a chain: `l1` -> `l1.layer3`, where `l1.s` is looked up.
+        boundaries: entries of `initial`, a later one (of the caller) winning.
+        bindings: arguments of calls, to bind sizes: (scope, declaration, full name of the argument).
+    """
+
+    definitions: dict[str, Definition] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    tops: dict[str, str] = field(default_factory=dict)
+    boundaries: list[Boundary] = field(default_factory=list)
+    bindings: list[tuple[Scope, InputDeclaration, str]] = field(default_factory=list)
+
+    def resolve(self, full: str) -> str | None:
+        """Return the name of the definition that a full name means, or None."""
+        for _ in range(64):
+            if full in self.definitions:
+                return full
+            if full in self.aliases:
+                full = self.aliases[full]
+                continue
+            head = next((t for t in self.tops if full.startswith(t + ".")), None)
+            if head is None:
+                return None
+            full = self.tops[head] + full[len(head) :]
+        return None
+
+    def visible(self, scope: Scope) -> list[str]:
+        """Return the names a file may use, for suggestions."""
+        own = [
+            n.removeprefix(scope.prefix)
+            for n in (*self.definitions, *self.aliases)
+            if n.startswith(scope.prefix)
+        ]
+        return [*scope.names, *own]

@@ -1,0 +1,170 @@
+"""Which index points a reference reads: index arithmetic on NumPy arrays, both ways.
+
+In: a `Ref`, arrays of the reader's index points and the extents of one sequence. Out: the points that are
+read and which of them are in the domain (`locate`); or, the other way, the reader's index points
+that read a given point (`invert`). Index points here leave out the axis "batch".
+
+    x[2*t+k-1] at t = [[0], [1]], k = [[0, 1, 2]]     reads p = [[-1, 0, 1], [1, 2, 3]]
+    x[2*t+k-1] reads p = 2 at                         t = [1, 0...], k = [1, 3...] inside the extents
+
+Index arrays are open meshes: each has one long dimension, and broadcasting makes the box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unfold.core.affine import Affine
+from unfold.core.program import BATCH, Ref, Value
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Extents = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A condition on an edge: an index inside (or outside) of the domain of an axis."""
+
+    axis: str
+    index: Affine
+    inside: bool = True
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reference reads at an array of index points.
+
+    Attributes:
+        points: for each axis of the value read but "batch", the index; they broadcast to one shape.
+        inside: whether the point is in the value's domain.
+        exists: whether anything is read: the index divides exactly and the guards hold.
+    """
+
+    points: tuple[Ints, ...]
+    inside: Bools
+    exists: Bools
+
+
+def inner(value: Value) -> tuple[str, ...]:
+    """Return the axes of a value but "batch"."""
+    return tuple(a for a in value.axes if a != BATCH)
+
+
+def inner_indices(source: Value, ref: Ref) -> tuple[Affine, ...]:
+    """Return the indices of a reference but that of "batch"."""
+    return tuple(i for a, i in zip(source.axes, ref.index, strict=True) if a != BATCH)
+
+
+def open_mesh(ranges: Mapping[str, Ints]) -> dict[str, Ints]:
+    """Return each range along a dimension of its own, in order."""
+    count = len(ranges)
+    return {
+        axis: values.reshape((1,) * i + (-1,) + (1,) * (count - i - 1))
+        for i, (axis, values) in enumerate(ranges.items())
+    }
+
+
+def evaluate(index: Affine, at: Mapping[str, Any], extents: Extents) -> tuple[Ints, Any]:
+    """Return an index at points of the reader, and whether it divides exactly there."""
+    value, exact = index.evaluate(at, {a: extents[a] - 1 for a, _ in index.lasts})
+    return np.asarray(value, dtype=np.int64), exact
+
+
+def within(axes: Iterable[str], points: Iterable[Ints], extents: Extents) -> Bools:
+    """Return whether points are inside the box of some axes."""
+    answer: Any = np.True_
+    for axis, point in zip(axes, points, strict=True):
+        answer = answer & (point >= 0) & (point < extents[axis])
+    return np.asarray(answer)
+
+
+def locate(
+    source: Value,
+    ref: Ref,
+    at: Mapping[str, Ints],
+    extents: Extents,
+    guards: Iterable[Guard] = (),
+) -> Reading:
+    """Return what a reference reads.
+
+    Args:
+        source: the value that is read.
+        ref: the reference, with indices in terms of the axes in `at`.
+        at: index points of the reader, arrays that broadcast.
+        extents: of the sequence that is run.
+        guards: conditions under which the reference is read at all.
+    """
+    points: list[Ints] = []
+    exists: Any = np.True_
+    for index in inner_indices(source, ref):
+        value, exact = evaluate(index, at, extents)
+        points.append(value)
+        exists = exists & exact
+    for guard in guards:
+        value, exact = evaluate(guard.index, at, extents)
+        held = exact & (value >= 0) & (value < extents[guard.axis])
+        exists = exists & (held if guard.inside else ~held)
+    inside = within(inner(source), points, extents)
+    return Reading(tuple(points), inside, np.asarray(exists))
+
+
+def deciding_axis(axes: Sequence[str], points: Sequence[Ints], extents: Extents) -> Ints:
+    """Return, for points outside of the box, the position of the first axis that they leave it on."""
+    decided: Any = np.full(np.broadcast_shapes(*(p.shape for p in points)), -1, dtype=np.int64)
+    for i in reversed(range(len(axes))):
+        out = (points[i] < 0) | (points[i] >= extents[axes[i]])
+        decided = np.where(out, i, decided)
+    return decided
+
+
+def invert(
+    indices: Sequence[Affine],
+    point: Sequence[int],
+    sizes: Mapping[str, int],
+    extents: Extents,
+) -> dict[str, Ints]:
+    """Return every index point of a reader at which its indices equal a given point.
+
+    Args:
+        indices: one affine index per axis of the value that is read.
+        point: the index point that is read.
+        sizes: the reader's axes (its own, and the bound ones that the indices use) and their extents.
+        extents: of the sequence that is run.
+
+    Returns:
+        one array [n] per axis in `sizes`.
+    """
+    pending = list(zip(indices, point, strict=True))
+    known: set[str] = set()
+    free: list[str] = []
+    steps: list[tuple[str, Affine, int]] = []
+    while pending:
+        # The equation with the fewest unknowns first: it needs the fewest axes to be enumerated.
+        pending.sort(key=lambda e: len(set(e[0].axes) - known))
+        index, value = pending.pop(0)
+        unknown = [a for a in index.axes if a not in known]
+        if unknown:
+            free += unknown[:-1]
+            steps.append((unknown[-1], index, value))
+            known |= set(unknown)
+    free += [a for a in sizes if a not in known]
+    mesh = np.meshgrid(*(np.arange(sizes[a]) for a in free), indexing="ij")
+    at = {a: m.ravel() for a, m in zip(free, mesh, strict=True)}
+    keep: Any = np.True_
+    for axis, index, value in steps:
+        numerator = Affine(index.terms, index.constant, index.lasts)
+        rest, _ = evaluate(numerator, {**at, axis: np.int64(0)}, extents)
+        wanted, factor = value * index.divisor - rest, index.coefficient(axis)
+        at[axis] = np.atleast_1d(wanted // factor)
+        keep = keep & (wanted % factor == 0) & (at[axis] >= 0) & (at[axis] < sizes[axis])
+    for index, value in zip(indices, point, strict=True):
+        found, exact = evaluate(index, at, extents)
+        keep = keep & (found == value) & exact
+    arrays = np.broadcast_arrays(*(at[a] for a in sizes), np.atleast_1d(keep))
+    return {a: x[arrays[-1]] for a, x in zip(sizes, arrays[:-1], strict=True)}
