@@ -1,16 +1,17 @@
-"""Which spec is a language model: its loss is the cross-entropy of some logits with the text's target.
+"""Which spec is a language model: its loss is the cross-entropy of some logits with the text's
+target.
 
-    loss: mean[t](cross_entropy(y[t], target[t]))     logits y, 1 nat of loss = 1 nat per character
-    loss: sum[t](cross_entropy(y[t], target[t]))      the same over T characters
-    e[t]: cross_entropy(y[t], target[t])              also through named nodes
-    loss: mean[t](e[t])
+loss: mean[t](cross_entropy(y[t], target[t]))     logits y, 1 nat of loss = 1 nat per character
+loss: sum[t](cross_entropy(y[t], target[t]))      the same over T characters
+e[t]: cross_entropy(y[t], target[t])              also through named nodes
+loss: mean[t](e[t])
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from unfold.spec.expression import Call, Expr, Reference
 from unfold.spec.model import Spec
@@ -50,7 +51,7 @@ def _nats_per_loss(
     return None
 
 
-def _is_call(piece: Any, name: str) -> bool:
+def _is_call(piece: Any, name: str) -> TypeGuard[Call]:
     return isinstance(piece, Call) and piece.function == name
 
 

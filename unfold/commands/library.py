@@ -1,4 +1,4 @@
-"""`unfold specs` and `unfold schema`: what comes with the package, and the schema of the language."""
+"""`unfold specs` and `unfold schema`: what comes with the package."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Changes:
 class ChangedSection:
     """A section with other values; its places are those of the file."""
 
-    tree: dict[str, Any]
+    tree: Mapping[str, Any]
     locate: Callable[[KeyPath], Location]
     locate_key: Callable[[KeyPath], Location]
 
@@ -63,9 +63,8 @@ def read_changes(items: list[str]) -> Changes:
         key, equals, text = item.partition("=")
         group, *names = key.strip().split(".")
         if not equals or not names or not all(names):
-            raise UnfoldError(
-                f"--set {item}: expected KEY=VALUE, as in size.hidden=256, axis.t=100 or train.steps=500"
-            )
+            example = "as in size.hidden=256, axis.t=100 or train.steps=500"
+            raise UnfoldError(f"--set {item}: expected KEY=VALUE, {example}")
         if group in numbers and len(names) == 1:
             if not (text.strip().isascii() and text.strip().isdigit() and int(text) > 0):
                 raise UnfoldError(f"--set {item}: expected a positive whole number, got {text!r}")

@@ -1,6 +1,6 @@
 """Progress of a training run on stderr: a live line on a terminal, plain lines elsewhere.
 
-    step   150/1000   loss 2.871   4.14 bits/char   |g| 0.52   31.4 steps/s
+step   150/1000   loss 2.871   4.14 bits/char   |g| 0.52   31.4 steps/s
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLAIN_SECONDS = 30.0
 
 
 class PlainProgress:
-    """A line every twentieth of the run, or every thirty seconds; losses are means since the last."""
+    """A line every twentieth of the run, or half a minute, with the mean loss since the last."""
 
     def __init__(self, steps: int, describe: Callable[[float], str]) -> None:
         self._steps, self._describe = steps, describe

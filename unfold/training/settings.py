@@ -169,7 +169,7 @@ class TextData(Settings):
     text: TextSource
     input: str
     target: str
-    batch: int = Field(16, ge=1)
+    batch: int = Field(default=16, ge=1)
     axis: str = "t"
     level: Literal["char"] = "char"
 
@@ -178,8 +178,8 @@ class RandomData(Settings):
     """One fixed batch of random inputs: normal numbers and uniform categories."""
 
     random: Literal[True] = True
-    seed: int = Field(0, ge=0, le=MAX_SEED)
-    batch: int = Field(4, ge=1)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    batch: int = Field(default=4, ge=1)
 
 
 class TrainSettings(Settings):
@@ -195,12 +195,12 @@ class TrainSettings(Settings):
         mode: which branch of an output feedback is in force.
     """
 
-    steps: int = Field(1000, ge=1)
+    steps: int = Field(default=1000, ge=1)
     optimizer: Annotated[Any, BeforeValidator(_read_optimizer)] = Adam()
     clip: Clip | None = None
     carry: bool = True
-    seed: int = Field(0, ge=0, le=MAX_SEED)
-    save: int = Field(500, ge=1)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    save: int = Field(default=500, ge=1)
     mode: Annotated[Any, BeforeValidator(_read_mode)] = "teacher"
 
 
@@ -214,10 +214,10 @@ class GenerateSettings(Settings):
         seed: of the draws.
     """
 
-    length: int = Field(300, ge=1)
-    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
+    length: int = Field(default=300, ge=1)
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     prime: str = ""
-    seed: int = Field(0, ge=0, le=MAX_SEED)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
 
 
 S = TypeVar("S", bound=Settings)

@@ -1,0 +1,106 @@
+"""The folder rule of the design: which part of the package may import which, read from the AST.
+
+Imports inside functions and under `TYPE_CHECKING` count like all others: the rule is about what a
+reader has to know, not about when Python loads it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "unfold"
+
+LAYERS = {"core", "spec", "ops", "passes", "unfolded", "errors"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "core": {"errors"},
+    "spec": {"core", "errors"},
+    "ops": {"core", "errors"},
+    "passes": {"core", "errors"},
+    "unfolded": {"core", "errors"},
+    "drawing": LAYERS,
+    "training": LAYERS,
+    "api": {*LAYERS, "drawing", "training", "backends"},
+    "__init__": {"api", "errors"},
+    "commands": {*LAYERS, "drawing", "training", "api", "unfold"},
+    "cli": {"commands", "errors"},
+    "__main__": {"cli"},
+}
+
+
+def part_of(file: Path) -> str:
+    """Return the part a file belongs to: its folder in the package, or its own name."""
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_parts(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Yield (line, part) of every import from the package; the package itself is "unfold".
+
+    Arguments:
+        tree: a module.
+        package: the folders the module is in, "unfold" first, to resolve relative imports.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            module = base + (node.module.split(".") if node.module else [])
+            names = [[*module, alias.name] for alias in node.names]
+        else:
+            continue
+        for parts in names:
+            if parts[0] == "unfold":
+                known = len(parts) > 1 and (parts[1] in MAY_IMPORT or is_part(parts[1]))
+                yield node.lineno, parts[1] if known else "unfold"
+
+
+def is_part(name: str) -> bool:
+    """Say whether the package has a folder or a module of this name."""
+    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+
+
+def violations(source: str, part: str, package: tuple[str, ...]) -> list[str]:
+    """Return the imports of a module that its part may not have."""
+    found = imported_parts(ast.parse(source), package)
+    allowed = MAY_IMPORT[part] | {part}
+    return [f"line {line}: {part} imports {other}" for line, other in found if other not in allowed]
+
+
+FILES = sorted(p for p in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_imports_follow_the_folder_rule(file: Path) -> None:
+    part = part_of(file)
+    assert part in MAY_IMPORT, f"{part} is not in the table of the design"
+    package = ("unfold", *file.relative_to(PACKAGE).parent.parts)
+    assert violations(file.read_text(encoding="utf-8"), part, package) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_every_file_opens_with_a_docstring_and_is_short(file: Path) -> None:
+    source = file.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(source)), "a file says first what it is for"
+    assert len(source.splitlines()) <= 500
+
+
+@pytest.mark.parametrize(
+    ("source", "part", "expected"),
+    [
+        ("from unfold.core.program import Program", "spec", []),
+        ("import unfold.passes.fuse", "core", ["line 1: core imports passes"]),
+        ("def f():\n    from unfold.spec import parse", "ops", ["line 2: ops imports spec"]),
+        ("from unfold import api", "training", ["line 1: training imports api"]),
+        ("import unfold", "drawing", ["line 1: drawing imports unfold"]),
+        ("from ..spec import model", "unfolded", ["line 1: unfolded imports spec"]),
+        ("from . import domain", "unfolded", []),
+        ("import numpy, unfold.errors", "core", []),
+    ],
+)
+def test_the_rule_can_fail(source: str, part: str, expected: list[str]) -> None:
+    assert violations(source, part, ("unfold", part)) == expected
