@@ -1,11 +1,11 @@
 """Which index points a reference reads: index arithmetic on NumPy arrays, both ways.
 
-In: a `Ref`, arrays of the reader's index points and the extents of one sequence. Out: the points that are
-read and which of them are in the domain (`locate`); or, the other way, the reader's index points
-that read a given point (`invert`). Index points here leave out the axis "batch".
+In: a `Ref`, arrays of the reader's index points and an `Environment`, the extents of one sequence.
+Out: the points that are read and which of them are in the domain (`locate`); or, the other way, the
+reader's index points that read a given point (`invert`). Index points leave out the axis "batch".
 
     x[2*t+k-1] at t = [[0], [1]], k = [[0, 1, 2]]     reads p = [[-1, 0, 1], [1, 2, 3]]
-    x[2*t+k-1] reads p = 2 at                         t = [1, 0...], k = [1, 3...] inside the extents
+    x[2*t+k-1] reads p = 1 at                         (t, k) = (0, 2) and (1, 0)
 
 Index arrays are open meshes: each has one long dimension, and broadcasting makes the box.
 """
@@ -21,10 +21,27 @@ from numpy.typing import NDArray
 
 from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Ref, Value
+from unfold.unfolded.domain import Domain
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Extents = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The extents that one sequence of a batch sees.
+
+    Attributes:
+        own: extents of the sequence; `last` and the domains of values that differ per sequence.
+        longest: extents of the whole batch; the domains of values that all sequences share.
+    """
+
+    own: Mapping[str, int]
+    longest: Mapping[str, int]
+
+    def extents(self, value: Value) -> Mapping[str, int]:
+        """Return the extents of a value's domain."""
+        return self.own if value.batched else self.longest
 
 
 @dataclass(frozen=True)
@@ -70,16 +87,17 @@ def open_mesh(ranges: Mapping[str, Ints]) -> dict[str, Ints]:
     }
 
 
-def evaluate(index: Affine, at: Mapping[str, Any], extents: Extents) -> tuple[Ints, Any]:
+def evaluate(index: Affine, at: Mapping[str, Any], environment: Environment) -> tuple[Ints, Any]:
     """Return an index at points of the reader, and whether it divides exactly there."""
-    value, exact = index.evaluate(at, {a: extents[a] - 1 for a, _ in index.lasts})
+    value, exact = index.evaluate(at, {a: environment.own[a] - 1 for a, _ in index.lasts})
     return np.asarray(value, dtype=np.int64), exact
 
 
-def within(axes: Iterable[str], points: Iterable[Ints], extents: Extents) -> Bools:
-    """Return whether points are inside the box of some axes."""
+def within(value: Value, points: Iterable[Ints], environment: Environment) -> Bools:
+    """Return whether points are in the domain of a value."""
     answer: Any = np.True_
-    for axis, point in zip(axes, points, strict=True):
+    extents = environment.extents(value)
+    for axis, point in zip(inner(value), points, strict=True):
         answer = answer & (point >= 0) & (point < extents[axis])
     return np.asarray(answer)
 
@@ -88,7 +106,7 @@ def locate(
     source: Value,
     ref: Ref,
     at: Mapping[str, Ints],
-    extents: Extents,
+    environment: Environment,
     guards: Iterable[Guard] = (),
 ) -> Reading:
     """Return what a reference reads.
@@ -97,26 +115,28 @@ def locate(
         source: the value that is read.
         ref: the reference, with indices in terms of the axes in `at`.
         at: index points of the reader, arrays that broadcast.
-        extents: of the sequence that is run.
+        environment: of the sequence that is run.
         guards: conditions under which the reference is read at all.
     """
     points: list[Ints] = []
     exists: Any = np.True_
     for index in inner_indices(source, ref):
-        value, exact = evaluate(index, at, extents)
+        value, exact = evaluate(index, at, environment)
         points.append(value)
         exists = exists & exact
     for guard in guards:
-        value, exact = evaluate(guard.index, at, extents)
-        held = exact & (value >= 0) & (value < extents[guard.axis])
+        value, exact = evaluate(guard.index, at, environment)
+        held = exact & (value >= 0) & (value < environment.own[guard.axis])
         exists = exists & (held if guard.inside else ~held)
-    inside = within(inner(source), points, extents)
+    inside = within(source, points, environment)
     return Reading(tuple(points), inside, np.asarray(exists))
 
 
-def deciding_axis(axes: Sequence[str], points: Sequence[Ints], extents: Extents) -> Ints:
-    """Return, for points outside of the box, the position of the first axis that they leave it on."""
-    decided: Any = np.full(np.broadcast_shapes(*(p.shape for p in points)), -1, dtype=np.int64)
+def deciding_axis(value: Value, points: Sequence[Ints], environment: Environment) -> Ints:
+    """Return, for points outside of a value's domain, the position of the first axis left."""
+    extents = environment.extents(value)
+    axes = inner(value)
+    decided = np.full(np.broadcast_shapes(*(p.shape for p in points)), -1, dtype=np.int64)
     for i in reversed(range(len(axes))):
         out = (points[i] < 0) | (points[i] >= extents[axes[i]])
         decided = np.where(out, i, decided)
@@ -127,15 +147,15 @@ def invert(
     indices: Sequence[Affine],
     point: Sequence[int],
     sizes: Mapping[str, int],
-    extents: Extents,
+    environment: Environment,
 ) -> dict[str, Ints]:
     """Return every index point of a reader at which its indices equal a given point.
 
     Args:
         indices: one affine index per axis of the value that is read.
         point: the index point that is read.
-        sizes: the reader's axes (its own, and the bound ones that the indices use) and their extents.
-        extents: of the sequence that is run.
+        sizes: extents of the reader's axes: its own, and the bound ones that the indices use.
+        environment: of the sequence that is run.
 
     Returns:
         one array [n] per axis in `sizes`.
@@ -159,12 +179,42 @@ def invert(
     keep: Any = np.True_
     for axis, index, value in steps:
         numerator = Affine(index.terms, index.constant, index.lasts)
-        rest, _ = evaluate(numerator, {**at, axis: np.int64(0)}, extents)
+        rest, _ = evaluate(numerator, {**at, axis: np.int64(0)}, environment)
         wanted, factor = value * index.divisor - rest, index.coefficient(axis)
         at[axis] = np.atleast_1d(wanted // factor)
         keep = keep & (wanted % factor == 0) & (at[axis] >= 0) & (at[axis] < sizes[axis])
     for index, value in zip(indices, point, strict=True):
-        found, exact = evaluate(index, at, extents)
+        found, exact = evaluate(index, at, environment)
         keep = keep & (found == value) & exact
     arrays = np.broadcast_arrays(*(at[a] for a in sizes), np.atleast_1d(keep))
     return {a: x[arrays[-1]] for a, x in zip(sizes, arrays[:-1], strict=True)}
+
+
+class Environments:
+    """The environments of every sequence of a batch; equal ones are one.
+
+    Args:
+        domain: of the run.
+    """
+
+    def __init__(self, domain: Domain) -> None:
+        longest = domain.extents
+        self.longest = Environment(longest, longest)
+        self.distinct = (
+            (self.longest,)
+            if domain.uniform
+            else tuple(Environment(own, longest) for own in domain.distinct())
+        )
+
+    def of(self, value: Value) -> tuple[Environment, ...]:
+        """Return the environments in which an equation holds."""
+        if value.batched or BATCH in value.reduced:
+            return self.distinct
+        return (self.longest,)
+
+    def exists(self, value: Value, points: Sequence[Ints]) -> Bools:
+        """Return whether points are in the domain of a value in some sequence."""
+        answer: Any = np.False_
+        for environment in self.of(value):
+            answer = answer | within(value, points, environment)
+        return np.asarray(answer)

@@ -1,0 +1,278 @@
+"""Longest-path levels of the unfolded graph, and its wavefronts: what can be computed at once.
+
+In: a Program and a Domain. Out: for each value an array over its index points with the length of
+the longest path that ends there (`levels`), or the nodes grouped by level (`wavefronts`). A value
+that reads nothing has level 0, and so has what a boundary holds if that is a number; a boundary
+that reads another value has that value's level.
+
+    h[t] = tanh(W @ h[t-1] + U @ x[t])      W @ h: 1 4 7 ...   +: 2 5 8 ...   h: 3 6 9 ...
+
+What is in no loop (`core.dependence.order`) is levelled for all index points by array arithmetic.
+In a loop levels are eventually periodic (they are the orbit of a max-plus linear map: Baccelli,
+Cohen, Olsder & Quadrat 1992), so a few iterations are computed, the rest is guessed by continuing
+their increments, and the guess is checked against the equations, for all iterations at once. By
+induction it is exact up to the first iteration that violates one; from there it goes on. Levels
+with sequences of different lengths are those of the union of the sequences' graphs, which is
+acyclic because `order` does not depend on lengths.
+
+Known weakness: a loop whose levels do not become periodic costs one step of Python per iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from unfold.core.dependence import Block, Loop, Single, order
+from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.unfolded.domain import Domain
+from unfold.unfolded.reading import (
+    Environment,
+    Environments,
+    Guard,
+    Ints,
+    Reading,
+    deciding_axis,
+    inner,
+    locate,
+    open_mesh,
+    within,
+)
+
+Front = list[tuple[str, Ints]]
+FIRST_ITERATIONS = 4
+LONGEST_PERIOD = 64
+
+
+def levels(program: Program, domain: Domain) -> dict[str, Ints]:
+    """Return the level of every node.
+
+    Args:
+        program: any Program.
+        domain: its index domain.
+
+    Returns:
+        for each value, an array over its axes but "batch", with -1 where no sequence has the point.
+    """
+    levelling = _Levelling(program, domain)
+    levelling.run(order(program), {})
+    return levelling.level
+
+
+def check_levels(program: Program, domain: Domain, found: Mapping[str, Ints]) -> None:
+    """Assert that each node is one level above the highest node it reads."""
+    levelling = _Levelling(program, domain)
+    levelling.level = dict(found)
+    for value in program:
+        wanted = levelling.evaluate(value, {})
+        wrong = np.argwhere(wanted != found[value.name])
+        if len(wrong):
+            at = tuple(map(int, wrong[0]))
+            raise AssertionError(
+                f"{value.name}{list(at)} has level {found[value.name][at]}, expected {wanted[at]}"
+            )
+
+
+def wavefronts(program: Program, domain: Domain) -> Iterator[Front]:
+    """Yield the nodes level by level, equations in the Program's order.
+
+    Each front is a list of (value name, index points [n, axes but "batch"]); the nodes of a front
+    do not read one another, and read only nodes of earlier fronts.
+    """
+    fronts: dict[int, list[tuple[str, tuple[int, ...], Ints]]] = {}
+    for name, level in levels(program, domain).items():
+        flat = level.ravel()
+        sorting = np.argsort(flat, kind="stable")
+        starts = np.flatnonzero(np.diff(flat[sorting], prepend=-2))
+        for nodes in np.split(sorting, starts[1:]):
+            fronts.setdefault(int(flat[nodes[0]]), []).append((name, level.shape, nodes))
+    for number in sorted(fronts):
+        if number >= 0:
+            yield [(name, _unravel(nodes, shape)) for name, shape, nodes in fronts[number]]
+
+
+def _unravel(nodes: Ints, shape: tuple[int, ...]) -> Ints:
+    if not shape:
+        return np.empty((len(nodes), 0), dtype=np.int64)
+    return np.stack(np.unravel_index(nodes, shape), axis=1)
+
+
+class _Levelling:
+    """Levels found so far, and the equations they satisfy."""
+
+    def __init__(self, program: Program, domain: Domain) -> None:
+        self.program, self.domain = program, domain
+        self.environments = Environments(domain)
+        self.level = {v.name: np.zeros(domain.shape(inner(v)), dtype=np.int64) for v in program}
+
+    def run(self, blocks: Sequence[Block], fixed: Mapping[str, int]) -> None:
+        """Level some blocks in order, at fixed iterations of the loops around them."""
+        for block in blocks:
+            if isinstance(block, Loop):
+                self._loop(block, fixed)
+                continue
+            value = self.program[block.name]
+            at = {a: np.array([i]) for a, i in fixed.items()}
+            self.level[block.name][_window(value, fixed)] = self.evaluate(value, at)
+
+    def _loop(self, loop: Loop, fixed: Mapping[str, int]) -> None:
+        extent = self.domain.extents[loop.axis]
+        iterations = np.arange(extent)[:: loop.direction]
+        values = [self.program[name] for name in _names(loop.body)]
+        rows = {v.name: self._rows(v, loop, fixed) for v in values}
+        done, ahead = 0, FIRST_ITERATIONS
+        while done < extent:
+            for i in iterations[done : done + ahead]:
+                self.run(loop.body, {**fixed, loop.axis: int(i)})
+            done = min(extent, done + ahead)
+            ahead *= 2
+            if done < extent and _continue(list(rows.values()), done):
+                done = self._verified(values, loop, fixed, iterations[done:], rows, done)
+
+    def _rows(self, value: Value, loop: Loop, fixed: Mapping[str, int]) -> Ints:
+        """Return a view of a value's levels, with the loop's iterations first, in its direction."""
+        window = self.level[value.name][_window(value, fixed)]
+        return np.moveaxis(window, inner(value).index(loop.axis), 0)[:: loop.direction]
+
+    def _verified(
+        self,
+        values: Sequence[Value],
+        loop: Loop,
+        fixed: Mapping[str, int],
+        iterations: Ints,
+        rows: Mapping[str, Ints],
+        done: int,
+    ) -> int:
+        """Return the first iteration, from `done` on, whose guess violates an equation."""
+        at = {a: np.array([i]) for a, i in fixed.items()}
+        at[loop.axis] = iterations
+        good = len(iterations)
+        for value in values:
+            wanted = np.moveaxis(self.evaluate(value, at), inner(value).index(loop.axis), 0)
+            same = (wanted == rows[value.name][done:]).reshape(len(iterations), -1).all(axis=1)
+            good = min(good, int(np.argmin(same)) if not same.all() else good)
+        return done + good
+
+    def evaluate(self, value: Value, at: Mapping[str, Ints]) -> Ints:
+        """Return a value's levels from those of what it reads.
+
+        Args:
+            value: the equation.
+            at: index points of some of its axes; the others run over their extents.
+
+        Returns:
+            levels over the box of its axes but "batch".
+        """
+        own = {a: at.get(a, np.arange(self.domain.extents[a])) for a in inner(value)}
+        shape = tuple(len(points) for points in own.values())
+        result = np.zeros(shape, dtype=np.int64)
+        guards: Sequence[Sequence[Guard]] = value.attributes.get("guards", ())
+        for i, ref in enumerate(value.operands):
+            if self._is_low(self.program[ref.value]):
+                continue
+            for environment in self.environments.of(value):
+                read = self._read(value, ref, own, environment, guards[i] if guards else ())
+                np.maximum(result, read, out=result)
+        if value.operands:
+            result += 1
+        if not self.domain.uniform:
+            exists = self.environments.exists(value, list(open_mesh(own).values()))
+            result = np.where(exists, result, -1)
+        return result
+
+    def _is_low(self, source: Value) -> bool:
+        """Whether a value and what its boundaries hold all have level 0."""
+        held = (self.program[r.value] for r in source.boundary.values())
+        return not source.operands and not any(h.operands or h.boundary for h in held)
+
+    def _read(
+        self,
+        value: Value,
+        ref: Ref,
+        own: Mapping[str, Ints],
+        environment: Environment,
+        guards: Sequence[Guard],
+    ) -> Ints:
+        """Return the highest level that a reference reads, over the box of the reader's axes."""
+        used = {*ref.axes, *(a for g in guards for a in g.index.axes)} - {BATCH}
+        bound = [a for a in value.reduced if a in used]
+        ranges = {a: np.arange(environment.own[a]) for a in bound}
+        at = open_mesh({**own, **ranges})
+        source = self.program[ref.value]
+        reading = locate(source, ref, at, environment, guards)
+        if environment.own is not environment.longest:
+            here = within(
+                value, [at[a] for a in own], Environment(environment.own, environment.own)
+            )
+            reading = Reading(reading.points, reading.inside, reading.exists & here)
+        level = self._gather(source, reading, environment)
+        over = tuple(range(len(own), len(own) + len(bound)))
+        return level.max(axis=over) if level.ndim and over else level
+
+    def _gather(self, source: Value, reading: Reading, environment: Environment) -> Ints:
+        """Return the levels at what was read; zero where nothing is."""
+        array = self.level[source.name]
+        if reading.inside.all() and reading.exists.all():
+            return array[reading.points]
+        extents = self.domain.shape(inner(source))
+        held = [np.clip(p, 0, n - 1) for p, n in zip(reading.points, extents, strict=True)]
+        level = np.where(reading.inside & reading.exists, array[tuple(held)], 0)
+        outside = np.broadcast_to(~reading.inside & reading.exists, level.shape)
+        if source.boundary and outside.any():
+            points = [np.broadcast_to(p, level.shape)[outside] for p in reading.points]
+            level[outside] = self._held(source, points, environment)
+        return level
+
+    def _held(self, source: Value, points: list[Ints], environment: Environment) -> Ints:
+        """Return the levels of what a value's boundaries hold at points outside of its domain."""
+        level = np.zeros(len(points[0]), dtype=np.int64)
+        deciding = deciding_axis(source, points, environment)
+        for i, axis in enumerate(inner(source)):
+            chosen = deciding == i
+            ref = source.boundary.get(axis)
+            if ref is None or not chosen.any():
+                continue
+            at = {a: p[chosen] for a, p in zip(inner(source), points, strict=True)}
+            target = self.program[ref.value]
+            reading = locate(target, ref, at, environment)
+            level[chosen] = self._gather(target, reading, environment)
+        return level
+
+
+def _names(blocks: Sequence[Block]) -> list[str]:
+    """Return the equations of some blocks and the loops in them."""
+    found: list[str] = []
+    for block in blocks:
+        found += [block.name] if isinstance(block, Single) else _names(block.body)
+    return found
+
+
+def _window(value: Value, fixed: Mapping[str, int]) -> tuple[slice, ...]:
+    """Return the part of a value's array that belongs to fixed iterations of some loops."""
+    return tuple(slice(fixed[a], fixed[a] + 1) if a in fixed else slice(None) for a in inner(value))
+
+
+def _continue(rows: Sequence[Ints], done: int) -> bool:
+    """Guess the rows from `done` on by repeating the increments of the last period.
+
+    Returns:
+        whether the last rows repeat at all.
+    """
+    for period in range(1, min(done // 3, LONGEST_PERIOD) + 1):
+        steps = [_increments(r, done, period) for r in rows]
+        if all(np.array_equal(now, before) for now, before in steps):
+            break
+    else:
+        return False
+    for row, (step, _) in zip(rows, steps, strict=True):
+        ahead = np.arange(len(row) - done)
+        times = (ahead // period + 1).reshape((-1,) + (1,) * (row.ndim - 1))
+        row[done:] = row[done - period + ahead % period] + step[ahead % period] * times
+    return True
+
+
+def _increments(row: Ints, done: int, period: int) -> tuple[Ints, Ints]:
+    """Return how much the last period of rows is above the one before, and that above its own."""
+    last, middle, first = (row[done - (i + 1) * period : done - i * period] for i in range(3))
+    return last - middle, middle - first
