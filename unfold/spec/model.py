@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from unfold.errors import Location
-from unfold.spec.expression import Expr, Name
+from unfold.spec.expression import Expr, Name, Reference
 from unfold.spec.text import Span
 
 InitKind = Literal[
@@ -201,7 +201,7 @@ class Spec:
     nodes: tuple[Equation, ...]
     initial: tuple[Initial, ...]
     loss: Expr | None
-    outputs: tuple[Expr, ...]
+    outputs: tuple[Reference, ...]
     output: Expr | None
     stop: Stop | None
     data: Settings | None

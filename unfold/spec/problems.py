@@ -18,13 +18,21 @@ MAX_REPORTED = 50
 
 
 class Problems:
-    """The mistakes found so far; the same message at the same place is kept once."""
+    """The mistakes found so far; the same message at the same place is kept once.
+
+    Attributes:
+        broken: names whose definitions could not be read. Whoever comes later says nothing about
+            uses of them, so that one mistake is reported once.
+    """
 
     def __init__(self) -> None:
+        self.broken: set[str] = set()
         self._found: dict[tuple[str, int, int, str], Diagnostic] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    @property
+    def count(self) -> int:
+        """How many mistakes were found so far."""
+        return len(self._found)
 
     def add(self, message: str, location: Location, *notes: str, help: str | None = None) -> None:
         """Record one mistake."""
@@ -37,11 +45,16 @@ class Problems:
         self._found.setdefault((file, line, column, diagnostic.message), diagnostic)
 
     @contextmanager
-    def collect(self) -> Iterator[None]:
-        """Record the mistakes of a `SpecError` raised inside, and go on after the block."""
+    def collect(self, *names: str) -> Iterator[None]:
+        """Record the mistakes of a `SpecError` raised inside, and go on after the block.
+
+        Arguments:
+            names: what the block defines, which is then `broken`.
+        """
         try:
             yield
         except SpecError as error:
+            self.broken.update(names)
             for diagnostic in error.diagnostics:
                 self.take(diagnostic)
 

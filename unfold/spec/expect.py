@@ -1,0 +1,134 @@
+"""Expect a kind of YAML node, and say what was found where it is another.
+
+parameters:           parameters: expected a mapping, got a list
+  - W: [3, 3]         help: write one entry per line, as in  W: [hidden, hidden]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from unfold.spec.expression import Binary, Expr, Number, Reference, Unary, walk
+from unfold.spec.parse_expression import parse_expression
+from unfold.spec.problems import Problems, fail
+from unfold.spec.reader import ListNode, MapNode, Node, is_null, kind_of, scalar_value
+from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.text import Text
+
+_SIZE_OPERATORS = ("+", "-", "*", "//")
+
+
+def expect_map(node: Node, owner: str, example: str) -> MapNode:
+    """Return a mapping; nothing at all is an empty one."""
+    if isinstance(node, MapNode):
+        return node
+    if is_null(node):
+        return MapNode((), node.location)
+    raise fail(
+        f"{owner}: expected a mapping, got {kind_of(node)}",
+        node.location,
+        help=f"write one entry per line, as in  {example}",
+    )
+
+
+def expect_text(node: Node, owner: str, what: str, example: str) -> Text:
+    """Return a scalar that is not empty."""
+    if isinstance(node, Text) and not is_null(node):
+        return node
+    raise fail(
+        f"{owner}: expected {what}, got {kind_of(node)}", node.location, help=f"write  {example}"
+    )
+
+
+def expect_bool(node: Node, owner: str) -> bool:
+    """Return `true` or `false`."""
+    value = scalar_value(node) if isinstance(node, Text) else None
+    if isinstance(value, bool):
+        return value
+    raise fail(
+        f"{owner}: expected true or false, got {_shown(node)}",
+        node.location,
+        help=f"write  {owner}: true",
+    )
+
+
+def expect_number(node: Node, owner: str) -> int | float:
+    """Return a finite number."""
+    value = scalar_value(node) if isinstance(node, Text) else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300:
+        return value
+    raise fail(f"{owner}: expected a number, got {_shown(node)}", node.location)
+
+
+def expect_expression(node: Node, owner: str, example: str) -> Expr:
+    """Return a parsed expression."""
+    return parse_expression(expect_text(node, owner, "an expression", example))
+
+
+def expect_size(node: Node, owner: str) -> Expr:
+    """Return a whole-number expression of names and + - * //."""
+    text = expect_text(node, owner, "a size", f"{owner}: 128")
+    parsed = parse_expression(text)
+    check_size(parsed)
+    return parsed
+
+
+def expect_shape(node: Node, owner: str) -> tuple[Expr, ...]:
+    """Return a shape: a list of sizes, or the word `real` for a single number."""
+    if isinstance(node, Text) and node.value == "real":
+        return ()
+    if not isinstance(node, ListNode):
+        written = node.value if isinstance(node, Text) and node.value else "hidden"
+        raise fail(
+            f"{owner}: expected a shape, which is a list, got {kind_of(node)}",
+            node.location,
+            help=f"write  [{written[:40]}]  for a vector,  []  for a single number",
+        )
+    return tuple(expect_size(item, owner) for item in node.items)
+
+
+def check_size(parsed: Expr) -> None:
+    """Refuse an expression that cannot be a size.
+
+    Raises:
+        SpecError: at the first part that does not fit.
+    """
+    for part in walk(parsed):
+        match part:
+            case Number(value=int()) | Reference(indices=None) | Unary(operator="-"):
+                continue
+            case Binary(operator=operator) if operator in _SIZE_OPERATORS:
+                continue
+            case Binary(operator="/", operator_at=place):
+                raise fail("a size is a whole number", place.location, help="divide with //")
+            case _:
+                raise fail(
+                    f"{part.at} is not a size",
+                    part.at.location,
+                    help="sizes are whole numbers and names of sizes with + - * //",
+                )
+
+
+def check_keys(
+    node: MapNode, known: Collection[str], owner: str, problems: Problems, kind: str = "key"
+) -> dict[str, tuple[Text, Node]]:
+    """Return the entries whose keys are known; report the others with the closest known one."""
+    entries: dict[str, tuple[Text, Node]] = {}
+    for key, value in node.entries:
+        if key.value in known:
+            entries[key.value] = (key, value)
+            continue
+        where = f" in {owner}" if owner else ""
+        problems.add(
+            f"unknown {kind} {key.value or '(empty)'}{where}",
+            key.location,
+            help=did_you_mean(key.value, known) or f"the {kind}s are {listing(known)}",
+        )
+    return entries
+
+
+def _shown(node: Node) -> str:
+    """Return what was found: a short scalar itself, or its kind."""
+    if isinstance(node, Text) and node.value and len(node.value) <= 40:
+        return node.value
+    return kind_of(node)
