@@ -87,8 +87,8 @@ def expect_shape(node: Node, owner: str) -> tuple[Expr, ...]:
     return tuple(expect_size(item, owner) for item in node.items)
 
 
-def check_size(parsed: Expr) -> None:
-    """Refuse an expression that cannot be a size.
+def check_size(parsed: Expr, noun: str = "a size") -> None:
+    """Refuse an expression that cannot be a size, or an extent.
 
     Raises:
         SpecError: at the first part that does not fit.
@@ -100,10 +100,10 @@ def check_size(parsed: Expr) -> None:
             case Binary(operator=operator) if operator in _SIZE_OPERATORS:
                 continue
             case Binary(operator="/", operator_at=place):
-                raise fail("a size is a whole number", place.location, help="divide with //")
+                raise fail(f"{noun} must be a whole number", place.location, help="divide with //")
             case _:
                 raise fail(
-                    f"{part.at} is not a size",
+                    f"{part.at} is not {noun}",
                     part.at.location,
                     help="sizes are whole numbers and names of sizes with + - * //",
                 )

@@ -17,7 +17,7 @@ from unfold.spec.expression import Name
 from unfold.spec.model import Target
 from unfold.spec.problems import fail
 from unfold.spec.text import Span, Text
-from unfold.spec.tokens import MAX_NAME
+from unfold.spec.tokens import MAX_LENGTH, MAX_NAME
 
 RESERVED: dict[str, str] = {
     "first": "it is the first index of an axis",
@@ -28,6 +28,7 @@ RESERVED: dict[str, str] = {
     "learned": "it is an initial value",
 }
 _WORD = re.compile(r"[^\s\[\](),]+")
+_BRACKETS = re.compile(r"[\[(][^\])]*[\])]?")
 _SPACE = re.compile(r"\s*")
 
 
@@ -117,8 +118,8 @@ def parse_targets(text: Text) -> tuple[Target, ...]:
 
 
 def guessed_names(text: Text) -> list[str]:
-    """Return the words of a key that cannot be read: names it was probably meant to define."""
-    return re.findall(r"[^\W\d]\w*", text.value[:MAX_NAME])
+    """Return the words of a key, without its axes: the names it was probably meant to define."""
+    return re.findall(r"[^\W\d]\w*", _BRACKETS.sub(" ", text.value[:MAX_LENGTH]))
 
 
 def _target(text: Text, start: int) -> tuple[Target, int]:

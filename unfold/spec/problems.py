@@ -74,6 +74,11 @@ class Problems:
         raise SpecError(*found)
 
 
+def already_reported() -> SpecError:
+    """Return an error without diagnostics: what misses was misspelt, and that is recorded."""
+    return SpecError()
+
+
 def fail(message: str, location: Location, *notes: str, help: str | None = None) -> SpecError:
     """Return the `SpecError` of one mistake, to be raised by the caller."""
     return SpecError(Diagnostic(message, location, notes, help))

@@ -22,6 +22,7 @@ from unfold.spec.expect import (
 from unfold.spec.model import (
     AxisDeclaration,
     Init,
+    InitKind,
     InputDeclaration,
     NestedNumbers,
     ParameterDeclaration,
@@ -31,7 +32,7 @@ from unfold.spec.model import (
 )
 from unfold.spec.names import guessed_names, parse_name, parse_target
 from unfold.spec.parse_expression import parse_expression
-from unfold.spec.problems import Problems, fail
+from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.reader import ListNode, MapNode, Node, is_null, kind_of
 from unfold.spec.sections_table import INIT_KINDS, INIT_WITH_ARGUMENT
 from unfold.spec.suggest import did_you_mean, listing
@@ -47,7 +48,7 @@ def parse_axes(node: Node, problems: Problems) -> tuple[AxisDeclaration, ...]:
             extent = None
             if value is not None and not is_null(value):
                 extent = parse_expression(expect_text(value, key.value, "an extent", "t: 50"))
-                check_size(extent)
+                check_size(extent, "an extent")
             axes.append(AxisDeclaration(name.value, extent, name.at))
     return tuple(axes)
 
@@ -113,6 +114,8 @@ def _input(target: Target, key: Text, value: Node, problems: Problems) -> InputD
     if "shape" in entries:
         shape = expect_shape(entries["shape"][1], "shape")
         return InputDeclaration(target, shape, None, target.at)
+    if len(entries) < len(value.entries):
+        raise already_reported()
     raise fail(
         f"{owner} has neither a category nor a shape",
         key.location,
@@ -134,6 +137,8 @@ def _parameter(target: Target, key: Text, value: Node, problems: Problems) -> Pa
     if not isinstance(value, MapNode):
         return ParameterDeclaration(target, expect_shape(value, owner), None, False, target.at)
     entries = check_keys(value, ("shape", "init", "frozen"), owner, problems)
+    if "shape" not in entries and len(entries) < len(value.entries):
+        raise already_reported()
     if "shape" not in entries:
         raise fail(
             f"{owner} has no shape",
@@ -164,7 +169,7 @@ def parse_init(node: Node, problems: Problems) -> Init:
     else:
         word = expect_text(node, "init", "the name of a rule", "init: orthogonal")
         value = None
-    kind = next((known for known in INIT_KINDS if known == word.value), None)
+    kind: InitKind | None = next((known for known in INIT_KINDS if known == word.value), None)
     if kind is None:
         raise fail(
             f"unknown init {word.value}",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from unfold.spec.expect import (
     check_keys,
-    check_size,
     expect_expression,
     expect_map,
     expect_shape,
@@ -22,7 +21,7 @@ from unfold.spec.expression import Expr, Name, Reference
 from unfold.spec.model import Equation, Initial, InitialKind, Stop, Target
 from unfold.spec.names import guessed_names, parse_dotted, parse_name, parse_targets
 from unfold.spec.parse_expression import parse_expression
-from unfold.spec.problems import Problems, fail
+from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.reader import ListNode, MapNode, Node, is_null
 from unfold.spec.sections_table import EQUATION_KEYS, STOP_KEYS
 from unfold.spec.text import Text
@@ -56,6 +55,8 @@ def _long_equation(
 ) -> Equation:
     """Parse the mapping form: `{is: …, stack: 3}`."""
     entries = check_keys(value, EQUATION_KEYS, key.value, problems)
+    if "is" not in entries and len(entries) < len(value.entries):
+        raise already_reported()
     if "is" not in entries:
         raise fail(
             f"{key.value} has no expression",
@@ -133,7 +134,7 @@ def parse_outputs(node: Node, problems: Problems) -> tuple[Reference, ...]:
             parsed = expect_expression(item, "outputs", "outputs: [o, h]")
             if not isinstance(parsed, Reference):
                 raise fail(
-                    "outputs: expected the name of a node, and an expression stands here",
+                    f"outputs: expected the name of a node, got {parsed.at}",
                     parsed.at.location,
                     help="give it an entry of its own under nodes, and name that",
                 )
@@ -159,12 +160,13 @@ def parse_stop(node: Node, key: Text, problems: Problems) -> Stop:
     with problems.collect():
         if "at_most" in entries:
             at_most = expect_size(entries["at_most"][1], "at_most")
-            check_size(at_most)
     if "extent" in entries:
         for axis, value in expect_map(entries["extent"][1], "extent", "t: argmax(n)").entries:
             with problems.collect():
                 expression = expect_expression(value, axis.value, f"{axis.value}: argmax(n)")
                 extent.append((parse_name(axis), expression))
+    if len(entries) < len(section.entries):
+        raise already_reported()
     if "when" in entries and "at_most" not in entries:
         raise fail(
             "stop has a condition and no bound: the run might never end",
