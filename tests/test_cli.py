@@ -205,6 +205,30 @@ def test_interrupting_a_run_saves_it(hello: Path) -> None:
     assert int(checkpoint.name) == len(read_metrics(metrics))
 
 
+def test_a_run_can_be_taken_up_again(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ["--set=train.steps=14", "--set=train.save=5"]
+    _, whole = run_json(capsys, "run", "hello.yaml", *short)
+    _, _ = run_json(capsys, "run", "hello.yaml", *short, "--set=train.steps=10")
+    folder = hello / "runs" / "hello-2"
+    with (folder / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"step": 11, "loss": 9.0}\n{"step": 12, "lo')  # as a killed run leaves it
+    code, resumed = run_json(capsys, "run", "runs/hello-2", "--set=train.steps=14")
+    assert code == 0
+    assert resumed["folder"] == "runs/hello-2"
+    assert resumed["last_loss"] == whole["last_loss"]
+    assert resumed["sample"] == whole["sample"]
+    assert [m["step"] for m in read_metrics(folder / "metrics.jsonl")] == list(range(1, 15))
+    assert sorted(p.name for p in (folder / "checkpoint").iterdir()) == ["000010", "000014"]
+    for change, message in {
+        "size.hidden=4": "parameter U is [5, 6], but the spec makes it [4, 6]",
+        "train.optimizer=sgd": "the optimiser's mean of U is [5, 6], but the spec makes it nothing",
+        "data.text={string: abcdef abcdef abcdef abcdef}": "the text has other characters",
+    }.items():
+        code, document = run_json(capsys, "run", "runs/hello-2", "--set", change)
+        assert code == 1
+        assert message in document["errors"][0]["message"]
+
+
 # --- check -------------------------------------------------------------------------------------
 
 
@@ -360,7 +384,7 @@ def test_schema_is_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "hello.yaml", "--set", "size.hidden=-3"], "a positive whole number, got '-3'"),
         (["run", "hello.yaml", "--set", "size.hiden=3"], "hiden"),
         (["run", "hello.yaml", "--set", "axis.u=3"], "u"),
-        (["run", "hello.yaml", "--set", "train.steps={"], "the value is not YAML"),
+        (["run", "hello.yaml", "--set", "train.steps={"], "--set train.steps={: "),
         (["run", "hello.yaml", "--set", "train.steps=no"], "train.steps: expected a whole number"),
         (["run", "hello.yaml", "--set", "generate.prime=z"], "has no character 'z'"),
         (["run", "hello.yaml", "--mode", "fre"], "expected teacher, free or scheduled:P"),

@@ -98,7 +98,8 @@ def run(
 ) -> None:
     """Check, draw and train a spec; leave a run folder.
 
-    A spec without data is run once forward and backward on random inputs.
+    A spec without data is run once forward and backward on random inputs. The folder of an earlier
+    run in place of SPEC goes on with that run.
     """
     from unfold.commands import run as command
 

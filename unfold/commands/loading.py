@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unfold.errors import Location, UnfoldError
+from unfold.errors import Location, SpecError, UnfoldError
 
 if TYPE_CHECKING:
     import unfold
@@ -150,9 +150,12 @@ def _changed(tree: Any, path: tuple[str, ...], value: Any) -> Any:
 
 
 def _yaml_value(item: str, text: str) -> Any:
-    import yaml
+    """Read a value by the rules of spec files, where 1e-3 is a number and `off` is a word."""
+    from unfold.spec.reader import read
+    from unfold.spec.sections_settings import parse_settings
+    from unfold.spec.text import Text
 
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UnfoldError(f"--set {item}: the value is not YAML") from None
+        return parse_settings(Text.of("--set"), read(f"value: {text}", "--set")).tree["value"]
+    except SpecError as error:
+        raise UnfoldError(f"--set {item}: {error.diagnostics[0].message}") from None

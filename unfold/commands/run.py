@@ -23,13 +23,14 @@ import typer
 from unfold.commands.progress import bits, make_progress, stop_on_signals
 from unfold.commands.report import MISTAKE, named, paint, plural, print_json, table
 from unfold.commands.resolve import resolve
+from unfold.commands.resume import is_run_folder, resume
 from unfold.commands.task import Task, prepare
 from unfold.training.checkpoint import TrainingState, save
 from unfold.training.clip import global_norm
 from unfold.training.curve import draw_losses
 from unfold.training.data import random_inputs
 from unfold.training.folder import MetricsFile, create_run_folder, write_whole
-from unfold.training.loop import Metrics, start, train
+from unfold.training.loop import Metrics, train
 from unfold.training.sample import sample_text
 
 INTERRUPTED = 130
@@ -74,9 +75,10 @@ def run(
 ) -> int:
     """Run a spec and return the exit code."""
     teller = Teller(as_json)
-    task = prepare(spec, items, dtype, mode)
+    going_on = is_run_folder(spec)
+    task = prepare(str(Path(spec) / "spec.yaml") if going_on else spec, items, dtype, mode)
     _introduce(task, teller)
-    folder = create_run_folder(runs, task.model.name)
+    folder = Path(spec) if going_on else create_run_folder(runs, task.model.name)
     _write_spec_and_pictures(task, folder)
     teller.say(f"{paint('drew', bold=True)}   {folder}/graph-folded.svg, graph-unfolded.svg")
     if task.source is None:
@@ -127,8 +129,8 @@ def _train(task: Task, folder: Path, dtype: str) -> Trained:
     """Train with progress, metrics and checkpoints."""
     assert task.source is not None
     settings = task.train
-    state = first = start(task.model, settings, dtype)
-    losses: list[float] = []
+    state, losses = resume(task, folder, dtype)
+    first = state
     outcome: Outcome = "finished"
     metrics_file = MetricsFile(folder / "metrics.jsonl")
     progress = make_progress(settings.steps, lambda loss: _in_bits(task, loss))

@@ -96,6 +96,7 @@ def prepare(spec: str, items: list[str], dtype: str, mode: str | None) -> Task:
             source = random_source(found, model.program, dtype)
         else:
             text = read_text(found, data, Path(model.spec.file).parent)
+            text.encode(writing.prime)  # a mistake in it should not wait until training is over
             sizes = _vocabulary_size(model, found, data, text, changes)
             if sizes:
                 model = load(spec, changes, sizes)
