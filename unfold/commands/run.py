@@ -28,7 +28,7 @@ from unfold.commands.task import Task, prepare
 from unfold.training.checkpoint import TrainingState, save
 from unfold.training.clip import global_norm
 from unfold.training.curve import draw_losses
-from unfold.training.data import random_inputs
+from unfold.training.data import Source, random_inputs
 from unfold.training.folder import MetricsFile, create_run_folder, write_whole
 from unfold.training.loop import Metrics, train
 from unfold.training.sample import sample_text
@@ -79,13 +79,14 @@ def run(
     task = prepare(str(Path(spec) / "spec.yaml") if going_on else spec, items, dtype, mode)
     _introduce(task, teller)
     folder = Path(spec) if going_on else create_run_folder(runs, task.model.name)
+    begun = resume(task, folder, dtype) if task.source else None
     _write_spec_and_pictures(task, folder)
     teller.say(f"{paint('drew', bold=True)}   {folder}/graph-folded.svg, graph-unfolded.svg")
-    if task.source is None:
+    if task.source is None or begun is None:
         document = _run_once(task, folder, dtype, teller)
         code = 0
     else:
-        trained = _train(task, folder, dtype)
+        trained = _train(task, task.source, folder, *begun)
         document = _conclude(task, trained, folder, teller)
         code = EXITS[trained.outcome]
     teller.say(f"\neverything is in {paint(str(folder), bold=True)}")
@@ -125,19 +126,18 @@ def _write_spec_and_pictures(task: Task, folder: Path) -> None:
     write_whole(folder / "graph-unfolded.svg", picture)
 
 
-def _train(task: Task, folder: Path, dtype: str) -> Trained:
-    """Train with progress, metrics and checkpoints."""
-    assert task.source is not None
-    settings = task.train
-    state, losses = resume(task, folder, dtype)
-    first = state
+def _train(
+    task: Task, source: Source, folder: Path, first: TrainingState, losses: list[float]
+) -> Trained:
+    """Train with progress, metrics and checkpoints; `losses` are those of an earlier part."""
+    settings, state = task.train, first
     outcome: Outcome = "finished"
     metrics_file = MetricsFile(folder / "metrics.jsonl")
     progress = make_progress(settings.steps, lambda loss: _in_bits(task, loss))
     began = time.perf_counter()
     try:
         with stop_on_signals() as stopped:
-            for state, metrics in train(task.model, task.source, first, settings, stopped):
+            for state, metrics in train(task.model, source, first, settings, stopped):
                 losses.append(metrics.loss)
                 metrics_file.write(_record(task, metrics))
                 progress.update(metrics)
