@@ -30,6 +30,7 @@ from unfold.spec.text import Source, Text
 from unfold.spec.yaml_help import explain_yaml_error
 
 MAX_CHARACTERS = 500_000
+MAX_LINES = 20_000
 MAX_SCALAR = 64_000
 MAX_DEPTH = 64
 MAX_NODES = 20_000
@@ -159,6 +160,8 @@ def _too_large(file: str) -> Diagnostic:
 def _refuse_unreadable(source: Source) -> None:
     if len(source.text) > MAX_CHARACTERS:
         raise SpecError(_too_large(source.name))
+    if source.text.count("\n") + source.text.count("\r") > MAX_LINES:
+        raise fail(f"this file has more than {MAX_LINES:,} lines", source.locate(0))
     found = _UNPRINTABLE.search(source.text)
     if found:
         raise fail(

@@ -23,10 +23,12 @@ from unfold.spec.sections_table import (
 
 Schema = dict[str, Any]
 
-_NAME = r"^[^\W\d]\w*$"
-_TARGET = r"^\s*[^\W\d]\w*\s*(\[[^\[\]]*\])?\s*$"
-_TARGETS = r"^\s*[^\W\d]\w*\s*(\[[^\[\]]*\])?\s*(,\s*[^\W\d]\w*\s*(\[[^\[\]]*\])?\s*)*$"
-_DOTTED = r"^\s*[^\W\d][\w.]*\s*(\[[^\[\],]*\])?\s*$"
+_WORD = r"[^\s\[\](),.:\d][^\s\[\](),.]*"
+_AXES = r"(\s*\[[^\[\]]*\])?"
+_NAME = rf"^\s*{_WORD}\s*$"
+_TARGET = rf"^\s*{_WORD}{_AXES}\s*$"
+_TARGETS = rf"^\s*{_WORD}{_AXES}(\s*,\s*{_WORD}{_AXES})*\s*$"
+_DOTTED = rf"^\s*{_WORD}(\.{_WORD})*{_AXES}\s*$"
 
 
 def json_schema() -> Schema:
@@ -69,7 +71,7 @@ def _sections() -> dict[str, Schema]:
         "unfold": {"const": VERSION},
         "name": {"type": ["string", "number"], "maxLength": 100},
         "cell": {"type": "string", "pattern": _NAME},
-        "about": {"type": "string"},
+        "about": {"type": ["string", "number", "boolean"]},
         "axes": _either(sizes, names),
         "sizes": _either(sizes, names),
         "inputs": _entries(_TARGET, _ref("input")),

@@ -113,7 +113,7 @@ class Text:
         start = max(0, min(start, size))
         if not size:
             opening = self.opening if self.opening >= 0 else self.offsets[0]
-            return self.file.locate(opening, max(opening + 1, self.offsets[0]))
+            return self.file.locate(opening, self.offsets[0] + 1 if self.quoted else None)
         if start >= end:
             return self.file.locate(self.offsets[start])
         return self.file.locate(self.offsets[start], self.offsets[end - 1] + 1)
