@@ -101,6 +101,10 @@ class Affine:
             return self.constant
         return None
 
+    def may_leave(self, axis: str) -> bool:
+        """Return whether the expression, as an index along `axis`, can be outside of its domain."""
+        return self not in (Affine.axis(axis), Affine.number(0), Affine.last(axis))
+
     def substitute(self, replacements: Mapping[str, Affine]) -> Affine:
         """Replace axis indices by expressions (other axes stay)."""
         total = Affine(constant=self.constant, lasts=self.lasts)

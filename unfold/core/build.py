@@ -86,12 +86,22 @@ class Term:
 
 @dataclass
 class Builder:
-    """A Program under construction; new values get fresh names below `node`."""
+    """A Program under construction.
+
+    Attributes:
+        axes: by name, "batch" included; their order is the canonical one.
+        values: finished ones, by name.
+        node: the equation being written; fresh names are its own with `separator` and a number.
+        at: where that equation is in the file.
+        pending: types of values that are referred to before they are defined.
+    """
 
     axes: dict[str, Axis]
     values: dict[str, Value] = field(default_factory=dict)
     node: str = ""
     at: Location | None = None
+    separator: str = "."
+    pending: dict[str, Type] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -108,7 +118,7 @@ class Builder:
         """Return an unused name for a part of the present equation."""
         while True:
             self.counters[self.node] = self.counters.get(self.node, 0) + 1
-            name = f"{self.node}.{self.counters[self.node]}"
+            name = f"{self.node}{self.separator}{self.counters[self.node]}"
             if name not in self.values:
                 return name
 
@@ -119,7 +129,8 @@ class Builder:
 
     def read(self, ref: Ref) -> Term:
         """Refer to a value at some index point."""
-        return Term(self, ref, self.values[ref.value].type)
+        value = self.values.get(ref.value)
+        return Term(self, ref, value.type if value else self.pending[ref.value])
 
     def add(self, value: Value) -> Term:
         """Add a finished value."""
@@ -188,7 +199,7 @@ class Builder:
         present = tuple(a for a in axes if a in term.axes)
         absent = tuple(a for a in axes if a not in term.axes)
         if absent:
-            own = term.axes if BATCH in absent else (BATCH,)
+            own = term.axes if BATCH in absent else [a for a in term.axes if a == BATCH]
             term = term * self.emit("count", (), axes=own, reduced=absent)
         if not present:
             return term

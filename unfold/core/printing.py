@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from unfold.core.affine import Affine
@@ -71,13 +72,14 @@ def show_value(program: Program, value: Value) -> str:
     return text
 
 
-def show_program(program: Program) -> str:
-    """Return the whole Program, one equation a line, types aligned on the right."""
-    lines = [show_value(program, v) for v in program]
+def show_program(program: Program, only: Collection[str] | None = None) -> str:
+    """Return a Program, one equation a line, types aligned on the right; `only` some values of it."""
+    shown = [v for v in program if only is None or v.name in only]
+    lines = [show_value(program, v) for v in shown]
     width = min(72, max((len(line) for line in lines), default=0))
     typed = [
         f"  {line:<{width}} : {show_type(v)}{'' if v.batched or not v.axes else '  (not per sequence)'}"
-        for line, v in zip(lines, program, strict=True)
+        for line, v in zip(lines, shown, strict=True)
     ]
     axes = ", ".join(f"{a.name} = {a.extent.show()}" for a in program.axes.values() if a.name != BATCH)
     head = f"program {program.name}   axes {axes or 'none'}"

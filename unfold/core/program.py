@@ -74,7 +74,8 @@ class Value:
         operands: what it reads, in terms of `axes` and `reduced`.
         attributes: constants of the op.
         reduced: axes bound (and reduced over) by this equation.
-        boundary: per axis, what a reference outside of the domain reads; in terms of `axes`.
+        boundary: per axis, what a reference outside of the domain reads; in terms of `axes`. What it
+            reads there has no boundary of its own that it could need.
         node: the named equation of the spec that this value is a part of.
         at: where that equation is written.
     """
@@ -156,13 +157,10 @@ class Program:
         return replace(self, values={v.name: v for v in values}, **changes)
 
     def reads(self, value: Value) -> tuple[Ref, ...]:
-        """Return everything a value may read: operands, and their values' boundaries as it sees them."""
+        """Return everything an equation may read: its operands, and the boundaries where they leave a domain."""
         found = list(value.operands)
-        seen = 0
-        while seen < len(found):
-            ref = found[seen]
+        for ref in value.operands:
             source = self.values[ref.value]
             at = dict(zip(source.axes, ref.index, strict=True))
-            found += [b.substitute(at) for b in source.boundary.values() if b.substitute(at) not in found]
-            seen += 1
-        return tuple(found)
+            found += [b.substitute(at) for a, b in source.boundary.items() if at[a].may_leave(a)]
+        return tuple(dict.fromkeys(found))

@@ -30,11 +30,6 @@ def lower_boundaries(program: Program) -> Program:
     return builder.build(program)
 
 
-def may_leave(index: Affine, axis: str) -> bool:
-    """Return whether an index can be outside of an axis's domain."""
-    return index not in (Affine.axis(axis), Affine.number(0), Affine.last(axis))
-
-
 def inside(builder: Builder, index: Affine, axis: str) -> Term:
     """Return the condition that an index is in the domain of an axis."""
     offset = index.offset_from(axis)
@@ -55,13 +50,13 @@ def zero_of(builder: Builder, value: Value) -> Term:
 
 def _lowered(builder: Builder, program: Program, ref: Ref, done: dict[Ref, Ref]) -> Ref:
     value = program[ref.value]
-    if not any(may_leave(ref.index[value.axes.index(a)], a) for a in value.boundary):
+    if not any(ref.index[value.axes.index(a)].may_leave(a) for a in value.boundary):
         return ref
     if ref not in done:
         term = builder.read(ref)
         at = dict(zip(value.axes, ref.index, strict=True))
         for axis in reversed(value.axes):
-            if axis == BATCH or not may_leave(at[axis], axis):
+            if axis == BATCH or not at[axis].may_leave(axis):
                 continue
             outside = value.boundary.get(axis)
             if outside is not None:

@@ -24,7 +24,7 @@ from unfold.core.op import OPS
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.passes.boundaries import inside
-from unfold.passes.simplify import drop_dead
+from unfold.passes.simplify import drop_dead, merge_copies
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -50,16 +50,18 @@ def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None
     assert of is not None and program[of].axes == () and program[of].type == Type(), of
     depth = program.depth + 1
     active = _active(program, wrt, of)
-    pass_ = _Adjoint(Builder.of(program), program, depth, active)
-    pass_.builder.number(1.0)
-    pass_.contributions[of] = [pass_.builder.number(1.0)]
+    builder = Builder.of(program)
+    builder.separator = ":"  # `∂h.1` is the adjoint of h.1, `∂h:1` a part of the adjoint of h
+    builder.pending = {adjoint_name(n, depth): program[n].type for n in active}
+    pass_ = _Adjoint(builder, program, depth, active)
+    pass_.contributions[of] = [builder.number(1.0)]
     for value in program:
         if value.name in active:
             pass_.visit(value)
     for name in [n for n in program.values if n in active or n in wrt]:
         pass_.collect(program[name])
     gradients = tuple(adjoint_name(n, depth) for n in wrt)
-    return drop_dead(pass_.builder.build(program, outputs=program.outputs + gradients, depth=depth))
+    return merge_copies(drop_dead(builder.build(program, outputs=program.outputs + gradients, depth=depth)))
 
 
 def _active(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
@@ -114,13 +116,11 @@ class _Adjoint:
         b = self.builder
         b.node, b.at = self.name(value.node), value.at
         terms = self.contributions.get(value.name) or [_fit_shape(b.number(0.0), value.type)]
-        total = b.total(terms)
-        last = b.values[total.ref.value]
-        if last.name in self.program.values or last.axes != value.axes or last.node != b.node or len(terms) < 2:
-            b.emit("identity", (total,), axes=value.axes, name=self.name(value.name))
-        else:  # the last addition is the adjoint itself
-            del b.values[last.name]
-            b.add(replace(last, name=self.name(value.name)))
+        if len(terms) > 1:  # the last addition is the adjoint itself
+            total = b.total(terms[:-1])
+            b.emit("add", (total, terms[-1]), axes=value.axes, name=self.name(value.name))
+        else:
+            b.emit("identity", terms, axes=value.axes, name=self.name(value.name))
         adjoint = b.values[self.name(value.name)]
         # Axes are kept in the order of the value, so that gradients have its layout.
         b.values[adjoint.name] = replace(adjoint, axes=value.axes, at=value.at)

@@ -15,7 +15,7 @@ from unfold.core.build import Builder, Term
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import Type
 from unfold.errors import UnsupportedError
-from unfold.passes.boundaries import inside, may_leave, zero_of
+from unfold.passes.boundaries import inside, zero_of
 from unfold.passes.simplify import drop_dead
 
 Mode = str | tuple[str, float]
@@ -56,7 +56,7 @@ def _branch(builder: Builder, program: Program, value: Value, kind: str, probabi
         return teacher
     source = program[teacher.ref.value]
     for axis, index in zip(source.axes, teacher.ref.index, strict=True):
-        if axis == BATCH or not may_leave(index, axis):
+        if axis == BATCH or not index.may_leave(axis):
             continue
         outside = source.boundary.get(axis)
         at = dict(zip(source.axes, teacher.ref.index, strict=True))

@@ -16,7 +16,7 @@ from unfold.core.affine import Affine
 from unfold.core.program import Axis
 from unfold.core.types import Dim
 from unfold.spec.expression import Call, Expr, Reference
-from unfold.spec.model import Equation, InputDeclaration, Spec
+from unfold.spec.model import Equation, InputDeclaration, Spec, Target
 from unfold.spec.problems import Problems, fail
 from unfold.spec.scope import Boundary, Definition, Names, Scope
 from unfold.spec.sizes import extent, size
@@ -62,7 +62,7 @@ class Expansion:
             target = declaration.target
             if target.name not in scope.names:  # shared parameters belong to another instance
                 with self.problems.collect():
-                    axes = self.axes_of(target.axis_names, scope, target)
+                    axes = self.axes_of(target, scope)
                     self.define(
                         Definition(
                             scope.prefix + target.name,
@@ -78,25 +78,26 @@ class Expansion:
         for initial in spec.initial:
             self.names.boundaries.append(Boundary(scope.full(initial.name), initial, scope))
 
-    def axes_of(self, names: tuple[str, ...], scope: Scope, target: object) -> tuple[str, ...]:
+    def axes_of(self, target: Target, scope: Scope) -> tuple[str, ...]:
         """Return the full names of a target's axes."""
         found: list[str] = []
-        for name, at in zip(names, [a.at for a in target.axes], strict=True):  # type: ignore[attr-defined]
+        for axis in target.axes:
+            name = axis.value
             if name not in scope.axes:
                 raise fail(
                     f"unknown axis {name}",
-                    at.location,
+                    axis.at.location,
                     help=did_you_mean(name, scope.axes)
                     or f"declare it, as in  axes: {{{name}: 50}}; the axes are {listing(scope.axes) or 'none'}",
                 )
             if scope.axes[name] in found:
-                raise fail(f"axis {name} is given twice", at.location, help="give every axis once")
+                raise fail(f"axis {name} is given twice", axis.at.location, help="give every axis once")
             found.append(scope.axes[name])
         return tuple(found)
 
     def equation(self, equation: Equation, scope: Scope, depth: int) -> None:
         """Add an equation, or the instance of a cell."""
-        own = self.axes_of(equation.targets[0].axis_names, scope, equation.targets[0])
+        own = self.axes_of(equation.targets[0], scope)
         axes = (*(a for a in scope.outer if a not in own), *own)
         call = equation.expression
         if isinstance(call, Call) and call.axes is None:
@@ -177,13 +178,12 @@ class Expansion:
     ) -> Scope:
         """Make the scope of one instance: its axes and the sizes that the call gives."""
         free = [a.name for a in cell.axes if a.extent is None]
-        backward = {scope.axes[a]: None for a in scope.axes}
         by_name = {a: scope.axes[a] for a in free if scope.axes.get(a) in axes}
         left = [a for a in axes if a not in by_name.values()]
         missing = [a for a in free if a not in by_name]
         if len(missing) > len(left):
             raise fail(
-                f"cell {cell.name} runs along axis {', '.join(free)}; {equation.targets[0]} has "
+                f"cell {cell.name} runs along axis {', '.join(free)}; {equation.targets[0].at.source} has "
                 f"{'no axis' if not axes else 'only ' + ', '.join(axes)}",
                 equation.at.location,
                 help=f"name it with its axes, as in  {equation.targets[0].name}[{', '.join(free)}]",
@@ -196,7 +196,7 @@ class Expansion:
             f"{name}.",
             mapping,
             outer,
-            reversed=self.reversals(equation, axes, scope, backward),
+            reversed=self.reversals(equation, axes, scope),
         )
         self.sizes_of(instance, call, cell, scope)
         for axis in cell.axes:
@@ -208,7 +208,7 @@ class Expansion:
         return instance
 
     def reversals(
-        self, equation: Equation, axes: tuple[str, ...], scope: Scope, known: object
+        self, equation: Equation, axes: tuple[str, ...], scope: Scope
     ) -> frozenset[str]:
         """Return along which axes an instance runs backwards; twice is forwards."""
         turned: set[str] = set(scope.reversed)

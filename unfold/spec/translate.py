@@ -20,7 +20,7 @@ from unfold.core.program import BATCH, Ref
 from unfold.core.types import Dim, Type
 from unfold.errors import Diagnostic, ShapeError, SpecError
 from unfold.spec.expression import (
-    Binary, Call, Compare, Expr, Logical, Number, Reference, String, Unary, walk,
+    Binary, Call, Compare, Expr, Logical, Number, Reference, String, Unary,
 )  # fmt: skip
 from unfold.spec.expression import Sequence as ListOf
 from unfold.spec.indices import index_of
@@ -37,7 +37,7 @@ REDUCTIONS = ("sum", "mean", "max", "min", "softmax", "log_softmax", "logsumexp"
 # What a spec calls `sum(v)` reduces features; over index axes it is `sum[t](v)`.
 FEATURES = {"sum": "feature_sum", "max": "feature_max"}
 HIDDEN = {"add", "sub", "mul", "div", "neg", "pow", "mod", "floordiv", "identity", "feature_sum", "feature_max",
-          "sum_to", "broadcast_to", "pad", "one_hot", "index", "inside", "count", "input", "parameter", "constant",
+          "sum_to", "broadcast_to", "pad", "index", "inside", "count", "input", "parameter", "constant",
           "keep_mask", "and", "or", "not", *COMPARISON.values()}  # fmt: skip
 
 
@@ -95,8 +95,9 @@ class Translator:
                 total = operands[0]
                 term = self.term(total)
                 for other in operands[1:]:
-                    with self.located(expression, [total, other], [term, right_term := self.term(other)]):
-                        term = self.builder.emit(operator, (term, right_term))
+                    right = self.term(other)
+                    with self.located(expression, [total, other], [term, right]):
+                        term = self.builder.emit(operator, (term, right))
                 return term
             case Call():
                 return self.call(expression)
@@ -151,8 +152,8 @@ class Translator:
                 expression.at.location,
                 help=f"its axes are {listing(self.axes) or 'none'}; reduce over others, as in sum[s](…)",
             )
-        index = self.scope.mirrored(Affine.axis(axis), axis) if axis in self.scope.reversed else Affine.axis(axis)
-        return self.position(index)
+        here = Affine.axis(axis)
+        return self.position(Affine.last(axis) - here if axis in self.scope.reversed else here)
 
     def position(self, index: Affine) -> Term:
         """Return an index as a number."""
@@ -194,24 +195,15 @@ class Translator:
     ) -> Term:
         """Apply a row to translated operands; categories it cannot take become one-hot vectors."""
         row = OPS[op]
-        fitted = [
-            t.apply("one_hot") if t.type.kind == "category" and i not in row.categories else t
-            for i, t in enumerate(terms)
-        ]
-        if op in ("one_hot",):
-            fitted = list(terms)
+        fitted = [t if i in row.categories else dense(t) for i, t in enumerate(terms)]
         with self.located(whole, operands, fitted):
             if row.kind is not Kind.COMPOSITE:
-                return self.builder.emit(op, fitted, self.sized(op, fitted, attributes))
+                return self.builder.emit(op, fitted, attributes)
             if any(t.type is UNKNOWN for t in fitted):
                 assert isinstance(self.builder, Sketch)
                 return self.builder.unknown(fitted)
             assert row.expand is not None
             return row.expand(fitted, attributes)
-
-    def sized(self, op: str, terms: Sequence[Term], attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the attributes of an op as the Program keeps them."""
-        return {"size": terms[0].type.shape[0]} if op == "one_hot" else attributes
 
     @contextmanager
     def located(self, whole: Expr, operands: Sequence[Expr], terms: Sequence[Term]) -> Any:
@@ -291,15 +283,15 @@ class Translator:
         if op == "min":
             negative = self.apply("neg", expression.arguments, expression)
             return -self.apply_terms("feature_max", expression.arguments, [negative], expression, {})
-        if op not in OPS or (name in HIDDEN and name not in ("one_hot",)):
+        if op not in OPS or name in HIDDEN:
             raise self.unknown_operator(expression)
         row = OPS[op]
         operands = list(expression.arguments)
         options: dict[str, Any] = {k: v for k, v in row.options.items() if v is not ...}
         for keyword in expression.keywords:
-            if op == "feedback" and keyword.name in ("teacher", "free"):
-                operands.append(keyword.value)
-            elif keyword.name in row.options:
+            if op == "feedback":
+                continue
+            if keyword.name in row.options:
                 options[keyword.name] = self.option(keyword.value)
             else:
                 raise fail(
@@ -309,6 +301,8 @@ class Translator:
                 )  # fmt: skip
         if op == "feedback":
             operands = self.branches(expression)
+        if op == "one_hot" and len(operands) == 1:
+            return dense(self.term(operands[0]))
         self.check_call(expression, op, operands, options)
         if row.kind is Kind.SOURCE:
             axes = {BATCH, *self.axes}
@@ -430,8 +424,7 @@ class Translator:
         inner = Translator(self.builder, self.names, self.headers, self.scope,
                            [*self.axes, *(a for a in axes if a not in self.axes and a != BATCH)], self.what)  # fmt: skip
         term = inner.term(expression.arguments[0])
-        if term.type.kind == "category":
-            term = term.apply("one_hot", size=term.type.shape[0])
+        term = dense(term)
         for axis, written in zip(axes, expression.axes, strict=True):
             if axis not in term.axes:
                 raise fail(
@@ -459,7 +452,7 @@ class Translator:
         if name == "sum":
             return b.sum(term, axes)
         if name == "mean":
-            own = [a for a in term.axes if a not in axes] if BATCH in axes else [BATCH]
+            own = [a for a in term.axes if a not in axes and (BATCH in axes or a == BATCH)]
             return b.sum(term, axes) / b.emit("count", (), axes=own, reduced=axes)
         if name == "max":
             return b.emit("max", (term,), reduced=axes)
@@ -467,15 +460,16 @@ class Translator:
             return -b.emit("max", (-term,), reduced=axes)
         top = b.emit("max", (term,), reduced=axes).apply("stop_gradient")
         centred = term - top
-        total = b.sum(centred.apply("exp"), axes)
+        weights = centred.apply("exp")
+        total = b.sum(weights, axes)
         if name == "softmax":
-            return centred.apply("exp") / total
+            return weights / total
         return centred - total.apply("log") if kept else top + total.apply("log")
 
 
-def uses(expression: Expr, function: str) -> bool:
-    """Return whether an expression calls a function."""
-    return any(isinstance(e, Call) and e.function == function for e in walk(expression))
+def dense(term: Term) -> Term:
+    """Return a category as its one-hot vector; other terms as they are."""
+    return term.apply("one_hot", size=term.type.shape[0]) if term.type.kind == "category" else term
 
 
 def _short(text: str, most: int = 60) -> str:

@@ -1,0 +1,31 @@
+"""unfold: describe a recurrent computation in YAML, see it unfolded, run it, differentiate it.
+
+    import unfold
+    model = unfold.load("specs/hello.yaml")
+    params = model.init(seed=0)
+
+Everything is loaded on first use, so that the command line starts fast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unfold.api import Model, Run, Step, library, load, loads
+
+__version__ = "0.1.0"
+__all__ = ["Model", "Run", "Step", "__version__", "library", "load", "loads"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the interface when it is first asked for."""
+    if name in __all__:
+        from unfold import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'unfold' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

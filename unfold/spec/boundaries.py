@@ -1,0 +1,152 @@
+"""The `initial` section: what a reference outside of a domain reads.
+
+    initial: {h: learned, d: tanh(M @ C), s[l]: s[t-1, last]}
+
+Each entry becomes the boundary of a value along one axis, or along all of its axes. What it reads there has
+no boundary of its own that it could need: where an entry's reference could leave a domain again, it becomes
+an equation of its own first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from unfold.core.build import Builder, Term
+from unfold.core.program import BATCH, Value
+from unfold.core.types import Type
+from unfold.errors import Diagnostic, ShapeError
+from unfold.spec.expression import Number
+from unfold.spec.problems import fail
+from unfold.spec.scope import Boundary, Names
+from unfold.spec.sketch import UNKNOWN
+from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.translate import Header, Translator, dense
+
+
+def boundary_axes(
+    names: Names, headers: Mapping[str, Header], boundary: Boundary, builder: Builder
+) -> tuple[str, tuple[str, ...], Term | None]:
+    """Return which value an entry is about, along which axes, and what is read there (None: zero or learned).
+
+    Raises:
+        SpecError: an unknown name or axis, or a value that does not fit.
+    """
+    initial = boundary.initial
+    name = names.resolve(boundary.name)
+    if name is None:
+        known = names.visible(boundary.scope)
+        raise fail(f"unknown name {initial.name}", initial.at.location,
+                   help=did_you_mean(initial.name, known) or f"initial names nodes or inputs: {listing(known)}")  # fmt: skip
+    own = tuple(a for a in headers[name].axes if a != BATCH)
+    axes = own
+    if initial.axis is not None:
+        axis = boundary.scope.axes.get(initial.axis.value)
+        if axis not in own:
+            raise fail(f"{initial.name} has no axis {initial.axis.value}", initial.axis.at.location,
+                       help=f"its axes are {listing(own) or 'none'}")  # fmt: skip
+        axes = (axis,)
+    if not own:
+        raise fail(f"{initial.name} has no axis, so nothing is outside of its domain", initial.at.location,
+                   help="initial is for values with an index, such as h[t]")  # fmt: skip
+    header = headers[name]
+    if initial.kind == "learned" and header.type.kind != "real" and header.type is not UNKNOWN:
+        raise fail(f"{initial.name} is a category; its initial value cannot be learned", initial.value_at.location,
+                   help="give a class number, or leave it out for none")  # fmt: skip
+    if initial.kind in ("zeros", "learned"):
+        return name, axes, None
+    return name, axes, _value(names, headers, boundary, name, axes, builder)
+
+
+def _value(
+    names: Names, headers: Mapping[str, Header], boundary: Boundary, name: str, axes: tuple[str, ...], builder: Builder
+) -> Term:
+    """Translate what is read outside of the domain, and fit it to the value's type."""
+    initial, header = boundary.initial, headers[name]
+    builder.node = f"{name}.initial" + (f".{axes[0]}" if initial.axis is not None else "")
+    builder.at = initial.value_at.location
+    if header.type.kind == "category" and initial.kind in ("ones", "expression"):
+        classes = header.type.shape[0]
+        value = initial.value
+        if isinstance(value, Number):
+            if not isinstance(value.value, int) or not -1 <= value.value < classes:
+                raise fail(f"{initial.name} has no class {value.value}", initial.value_at.location,
+                           help=f"classes are 0 to {classes - 1}; -1 is none")  # fmt: skip
+            return builder.emit("constant", (), {"value": value.value}, type=header.type)
+    if initial.kind == "ones":
+        term = builder.number(1.0)
+    else:
+        assert initial.value is not None, initial
+        allowed = tuple(a for a in header.axes if a != BATCH and a not in axes)
+        term = Translator(builder, names, headers, boundary.scope, allowed, f"the initial value of {initial.name}").term(initial.value)
+    if UNKNOWN in (header.type, term.type):
+        return term
+    if header.type.kind == "real":
+        term = dense(term)
+    if term.type == Type() and header.type.shape and header.type.kind == "real":
+        term = term.apply("broadcast_to", shape=header.type.shape)
+    if term.type != header.type:
+        raise ShapeError(
+            Diagnostic(
+                f"the initial value of {initial.name} does not fit it",
+                initial.value_at.location,
+                (f"{initial.name} is {header.type.show()}; its initial value is {term.type.show()}",),
+                "both must have the same shape; a number is repeated",
+            )
+        )
+    return term
+
+
+def add_boundaries(names: Names, headers: Mapping[str, Header], builder: Builder) -> None:
+    """Give the Program's values their boundaries; an entry of the caller replaces the cell's."""
+    chosen: dict[tuple[str, str], Boundary] = {}
+    for boundary in names.boundaries:
+        name, axes, _ = boundary_axes(names, headers, boundary, _scratch(builder))
+        depth = len(boundary.scope.prefix)
+        for axis in axes:
+            other = chosen.get((name, axis))
+            if other is None or depth <= len(other.scope.prefix):
+                chosen[name, axis] = boundary
+    done: dict[int, Term] = {}
+    for (name, axis), boundary in chosen.items():
+        if boundary.initial.kind == "zeros":
+            continue
+        if id(boundary) not in done:
+            done[id(boundary)] = _term(names, headers, boundary, builder)
+        value = builder.values[name]
+        builder.values[name] = replace(value, boundary={**value.boundary, axis: done[id(boundary)].ref})
+    for (name, axis), boundary in chosen.items():
+        if boundary.initial.kind == "expression":
+            _settle(builder, name, axis)
+
+
+def _scratch(builder: Builder) -> Builder:
+    return Builder(dict(builder.axes), dict(builder.values))
+
+
+def _term(names: Names, headers: Mapping[str, Header], boundary: Boundary, builder: Builder) -> Term:
+    """Add what an entry needs and return what is read."""
+    name, _, _ = boundary_axes(names, headers, boundary, _scratch(builder))
+    initial = boundary.initial
+    if initial.kind != "learned":
+        found = boundary_axes(names, headers, boundary, builder)[2]
+        assert found is not None, boundary
+        return found
+    suffix = f".{initial.axis.value}" if initial.axis is not None and len(headers[name].axes) > 2 else ""
+    full = f"{name}.initial{suffix}"
+    attributes = {"init": "zeros", "argument": None, "frozen": False}
+    return builder.add(
+        Value(full, (), headers[name].type, "parameter", attributes=attributes, node=full, at=initial.at.location)
+    )
+
+
+def _settle(builder: Builder, name: str, axis: str) -> None:
+    """Make a boundary an equation of its own where its reference could need another boundary."""
+    value = builder.values[name]
+    ref = value.boundary[axis]
+    source = builder.values[ref.value]
+    at = dict(zip(source.axes, ref.index, strict=True))
+    if any(at[a].may_leave(a) for a in source.boundary):
+        builder.node = f"{name}.initial"
+        settled = builder.emit("identity", (builder.read(ref),))
+        builder.values[name] = replace(value, boundary={**value.boundary, axis: settled.ref})

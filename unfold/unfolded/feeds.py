@@ -1,0 +1,123 @@
+"""The arrays a run is fed with: checked against the Program, and the domain they imply.
+
+In: arrays by name as a user has them, inputs [batch, *extents, *shape] (categories without a feature
+dimension) and parameters [*extents, *shape]. Out: the same arrays as float64 or integers, and a `Domain`.
+Whatever does not fit is a `DataError` that names the array, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from unfold.core.printing import show_type
+from unfold.core.program import BATCH, Program, Value
+from unfold.errors import DataError
+from unfold.unfolded.domain import Domain
+
+Arrays = Mapping[str, Any]
+
+
+def check_inputs(program: Program, inputs: Arrays, needed: Iterable[str]) -> dict[str, Any]:
+    """Return the inputs as arrays of the right kind.
+
+    Args:
+        program: whose inputs they are.
+        inputs: arrays by name.
+        needed: names of inputs that must be there.
+
+    Raises:
+        DataError: an unknown or missing name, a wrong rank, shape or kind, or a class out of range.
+    """
+    known = {v.name: v for v in program.inputs}
+    for name in inputs:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the inputs are {', '.join(known) or 'none'}"
+            raise DataError(f"{program.name} has no input {name}; {hint}")
+    for name in needed:
+        if name not in inputs:
+            raise DataError(f"input {name} is missing: {_expected(known[name])}")
+    return {name: _array(known[name], array) for name, array in inputs.items()}
+
+
+def _expected(value: Value) -> str:
+    axes = ", ".join(value.axes)
+    kind = "integers" if value.type.kind == "category" else "numbers"
+    features = "".join(f", {int(d)}" for d in value.type.stored)
+    return f"an array of {kind} [{axes}{features}] is expected ({show_type(value)})"
+
+
+def _array(value: Value, given: Any) -> Any:
+    array = np.asarray(given)
+    rank = len(value.axes) + len(value.type.stored)
+    if array.ndim != rank:
+        raise DataError(f"input {value.name} has {array.ndim} dimensions; {_expected(value)}")
+    tail = array.shape[len(value.axes) :]
+    if tail != tuple(value.type.stored):
+        raise DataError(f"input {value.name} has the shape {list(array.shape)}; {_expected(value)}")
+    if value.type.kind == "category":
+        if not np.issubdtype(array.dtype, np.integer):
+            raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
+        classes = value.type.shape[0]
+        wrong = np.argwhere((array < -1) | (array >= classes))
+        if len(wrong):
+            at = tuple(map(int, wrong[0]))
+            raise DataError(
+                f"input {value.name}{list(at)} is {array[at]}; classes are 0 to {classes - 1}, -1 is none"
+            )
+        return array.astype(np.int64, copy=False)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+        raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
+    return array.astype(np.float64, copy=False)
+
+
+def check_parameters(program: Program, domain: Domain, parameters: Arrays) -> dict[str, Any]:
+    """Return the parameters as float64 arrays of the right shape.
+
+    Raises:
+        DataError: a parameter is missing or does not fit.
+    """
+    found: dict[str, Any] = {}
+    for value in program.parameters:
+        if value.name not in parameters:
+            raise DataError(f"parameter {value.name} is missing; start from model.init()")
+        array = np.asarray(parameters[value.name], dtype=np.float64)
+        wanted = domain.shape(value.axes) + tuple(map(int, value.type.shape))
+        longer = value.axes and array.shape[len(value.axes) :] == tuple(value.type.shape)
+        if longer and all(a >= w for a, w in zip(array.shape, wanted, strict=True)):
+            # A shorter sequence uses the first entries along a parameter's own axes.
+            array = array[tuple(slice(0, w) for w in wanted)]
+        if array.shape != wanted:
+            raise DataError(
+                f"parameter {value.name} has the shape {list(array.shape)}; expected {list(wanted)} ({show_type(value)})"
+            )
+        found[value.name] = array
+    return found
+
+
+def domain_of(program: Program, inputs: Arrays, lengths: Mapping[str, Any] | None, batch: int | None = None) -> Domain:
+    """Return the domain that some inputs and lengths imply.
+
+    Raises:
+        DataError: two inputs disagree about the batch or about an extent.
+    """
+    extents: dict[str, tuple[int, str]] = {}
+    for value in program.inputs:
+        if value.name not in inputs:
+            continue
+        for axis, size in zip(value.axes, np.shape(inputs[value.name]), strict=False):
+            other = extents.setdefault(axis, (size, value.name))
+            if other[0] != size:
+                raise DataError(
+                    f"inputs disagree along {axis}: {other[1]} has {other[0]}, {value.name} has {size}"
+                )
+            if size < 1:
+                raise DataError(f"input {value.name} is empty along {axis}")
+    sizes = {a: n for a, (n, _) in extents.items()}
+    count = sizes.pop(BATCH, batch or 1)
+    fixed = {a: n for a, n in sizes.items() if not a.startswith("carry.")}
+    return Domain(program, fixed, lengths, count)
