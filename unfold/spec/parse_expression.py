@@ -209,6 +209,8 @@ class _Builder:
             name_at = self.text.span(
                 place.start, place.start + len(place.source.split("=")[0].rstrip())
             )
+            if any(keyword.arg == other.name for other in keywords):
+                raise fail(f"the option {keyword.arg} is given twice", name_at.location)
             keywords.append(
                 e.Keyword(keyword.arg, self.build(keyword.value, depth), place, name_at)
             )
