@@ -101,7 +101,7 @@ class Walk:
         for i, axis in enumerate(own):
             coordinates[axis] = points[:, i].reshape(1, -1, 1)
         bound = [a for a in value.reduced if a != BATCH]
-        grids = np.indices([self.domain.extents[a] for a in bound]).reshape(len(bound), -1)
+        grids = np.indices([self.domain.extents[a] for a in bound])
         for axis, grid in zip(bound, grids, strict=True):
             coordinates[axis] = grid.reshape(1, 1, -1)
         batched = value.batched or BATCH in value.reduced
