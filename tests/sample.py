@@ -309,7 +309,7 @@ CASES = {
         Case(
             "tdnn",
             structured.tdnn,
-            {"features": 7, "first": 11, "second": 13, "classes": 17},
+            {"features": 7, "lower": 11, "upper": 13, "classes": 17},
             {"x": X, "y": LABEL},
             fixed={"k": 4, "m": 6},
         ),
