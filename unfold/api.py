@@ -5,9 +5,9 @@
     loss, grads = model.value_and_grad(params, {"x": x, "target": y})
     model.unfold(t=4).to_svg()
 
-Arrays are [batch, *axes in the order of the node's key, *shape]; a category is an integer array without a
-feature dimension, and -1 stands for no category. This module and the command line are the only ones that
-name all stages.
+Arrays are [batch, *axes in the order of the node's key, *shape]; a category is an integer array
+without a feature dimension, and -1 stands for no category. This module and the command line are the
+only ones that name all stages.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from unfold.spec.model import Spec
 from unfold.spec.sections import parse_spec
 
 if TYPE_CHECKING:
-    from unfold.drawing import Figure
     from unfold.unfolded.graph import UnfoldedGraph
     from unfold.unfolded.measures import Measures
     from unfold.unfolded.reference import Walk
@@ -39,7 +38,12 @@ Arrays = Mapping[str, Any]
 BACKENDS = ("reference",)
 
 
-def load(path: str | Path, *, sizes: Mapping[str, int] | None = None, axes: Mapping[str, int] | None = None) -> Model:
+def load(
+    path: str | Path,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    axes: Mapping[str, int] | None = None,
+) -> Model:
     """Load a spec from a file.
 
     Args:
@@ -62,15 +66,23 @@ def load(path: str | Path, *, sizes: Mapping[str, int] | None = None, axes: Mapp
 
 
 def loads(
-    text: str, *, file: str = "<string>", sizes: Mapping[str, int] | None = None, axes: Mapping[str, int] | None = None
+    text: str,
+    *,
+    file: str = "<string>",
+    sizes: Mapping[str, int] | None = None,
+    axes: Mapping[str, int] | None = None,
 ) -> Model:
     """Load a spec from text; see `load`."""
     spec = parse_spec(text, file)
     if spec.kind == "cell":
         raise SpecError(
-            Diagnostic(f"{file} is a cell, not a model", spec.locate("unfold"), (),
-                       f"use it in a model: l1[t]: {spec.name}(x[t])")
-        )  # fmt: skip
+            Diagnostic(
+                f"{file} is a cell, not a model",
+                spec.locate("unfold"),
+                (),
+                f"use it in a model: l1[t]: {spec.name}(x[t])",
+            )
+        )
     return Model(elaborate(spec, sizes=sizes, axes=axes))
 
 
@@ -149,7 +161,11 @@ class Model:
     @cached_property
     def nodes(self) -> tuple[str, ...]:
         """Names of the equations, cells' included, in the order of the file."""
-        return tuple(v.name for v in self.program if v.is_named and v.op not in ("input", "parameter", "constant"))
+        return tuple(
+            v.name
+            for v in self.program
+            if v.is_named and v.op not in ("input", "parameter", "constant")
+        )
 
     def init(self, seed: int = 0, dtype: str = "float64") -> dict[str, Any]:
         """Return fresh parameters, learned initial states included, [*axes, *shape] by name."""
@@ -157,11 +173,15 @@ class Model:
         from unfold.unfolded.domain import Domain
 
         extents = Domain(self.program).extents
-        return initialize(self.program, extents, seed=seed, dtype=dtype, folder=Path(self.spec.file).parent)
+        return initialize(
+            self.program, extents, seed=seed, dtype=dtype, folder=Path(self.spec.file).parent
+        )
 
     # Programs of one mode
 
-    def resolved(self, *, mode: Mode = "teacher", training: bool = False, carry: str | None = None) -> Program:
+    def resolved(
+        self, *, mode: Mode = "teacher", training: bool = False, carry: str | None = None
+    ) -> Program:
         """Return the Program of a mode.
 
         Args:
@@ -174,17 +194,25 @@ class Model:
 
         key = (mode, training, carry)
         if key not in self._programs:
-            program = resolve_modes(replace(self.program, outputs=self.nodes), mode=mode, training=training)
+            program = resolve_modes(
+                replace(self.program, outputs=self.nodes), mode=mode, training=training
+            )
             self._programs[key] = verify(carry_state(program, carry) if carry else program)
         return self._programs[key]
 
     def adjoint(
-        self, wrt: Iterable[str] | None = None, *, mode: Mode = "teacher", training: bool = True, carry: str | None = None
+        self,
+        wrt: Iterable[str] | None = None,
+        *,
+        mode: Mode = "teacher",
+        training: bool = True,
+        carry: str | None = None,
     ) -> Program:
         """Return the Program that computes the loss and its gradients.
 
         Args:
-            wrt: parameters, real inputs and carried states; default: all parameters that are not frozen.
+            wrt: parameters, real inputs and carried states; default: all parameters that are not
+                frozen.
             mode, training, carry: see `resolved`.
         """
         from unfold.passes.boundaries import lower_boundaries
@@ -201,13 +229,22 @@ class Model:
 
     def _wrt(self, wrt: Iterable[str] | None) -> tuple[str, ...]:
         if self.program.loss is None:
-            raise UnsupportedError(f"{self.name} has no loss to differentiate; add one, as in  loss: mean[t](mse(o[t], y[t]))")
+            raise UnsupportedError(
+                f"{self.name} has no loss to differentiate;"
+                " add one, as in  loss: mean[t](mse(o[t], y[t]))"
+            )
         if wrt is None:
             return tuple(v.name for v in self.program.parameters if not v.attributes["frozen"])
-        known = {v.name for v in (*self.program.parameters, *self.program.inputs) if v.type.kind == "real"}
+        known = {
+            v.name
+            for v in (*self.program.parameters, *self.program.inputs)
+            if v.type.kind == "real"
+        }
         for name in (names := tuple(wrt)):
             if name not in known and not name.startswith("carry."):
-                raise DataError(f"cannot differentiate by {name}; choose among {', '.join(sorted(known))}")
+                raise DataError(
+                    f"cannot differentiate by {name}; choose among {', '.join(sorted(known))}"
+                )
         return names
 
     @cached_property
@@ -222,20 +259,36 @@ class Model:
         """The axis along which a state can be carried from chunk to chunk."""
         from unfold.passes.carry import delays
 
-        return next((a.name for a in self.program.axes.values() if a.from_data and delays(self.program, a.name)), None)
+        return next(
+            (
+                a.name
+                for a in self.program.axes.values()
+                if a.from_data and delays(self.program, a.name)
+            ),
+            None,
+        )
 
     # Running
 
     def forward(
-        self, params: Arrays, inputs: Arrays, *, backend: str = "reference", mode: Mode = "teacher",
-        lengths: Mapping[str, Any] | None = None, seed: int = 0, carry: Arrays | None = None,
-        training: bool = False, batch: int | None = None,
-    ) -> Run:  # fmt: skip
+        self,
+        params: Arrays,
+        inputs: Arrays,
+        *,
+        backend: str = "reference",
+        mode: Mode = "teacher",
+        lengths: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        carry: Arrays | None = None,
+        training: bool = False,
+        batch: int | None = None,
+    ) -> Run:
         """Run forward.
 
         Args:
             params: from `init`.
-            inputs: arrays [batch, *axes, *shape]. What only the loss or the teacher needs may be left out.
+            inputs: arrays [batch, *axes, *shape]. What only the loss or the teacher needs may be
+                left out.
             backend: "reference".
             mode: "teacher", "free" or ("scheduled", p).
             lengths: per axis, the length of each sequence, [batch].
@@ -254,35 +307,71 @@ class Model:
         program = self._without(program, feeds)
         values, domain = self._run(program, params, feeds, lengths, seed, batch)
         state = self._state(program, domain, values, carry) if self.carry_axis else {}
-        named = {n: self._public(program, domain, n, values[n]) for n in (*self.nodes, *inputs) if n in values}
+        named = {
+            n: self._public(program, domain, n, values[n])
+            for n in (*self.nodes, *inputs)
+            if n in values
+        }
         loss = float(values[program.loss].reshape(-1)[0]) if program.loss else None
         lengths = {a: domain.length(a) for a in program.axes if a != BATCH}
         return Run(named, loss, state, lengths)
 
     def value_and_grad(
-        self, params: Arrays, inputs: Arrays, *, wrt: Iterable[str] | None = None, backend: str = "reference",
-        mode: Mode = "teacher", lengths: Mapping[str, Any] | None = None, seed: int = 0, carry: Arrays | None = None,
+        self,
+        params: Arrays,
+        inputs: Arrays,
+        *,
+        wrt: Iterable[str] | None = None,
+        backend: str = "reference",
+        mode: Mode = "teacher",
+        lengths: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        carry: Arrays | None = None,
         training: bool = True,
-    ) -> tuple[float, dict[str, Any]]:  # fmt: skip
+    ) -> tuple[float, dict[str, Any]]:
         """Return the loss and its gradients by name; arguments as in `forward` and `adjoint`."""
-        step = self.step(params, inputs, wrt=wrt, backend=backend, mode=mode, lengths=lengths, seed=seed,
-                         carry=carry, training=training)  # fmt: skip
+        step = self.step(
+            params,
+            inputs,
+            wrt=wrt,
+            backend=backend,
+            mode=mode,
+            lengths=lengths,
+            seed=seed,
+            carry=carry,
+            training=training,
+        )
         return step.loss, step.grads
 
     def step(
-        self, params: Arrays, inputs: Arrays, *, wrt: Iterable[str] | None = None, backend: str = "reference",
-        mode: Mode = "teacher", lengths: Mapping[str, Any] | None = None, seed: int = 0, carry: Arrays | None = None,
+        self,
+        params: Arrays,
+        inputs: Arrays,
+        *,
+        wrt: Iterable[str] | None = None,
+        backend: str = "reference",
+        mode: Mode = "teacher",
+        lengths: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        carry: Arrays | None = None,
         training: bool = True,
-    ) -> Step:  # fmt: skip
-        """Return loss, gradients and the state for the next chunk; arguments as in `forward` and `adjoint`."""
+    ) -> Step:
+        """Return loss, gradients and the state for the next chunk.
+
+        Arguments are those of `forward` and `adjoint`.
+        """
         from unfold.passes.differentiate import adjoint_name
 
         self._check_backend(backend)
         axis = self.carry_axis
         carried = _prefixed(carry)
         wrt = self._wrt(wrt)
-        program = self.adjoint(wrt, mode=mode, training=training, carry=axis if carry is not None else None)
-        values, domain = self._run(program, params, {**inputs, **carried}, lengths, seed, None, strict=True)
+        program = self.adjoint(
+            wrt, mode=mode, training=training, carry=axis if carry is not None else None
+        )
+        values, domain = self._run(
+            program, params, {**inputs, **carried}, lengths, seed, None, strict=True
+        )
         state = self._state(program, domain, values, carry) if axis else {}
         grads: dict[str, Any] = {}
         for name in wrt:
@@ -293,14 +382,21 @@ class Model:
         return Step(float(values[program.loss].reshape(-1)[0]), grads, state)
 
     def hessian_vector(
-        self, params: Arrays, inputs: Arrays, direction: Arrays, *, mode: Mode = "teacher",
-        lengths: Mapping[str, Any] | None = None, seed: int = 0,
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        params: Arrays,
+        inputs: Arrays,
+        direction: Arrays,
+        *,
+        mode: Mode = "teacher",
+        lengths: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
         """Return the Hessian of the loss times a direction, by differentiating twice.
 
         Args:
             params, inputs, mode, lengths, seed: as in `forward`.
-            direction: arrays of the parameters' shapes; gradients are taken of <gradient, direction>.
+            direction: arrays of the parameters' shapes; gradients are taken of <gradient,
+                direction>.
         """
         from unfold.core.build import Builder
         from unfold.core.program import Value
@@ -314,8 +410,16 @@ class Model:
         for name in wrt:
             value = first[name]
             attributes = {"init": "zeros", "argument": None, "frozen": True}
-            given = builder.add(Value(f"direction.{name}", value.axes, value.type, "parameter", attributes=attributes,
-                                      node=f"direction.{name}"))  # fmt: skip
+            given = builder.add(
+                Value(
+                    f"direction.{name}",
+                    value.axes,
+                    value.type,
+                    "parameter",
+                    attributes=attributes,
+                    node=f"direction.{name}",
+                )
+            )
             product = builder.term(adjoint_name(name)) * given
             flat = product.apply("sum_to", shape=()) if value.type.shape else product
             products.append(builder.sum(flat, value.axes))
@@ -329,12 +433,21 @@ class Model:
 
     def _check_backend(self, backend: str) -> None:
         if backend not in BACKENDS:
-            raise UnsupportedError(f"unknown backend {backend}; this version has {', '.join(BACKENDS)}")
+            raise UnsupportedError(
+                f"unknown backend {backend}; this version has {', '.join(BACKENDS)}"
+            )
 
     def _run(
-        self, program: Program, params: Arrays, feeds: Arrays, lengths: Mapping[str, Any] | None, seed: int,
-        batch: int | None, *, strict: bool = False,
-    ) -> tuple[dict[str, Any], Any]:  # fmt: skip
+        self,
+        program: Program,
+        params: Arrays,
+        feeds: Arrays,
+        lengths: Mapping[str, Any] | None,
+        seed: int,
+        batch: int | None,
+        *,
+        strict: bool = False,
+    ) -> tuple[dict[str, Any], Any]:
         from unfold.unfolded.feeds import check_inputs, check_parameters, domain_of
         from unfold.unfolded.reference import Walk
 
@@ -343,7 +456,10 @@ class Model:
         arrays = check_inputs(program, feeds, needed)
         domain = domain_of(program, arrays, lengths, batch)
         arrays = {**arrays, **check_parameters(program, domain, params)}
-        shape = tuple(domain.extents.items()), tuple((a, domain.length(a).tobytes()) for a in program.axes)
+        shape = (
+            tuple(domain.extents.items()),
+            tuple((a, domain.length(a).tobytes()) for a in program.axes),
+        )
         key = (id(program), shape)
         if key not in self._walks:
             if len(self._walks) >= 64:
@@ -371,14 +487,20 @@ class Model:
                     grew = True
         for name in self.program.outputs:
             if name in lost:
-                raise DataError(f"input {', '.join(sorted(missing))} is missing; {name} depends on it")
+                raise DataError(
+                    f"input {', '.join(sorted(missing))} is missing; {name} depends on it"
+                )
         outputs = tuple(n for n in program.outputs if n not in lost)
-        kept = replace(program, outputs=outputs, loss=None if program.loss in lost else program.loss)
+        kept = replace(
+            program, outputs=outputs, loss=None if program.loss in lost else program.loss
+        )
         kept = drop_dead(kept.with_values(v for v in kept if v.name not in lost))
         self._programs[key] = kept
         return kept
 
-    def _state(self, program: Program, domain: Any, values: Arrays, carry: Arrays | None) -> dict[str, Any]:
+    def _state(
+        self, program: Program, domain: Any, values: Arrays, carry: Arrays | None
+    ) -> dict[str, Any]:
         from unfold.unfolded.state import last_values
 
         axis = self.carry_axis
@@ -390,11 +512,15 @@ class Model:
         import numpy as np
 
         value = program[name]
-        return np.broadcast_to(array, (domain.batch, *array.shape[1:])) if not value.batched else array
+        return (
+            np.broadcast_to(array, (domain.batch, *array.shape[1:])) if not value.batched else array
+        )
 
     # Seeing
 
-    def unfold(self, *, mode: Mode = "teacher", detail: str = "node", **extents: int) -> UnfoldedGraph:
+    def unfold(
+        self, *, mode: Mode = "teacher", detail: str = "node", **extents: int
+    ) -> UnfoldedGraph:
         """Return the unfolded graph of a mode, as in `model.unfold(t=5, mode="free")`."""
         from unfold.unfolded.domain import Domain
         from unfold.unfolded.graph import UnfoldedGraph
@@ -402,7 +528,9 @@ class Model:
         program = self.resolved(mode=mode)
         return UnfoldedGraph(program, Domain(program, extents), detail=detail)
 
-    def measures(self, axis: str | None = None, count: str = "layers", *, mode: Mode = "teacher") -> Measures:
+    def measures(
+        self, axis: str | None = None, count: str = "layers", *, mode: Mode = "teacher"
+    ) -> Measures:
         """Return depth measures along an axis; see docs/measures.md."""
         from unfold.unfolded.measures import measures
 
@@ -419,8 +547,13 @@ class Model:
         parts = [show_program(self.program)]
         if self.program.loss is not None:
             adjoint = self.adjoint(mode=mode, training=False)
-            backward = adjoint.with_values(v for v in adjoint if v.name not in self.resolved(mode=mode).values)
-            parts.append("adjoint, what is added to it:\n" + show_program(adjoint, only=tuple(backward.values)))
+            backward = adjoint.with_values(
+                v for v in adjoint if v.name not in self.resolved(mode=mode).values
+            )
+            parts.append(
+                "adjoint, what is added to it:\n"
+                + show_program(adjoint, only=tuple(backward.values))
+            )
         return "\n\n".join(parts)
 
     def summary(self) -> dict[str, Any]:
@@ -429,7 +562,8 @@ class Model:
 
         extents = Domain(self.program).extents
         parameters = {
-            v.name: [*(extents[a] for a in v.axes), *map(int, v.type.shape)] for v in self.program.parameters
+            v.name: [*(extents[a] for a in v.axes), *map(int, v.type.shape)]
+            for v in self.program.parameters
         }
         counts = {n: _product(s) for n, s in parameters.items()}
         return {

@@ -1,8 +1,8 @@
 """The exception tree, and the diagnostics that a user's mistake is reported with.
 
-A `Location` names a piece of a file. A `Diagnostic` says what is wrong there, what was found, what was
-expected and how to mend it; `SpecError` carries all independent diagnostics of one file. This module
-imports nothing of the package, so every layer may raise and catch these.
+A `Location` names a piece of a file. A `Diagnostic` says what is wrong there, what was found, what
+was expected and how to mend it; `SpecError` carries all independent diagnostics of one file. This
+module imports nothing of the package, so every layer may raise and catch these.
 
     specs/bad.yaml:14:15: shapes do not match in  W @ h[t-1]
        14 |   z[t]: W @ h[t-1] + U @ x[t] + b
@@ -40,7 +40,7 @@ class Location:
         return f"{self.file}:{self.line}:{self.column}"
 
     def excerpt(self) -> str:
-        """Return the source line with a caret line under the piece (long lines are cut around it)."""
+        """Return the source line with carets under the piece; a long line is cut around it."""
         source, start = self.source.replace("\t", " "), self.column - 1
         if len(source) > MAX_SHOWN_LINE:
             left = max(0, min(start - 40, len(source) - MAX_SHOWN_LINE))

@@ -1,14 +1,16 @@
 """Affine index expressions: the one notion of time, delay, window and micro-step.
 
-An `Affine` is  floor((sum_a coefficient_a * a + sum_a last_a * last(a) + constant) / divisor)  over axis
-names `a`, where `last(a)` is the largest index of axis `a` in the sequence that is being run. As an *index*
-it must divide exactly (where it does not, it is outside of every domain); as an *extent* it is floored.
+An `Affine` is  floor((sum_a coefficient_a * a + sum_a last_a * last(a) + constant) / divisor)  over
+axis names `a`, where `last(a)` is the largest index of axis `a` in the sequence that is being run.
+As an *index* it must divide exactly (where it does not, it is outside of every domain); as an
+*extent* it is floored.
 
     t-1        Affine.axis("t") - 1
     2*t+k-1    Affine.axis("t") * 2 + Affine.axis("k") - 1
     last - t   Affine.last("t") - Affine.axis("t")
 
-Affine indices are closed under substitution and under solving for one of their axes, which is what makes
+Affine indices are closed under substitution and under solving for one of their axes, which is what
+makes
 the adjoint of a Program a Program: reading `x[2*t+k-1]` scatters to `t = (p-k+1)/2`.
 """
 
@@ -135,9 +137,7 @@ class Affine:
         numerator = _times(value, self.divisor) - rest
         return numerator // c if c > 0 else (numerator * -1) // -c
 
-    def evaluate(
-        self, index: Mapping[str, Any], last: Mapping[str, Any]
-    ) -> tuple[Any, Any]:
+    def evaluate(self, index: Mapping[str, Any], last: Mapping[str, Any]) -> tuple[Any, Any]:
         """Return (floored value, whether it divides exactly); integers or integer arrays."""
         total: Any = self.constant
         for name, coefficient in self.terms:
@@ -187,6 +187,8 @@ def _reduced(numerator: Affine, divisor: int) -> Affine:
         common = gcd(common, c)
     common = gcd(common, numerator.constant)
     if common > 1:
-        shrink = [tuple((n, c // common) for n, c in ts) for ts in (numerator.terms, numerator.lasts)]
+        shrink = [
+            tuple((n, c // common) for n, c in ts) for ts in (numerator.terms, numerator.lasts)
+        ]
         return Affine(shrink[0], numerator.constant // common, shrink[1], divisor // common)
     return Affine(numerator.terms, numerator.constant, numerator.lasts, divisor)

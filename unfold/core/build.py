@@ -1,8 +1,8 @@
 """`Builder` and `Term`: writing Program values as ordinary arithmetic.
 
-A `Term` is a reference that has not been given to an equation yet: it knows which axes its index uses and
-its type. Terms combine with + - * / and with `builder.emit`; each result is a new value of the Program, with
-just the axes of its operands.
+A `Term` is a reference that has not been given to an equation yet: it knows which axes its index
+uses and its type. Terms combine with + - * / and with `builder.emit`; each result is a new value of
+the Program, with just the axes of its operands.
 
     g, y = term("∂h"), term("h")
     cotangent = g * (1.0 - y * y)      # two new values: mul, sub ...
@@ -207,7 +207,9 @@ class Builder:
         if value and value.op == "einsum" and term.ref == value.here:
             # A sum of products is a product with more summed axes: what a backend runs as one GEMM.
             operands = [self.read(r) for r in value.operands]
-            return self.emit("einsum", operands, value.attributes, reduced=(*value.reduced, *present))
+            return self.emit(
+                "einsum", operands, value.attributes, reduced=(*value.reduced, *present)
+            )
         return self.emit("sum", (term,), reduced=present)
 
     def product(self, terms: list[Term]) -> Term:

@@ -1,9 +1,10 @@
 """Order and legality from the reduced dependence graph (Allen & Kennedy 1987, loop distribution).
 
-Nodes are equations, edges are references with one offset per axis. Strongly connected components come out
-in topological order. A component that carries a dependence on an axis, with all its offsets of one sign,
-becomes a `Loop` over that axis; the edges that the loop satisfies are removed, and the rest is ordered again
-inside it. What is in no loop is computed for all index points at once.
+Nodes are equations, edges are references with one offset per axis. Strongly connected components
+come out in topological order. A component that carries a dependence on an axis, with all its
+offsets of one sign, becomes a `Loop` over that axis; the edges that the loop satisfies are removed,
+and the rest is ordered again inside it. What is in no loop is computed for all index points at
+once.
 
     z[t] = W @ h[t-1] + U @ x[t]        Single(z.2)              U @ x, for all t
     h[t] = tanh(z[t])                   Loop(t, +1, (z.1, z, h))
@@ -41,7 +42,7 @@ Block = Single | Loop
 
 @dataclass(frozen=True)
 class Edge:
-    """`reader` reads `ref`; `offsets` per axis of the value read, None where it is not `axis + constant`."""
+    """`reader` reads `ref`, with one offset per axis: None where it is not `axis + constant`."""
 
     reader: str
     ref: Ref
@@ -118,7 +119,10 @@ def _carrier(
 
 
 def components(names: Sequence[str], within: Iterable[Edge]) -> list[list[str]]:
-    """Return strongly connected components, what is read before what reads it (Tarjan 1972, iterative)."""
+    """Return strongly connected components, what is read before what reads it.
+
+    The algorithm is Tarjan's (1972), without recursion.
+    """
     sources: dict[str, list[str]] = {n: [] for n in names}
     for e in within:
         sources[e.reader].append(e.source)
@@ -190,9 +194,13 @@ def _cycle_error(program: Program, inner: Sequence[Edge]) -> CycleError:
     if cycles:
         cycle = min(cycles, key=len)
         return CycleError(
-            _diagnostic(program, cycle, "these equations need each other at the same index point",
-                        "give one of these references a delay, as in h[t-1]")
-        )  # fmt: skip
+            _diagnostic(
+                program,
+                cycle,
+                "these equations need each other at the same index point",
+                "give one of these references a delay, as in h[t-1]",
+            )
+        )
     axes = {a for e in inner for a, o in e.offsets.items() if o}
     for axis in sorted(axes):
         back = [e for e in inner if (e.offsets.get(axis) or 0) < 0]
@@ -203,15 +211,22 @@ def _cycle_error(program: Program, inner: Sequence[Edge]) -> CycleError:
                 home = _path(second.source, first.reader, inner)
                 if there is not None and home is not None:
                     return CycleError(
-                        _diagnostic(program, [first, *there, second, *home],
-                                    f"this cycle needs both earlier and later values of axis {axis}",
-                                    "split it: a cycle may use t-1 or t+1, not both")
-                    )  # fmt: skip
+                        _diagnostic(
+                            program,
+                            [first, *there, second, *home],
+                            f"this cycle needs both earlier and later values of axis {axis}",
+                            "split it: a cycle may use t-1 or t+1, not both",
+                        )
+                    )
     cycle = min((c for e in inner if (c := _cycle_through(e, inner))), key=len)
     return CycleError(
-        _diagnostic(program, cycle, "this cycle cannot be computed in the order of any axis",
-                    "every reference of a cycle must be a delay such as h[t-1] along one common axis")
-    )  # fmt: skip
+        _diagnostic(
+            program,
+            cycle,
+            "this cycle cannot be computed in the order of any axis",
+            "every reference of a cycle must be a delay such as h[t-1] along one common axis",
+        )
+    )
 
 
 def _diagnostic(program: Program, cycle: Sequence[Edge], message: str, help: str) -> Diagnostic:
@@ -222,8 +237,11 @@ def _diagnostic(program: Program, cycle: Sequence[Edge], message: str, help: str
         if reader.node == source.node and not source.is_named:
             continue
         line = f"   (line {reader.at.line})" if reader.at else ""
-        left = f"{reader.node}{_indices(program[reader.node] if reader.node in program.values else reader)}"
-        shown = ",".join(i.show() for a, i in zip(source.axes, e.ref.index, strict=True) if a != BATCH)
+        whole = program.values.get(reader.node, reader)
+        left = f"{reader.node}{_indices(whole)}"
+        shown = ",".join(
+            i.show() for a, i in zip(source.axes, e.ref.index, strict=True) if a != BATCH
+        )
         steps.append(f"{left} needs {source.name}[{shown}]{line}")
     named = next((program[e.reader] for e in cycle if program[e.reader].at), None)
     return Diagnostic(message, named.at if named else None, tuple(steps), help)

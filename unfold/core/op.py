@@ -1,12 +1,14 @@
 """The op table: one row per operator holds everything that is known about it.
 
-`OPS[name]` is an `Op`: its kind, the rule for its type, its NumPy meaning, its derivative and, for pointwise
-ops, its scalar form. Rows live in `unfold/ops/`, by kind, and enter the table with `register`.
+`OPS[name]` is an `Op`: its kind, the rule for its type, its NumPy meaning, its derivative and, for
+pointwise ops, its scalar form. Rows live in `unfold/ops/`, by kind, and enter the table with
+`register`.
 
-Array conventions of `evaluate`: operands and result have `LEAD` leading dimensions (batch, index points,
-reduced index points; each 1 where an operand does not depend on it) before their stored shape. Pointwise
-operands come with equal rank. Ops that reduce over axes get `over` (leading dimensions to reduce, kept with
-size 1) and `mask` (which points exist, with just the leading dimensions).
+Array conventions of `evaluate`: operands and result have `LEAD` leading dimensions (batch, index
+points, reduced index points; each 1 where an operand does not depend on it) before their stored
+shape. Pointwise operands come with equal rank. Ops that reduce over axes get `over` (leading
+dimensions to reduce, kept with size 1) and `mask` (which points exist, with just the leading
+dimensions).
 """
 
 from __future__ import annotations
@@ -66,10 +68,11 @@ class Op:
     Attributes:
         name: key of the table.
         kind: how backends treat it.
-        infer: types of the operands and attributes -> type of the result; raises `OpError`. Gets `None` for
-            an operand that is not known yet only where `partial` is set.
+        infer: types of the operands and attributes -> type of the result; raises `OpError`. Gets
+            `None` for an operand that is not known yet only where `partial` is set.
         arity: fewest and most operands in a spec.
-        options: keyword options of the op in a spec, with their defaults (`...` where it must be given).
+        options: keyword options of the op in a spec, with their defaults (`...` where it must be
+            given).
         evaluate: the NumPy meaning (see the module's docstring); attributes come as keywords.
         vjp: (cotangent, result, operands, equation) -> one cotangent, or None, per operand.
         expand: for composite ops, the meaning in terms of other rows; such a row has nothing else.

@@ -1,6 +1,6 @@
 """Printing a Program the way its spec would write it.
 
-    z.1[t] = einsum<ij,j->i>(W, h[t-1])   : [4*hidden]
+z.1[t] = einsum<ij,j->i>(W, h[t-1])   : [4*hidden]
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def show_expression(program: Program, value: Value) -> str:
     symbol = OPS[value.op].symbol
     if symbol and not value.reduced:
         return symbol.format(*operands)
-    options = [f"{k}={_attribute(v)}" for k, v in value.attributes.items() if v is not None and k != "dim"]
+    options = [
+        f"{k}={_attribute(v)}" for k, v in value.attributes.items() if v is not None and k != "dim"
+    ]
     over = f"[{','.join(value.reduced)}]" if value.reduced else ""
     return f"{value.op}{over}({', '.join(operands + options)})"
 
@@ -73,15 +75,17 @@ def show_value(program: Program, value: Value) -> str:
 
 
 def show_program(program: Program, only: Collection[str] | None = None) -> str:
-    """Return a Program, one equation a line, types aligned on the right; `only` some values of it."""
+    """Return a Program, or `only` some of it: one equation a line, types on the right."""
     shown = [v for v in program if only is None or v.name in only]
     lines = [show_value(program, v) for v in shown]
     width = min(72, max((len(line) for line in lines), default=0))
     typed = [
-        f"  {line:<{width}} : {show_type(v)}{'' if v.batched or not v.axes else '  (not per sequence)'}"
+        f"  {line:<{width}} : {show_type(v)}{'  (shared)' if v.axes and not v.batched else ''}"
         for line, v in zip(lines, shown, strict=True)
     ]
-    axes = ", ".join(f"{a.name} = {a.extent.show()}" for a in program.axes.values() if a.name != BATCH)
+    axes = ", ".join(
+        f"{a.name} = {a.extent.show()}" for a in program.axes.values() if a.name != BATCH
+    )
     head = f"program {program.name}   axes {axes or 'none'}"
     tail = [f"  loss {program.loss}"] if program.loss else []
     return "\n".join([head, *typed, *tail])

@@ -1,18 +1,19 @@
-"""`Program`: named, typed, indexed values with explicit delays; the one intermediate representation.
+"""`Program`: named, typed, indexed values with explicit delays; the only representation.
 
-A `Value` is one equation  `name[axes] = op(operands)`  that holds at every index point of its axes' domain.
-An operand is a `Ref`: a value and one affine index per axis of that value, in terms of the axes of the
-equation that reads it. Everything about time is in these indices.
+A `Value` is one equation  `name[axes] = op(operands)`  that holds at every index point of its axes'
+domain. An operand is a `Ref`: a value and one affine index per axis of that value, in terms of the
+axes of the equation that reads it. Everything about time is in these indices.
 
     h[t] = tanh(z[t])                    z[t] = add(z.1[t], b)
     z.1[t] = einsum<ij,j->i>(W, h[t-1])  reads h with the index t-1
 
 Rules (checked by `unfold.core.verify`):
 * the axis "batch" comes first and is always read at its own index;
-* a reference outside of the domain of its value reads the value's boundary there, and zero (category -1,
-  false) where it has none. The first axis, in order, on which the point is outside decides;
-* `reduced` axes are bound by the equation: operands may use them, the value does not have them. The equation
-  sums (or takes the maximum ...) over all their index points inside the domain;
+* a reference outside of the domain of its value reads the value's boundary there, and zero
+  (category -1, false) where it has none. The first axis, in order, on which the point is outside
+  decides;
+* `reduced` axes are bound by the equation: operands may use them, the value does not have them. The
+  equation sums (or takes the maximum ...) over all their index points inside the domain;
 * the domain of an axis may differ per sequence; points outside of it do not exist.
 """
 
@@ -36,7 +37,8 @@ class Axis:
 
     Attributes:
         name: as the spec calls it.
-        extent: number of index points; an expression over other axes' *extents* (`t // 2`), floored.
+        extent: number of index points; an expression over other axes' *extents* (`t // 2`),
+            floored.
         from_data: whether inputs decide the extent at run time (it may then vary per sequence).
     """
 
@@ -47,7 +49,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Ref:
-    """A value read at an index point: one affine index per axis of the value, in its axes' order."""
+    """A value read at an index point: one affine index per axis of the value, in order."""
 
     value: str
     index: tuple[Affine, ...] = ()
@@ -74,8 +76,8 @@ class Value:
         operands: what it reads, in terms of `axes` and `reduced`.
         attributes: constants of the op.
         reduced: axes bound (and reduced over) by this equation.
-        boundary: per axis, what a reference outside of the domain reads; in terms of `axes`. What it
-            reads there has no boundary of its own that it could need.
+        boundary: per axis, what a reference outside of the domain reads; in terms of `axes`. What
+            it reads there has no boundary of its own that it could need.
         node: the named equation of the spec that this value is a part of.
         at: where that equation is written.
     """
@@ -157,7 +159,7 @@ class Program:
         return replace(self, values={v.name: v for v in values}, **changes)
 
     def reads(self, value: Value) -> tuple[Ref, ...]:
-        """Return everything an equation may read: its operands, and the boundaries where they leave a domain."""
+        """Return all that an equation may read: operands, and boundaries where they leave a domain."""
         found = list(value.operands)
         for ref in value.operands:
             source = self.values[ref.value]

@@ -1,7 +1,7 @@
 """Counter-based random numbers, keyed by seed, name of the value and index point.
 
-Every backend, every order of execution and every split of a batch draws the same numbers, because a number
-depends on nothing but its key and its coordinates.
+Every backend, every order of execution and every split of a batch draws the same numbers, because a
+number depends on nothing but its key and its coordinates.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def uniform(key: int, coordinates: Sequence[Any], shape: tuple[int, ...]) -> Any
     with np.errstate(over="ignore"):
         state = np.full((1,) * len(shape), key, dtype=np.uint64)
         lanes = [np.asarray(c).reshape(np.shape(c) + (1,) * len(shape)) for c in coordinates]
-        lanes += [np.arange(n).reshape((n,) + (1,) * (len(shape) - i - 1)) for i, n in enumerate(shape)]
+        lanes += [
+            np.arange(n).reshape((n,) + (1,) * (len(shape) - i - 1)) for i, n in enumerate(shape)
+        ]
         for lane in lanes:
             state = _mixed((state ^ lane.astype(np.uint64)) + GOLDEN)
     return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53

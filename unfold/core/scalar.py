@@ -1,10 +1,11 @@
 """The closed scalar language that pointwise ops are printed in; backends know only this.
 
-    sigmoid = lambda x: 1.0 / (1.0 + exp(-x))     str(sigmoid(X("x"))) == "(1.0 / (1.0 + exp((-x))))"
+    sigmoid = lambda x: 1.0 / (1.0 + exp(-x))     str(sigmoid(X("x"))) == "(1.0 / (1.0 +
+    exp((-x))))"
 
-An `X` is a tree: a variable, a number, or a function of trees. Functions: + - * / ** neg, comparisons, and,
-or, not, select, floor, mod, and the twelve of `FUNCTIONS`. `evaluate` gives it a meaning in any module that
-has them (NumPy, or a code generator's own namespace).
+An `X` is a tree: a variable, a number, or a function of trees. Functions: + - * / ** neg,
+comparisons, and, or, not, select, floor, mod, and the twelve of `FUNCTIONS`. `evaluate` gives it a
+meaning in any module that has them (NumPy, or a code generator's own namespace).
 """
 
 from __future__ import annotations
@@ -14,10 +15,32 @@ from dataclasses import dataclass
 from typing import Any
 
 FUNCTIONS = (
-    "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sin", "cos", "abs", "erf", "floor", "sign",
-)  # fmt: skip
-INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "mod": "%",
-         "lt": "<", "le": "<=", "eq": "==", "and": "and", "or": "or"}  # fmt: skip
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sqrt",
+    "tanh",
+    "sin",
+    "cos",
+    "abs",
+    "erf",
+    "floor",
+    "sign",
+)
+INFIX = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "pow": "**",
+    "mod": "%",
+    "lt": "<",
+    "le": "<=",
+    "eq": "==",
+    "and": "and",
+    "or": "or",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +91,9 @@ class X:
             return f"(-{parts[0]})"
         return f"{self.head}({', '.join(parts)})" if parts else self.head
 
-    def evaluate(self, variables: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
+    def evaluate(
+        self, variables: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]
+    ) -> Any:
         """Compute the tree, with a meaning for every head that is not a variable."""
         if self.head == "number":
             return self.number

@@ -3,8 +3,9 @@
     Type((Dim(512, "4*hidden"),))        a real vector
     Type((Dim(65, "vocab"),), "category")  an integer that stands for its one-hot vector
 
-A `Dim` is an `int` that remembers how the spec wrote it, so that every message can show both. A category's
-shape is that of its one-hot vector; it is stored as one integer, and -1 stands for the zero vector.
+A `Dim` is an `int` that remembers how the spec wrote it, so that every message can show both. A
+category's shape is that of its one-hot vector; it is stored as one integer, and -1 stands for the
+zero vector.
 """
 
 from __future__ import annotations

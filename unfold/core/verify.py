@@ -1,7 +1,7 @@
 """`verify`: what must hold of every Program, checked after every pass.
 
-Violations are our own bugs, so they are assertions with the values; only an illegal cycle, which a spec can
-contain, is a `CycleError`.
+Violations are our own bugs, so they are assertions with the values; only an illegal cycle, which a
+spec can contain, is a `CycleError`.
 """
 
 from __future__ import annotations

@@ -29,14 +29,25 @@ def _composite(
     categories: tuple[int, ...] = (),
 ) -> None:
     register(
-        Op(name=name, kind=Kind.COMPOSITE, infer=_never, expand=expand, arity=(arity, arity),
-           options=options or {}, categories=categories)
-    )  # fmt: skip
+        Op(
+            name=name,
+            kind=Kind.COMPOSITE,
+            infer=_never,
+            expand=expand,
+            arity=(arity, arity),
+            options=options or {},
+            categories=categories,
+        )
+    )
 
 
 def _vector(term: Term, name: str) -> Term:
     if not term.type.shape:
-        raise OpError(f"{name} needs a vector", f"found {term.type.show()}", help=f"over an index axis write {name}[t](...)")
+        raise OpError(
+            f"{name} needs a vector",
+            f"found {term.type.show()}",
+            help=f"over an index axis write {name}[t](...)",
+        )
     return term
 
 

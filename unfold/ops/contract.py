@@ -1,8 +1,9 @@
 """Contractions: `einsum` is every product there is, with or without reduced axes.
 
-`W @ h[t-1]` is einsum "ij,j->i"; the gradient of W is einsum "i,j->ij" with `batch` and `t` reduced, which a
-backend runs as one GEMM. Every letter occurs once per operand and in at least two of (operands, result), so
-the derivative of an einsum is an einsum. A category operand stands for its one-hot vector.
+`W @ h[t-1]` is einsum "ij,j->i"; the gradient of W is einsum "i,j->ij" with `batch` and `t`
+reduced, which a backend runs as one GEMM. Every letter occurs once per operand and in at least two
+of (operands, result), so the derivative of an einsum is an einsum. A category operand stands for
+its one-hot vector.
 """
 
 from __future__ import annotations
@@ -37,9 +38,13 @@ def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
         if t is None:
             continue
         if t.kind == "bool":
-            raise OpError("true or false is not a number", help="choose numbers with where(condition, a, b)")
+            raise OpError(
+                "true or false is not a number", help="choose numbers with where(condition, a, b)"
+            )
         if len(own) != len(t.shape):
-            raise OpError(f"{own or 'a number'} names {len(own)} dimensions, the operand has {len(t.shape)}")
+            raise OpError(
+                f"{own or 'a number'} names {len(own)} dimensions, the operand has {len(t.shape)}"
+            )
         for letter, size in zip(own, dims(t.shape), strict=True):
             if sizes.setdefault(letter, size) != size:
                 raise OpError("shapes do not match", help=_must(sizes[letter], size))
@@ -49,19 +54,26 @@ def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
 
 
 def _must(a: int, b: int) -> str:
-    shown = [f"{d.text} ({int(d)})" if isinstance(d, Dim) and d.text != str(int(d)) else str(int(d)) for d in (a, b)]
+    shown = [
+        f"{d.text} ({int(d)})" if isinstance(d, Dim) and d.text != str(int(d)) else str(int(d))
+        for d in (a, b)
+    ]
     return f"the dimensions that are summed over must be equal: {shown[0]} against {shown[1]}"
 
 
 @lru_cache(maxsize=4096)
 def _path(equation: str, shapes: tuple[tuple[int, ...], ...]) -> Any:
-    return np.einsum_path(equation, *(np.empty(s, dtype=np.bool_) for s in shapes), optimize="greedy")[0]
+    return np.einsum_path(
+        equation, *(np.empty(s, dtype=np.bool_) for s in shapes), optimize="greedy"
+    )[0]
 
 
 def _evaluate(*xs: Any, equation: str, over: tuple[int, ...] = (), mask: Any = None) -> Any:
     letters, result = split_equation(equation)
     if over and mask is not None and not mask.all():
-        least = min(range(len(xs)), key=lambda i: len(letters[i]))  # what does not exist holds no NaN
+        least = min(
+            range(len(xs)), key=lambda i: len(letters[i])
+        )  # what does not exist holds no NaN
         seen = mask.reshape(mask.shape + (1,) * len(letters[least]))
         xs = tuple(np.where(seen, x, 0.0) if i == least else x for i, x in enumerate(xs))
     lead = np.broadcast_shapes(*(x.shape[:LEAD] for x in xs))
@@ -75,7 +87,9 @@ def _evaluate(*xs: Any, equation: str, over: tuple[int, ...] = (), mask: Any = N
     whole = f"{','.join(terms)}->{''.join(POINTS[i] for i in here)}{result}"
     path = _path(whole, tuple(a.shape for a in arrays)) if len(arrays) > 1 else False
     out = np.einsum(whole, *arrays, optimize=path)
-    return out.reshape([lead[i] if i in here else 1 for i in range(LEAD)] + list(out.shape[len(here) :]))
+    return out.reshape(
+        [lead[i] if i in here else 1 for i in range(LEAD)] + list(out.shape[len(here) :])
+    )
 
 
 def _vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
@@ -87,14 +101,22 @@ def _vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None
             continue
         others = [j for j in range(len(xs)) if j != i]
         equation = ",".join([result, *(letters[j] for j in others)]) + "->" + own
-        cotangents.append(g.builder.emit("einsum", (g, *(xs[j] for j in others)), {"equation": equation}))
+        cotangents.append(
+            g.builder.emit("einsum", (g, *(xs[j] for j in others)), {"equation": equation})
+        )
     return cotangents
 
 
 register(
     Op(
-        name="einsum", kind=Kind.CONTRACT, infer=_infer, evaluate=_evaluate, vjp=_vjp, partial=True,
-        categories=tuple(range(9)), arity=(1, 9),
+        name="einsum",
+        kind=Kind.CONTRACT,
+        infer=_infer,
+        evaluate=_evaluate,
+        vjp=_vjp,
+        partial=True,
+        categories=tuple(range(9)),
+        arity=(1, 9),
         samples=(
             (((3, 4), (4,)), {"equation": "ij,j->i"}),
             (((3,), (3,)), {"equation": "i,i->"}),
@@ -103,4 +125,4 @@ register(
             (((2, 3),), {"equation": "ij->ji"}),
         ),
     )
-)  # fmt: skip
+)

@@ -1,7 +1,7 @@
 """Pointwise rows: every element of the result depends on the same element of each operand.
 
-Shapes are equal, or a number, or of equal rank with dimensions of 1 that are repeated. The differentiation
-pass undoes this broadcasting once for all rows, so the derivatives here ignore it.
+Shapes are equal, or a number, or of equal rank with dimensions of 1 that are repeated. The
+differentiation pass undoes this broadcasting once for all rows, so the derivatives here ignore it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def join_shapes(types: Sequence[Type | None]) -> tuple[int, ...] | None:
     result: list[int] = list(known[0])
     for shape in known[1:]:
         if len(shape) != len(result):
-            raise OpError("shapes do not match", help="they must have the same number of dimensions")
+            raise OpError(
+                "shapes do not match", help="they must have the same number of dimensions"
+            )
         for i, d in enumerate(shape):
             if result[i] == 1:
                 result[i] = d
@@ -40,14 +42,19 @@ def join_shapes(types: Sequence[Type | None]) -> tuple[int, ...] | None:
 
 
 def _mismatch(a: int, b: int) -> str:
-    names = [f"{d.text} ({int(d)})" if isinstance(d, Dim) and d.text != str(int(d)) else str(int(d)) for d in (a, b)]
+    names = [
+        f"{d.text} ({int(d)})" if isinstance(d, Dim) and d.text != str(int(d)) else str(int(d))
+        for d in (a, b)
+    ]
     return f"{names[0]} and {names[1]} must be equal"
 
 
 def _real(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     for t in types:
         if t is not None and t.kind == "bool":
-            raise OpError("true or false is not a number", help="choose numbers with where(condition, a, b)")
+            raise OpError(
+                "true or false is not a number", help="choose numbers with where(condition, a, b)"
+            )
     shape = join_shapes(types)
     return None if shape is None else Type(shape)
 
@@ -66,18 +73,28 @@ def _equal(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
 def _logical(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     for t in types:
         if t is not None and t.kind != "bool":
-            raise OpError("a condition is expected", f"found {t.show()}", help="compare it, as in x > 0")
+            raise OpError(
+                "a condition is expected", f"found {t.show()}", help="compare it, as in x > 0"
+            )
     return _compare(types, attributes)
 
 
 def _where(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     condition, yes, no = types
     if condition is not None and condition.kind != "bool":
-        raise OpError("where needs a condition first", f"found {condition.show()}", help="compare it, as in x > 0")
+        raise OpError(
+            "where needs a condition first",
+            f"found {condition.show()}",
+            help="compare it, as in x > 0",
+        )
     categories = [t for t in (yes, no) if t is not None and t.kind == "category"]
     if categories:
         if yes is not None and no is not None and yes != no:
-            raise OpError("where must choose between values of one kind", f"found {yes.show()}", f"and {no.show()}")
+            raise OpError(
+                "where must choose between values of one kind",
+                f"found {yes.show()}",
+                f"and {no.show()}",
+            )
         return categories[0]
     kinds = {t.kind for t in (yes, no) if t is not None}
     if len(kinds) > 1:
@@ -106,11 +123,20 @@ def _row(
     shapes: tuple[tuple[int, ...] | Type, ...] = ((3,),) if arity == 1 else ((3,), (3,))
     register(
         Op(
-            name=name, kind=Kind.POINTWISE, infer=infer, arity=(arity, arity), evaluate=evaluate, vjp=vjp, scalar=scalar,
-            partial=True, domain=domain, samples=((shapes, {}),) if samples is None else samples,
-            categories=categories, symbol=symbol,
+            name=name,
+            kind=Kind.POINTWISE,
+            infer=infer,
+            arity=(arity, arity),
+            evaluate=evaluate,
+            vjp=vjp,
+            scalar=scalar,
+            partial=True,
+            domain=domain,
+            samples=((shapes, {}),) if samples is None else samples,
+            categories=categories,
+            symbol=symbol,
         )
-    )  # fmt: skip
+    )
 
 
 def _f(head: str) -> Callable[..., X]:
@@ -137,12 +163,43 @@ def _choose(condition: Term, g: Term) -> Term:
 
 _both: tuple[Sample, ...] = ((((3,), (3,)), {}), (((2, 3), ()), {}), (((2, 3), (1, 3)), {}))
 
-_row("add", np.add, lambda g, y, xs, v: (g, g), lambda a, b: a + b, arity=2, samples=_both, symbol="{} + {}")
-_row("sub", np.subtract, lambda g, y, xs, v: (g, -g), lambda a, b: a - b, arity=2, samples=_both, symbol="{} - {}")
-_row("mul", np.multiply, lambda g, y, xs, v: (g * xs[1], g * xs[0]), lambda a, b: a * b,
-     arity=2, samples=_both, symbol="{} * {}")  # fmt: skip
-_row("div", np.divide, lambda g, y, xs, v: (g / xs[1], -g * y / xs[1]), lambda a, b: a / b,
-     arity=2, samples=_both, domain=(0.5, 2.0), symbol="{} / {}")  # fmt: skip
+_row(
+    "add",
+    np.add,
+    lambda g, y, xs, v: (g, g),
+    lambda a, b: a + b,
+    arity=2,
+    samples=_both,
+    symbol="{} + {}",
+)
+_row(
+    "sub",
+    np.subtract,
+    lambda g, y, xs, v: (g, -g),
+    lambda a, b: a - b,
+    arity=2,
+    samples=_both,
+    symbol="{} - {}",
+)
+_row(
+    "mul",
+    np.multiply,
+    lambda g, y, xs, v: (g * xs[1], g * xs[0]),
+    lambda a, b: a * b,
+    arity=2,
+    samples=_both,
+    symbol="{} * {}",
+)
+_row(
+    "div",
+    np.divide,
+    lambda g, y, xs, v: (g / xs[1], -g * y / xs[1]),
+    lambda a, b: a / b,
+    arity=2,
+    samples=_both,
+    domain=(0.5, 2.0),
+    symbol="{} / {}",
+)
 
 
 def _pow_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Cotangents:
@@ -156,13 +213,35 @@ def _pow_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Cotangents:
 _row("pow", np.power, _pow_vjp, lambda a, b: a**b, arity=2, domain=(0.5, 2.0), symbol="{} ** {}")
 _row("neg", np.negative, lambda g, y, xs, v: (-g,), lambda x: -x, symbol="-{}")
 _row("mod", np.mod, lambda g, y, xs, v: (g, None), _f("mod"), arity=2, samples=(), symbol="{} % {}")
-_row("floordiv", np.floor_divide, None, lambda a, b: S.call("floor", a / b), arity=2, samples=(), symbol="{} // {}")
-_row("identity", np.positive, lambda g, y, xs, v: (g,), lambda x: x, infer=_same, categories=(0,), symbol="{}")
+_row(
+    "floordiv",
+    np.floor_divide,
+    None,
+    lambda a, b: S.call("floor", a / b),
+    arity=2,
+    samples=(),
+    symbol="{} // {}",
+)
+_row(
+    "identity",
+    np.positive,
+    lambda g, y, xs, v: (g,),
+    lambda x: x,
+    infer=_same,
+    categories=(0,),
+    symbol="{}",
+)
 _row("stop_gradient", np.positive, None, lambda x: x, infer=_same, categories=(0,), samples=())
 _row("tanh", np.tanh, lambda g, y, xs, v: (g * (1.0 - y * y),), _f("tanh"))
-_row("sigmoid", _sigmoid, lambda g, y, xs, v: (g * y * (1.0 - y),), lambda x: 1.0 / (1.0 + S.exp(-x)))
-_row("relu", lambda x: np.where(x < 0, 0.0, x), lambda g, y, xs, v: (_choose(xs[0].apply("greater", g.builder.number(0.0)), g),),
-     lambda x: S.select(S.less(x, 0.0), 0.0, x))  # fmt: skip
+_row(
+    "sigmoid", _sigmoid, lambda g, y, xs, v: (g * y * (1.0 - y),), lambda x: 1.0 / (1.0 + S.exp(-x))
+)
+_row(
+    "relu",
+    lambda x: np.where(x < 0, 0.0, x),
+    lambda g, y, xs, v: (_choose(xs[0].apply("greater", g.builder.number(0.0)), g),),
+    lambda x: S.select(S.less(x, 0.0), 0.0, x),
+)
 _row("exp", np.exp, lambda g, y, xs, v: (g * y,), S.exp)
 _row("log", np.log, lambda g, y, xs, v: (g / xs[0],), _f("log"), domain=(0.5, 2.0))
 _row("sqrt", np.sqrt, lambda g, y, xs, v: (0.5 * g / y,), _f("sqrt"), domain=(0.5, 2.0))
@@ -170,14 +249,30 @@ _row("sign", np.sign, None, _f("sign"), samples=())
 _row("abs", np.abs, lambda g, y, xs, v: (g * xs[0].apply("sign"),), _f("abs"), domain=(0.5, 2.0))
 _row("sin", np.sin, lambda g, y, xs, v: (g * xs[0].apply("cos"),), _f("sin"))
 _row("cos", np.cos, lambda g, y, xs, v: (-(g * xs[0].apply("sin")),), _f("cos"))
-_row("erf", _erf, lambda g, y, xs, v: (g * (2.0 / math.sqrt(math.pi)) * (-(xs[0] * xs[0])).apply("exp"),), _f("erf"))
-_row("gelu", lambda x: 0.5 * x * (1.0 + _erf(x * _ROOT_HALF)), _gelu_vjp,
-     lambda x: 0.5 * x * (1.0 + S.call("erf", x * _ROOT_HALF)))  # fmt: skip
-_row("silu", lambda x: x * _sigmoid(x),
-     lambda g, y, xs, v: (g * ((s := xs[0].apply("sigmoid")) + y * (1.0 - s)),),
-     lambda x: x / (1.0 + S.exp(-x)))  # fmt: skip
-_row("softplus", lambda x: np.logaddexp(0.0, x), lambda g, y, xs, v: (g * xs[0].apply("sigmoid"),),
-     lambda x: S.call("abs", x) * 0.5 + x * 0.5 + S.log1p(S.exp(-S.call("abs", x))))  # fmt: skip
+_row(
+    "erf",
+    _erf,
+    lambda g, y, xs, v: (g * (2.0 / math.sqrt(math.pi)) * (-(xs[0] * xs[0])).apply("exp"),),
+    _f("erf"),
+)
+_row(
+    "gelu",
+    lambda x: 0.5 * x * (1.0 + _erf(x * _ROOT_HALF)),
+    _gelu_vjp,
+    lambda x: 0.5 * x * (1.0 + S.call("erf", x * _ROOT_HALF)),
+)
+_row(
+    "silu",
+    lambda x: x * _sigmoid(x),
+    lambda g, y, xs, v: (g * ((s := xs[0].apply("sigmoid")) + y * (1.0 - s)),),
+    lambda x: x / (1.0 + S.exp(-x)),
+)
+_row(
+    "softplus",
+    lambda x: np.logaddexp(0.0, x),
+    lambda g, y, xs, v: (g * xs[0].apply("sigmoid"),),
+    lambda x: S.call("abs", x) * 0.5 + x * 0.5 + S.log1p(S.exp(-S.call("abs", x))),
+)
 
 
 def _extreme(closer: str) -> Callable[[Term, Term, Sequence[Term], Value], Cotangents]:
@@ -191,9 +286,16 @@ def _extreme(closer: str) -> Callable[[Term, Term, Sequence[Term], Value], Cotan
 
 _row("minimum", np.minimum, _extreme("less"), lambda a, b: S.select(S.less(b, a), b, a), arity=2)
 _row("maximum", np.maximum, _extreme("greater"), lambda a, b: S.select(S.less(a, b), b, a), arity=2)
-_row("where", np.where, lambda g, y, xs, v: (None, _choose(xs[0], g), xs[0].apply("where", g.builder.number(0.0), g)),
-     S.select, infer=_where, arity=3, samples=(((Type((3,), "bool"), (3,), (3,)), {}), ((Type((), "bool"), (3,), ()), {})),
-     categories=(1, 2))  # fmt: skip
+_row(
+    "where",
+    np.where,
+    lambda g, y, xs, v: (None, _choose(xs[0], g), xs[0].apply("where", g.builder.number(0.0), g)),
+    S.select,
+    infer=_where,
+    arity=3,
+    samples=(((Type((3,), "bool"), (3,), (3,)), {}), ((Type((), "bool"), (3,), ()), {})),
+    categories=(1, 2),
+)
 
 _COMPARISONS: tuple[tuple[str, Any, str, Callable[..., X]], ...] = (
     ("less", np.less, "<", _f("lt")),
@@ -202,10 +304,40 @@ _COMPARISONS: tuple[tuple[str, Any, str, Callable[..., X]], ...] = (
     ("greater_equal", np.greater_equal, ">=", lambda a, b: S.call("le", b, a)),
 )
 for _name, _function, _symbol, _scalar in _COMPARISONS:
-    _row(_name, _function, None, _scalar, infer=_compare, arity=2, samples=(), symbol=f"{{}} {_symbol} {{}}")
-_row("equal", np.equal, None, _f("eq"), infer=_equal, arity=2, samples=(), categories=(0, 1), symbol="{} == {}")
-_row("not_equal", np.not_equal, None, lambda a, b: S.call("not", S.call("eq", a, b)), infer=_equal, arity=2,
-     samples=(), categories=(0, 1), symbol="{} != {}")  # fmt: skip
-_row("and", np.logical_and, None, _f("and"), infer=_logical, arity=2, samples=(), symbol="{} and {}")
+    _row(
+        _name,
+        _function,
+        None,
+        _scalar,
+        infer=_compare,
+        arity=2,
+        samples=(),
+        symbol=f"{{}} {_symbol} {{}}",
+    )
+_row(
+    "equal",
+    np.equal,
+    None,
+    _f("eq"),
+    infer=_equal,
+    arity=2,
+    samples=(),
+    categories=(0, 1),
+    symbol="{} == {}",
+)
+_row(
+    "not_equal",
+    np.not_equal,
+    None,
+    lambda a, b: S.call("not", S.call("eq", a, b)),
+    infer=_equal,
+    arity=2,
+    samples=(),
+    categories=(0, 1),
+    symbol="{} != {}",
+)
+_row(
+    "and", np.logical_and, None, _f("and"), infer=_logical, arity=2, samples=(), symbol="{} and {}"
+)
 _row("or", np.logical_or, None, _f("or"), infer=_logical, arity=2, samples=(), symbol="{} or {}")
 _row("not", np.logical_not, None, _f("not"), infer=_logical, samples=(), symbol="not {}")

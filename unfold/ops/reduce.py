@@ -1,4 +1,4 @@
-"""Reductions: over index axes (`sum`, `max`) and over feature dimensions (`feature_sum`, `feature_max`)."""
+"""Reductions over index axes (`sum`, `max`) and over features (`feature_sum`, `feature_max`)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,16 @@ def _max_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | 
     return (g * hits / g.builder.sum(hits, v.reduced),)  # ties share the gradient
 
 
-register(Op(name="sum", kind=Kind.REDUCE, infer=_same, evaluate=_sum, vjp=lambda g, y, xs, v: (g,), arity=(1, 1)))
+register(
+    Op(
+        name="sum",
+        kind=Kind.REDUCE,
+        infer=_same,
+        evaluate=_sum,
+        vjp=lambda g, y, xs, v: (g,),
+        arity=(1, 1),
+    )
+)
 register(Op(name="max", kind=Kind.REDUCE, infer=_same, evaluate=_max, vjp=_max_vjp, arity=(1, 1)))
 
 
@@ -49,7 +58,10 @@ def _feature(types: Sequence[Type | None], attributes: Attributes) -> Type | Non
     if t.kind == "bool":
         raise OpError("true or false is not a number", help="count with where(condition, 1, 0)")
     if not t.shape:
-        raise OpError("a number has no dimension to reduce", help="to reduce over an index axis, name it: sum[t](...)")
+        raise OpError(
+            "a number has no dimension to reduce",
+            help="to reduce over an index axis, name it: sum[t](...)",
+        )
     return Type((*t.shape[:-1], 1)) if attributes.get("keep") else Type(t.shape[:-1])
 
 
@@ -87,17 +99,38 @@ def _sum_to_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term
 
 _FEATURE_SAMPLES = ((((2, 3),), {}), (((2, 3),), {"keep": True}), (((4,),), {}))
 register(
-    Op(name="feature_sum", kind=Kind.REDUCE, infer=_feature, vjp=_feature_sum_vjp, arity=(1, 1),
-       evaluate=lambda x, keep=False: np.sum(x, axis=-1, keepdims=keep), samples=_FEATURE_SAMPLES)
-)  # fmt: skip
+    Op(
+        name="feature_sum",
+        kind=Kind.REDUCE,
+        infer=_feature,
+        vjp=_feature_sum_vjp,
+        arity=(1, 1),
+        evaluate=lambda x, keep=False: np.sum(x, axis=-1, keepdims=keep),
+        samples=_FEATURE_SAMPLES,
+    )
+)
 register(
-    Op(name="feature_max", kind=Kind.REDUCE, infer=_feature, vjp=_feature_max_vjp, arity=(1, 1),
-       evaluate=lambda x, keep=False: np.max(x, axis=-1, keepdims=keep), samples=_FEATURE_SAMPLES)
-)  # fmt: skip
+    Op(
+        name="feature_max",
+        kind=Kind.REDUCE,
+        infer=_feature,
+        vjp=_feature_max_vjp,
+        arity=(1, 1),
+        evaluate=lambda x, keep=False: np.max(x, axis=-1, keepdims=keep),
+        samples=_FEATURE_SAMPLES,
+    )
+)
 register(
-    Op(name="sum_to", kind=Kind.REDUCE, infer=_sum_to, vjp=_sum_to_vjp, arity=(1, 1), evaluate=_sum_to_evaluate,
-       samples=((((2, 3),), {"shape": (1, 3)}), (((2, 3),), {"shape": ()})))
-)  # fmt: skip
+    Op(
+        name="sum_to",
+        kind=Kind.REDUCE,
+        infer=_sum_to,
+        vjp=_sum_to_vjp,
+        arity=(1, 1),
+        evaluate=_sum_to_evaluate,
+        samples=((((2, 3),), {"shape": (1, 3)}), (((2, 3),), {"shape": ()})),
+    )
+)
 
 
 def _argmax(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
@@ -109,5 +142,11 @@ def _argmax(types: Sequence[Type | None], attributes: Attributes) -> Type | None
 
 
 register(
-    Op(name="argmax", kind=Kind.REDUCE, infer=_argmax, arity=(1, 1), evaluate=lambda x: np.argmax(x, axis=-1))
+    Op(
+        name="argmax",
+        kind=Kind.REDUCE,
+        infer=_argmax,
+        arity=(1, 1),
+        evaluate=lambda x: np.argmax(x, axis=-1),
+    )
 )

@@ -1,6 +1,7 @@
-"""Sources: values that read no other value (inputs, parameters, constants, indices, random numbers).
+"""Sources: values that read no other (inputs, parameters, constants, indices, random numbers).
 
-Random values are drawn by `unfold.core.random`, keyed by the seed, the value's name and the index point.
+Random values are drawn by `unfold.core.random`, keyed by the seed, the value's name and the index
+point.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from unfold.core.op import Attributes, Kind, Op, register
 from unfold.core.random import uniform
 from unfold.core.types import BOOL, REAL, Type
+
 
 def _declared(types: Sequence[Type | None], attributes: Attributes) -> Type:
     raise AssertionError("a source is added with its type")
@@ -29,7 +31,9 @@ def _normal_evaluate(*, key: int, coordinates: Sequence[Any], shape: tuple[int, 
     return np.sqrt(-2.0 * np.log(first)) * np.cos(2.0 * np.pi * second)
 
 
-def _keep_evaluate(*, key: int, coordinates: Sequence[Any], shape: tuple[int, ...], rate: float) -> Any:
+def _keep_evaluate(
+    *, key: int, coordinates: Sequence[Any], shape: tuple[int, ...], rate: float
+) -> Any:
     return np.where(uniform(key, coordinates, shape) < rate, 0.0, 1.0 / (1.0 - rate))
 
 
@@ -38,6 +42,22 @@ for _name in ("input", "parameter", "constant"):
 register(Op(name="index", kind=Kind.SOURCE, infer=lambda types, a: REAL))
 register(Op(name="inside", kind=Kind.SOURCE, infer=lambda types, a: BOOL))
 register(Op(name="count", kind=Kind.SOURCE, infer=lambda types, a: REAL))
-register(Op(name="uniform", kind=Kind.SOURCE, infer=_declared, evaluate=_uniform_evaluate, options={"shape": ()}))
-register(Op(name="normal", kind=Kind.SOURCE, infer=_declared, evaluate=_normal_evaluate, options={"shape": ()}))
+register(
+    Op(
+        name="uniform",
+        kind=Kind.SOURCE,
+        infer=_declared,
+        evaluate=_uniform_evaluate,
+        options={"shape": ()},
+    )
+)
+register(
+    Op(
+        name="normal",
+        kind=Kind.SOURCE,
+        infer=_declared,
+        evaluate=_normal_evaluate,
+        options={"shape": ()},
+    )
+)
 register(Op(name="keep_mask", kind=Kind.SOURCE, infer=_declared, evaluate=_keep_evaluate))

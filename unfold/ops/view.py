@@ -26,10 +26,14 @@ def _known(types: Types) -> Type:
 def _slice(types: Types, attributes: Attributes) -> Type:
     t = _known(types)
     if not t.shape:
-        raise OpError("a number has no elements", f"found {t.show()}", help="slice or split a vector")
+        raise OpError(
+            "a number has no elements", f"found {t.show()}", help="slice or split a vector"
+        )
     start, stop = attributes["start"], attributes["stop"]
     if not 0 <= start < stop <= t.shape[0]:
-        raise OpError(f"elements {start} to {stop} are outside of {t.show()}", help=f"0 to {t.shape[0]} exist")
+        raise OpError(
+            f"elements {start} to {stop} are outside of {t.show()}", help=f"0 to {t.shape[0]} exist"
+        )
     return Type((attributes.get("dim") or Dim(stop - start), *t.shape[1:]))
 
 
@@ -67,7 +71,9 @@ def _concat(types: Types, attributes: Attributes) -> Type:
     parts = dims(s[0] for s in shapes)
     text = " + ".join(d.text for d in parts)
     total = sum(parts)
-    return Type((Dim(total, str(total) if all(d.text.isdigit() for d in parts) else text), *rest.pop()))
+    return Type(
+        (Dim(total, str(total) if all(d.text.isdigit() for d in parts) else text), *rest.pop())
+    )
 
 
 def _concat_evaluate(*xs: Any) -> Any:
@@ -115,31 +121,79 @@ def _one_hot_evaluate(x: Any, *, size: int) -> Any:
 
 
 register(
-    Op(name="slice", kind=Kind.VIEW, infer=_slice, evaluate=_slice_evaluate, vjp=_slice_vjp, arity=(1, 1),
-       options={"start": ..., "stop": ...}, samples=((((5,),), {"start": 1, "stop": 4}), (((5, 2),), {"start": 1, "stop": 4})))
-)  # fmt: skip
+    Op(
+        name="slice",
+        kind=Kind.VIEW,
+        infer=_slice,
+        evaluate=_slice_evaluate,
+        vjp=_slice_vjp,
+        arity=(1, 1),
+        options={"start": ..., "stop": ...},
+        samples=((((5,),), {"start": 1, "stop": 4}), (((5, 2),), {"start": 1, "stop": 4})),
+    )
+)
 register(
-    Op(name="pad", kind=Kind.VIEW, infer=_pad, evaluate=_pad_evaluate, vjp=_pad_vjp, arity=(1, 1),
-       samples=((((3,),), {"before": 1, "after": 2}),))
-)  # fmt: skip
+    Op(
+        name="pad",
+        kind=Kind.VIEW,
+        infer=_pad,
+        evaluate=_pad_evaluate,
+        vjp=_pad_vjp,
+        arity=(1, 1),
+        samples=((((3,),), {"before": 1, "after": 2}),),
+    )
+)
 register(
-    Op(name="concat", kind=Kind.VIEW, infer=_concat, evaluate=_concat_evaluate, vjp=_concat_vjp, arity=(1, 9),
-       samples=((((3,), (2,)), {}), (((3,), ()), {}), (((3, 2), (1, 2)), {})))
-)  # fmt: skip
+    Op(
+        name="concat",
+        kind=Kind.VIEW,
+        infer=_concat,
+        evaluate=_concat_evaluate,
+        vjp=_concat_vjp,
+        arity=(1, 9),
+        samples=((((3,), (2,)), {}), (((3,), ()), {}), (((3, 2), (1, 2)), {})),
+    )
+)
 register(
-    Op(name="reshape", kind=Kind.VIEW, infer=_reshape, evaluate=_reshape_evaluate, arity=(1, 1), options={"shape": ...},
-       vjp=lambda g, y, xs, v: (g.apply("reshape", shape=xs[0].type.shape),), samples=((((2, 3),), {"shape": (6,)}),))
-)  # fmt: skip
+    Op(
+        name="reshape",
+        kind=Kind.VIEW,
+        infer=_reshape,
+        evaluate=_reshape_evaluate,
+        arity=(1, 1),
+        options={"shape": ...},
+        vjp=lambda g, y, xs, v: (g.apply("reshape", shape=xs[0].type.shape),),
+        samples=((((2, 3),), {"shape": (6,)}),),
+    )
+)
 register(
-    Op(name="broadcast_to", kind=Kind.VIEW, infer=lambda types, a: Type(tuple(a["shape"])), arity=(1, 1),
-       evaluate=_broadcast_evaluate, vjp=_broadcast_vjp,
-       samples=((((),), {"shape": (2, 3)}), (((1, 3),), {"shape": (2, 3)})))
-)  # fmt: skip
+    Op(
+        name="broadcast_to",
+        kind=Kind.VIEW,
+        infer=lambda types, a: Type(tuple(a["shape"])),
+        arity=(1, 1),
+        evaluate=_broadcast_evaluate,
+        vjp=_broadcast_vjp,
+        samples=((((),), {"shape": (2, 3)}), (((1, 3),), {"shape": (2, 3)})),
+    )
+)
 register(
-    Op(name="one_hot", kind=Kind.VIEW, infer=lambda types, a: Type(_known(types).shape), categories=(0,), arity=(1, 1),
-       evaluate=_one_hot_evaluate)
-)  # fmt: skip
+    Op(
+        name="one_hot",
+        kind=Kind.VIEW,
+        infer=lambda types, a: Type(_known(types).shape),
+        categories=(0,),
+        arity=(1, 1),
+        evaluate=_one_hot_evaluate,
+    )
+)
 register(
-    Op(name="feedback", kind=Kind.VIEW, infer=lambda types, a: types[0] or types[1], categories=(0, 1), arity=(2, 2),
-       partial=True)
+    Op(
+        name="feedback",
+        kind=Kind.VIEW,
+        infer=lambda types, a: types[0] or types[1],
+        categories=(0, 1),
+        arity=(2, 2),
+        partial=True,
+    )
 )

@@ -2,9 +2,9 @@
 
     h[t-1], with `initial: {h: e}`   becomes   where(inside(t-1), h[t-1], e)
 
-In: a Program whose values have boundaries. Out: the same meaning with ordinary `where` and `inside` values
-and no boundary left, which is what differentiation and backends expect. Where several axes can be left at
-once, the first one in the value's axes' order decides.
+In: a Program whose values have boundaries. Out: the same meaning with ordinary `where` and `inside`
+values and no boundary left, which is what differentiation and backends expect. Where several axes
+can be left at once, the first one in the value's axes' order decides.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def inside(builder: Builder, index: Affine, axis: str) -> Term:
 
 
 def zero_of(builder: Builder, value: Value) -> Term:
-    """Return what a reference outside of the domain reads without a boundary: zero, or no category."""
+    """Return what is read outside of a domain without a boundary: zero, or no category."""
     if value.type.kind == "real":
         zero = builder.number(0.0)
         return zero.apply("broadcast_to", shape=value.type.shape) if value.type.shape else zero

@@ -1,11 +1,13 @@
 """Carry the state of one chunk of a long sequence into the next.
 
-A value read with a delay along an axis has, before the first step, the last values of the chunk before:
+A value read with a delay along an axis has, before the first step, the last values of the chunk
+before:
 
     h[t-1] at t = 0      reads   carry.h[k] with k = D - 1      (D the longest delay of h)
 
-so its boundary along the axis becomes an input `carry.h` with an axis of its own, read at `t + D`. Beyond
-that input's ends the old boundary stays in force. Nothing else changes; gradients stop at the chunk's start.
+so its boundary along the axis becomes an input `carry.h` with an axis of its own, read at `t + D`.
+Beyond that input's ends the old boundary stays in force. Nothing else changes; gradients stop at
+the chunk's start.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def delays(program: Program, axis: str) -> Mapping[str, int]:
 
 
 def carry_state(program: Program, axis: str) -> Program:
-    """Return the Program with inputs `carry.NAME` in place of the boundaries before an axis's first step.
+    """Return the Program with inputs `carry.NAME` as boundaries before an axis's first step.
 
     Args:
         program: with boundaries.
@@ -52,10 +54,16 @@ def carry_state(program: Program, axis: str) -> Program:
         if axis in value.boundary:
             boundary[extra] = value.boundary[axis]
         builder.add(
-            Value(f"{PREFIX}{name}", own, value.type, "input", boundary=boundary,
-                  node=f"{PREFIX}{name}", at=value.at)
-        )  # fmt: skip
+            Value(
+                f"{PREFIX}{name}",
+                own,
+                value.type,
+                "input",
+                boundary=boundary,
+                node=f"{PREFIX}{name}",
+                at=value.at,
+            )
+        )
         here = builder.term(f"{PREFIX}{name}").at({extra: Affine.axis(axis) + delay})
         builder.values[name] = replace(value, boundary={**value.boundary, axis: here.ref})
     return builder.build(program)
-

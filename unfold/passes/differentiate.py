@@ -1,16 +1,17 @@
 """Reverse-mode differentiation of recurrence equations: the adjoint of a Program is a Program.
 
-For each equation `u[c] = op(…, v[f(c)], …)` the op's row gives the cotangent of that operand at the reader's
-index point, `q[c]`. What `v` receives from it is
+For each equation `u[c] = op(…, v[f(c)], …)` the op's row gives the cotangent of that operand at the
+reader's index point, `q[c]`. What `v` receives from it is
 
     ∂v[p] += sum over c with f(c) = p of q[c]
 
-`transpose` solves f(c) = p for as many reader's axes as it can: a delay t-1 becomes t+1, a window t+k-2
-becomes p-k+2 summed over k, a fixed point `last` becomes a condition p == last. Nothing here knows what time
-is, and the result is an ordinary Program that can be verified, drawn, scheduled and differentiated again.
+`transpose` solves f(c) = p for as many reader's axes as it can: a delay t-1 becomes t+1, a window
+t+k-2 becomes p-k+2 summed over k, a fixed point `last` becomes a condition p == last. Nothing here
+knows what time is, and the result is an ordinary Program that can be verified, drawn, scheduled and
+differentiated again.
 
-In: a Program without boundaries and feedback. Out: the same values, and for each active value `h` its adjoint
-`∂h` (`∂²h` when the Program is itself an adjoint).
+In: a Program without boundaries and feedback. Out: the same values, and for each active value `h`
+its adjoint `∂h` (`∂²h` when the Program is itself an adjoint).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def adjoint_name(name: str, depth: int = 1) -> str:
-    """Return the name of a value's adjoint: `∂h`, or `∂²h` in a Program differentiated for the second time."""
+    """Return the name of a value's adjoint: `∂h`, or `∂²h` when differentiating a second time."""
     return f"∂{'' if depth == 1 else str(depth).translate(SUPERSCRIPTS)}{name}"
 
 
@@ -61,7 +62,9 @@ def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None
     for name in [n for n in program.values if n in active or n in wrt]:
         pass_.collect(program[name])
     gradients = tuple(adjoint_name(n, depth) for n in wrt)
-    return merge_copies(drop_dead(builder.build(program, outputs=program.outputs + gradients, depth=depth)))
+    return merge_copies(
+        drop_dead(builder.build(program, outputs=program.outputs + gradients, depth=depth))
+    )
 
 
 def _active(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
@@ -72,7 +75,9 @@ def _active(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
             for ref in value.operands:
                 readers[ref.value].add(value.name)
     below = _closure(wrt, lambda n: readers[n])
-    above = _closure((of,), lambda n: [r.value for r in program[n].operands if OPS[program[n].op].vjp])
+    above = _closure(
+        (of,), lambda n: [r.value for r in program[n].operands if OPS[program[n].op].vjp]
+    )
     return {n for n in below & above if program[n].type.kind == "real"}
 
 
@@ -87,7 +92,7 @@ def _closure(start: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[
 
 
 class _Adjoint:
-    """The state of one differentiation: contributions to each adjoint, collected equation by equation."""
+    """One differentiation: contributions to each adjoint, collected equation by equation."""
 
     def __init__(self, builder: Builder, program: Program, depth: int, active: set[str]) -> None:
         self.builder, self.program, self.depth, self.active = builder, program, depth, active
@@ -145,7 +150,8 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
         read: the value that is read.
 
     Returns:
-        sum of the cotangent over all reader's points that read the point, in terms of the value's axes.
+        sum of the cotangent over all reader's points that read the point, in terms of the value's
+        axes.
     """
     b = cotangent.builder
     solved, conditions = _solve(ref, reader, read)
@@ -177,7 +183,7 @@ def _point(axis: str) -> str:
 
 
 def _solve(ref: Ref, reader: Value, read: Value) -> tuple[dict[str, Affine], list[Affine]]:
-    """Solve `index == point` for reader's axes; what cannot be solved is a condition that must be zero."""
+    """Solve `index == point` for the reader's axes; what is left must be zero (a condition)."""
     solved: dict[str, Affine] = {}
     conditions: list[Affine] = []
     pairs = sorted(zip(read.axes, ref.index, strict=True), key=lambda p: p[1] != Affine.axis(p[0]))
@@ -188,7 +194,9 @@ def _solve(ref: Ref, reader: Value, read: Value) -> tuple[dict[str, Affine], lis
         if not free:
             conditions.append(equation - point)
             continue
-        chosen = min(free, key=lambda a: (a != axis, a in reader.reduced, abs(equation.coefficient(a))))
+        chosen = min(
+            free, key=lambda a: (a != axis, a in reader.reduced, abs(equation.coefficient(a)))
+        )
         solution = equation.solve(chosen, point)
         solved = {a: e.substitute({chosen: solution}) for a, e in solved.items()}
         solved[chosen] = solution

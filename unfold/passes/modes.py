@@ -1,10 +1,11 @@
 """Choose the branch of every `feedback`, and whether `dropout` acts: the mode of a run.
 
     prev[t] = feedback(y[t-1], pred[t-1])      teacher: y[t-1]      free: pred[t-1]
-                                               scheduled p: a coin per step and sequence chooses y with p
+                                               scheduled p: a coin per step and sequence chooses y
+                                                   with p
 
-Where the teacher's own reference leaves the domain there is no previous output yet, so every mode starts
-from the teacher's initial value; modes therefore agree at their first step.
+Where the teacher's own reference leaves the domain there is no previous output yet, so every mode
+starts from the teacher's initial value; modes therefore agree at their first step.
 """
 
 from __future__ import annotations
@@ -31,9 +32,13 @@ def resolve_modes(program: Program, *, mode: Mode = "teacher", training: bool = 
         training: whether dropout acts.
     """
     kind, probability = (mode, 1.0) if isinstance(mode, str) else mode
-    if kind not in MODES or not 0.0 <= probability <= 1.0 or (kind == "scheduled" and isinstance(mode, str)):
+    if (
+        kind not in MODES
+        or not 0.0 <= probability <= 1.0
+        or (kind == "scheduled" and isinstance(mode, str))
+    ):
         raise UnsupportedError(
-            f"unknown mode {mode!r}; choose teacher, free, or ('scheduled', p) with p between 0 and 1"
+            f"unknown mode {mode!r}; choose teacher, free, or ('scheduled', p) with 0 <= p <= 1"
         )
     if not program.of("feedback", "keep_mask"):
         return program
@@ -45,12 +50,19 @@ def resolve_modes(program: Program, *, mode: Mode = "teacher", training: bool = 
     if not training:
         one = builder.number(1.0)
         for value in program.of("keep_mask"):
-            chosen = replace(value, op="broadcast_to", operands=(one.ref,), attributes={"shape": value.type.shape})
+            chosen = replace(
+                value,
+                op="broadcast_to",
+                operands=(one.ref,),
+                attributes={"shape": value.type.shape},
+            )
             builder.values[value.name] = chosen
     return drop_dead(builder.build(program))
 
 
-def _branch(builder: Builder, program: Program, value: Value, kind: str, probability: float) -> Term:
+def _branch(
+    builder: Builder, program: Program, value: Value, kind: str, probability: float
+) -> Term:
     teacher, free = (builder.read(r) for r in value.operands)
     if kind == "teacher":
         return teacher

@@ -9,7 +9,7 @@ from unfold.core.program import SOURCES, Program, Ref, Value
 
 
 def drop_dead(program: Program) -> Program:
-    """Return the Program with only what its outputs and its loss need (inputs and parameters stay)."""
+    """Return what a Program's outputs and loss need (inputs and parameters stay)."""
     roots = [*program.outputs, *([program.loss] if program.loss else [])]
     needed = {v.name for v in (*program.inputs, *program.parameters)} | set(roots)
     work = list(needed)
@@ -22,7 +22,7 @@ def drop_dead(program: Program) -> Program:
 
 
 def merge_copies(program: Program) -> Program:
-    """Return the Program without values that only copy another one; a named equation keeps its name.
+    """Return the Program without values that only copy another; named equations keep their names.
 
     Args:
         program: without boundaries, so that a value and its copy agree outside of their domain too.
@@ -48,14 +48,20 @@ def merge_copies(program: Program) -> Program:
             stands_for[copy] = source
         elif is_part(program[source]):
             stands_for[source] = copy
-    merged = [v for v in program if not (_is_copy(program, v) and find(v.operands[0].value) == find(v.name))]
+    merged = [
+        v
+        for v in program
+        if not (_is_copy(program, v) and find(v.operands[0].value) == find(v.name))
+    ]
     makers = {find(v.name): v for v in merged}
     values: dict[str, Value] = {}
     for name in program.values:
         if find(name) == name:
             maker, target = makers[name], program[name]
             operands = tuple(_renamed(program, r, find(r.value)) for r in maker.operands)
-            values[name] = replace(maker, name=name, node=target.node, axes=target.axes, operands=operands)
+            values[name] = replace(
+                maker, name=name, node=target.node, axes=target.axes, operands=operands
+            )
     return replace(program, values=values)
 
 

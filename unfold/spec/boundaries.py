@@ -2,9 +2,10 @@
 
     initial: {h: learned, d: tanh(M @ C), s[l]: s[t-1, last]}
 
-Each entry becomes the boundary of a value along one axis, or along all of its axes. What it reads there has
-no boundary of its own that it could need: where an entry's reference could leave a domain again, it becomes
-an equation of its own first.
+Each entry becomes the boundary of a value along one axis, or along all of its axes. What it reads
+there has
+no boundary of its own that it could need: where an entry's reference could leave a domain again, it
+becomes an equation of its own first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from unfold.spec.translate import Header, Translator, dense
 def boundary_axes(
     names: Names, headers: Mapping[str, Header], boundary: Boundary, builder: Builder
 ) -> tuple[str, tuple[str, ...], Term | None]:
-    """Return which value an entry is about, along which axes, and what is read there (None: zero or learned).
+    """Return which value an entry is about, along which axes, and what is read there.
+
+    Nothing is returned for zeros and learned values.
 
     Raises:
         SpecError: an unknown name or axis, or a value that does not fit.
@@ -36,30 +39,48 @@ def boundary_axes(
     name = names.resolve(boundary.name)
     if name is None:
         known = names.visible(boundary.scope)
-        raise fail(f"unknown name {initial.name}", initial.at.location,
-                   help=did_you_mean(initial.name, known) or f"initial names nodes or inputs: {listing(known)}")  # fmt: skip
+        raise fail(
+            f"unknown name {initial.name}",
+            initial.at.location,
+            help=did_you_mean(initial.name, known)
+            or f"initial names nodes or inputs: {listing(known)}",
+        )
     own = tuple(a for a in headers[name].axes if a != BATCH)
     axes = own
     if initial.axis is not None:
         axis = boundary.scope.axes.get(initial.axis.value)
         if axis not in own:
-            raise fail(f"{initial.name} has no axis {initial.axis.value}", initial.axis.at.location,
-                       help=f"its axes are {listing(own) or 'none'}")  # fmt: skip
+            raise fail(
+                f"{initial.name} has no axis {initial.axis.value}",
+                initial.axis.at.location,
+                help=f"its axes are {listing(own) or 'none'}",
+            )
         axes = (axis,)
     if not own:
-        raise fail(f"{initial.name} has no axis, so nothing is outside of its domain", initial.at.location,
-                   help="initial is for values with an index, such as h[t]")  # fmt: skip
+        raise fail(
+            f"{initial.name} has no axis, so nothing is outside of its domain",
+            initial.at.location,
+            help="initial is for values with an index, such as h[t]",
+        )
     header = headers[name]
     if initial.kind == "learned" and header.type.kind != "real" and header.type is not UNKNOWN:
-        raise fail(f"{initial.name} is a category; its initial value cannot be learned", initial.value_at.location,
-                   help="give a class number, or leave it out for none")  # fmt: skip
+        raise fail(
+            f"{initial.name} is a category; its initial value cannot be learned",
+            initial.value_at.location,
+            help="give a class number, or leave it out for none",
+        )
     if initial.kind in ("zeros", "learned"):
         return name, axes, None
     return name, axes, _value(names, headers, boundary, name, axes, builder)
 
 
 def _value(
-    names: Names, headers: Mapping[str, Header], boundary: Boundary, name: str, axes: tuple[str, ...], builder: Builder
+    names: Names,
+    headers: Mapping[str, Header],
+    boundary: Boundary,
+    name: str,
+    axes: tuple[str, ...],
+    builder: Builder,
 ) -> Term:
     """Translate what is read outside of the domain, and fit it to the value's type."""
     initial, header = boundary.initial, headers[name]
@@ -70,15 +91,20 @@ def _value(
         value = initial.value
         if isinstance(value, Number):
             if not isinstance(value.value, int) or not -1 <= value.value < classes:
-                raise fail(f"{initial.name} has no class {value.value}", initial.value_at.location,
-                           help=f"classes are 0 to {classes - 1}; -1 is none")  # fmt: skip
+                raise fail(
+                    f"{initial.name} has no class {value.value}",
+                    initial.value_at.location,
+                    help=f"classes are 0 to {classes - 1}; -1 is none",
+                )
             return builder.emit("constant", (), {"value": value.value}, type=header.type)
     if initial.kind == "ones":
         term = builder.number(1.0)
     else:
         assert initial.value is not None, initial
         allowed = tuple(a for a in header.axes if a != BATCH and a not in axes)
-        term = Translator(builder, names, headers, boundary.scope, allowed, f"the initial value of {initial.name}").term(initial.value)
+        term = Translator(
+            builder, names, headers, boundary.scope, allowed, f"the initial value of {initial.name}"
+        ).term(initial.value)
     if UNKNOWN in (header.type, term.type):
         return term
     if header.type.kind == "real":
@@ -90,7 +116,10 @@ def _value(
             Diagnostic(
                 f"the initial value of {initial.name} does not fit it",
                 initial.value_at.location,
-                (f"{initial.name} is {header.type.show()}; its initial value is {term.type.show()}",),
+                (
+                    f"{initial.name} is {header.type.show()}; "
+                    f"its initial value is {term.type.show()}",
+                ),
                 "both must have the same shape; a number is repeated",
             )
         )
@@ -114,7 +143,9 @@ def add_boundaries(names: Names, headers: Mapping[str, Header], builder: Builder
         if id(boundary) not in done:
             done[id(boundary)] = _term(names, headers, boundary, builder)
         value = builder.values[name]
-        builder.values[name] = replace(value, boundary={**value.boundary, axis: done[id(boundary)].ref})
+        builder.values[name] = replace(
+            value, boundary={**value.boundary, axis: done[id(boundary)].ref}
+        )
     for (name, axis), boundary in chosen.items():
         if boundary.initial.kind == "expression":
             _settle(builder, name, axis)
@@ -124,7 +155,9 @@ def _scratch(builder: Builder) -> Builder:
     return Builder(dict(builder.axes), dict(builder.values))
 
 
-def _term(names: Names, headers: Mapping[str, Header], boundary: Boundary, builder: Builder) -> Term:
+def _term(
+    names: Names, headers: Mapping[str, Header], boundary: Boundary, builder: Builder
+) -> Term:
     """Add what an entry needs and return what is read."""
     name, _, _ = boundary_axes(names, headers, boundary, _scratch(builder))
     initial = boundary.initial
@@ -132,11 +165,21 @@ def _term(names: Names, headers: Mapping[str, Header], boundary: Boundary, build
         found = boundary_axes(names, headers, boundary, builder)[2]
         assert found is not None, boundary
         return found
-    suffix = f".{initial.axis.value}" if initial.axis is not None and len(headers[name].axes) > 2 else ""
+    suffix = (
+        f".{initial.axis.value}" if initial.axis is not None and len(headers[name].axes) > 2 else ""
+    )
     full = f"{name}.initial{suffix}"
     attributes = {"init": "zeros", "argument": None, "frozen": False}
     return builder.add(
-        Value(full, (), headers[name].type, "parameter", attributes=attributes, node=full, at=initial.at.location)
+        Value(
+            full,
+            (),
+            headers[name].type,
+            "parameter",
+            attributes=attributes,
+            node=full,
+            at=initial.at.location,
+        )
     )
 
 

@@ -2,9 +2,10 @@
 
     Spec ──expand──▶ definitions ──infer──▶ axes and types ──build──▶ Program ──verify──▶
 
-Types of recurrent equations need one another, so they are inferred by translating every equation against
-what is known, until nothing changes; one more pass collects the mistakes, and only a spec without any is
-built. An equation that depends on a mistaken one stays silent: one mistake is reported once.
+Types of recurrent equations need one another, so they are inferred by translating every equation
+against what is known, until nothing changes; one more pass collects the mistakes, and only a spec
+without any is built. An equation that depends on a mistaken one stays silent: one mistake is
+reported once.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from unfold.core.verify import verify
 from unfold.errors import Diagnostic, SpecError
 from unfold.spec.boundaries import add_boundaries, boundary_axes
 from unfold.spec.equations import define, name_root, translate
-from unfold.spec.expression import Expr, Reference, walk
 from unfold.spec.expand import Expansion, root_scope
+from unfold.spec.expression import Expr, Reference, walk
 from unfold.spec.model import Spec
 from unfold.spec.problems import Problems, fail
 from unfold.spec.scope import Definition, Scope
@@ -56,7 +57,9 @@ class Elaborated:
     at_most: int | None
 
 
-def elaborate(spec: Spec, *, sizes: Mapping[str, int] | None = None, axes: Mapping[str, int] | None = None) -> Elaborated:
+def elaborate(
+    spec: Spec, *, sizes: Mapping[str, int] | None = None, axes: Mapping[str, int] | None = None
+) -> Elaborated:
     """Turn a parsed file into a Program.
 
     Args:
@@ -72,11 +75,17 @@ def elaborate(spec: Spec, *, sizes: Mapping[str, int] | None = None, axes: Mappi
     scope, found = root_scope(spec, problems, dict(sizes or {}), dict(axes or {}))
     problems.raise_if_any()
     _check_extents(spec, found)
-    expansion = Expansion(CellFiles().load, problems, {BATCH: Axis(BATCH, Affine.number(1)), **found})
+    expansion = Expansion(
+        CellFiles().load, problems, {BATCH: Axis(BATCH, Affine.number(1)), **found}
+    )
     for declaration in spec.inputs:
         with problems.collect():
             own = expansion.axes_of(declaration.target, scope)
-            expansion.define(Definition(declaration.target.name, own, scope, declaration.target.at, input=declaration))
+            expansion.define(
+                Definition(
+                    declaration.target.name, own, scope, declaration.target.at, input=declaration
+                )
+            )
     expansion.file(scope)
     return _Elaboration(spec, scope, expansion, problems).run()
 
@@ -103,12 +112,20 @@ class CellFiles:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError, ValueError) as error:
             assert use is not None, path
-            raise fail(f"cannot read the cell file {use.path}", use.path_at.location,
-                       str(error), help="the path is relative to this file") from None  # fmt: skip
+            raise fail(
+                f"cannot read the cell file {use.path}",
+                use.path_at.location,
+                str(error),
+                help="the path is relative to this file",
+            ) from None
         cell = parse_spec(text, str(path) if use is not None else f"unfold/cells/{name}.yaml")
         if cell.kind != "cell":
             at = use.path_at.location if use is not None else cell.locate("unfold")
-            raise fail(f"{path.name} is a model, not a cell", at, help="a cell's file has cell: instead of name:")
+            raise fail(
+                f"{path.name} is a model, not a cell",
+                at,
+                help="a cell's file has cell: instead of name:",
+            )
         self.loaded[path] = cell
         return cell
 
@@ -120,11 +137,13 @@ class _Elaboration:
         self.spec, self.scope, self.problems = spec, scope, problems
         self.axes, self.names = expansion.axes, expansion.names
         self.headers: dict[str, Header] = {}
+        self.types: dict[str, Type] = {}
 
     def run(self) -> Elaborated:
         for definition in self.names.definitions.values():
             batch = (BATCH,) if definition.input is not None else ()
             self.headers[definition.name] = Header(batch + definition.axes, UNKNOWN)
+            self.types[definition.name] = UNKNOWN
         while self.sweep(None):
             pass
         self.sweep(self.problems)
@@ -134,14 +153,21 @@ class _Elaboration:
         program = self.build()
         verify(program)
         stop = self.spec.stop
-        at_most = int(size(stop.at_most, self.scope.lookup, self.scope.sizes)) if stop and stop.at_most else None
+        at_most = (
+            int(size(stop.at_most, self.scope.lookup, self.scope.sizes))
+            if stop and stop.at_most
+            else None
+        )
         return Elaborated(
-            self.spec, program, {n: int(d) for n, d in self.scope.sizes.items()},
-            "stop" if stop and stop.when is not None else None, at_most,
-        )  # fmt: skip
+            self.spec,
+            program,
+            {n: int(d) for n, d in self.scope.sizes.items()},
+            "stop" if stop and stop.when is not None else None,
+            at_most,
+        )
 
     def sweep(self, problems: Problems | None) -> bool:
-        """Translate everything once; return whether a header changed. Mistakes go to `problems`, if any."""
+        """Translate everything once, mistakes going to `problems`; return whether a header changed."""
         changed = self.bind_sizes(problems)
         ignored = problems or Problems()
         for definition in self.names.definitions.values():
@@ -149,7 +175,7 @@ class _Elaboration:
                 changed |= self.infer(definition)
         for boundary in self.names.boundaries:
             with ignored.collect():
-                name, axes, term = boundary_axes(self.names, self.headers, boundary, Sketch(dict(self.axes)))
+                name, axes, term = boundary_axes(self.names, self.headers, boundary, self.sketch())
                 if axes and term is not None and BATCH in term.axes:
                     changed |= self.update(name, batched=True)
         return changed
@@ -161,15 +187,19 @@ class _Elaboration:
         if batched and BATCH not in axes and self.names.definitions[name].expression is not None:
             axes = (BATCH, *axes)
         new = Header(axes, type if old.type is UNKNOWN else old.type)
-        self.headers[name] = new
+        self.headers[name], self.types[name] = new, new.type
         return new != old
+
+    def sketch(self, node: str = "") -> Sketch:
+        """Return a scratch builder for one equation."""
+        return Sketch(dict(self.axes), node=node, pending=self.types)
 
     def infer(self, definition: Definition) -> bool:
         """Find out the type of one definition, and whether it differs per sequence."""
         if definition.expression is None:
             shape = self.declared(definition)
             return False if shape is None else self.update(definition.name, type=shape)
-        builder = Sketch(dict(self.axes), node=definition.name)
+        builder = self.sketch(definition.name)
         term = translate(definition, builder, self.names, self.headers)
         return self.update(definition.name, type=term.type, batched=BATCH in term.axes)
 
@@ -184,12 +214,16 @@ class _Elaboration:
         if any(n in scope.unbound and n not in scope.sizes for n in _names(sizes)):
             return None
         shape = tuple(size(s, scope.lookup, scope.sizes) for s in sizes)
-        extents = math.prod(self.axes[a].extent.constant if self.axes[a].extent.is_constant else 1 for a in definition.axes)
+        extents = math.prod(
+            self.axes[a].extent.constant if self.axes[a].extent.is_constant else 1
+            for a in definition.axes
+        )
         total = math.prod(shape) * extents
         if total > MAX_ELEMENTS:
             kind = "parameter" if definition.parameter is not None else "input"
             raise fail(
-                f"{kind} {definition.name} would hold {total:.3g} numbers ({total * 8 / 2**30:.3g} GiB in float64)",
+                f"{kind} {definition.name} would hold {total:.3g} numbers"
+                f" ({total * 8 / 2**30:.3g} GiB in float64)",
                 definition.at.location,
                 f"its shape is {Type(shape).show()}",
                 help=f"make its sizes smaller; at most {MAX_ELEMENTS} numbers per array",
@@ -236,12 +270,12 @@ class _Elaboration:
 
     def check_loss(self) -> None:
         """Check what stands outside of the equations: loss, stop and outputs."""
-        sketch = Sketch(dict(self.axes), node=LOSS)
+        sketch = self.sketch(LOSS)
         if self.spec.loss is not None:
             with self.problems.collect():
                 self.loss(sketch)
         with self.problems.collect():
-            self.stop(Sketch(dict(self.axes), node="stop"))
+            self.stop(self.sketch("stop"))
         for expression in self.spec.outputs:
             with self.problems.collect():
                 self.output_name(expression)
@@ -253,9 +287,11 @@ class _Elaboration:
         term = self.translator(builder, (), "the loss").term(expression)
         if term.type is not UNKNOWN and term.type != Type():
             raise fail(
-                "the loss must be a number", expression.at.location, f"found {term.type.show()}",
+                "the loss must be a number",
+                expression.at.location,
+                f"found {term.type.show()}",
                 help="reduce it: sum(…) or mean(…) over features, mean[t](…) over an axis",
-            )  # fmt: skip
+            )
         if BATCH not in term.axes:
             return term
         return builder.sum(term, [BATCH]) / builder.emit("count", (), reduced=[BATCH], type=Type())
@@ -270,38 +306,49 @@ class _Elaboration:
         own = [a for a in term.axes if a != BATCH]
         if term.type not in (UNKNOWN, BOOL) or len(own) != 1:
             raise fail(
-                "stop needs a condition along one axis", stop.when.at.location,
-                f"found {term.type.show()} with {'no axis' if not own else 'axes ' + ', '.join(own)}",
+                "stop needs a condition along one axis",
+                stop.when.at.location,
+                f"found {term.type.show()} with the axes {', '.join(own) or 'none'}",
                 help="as in  when: argmax(o[t]) == eos",
-            )  # fmt: skip
+            )
         return term
 
     def output_name(self, expression: Expr) -> str:
         """Return the value that an entry of `outputs` names."""
         at = expression.at.location
         if not isinstance(expression, Reference):
-            raise fail("an output is the name of a node", at, help="define a node for it and name that")
+            raise fail(
+                "an output is the name of a node", at, help="define a node for it and name that"
+            )
         name = expression.name
         found = self.names.resolve(self.scope.full(name))
         if found is None:
-            raise fail(f"unknown output {name}", at, help=did_you_mean(name, self.names.visible(self.scope)))
+            raise fail(
+                f"unknown output {name}",
+                at,
+                help=did_you_mean(name, self.names.visible(self.scope)),
+            )
         return found
 
     def check_known(self) -> None:
         """Report equations whose shape nothing decides."""
-        unknown = [d for d in self.names.definitions.values() if self.headers[d.name].type is UNKNOWN]
+        unknown = [
+            d for d in self.names.definitions.values() if self.headers[d.name].type is UNKNOWN
+        ]
         if unknown:
             first = unknown[0]
             others = [d.name for d in unknown[1:]]
             notes = (f"neither can that of {listing(others)}",) if others else ()
             raise fail(
-                f"the shape of {first.name} cannot be inferred", first.at.location, *notes,
+                f"the shape of {first.name} cannot be inferred",
+                first.at.location,
+                *notes,
                 help=f"declare it: {first.at.source}: {{is: …, shape: [hidden]}}",
-            )  # fmt: skip
+            )
 
     def build(self) -> Program:
         """Build the Program; nothing can be wrong any more but cycles."""
-        builder = Builder(dict(self.axes))
+        builder = Builder(dict(self.axes), pending=self.types)
         for definition in self.names.definitions.values():
             define(definition, builder, self.names, self.headers)
         add_boundaries(self.names, self.headers, builder)
@@ -317,13 +364,19 @@ class _Elaboration:
             assert term is not None
             name_root(builder, term, "stop", term.axes)
         ordered = sorted(values.values(), key=lambda v: {"parameter": 0, "input": 1}.get(v.op, 2))
-        program = Program(self.spec.name, dict(builder.axes), {v.name: v for v in ordered}, (), loss)
+        program = Program(
+            self.spec.name, dict(builder.axes), {v.name: v for v in ordered}, (), loss
+        )
         for value in program:
             if math.prod(value.type.shape) > MAX_ELEMENTS:
                 raise SpecError(
-                    Diagnostic(f"{value.node} is too large", value.at, (f"a part of it is {value.type.show()}",),
-                               "make its sizes smaller")
-                )  # fmt: skip
+                    Diagnostic(
+                        f"{value.node} is too large",
+                        value.at,
+                        (f"a part of it is {value.type.show()}",),
+                        "make its sizes smaller",
+                    )
+                )
         return replace(program, outputs=self.outputs(program))
 
     def outputs(self, program: Program) -> tuple[str, ...]:
@@ -334,9 +387,18 @@ class _Elaboration:
         if parts:
             read = [r.value for v in parts for r in program.reads(v)]
         else:
-            seen = {r.value for v in program for r in program.reads(v) if v.node != program[r.value].node}
+            seen = {
+                r.value
+                for v in program
+                for r in program.reads(v)
+                if v.node != program[r.value].node
+            }
             read = [v.name for v in program if v.name not in seen]
-        named = [n for n in dict.fromkeys(read) if program[n].is_named and program[n].node not in (LOSS, "stop")]
+        named = [
+            n
+            for n in dict.fromkeys(read)
+            if program[n].is_named and program[n].node not in (LOSS, "stop")
+        ]
         computed = [n for n in named if program[n].op not in ("input", "parameter", "constant")]
         return tuple(computed or named)
 
@@ -354,11 +416,18 @@ def _check_overrides(spec: Spec, sizes: Mapping[str, int], axes: Mapping[str, in
         section = "sizes" if kind == "size" else "axes"
         for name, value in given.items():
             if name not in known:
-                raise fail(f"there is no {kind} {name} to set", spec.locate(section),
-                           help=did_you_mean(name, known) or f"there are: {listing(known) or 'none'}")  # fmt: skip
+                raise fail(
+                    f"there is no {kind} {name} to set",
+                    spec.locate(section),
+                    help=did_you_mean(name, known) or f"there are: {listing(known) or 'none'}",
+                )
             limit = MAX_ELEMENTS if kind == "size" else 10**9
             if not 1 <= value <= limit:
-                raise fail(f"{kind} {name} cannot be {value}", spec.locate(section), help=f"between 1 and {limit}")
+                raise fail(
+                    f"{kind} {name} cannot be {value}",
+                    spec.locate(section),
+                    help=f"between 1 and {limit}",
+                )
 
 
 def _check_extents(spec: Spec, axes: Mapping[str, Axis]) -> None:
@@ -370,7 +439,10 @@ def _check_extents(spec: Spec, axes: Mapping[str, Axis]) -> None:
             if not used:
                 break
             if used[0] in seen:
-                raise fail(f"the extent of {declaration.name} depends on itself", declaration.at.location,
-                           " -> ".join([*seen, used[0]]), help="give one of them a number")  # fmt: skip
+                raise fail(
+                    f"the extent of {declaration.name} depends on itself",
+                    declaration.at.location,
+                    " -> ".join([*seen, used[0]]),
+                    help="give one of them a number",
+                )
             seen.append(used[0])
-

@@ -59,18 +59,24 @@ def _part(definition: Definition, translator: Translator) -> Term:
     count = len(equation.targets)
     if not isinstance(call, Call) or call.function != "split":
         raise fail(
-            f"{count} names on the left need split on the right", equation.at.location,
+            f"{count} names on the left need split on the right",
+            equation.at.location,
             help="write  i[t], f[t]: split(z[t], 2), or one line per name",
-        )  # fmt: skip
+        )
     if not 1 <= len(call.arguments) <= 2 or call.keywords:
-        raise fail("split takes a value and a number of parts", call.at.location, help=f"write split(z[t], {count})")
+        raise fail(
+            "split takes a value and a number of parts",
+            call.at.location,
+            help=f"write split(z[t], {count})",
+        )
     if len(call.arguments) == 2:
         parts = call.arguments[1]
         if not isinstance(parts, Number) or parts.value != count:
             raise fail(
-                f"split into {parts.at.source}, but {count} names on the left", parts.at.location,
+                f"split into {parts.at.source}, but {count} names on the left",
+                parts.at.location,
                 help=f"write split({call.arguments[0].at.source}, {count})",
-            )  # fmt: skip
+            )
     term = dense(translator.term(call.arguments[0]))
     if term.type is UNKNOWN:
         return term
@@ -89,14 +95,18 @@ def _part(definition: Definition, translator: Translator) -> Term:
     return term.apply("slice", start=start, stop=start + int(step), dim=step)
 
 
-def define(definition: Definition, builder: Builder, names: Names, headers: Mapping[str, Header]) -> None:
+def define(
+    definition: Definition, builder: Builder, names: Names, headers: Mapping[str, Header]
+) -> None:
     """Add a definition to the Program under its own name."""
     header = headers[definition.name]
     builder.node, builder.at = definition.name, definition.at.location
     if definition.expression is None:
         builder.add(_source(definition, header))
         return
-    builder.at = (definition.equation.expression if definition.equation else definition.expression).at.location
+    builder.at = (
+        definition.equation.expression if definition.equation else definition.expression
+    ).at.location
     term = translate(definition, builder, names, headers)
     name_root(builder, term, definition.name, header.axes)
 
@@ -116,7 +126,9 @@ def name_root(builder: Builder, term: Term, name: str, axes: tuple[str, ...]) ->
 def _source(definition: Definition, header: Header) -> Value:
     at = definition.at.location
     if definition.input is not None:
-        return Value(definition.name, header.axes, header.type, "input", node=definition.name, at=at)
+        return Value(
+            definition.name, header.axes, header.type, "input", node=definition.name, at=at
+        )
     declaration = definition.parameter
     assert declaration is not None, definition
     init = declaration.init
@@ -125,5 +137,12 @@ def _source(definition: Definition, header: Header) -> Value:
         "argument": init.argument if init else None,
         "frozen": declaration.frozen,
     }
-    return Value(definition.name, header.axes, header.type, "parameter", attributes=attributes, node=definition.name, at=at)
-
+    return Value(
+        definition.name,
+        header.axes,
+        header.type,
+        "parameter",
+        attributes=attributes,
+        node=definition.name,
+        at=at,
+    )

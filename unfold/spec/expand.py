@@ -1,10 +1,11 @@
 """Inline cells: from a file and the cells it calls to one flat set of definitions.
 
-    l1[t]: lstm(x[t], hidden=128)     defines l1.W, l1.U, l1.b, l1.z[t], ..., l1.h[t]; `l1` means l1.h
+    l1[t]: lstm(x[t], hidden=128)     defines l1.W, l1.U, l1.b, l1.z[t], ..., l1.h[t]; `l1` means
+    l1.h
 
-A cell's own axes without an extent are the caller's; the others are new (`l1.depth`). Axes of the caller
-that the cell does not have become outer axes of all its equations. A size without a value is bound by the
-shape of the argument that uses it. No later stage knows of cells.
+A cell's own axes without an extent are the caller's; the others are new (`l1.depth`). Axes of the
+caller that the cell does not have become outer axes of all its equations. A size without a value is
+bound by the shape of the argument that uses it. No later stage knows of cells.
 """
 
 from __future__ import annotations
@@ -88,10 +89,13 @@ class Expansion:
                     f"unknown axis {name}",
                     axis.at.location,
                     help=did_you_mean(name, scope.axes)
-                    or f"declare it, as in  axes: {{{name}: 50}}; the axes are {listing(scope.axes) or 'none'}",
+                    or f"declare it, as in  axes: {{{name}: 50}};"
+                    f" the axes are {listing(scope.axes) or 'none'}",
                 )
             if scope.axes[name] in found:
-                raise fail(f"axis {name} is given twice", axis.at.location, help="give every axis once")
+                raise fail(
+                    f"axis {name} is given twice", axis.at.location, help="give every axis once"
+                )
             found.append(scope.axes[name])
         return tuple(found)
 
@@ -116,10 +120,15 @@ class Expansion:
         for part, target in enumerate(equation.targets):
             self.define(
                 Definition(
-                    scope.prefix + target.name, axes, scope, target.at, equation.expression, equation,
+                    scope.prefix + target.name,
+                    axes,
+                    scope,
+                    target.at,
+                    equation.expression,
+                    equation,
                     part if split else None,
                 )
-            )  # fmt: skip
+            )
 
     def call(
         self,
@@ -183,7 +192,8 @@ class Expansion:
         missing = [a for a in free if a not in by_name]
         if len(missing) > len(left):
             raise fail(
-                f"cell {cell.name} runs along axis {', '.join(free)}; {equation.targets[0].at.source} has "
+                f"cell {cell.name} runs along axis {', '.join(free)};"
+                f" {equation.targets[0].at.source} has "
                 f"{'no axis' if not axes else 'only ' + ', '.join(axes)}",
                 equation.at.location,
                 help=f"name it with its axes, as in  {equation.targets[0].name}[{', '.join(free)}]",
@@ -207,9 +217,7 @@ class Expansion:
                 self.axes[full] = Axis(full, value.rename(instance.axes))
         return instance
 
-    def reversals(
-        self, equation: Equation, axes: tuple[str, ...], scope: Scope
-    ) -> frozenset[str]:
+    def reversals(self, equation: Equation, axes: tuple[str, ...], scope: Scope) -> frozenset[str]:
         """Return along which axes an instance runs backwards; twice is forwards."""
         turned: set[str] = set(scope.reversed)
         for axis in equation.reverse:
@@ -254,7 +262,8 @@ class Expansion:
             full = self.names.resolve(f"{other}.{declaration.target.name}")
             if full is None:
                 raise fail(
-                    f"{equation.share.value} is not an earlier instance of cell {instance.spec.name}",
+                    f"{equation.share.value} is not an earlier instance"
+                    f" of cell {instance.spec.name}",
                     equation.share.at.location,
                     help="share the parameters of an instance of the same cell that stands above",
                 )
@@ -304,7 +313,7 @@ class Expansion:
         axes: tuple[str, ...],
         scope: Scope,
     ) -> str:
-        """Return the full name of an argument; what is not a plain reference becomes an equation."""
+        """Return the full name of an argument; all but a plain reference becomes an equation."""
         own = tuple(instance.axes[a] for a in declaration.target.axis_names if a in instance.axes)
         wanted = (*instance.outer, *own)
         plain = not any(i.name == declaration.target.name for i in instance.spec.initial)
@@ -344,7 +353,7 @@ class Expansion:
 def root_scope(
     spec: Spec, problems: Problems, overrides: dict[str, int], axes: dict[str, int]
 ) -> tuple[Scope, dict[str, Axis]]:
-    """Make the scope of a spec: sizes and axes, with what the caller sets in place of the file's values."""
+    """Make the scope of a spec, with the sizes and extents that the caller sets."""
     scope = Scope(spec)
     for declaration in spec.sizes:
         with problems.collect():

@@ -11,7 +11,9 @@ from unfold.spec.scope import Scope
 from unfold.spec.suggest import did_you_mean, listing
 
 
-def index_of(expression: Expr, axis: str, scope: Scope, allowed: Sequence[str], what: str) -> Affine:
+def index_of(
+    expression: Expr, axis: str, scope: Scope, allowed: Sequence[str], what: str
+) -> Affine:
     """Return an index along `axis`, in full names.
 
     Args:
@@ -37,7 +39,8 @@ def index_of(expression: Expr, axis: str, scope: Scope, allowed: Sequence[str], 
                 raise fail(
                     f"{name} is not an axis of {what}",
                     expression.at.location,
-                    help=f"its axes are {listing(allowed) or 'none'}; reduce over others, as in sum[{name}](…)",
+                    help=f"its axes are {listing(allowed) or 'none'};"
+                    f" reduce over others, as in sum[{name}](…)",
                 )
             return Affine.axis(full)
         case Reference(name=name, indices=None):
@@ -47,15 +50,20 @@ def index_of(expression: Expr, axis: str, scope: Scope, allowed: Sequence[str], 
                     f"unknown index {name}",
                     expression.at.location,
                     help=did_you_mean(name, [*scope.axes, *scope.sizes])
-                    or f"an index uses axes ({listing(scope.axes) or 'none'}), first, last and whole numbers",
+                    or f"an index uses axes ({listing(scope.axes) or 'none'}),"
+                    " first, last and whole numbers",
                 )
             return Affine.number(int(found))
         case Unary(operator="-", operand=operand):
             return index_of(operand, axis, scope, allowed, what) * -1
         case Binary(operator="+", left=left, right=right):
-            return index_of(left, axis, scope, allowed, what) + index_of(right, axis, scope, allowed, what)
+            return index_of(left, axis, scope, allowed, what) + index_of(
+                right, axis, scope, allowed, what
+            )
         case Binary(operator="-", left=left, right=right):
-            return index_of(left, axis, scope, allowed, what) - index_of(right, axis, scope, allowed, what)
+            return index_of(left, axis, scope, allowed, what) - index_of(
+                right, axis, scope, allowed, what
+            )
         case Binary(operator="*", left=left, right=right):
             a = index_of(left, axis, scope, allowed, what)
             b = index_of(right, axis, scope, allowed, what)

@@ -1,8 +1,8 @@
 """Scopes: what the names of one file mean, for the spec itself and for every instance of a cell.
 
-Cells are inlined: `l1[t]: lstm(x[t], hidden=128)` adds the cell's equations with names below `l1.`. A
-`Scope` maps the names a file uses to those of the whole Program: values, axes and sizes. A `Definition` is a
-parameter, input or equation with its scope, under its full name.
+Cells are inlined: `l1[t]: lstm(x[t], hidden=128)` adds the cell's equations with names below `l1.`.
+A `Scope` maps the names a file uses to those of the whole Program: values, axes and sizes. A
+`Definition` is a parameter, input or equation with its scope, under its full name.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class Names:
         aliases: names that stand for another value: `l1` for the cell's output `l1.h`.
         tops: instances that are a chain: `l1` -> `l1.layer3`, where `l1.s` is looked up.
         boundaries: entries of `initial`, a later one (of the caller) winning.
-        bindings: arguments of calls, to bind sizes: (scope, declaration, full name of the argument).
+        bindings: arguments of calls, to bind sizes: (scope, declaration, full name of the
+            argument).
     """
 
     definitions: dict[str, Definition] = field(default_factory=dict)

@@ -1,8 +1,9 @@
-"""A builder that tolerates types it does not know yet, for inferring the types of recurrent equations.
+"""A builder that tolerates unknown types, for inferring those of recurrent equations.
 
-`h[t]: tanh(z[t])` and `z[t]: W @ h[t-1] + b` need each other's shape. Inference elaborates every equation
-against what is known so far, again and again until nothing new is found: products and sums know their shape
-from their known operands, everything else stays `UNKNOWN` for now.
+`h[t]: tanh(z[t])` and `z[t]: W @ h[t-1] + b` need each other's shape. Inference elaborates every
+equation
+against what is known so far, again and again until nothing new is found: products and sums know
+their shape from their known operands, everything else stays `UNKNOWN` for now.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Expressions to Terms: names resolved, indices made affine, operators applied with their rows' rules.
+"""Expressions to Terms: names resolved, indices made affine, operators applied by their rows.
 
     W @ h[t-1]   ->   einsum<ij,j->i>(W, h[t-1])    with just the axes of its operands
 
-In: an expression, the scope whose names it uses and the equation's axes. Out: a `Term` of the builder. Every
-mistake is a `SpecError` at the exact piece of the file.
+In: an expression, the scope whose names it uses and the equation's axes. Out: a `Term` of the
+builder. Every mistake is a `SpecError` at the exact piece of the file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ from unfold.core.program import BATCH, Ref
 from unfold.core.types import Dim, Type
 from unfold.errors import Diagnostic, ShapeError, SpecError
 from unfold.spec.expression import (
-    Binary, Call, Compare, Expr, Logical, Number, Reference, String, Unary,
-)  # fmt: skip
+    Binary,
+    Call,
+    Compare,
+    Expr,
+    Logical,
+    Number,
+    Reference,
+    String,
+    Unary,
+)
 from unfold.spec.expression import Sequence as ListOf
 from unfold.spec.indices import index_of
 from unfold.spec.problems import fail
@@ -30,15 +38,54 @@ from unfold.spec.sizes import size
 from unfold.spec.sketch import UNKNOWN, Sketch
 from unfold.spec.suggest import did_you_mean, listing
 
-ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "**": "pow"}
-COMPARISON = {"==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
+ARITHMETIC = {
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "div",
+    "//": "floordiv",
+    "%": "mod",
+    "**": "pow",
+}
+COMPARISON = {
+    "==": "equal",
+    "!=": "not_equal",
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+}
 PRODUCTS = {(2, 1): "ij,j->i", (1, 1): "i,i->", (2, 2): "ij,jk->ik", (1, 2): "i,ij->j"}
 REDUCTIONS = ("sum", "mean", "max", "min", "softmax", "log_softmax", "logsumexp")
 # What a spec calls `sum(v)` reduces features; over index axes it is `sum[t](v)`.
 FEATURES = {"sum": "feature_sum", "max": "feature_max"}
-HIDDEN = {"add", "sub", "mul", "div", "neg", "pow", "mod", "floordiv", "identity", "feature_sum", "feature_max",
-          "sum_to", "broadcast_to", "pad", "index", "inside", "count", "input", "parameter", "constant",
-          "keep_mask", "and", "or", "not", *COMPARISON.values()}  # fmt: skip
+HIDDEN = {
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "neg",
+    "pow",
+    "mod",
+    "floordiv",
+    "identity",
+    "feature_sum",
+    "feature_max",
+    "sum_to",
+    "broadcast_to",
+    "pad",
+    "index",
+    "inside",
+    "count",
+    "input",
+    "parameter",
+    "constant",
+    "keep_mask",
+    "and",
+    "or",
+    "not",
+    *COMPARISON.values(),
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +115,14 @@ class Translator:
     """
 
     def __init__(
-        self, builder: Builder, names: Names, headers: Mapping[str, Header], scope: Scope,
-        axes: Sequence[str], what: str,
-    ) -> None:  # fmt: skip
+        self,
+        builder: Builder,
+        names: Names,
+        headers: Mapping[str, Header],
+        scope: Scope,
+        axes: Sequence[str],
+        what: str,
+    ) -> None:
         self.builder, self.names, self.headers, self.scope = builder, names, headers, scope
         self.axes, self.what = list(axes), what
 
@@ -103,9 +155,10 @@ class Translator:
                 return self.call(expression)
             case String() | ListOf():
                 raise fail(
-                    f"{expression.at.source} is not a value", expression.at.location,
-                    help="lists and strings are options of operators, as in reshape(x, shape=[2, 3])",
-                )  # fmt: skip
+                    f"{expression.at.source} is not a value",
+                    expression.at.location,
+                    help="lists and strings are options, as in reshape(x, shape=[2, 3])",
+                )
 
     # References
 
@@ -132,7 +185,7 @@ class Translator:
             shown = ", ".join(own)
             found_text = f"{len(given)} indices" if len(given) != 1 else "1 index"
             raise fail(
-                f"{name} has {f'the axes {shown}' if len(own) > 1 else f'the axis {shown}' if own else 'no axis'}"
+                f"{name} has {'the axes ' if len(own) > 1 else 'the axis ' if own else 'no axis'}{shown}"
                 f"; found {found_text if given else 'no index'}",
                 expression.at.location,
                 help=f"write {name}[{shown}]" if own else f"write {name}",
@@ -150,7 +203,8 @@ class Translator:
             raise fail(
                 f"{expression.name} is not an axis of {self.what}",
                 expression.at.location,
-                help=f"its axes are {listing(self.axes) or 'none'}; reduce over others, as in sum[s](…)",
+                help=f"its axes are {listing(self.axes) or 'none'};"
+                " reduce over others, as in sum[s](…)",
             )
         here = Affine.axis(axis)
         return self.position(Affine.last(axis) - here if axis in self.scope.reversed else here)
@@ -180,18 +234,32 @@ class Translator:
         if name in OPS or name in REDUCTIONS:
             hint = f"{name} is an operator: {name}(…)"
         else:
-            hint = did_you_mean(name, known) or f"define it below nodes, inputs or parameters; known: {listing(known)}"
+            hint = (
+                did_you_mean(name, known)
+                or f"define it below nodes, inputs or parameters; known: {listing(known)}"
+            )
         return fail(f"unknown name {name}", expression.name_at.location, help=hint)
 
     # Operators
 
-    def apply(self, op: str, operands: Sequence[Expr], whole: Expr, attributes: Mapping[str, Any] | None = None) -> Term:
+    def apply(
+        self,
+        op: str,
+        operands: Sequence[Expr],
+        whole: Expr,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Term:
         """Translate operands and apply a row of the op table."""
         terms = [self.term(o) for o in operands]
         return self.apply_terms(op, operands, terms, whole, attributes or {})
 
     def apply_terms(
-        self, op: str, operands: Sequence[Expr], terms: Sequence[Term], whole: Expr, attributes: Mapping[str, Any]
+        self,
+        op: str,
+        operands: Sequence[Expr],
+        terms: Sequence[Term],
+        whole: Expr,
+        attributes: Mapping[str, Any],
     ) -> Term:
         """Apply a row to translated operands; categories it cannot take become one-hot vectors."""
         row = OPS[op]
@@ -229,13 +297,17 @@ class Translator:
         if any(unknown):
             return self.unknown_product(expression, terms, unknown)
         if ranks not in PRODUCTS:
-            facts = "; ".join(f"{o.at.source} is {t.type.show()}" for o, t in zip(operands, terms, strict=True))
+            facts = "; ".join(
+                f"{o.at.source} is {t.type.show()}" for o, t in zip(operands, terms, strict=True)
+            )
             raise ShapeError(
                 Diagnostic(
                     f"@ multiplies matrices and vectors in  {_short(expression.at.source)}",
                     expression.at.location,
                     (facts,),
-                    "use * to scale by a number" if 0 in ranks else "use einsum for more dimensions",
+                    "use * to scale by a number"
+                    if 0 in ranks
+                    else "use einsum for more dimensions",
                 )
             )
         left, right = terms[0].type.shape[-1], terms[1].type.shape[0]
@@ -243,7 +315,9 @@ class Translator:
             raise self.product_error(expression, operands, terms)
         return self.builder.emit("einsum", terms, {"equation": PRODUCTS[ranks]})
 
-    def unknown_product(self, expression: Binary, terms: Sequence[Term], unknown: Sequence[bool]) -> Term:
+    def unknown_product(
+        self, expression: Binary, terms: Sequence[Term], unknown: Sequence[bool]
+    ) -> Term:
         """Guess the shape of a product from the operand that is known: a matrix times a vector."""
         assert isinstance(self.builder, Sketch)
         left = terms[0].type
@@ -251,11 +325,19 @@ class Translator:
             return self.builder.emit("einsum", terms, {"equation": "ij,j->i"})
         return self.builder.unknown(terms)
 
-    def product_error(self, expression: Binary, operands: Sequence[Expr], terms: Sequence[Term]) -> ShapeError:
+    def product_error(
+        self, expression: Binary, operands: Sequence[Expr], terms: Sequence[Term]
+    ) -> ShapeError:
         """Say which dimension of a product must be what."""
-        facts = "; ".join(f"{o.at.source} is {t.type.show()}" for o, t in zip(operands, terms, strict=True))
+        facts = "; ".join(
+            f"{o.at.source} is {t.type.show()}" for o, t in zip(operands, terms, strict=True)
+        )
         wanted = terms[1].type.shape[0]
-        text = f"{wanted.text} ({int(wanted)})" if isinstance(wanted, Dim) and wanted.text != str(int(wanted)) else str(int(wanted))
+        text = (
+            f"{wanted.text} ({int(wanted)})"
+            if isinstance(wanted, Dim) and wanted.text != str(int(wanted))
+            else str(int(wanted))
+        )
         return ShapeError(
             Diagnostic(
                 f"shapes do not match in  {_short(expression.at.source)}",
@@ -276,13 +358,16 @@ class Translator:
             return self.einsum(expression)
         if name == "split":
             raise fail(
-                "split defines several nodes", expression.at.location,
+                "split defines several nodes",
+                expression.at.location,
                 help="name them on the left: i[t], f[t]: split(z[t], 2)",
-            )  # fmt: skip
+            )
         op = FEATURES.get(name, name)
         if op == "min":
             negative = self.apply("neg", expression.arguments, expression)
-            return -self.apply_terms("feature_max", expression.arguments, [negative], expression, {})
+            return -self.apply_terms(
+                "feature_max", expression.arguments, [negative], expression, {}
+            )
         if op not in OPS or name in HIDDEN:
             raise self.unknown_operator(expression)
         row = OPS[op]
@@ -295,10 +380,11 @@ class Translator:
                 options[keyword.name] = self.option(keyword.value)
             else:
                 raise fail(
-                    f"{name} has no option {keyword.name}", keyword.name_at.location,
+                    f"{name} has no option {keyword.name}",
+                    keyword.name_at.location,
                     help=did_you_mean(keyword.name, row.options)
                     or f"its options are {listing(row.options) or 'none'}",
-                )  # fmt: skip
+                )
         if op == "feedback":
             operands = self.branches(expression)
         if op == "one_hot" and len(operands) == 1:
@@ -314,27 +400,34 @@ class Translator:
         given = {k.name: k.value for k in expression.keywords}
         if expression.arguments or set(given) != {"teacher", "free"}:
             raise fail(
-                "feedback needs its two branches by name", expression.at.location,
+                "feedback needs its two branches by name",
+                expression.at.location,
                 help="write feedback(teacher=y[t-1], free=argmax(o[t-1]))",
-            )  # fmt: skip
+            )
         return [given["teacher"], given["free"]]
 
-    def check_call(self, expression: Call, op: str, operands: Sequence[Expr], options: Mapping[str, Any]) -> None:
+    def check_call(
+        self, expression: Call, op: str, operands: Sequence[Expr], options: Mapping[str, Any]
+    ) -> None:
         """Check how many operands an operator gets, and that its options are there."""
         least, most = OPS[op].arity
         if not least <= len(operands) <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
             raise fail(
-                f"{expression.function} takes {wanted} value{'' if wanted == '1' else 's'}, found {len(operands)}",
+                f"{expression.function} takes {wanted} value{'' if wanted == '1' else 's'},"
+                f" found {len(operands)}",
                 expression.at.location,
                 help="options such as rate=0.5 are given by name" if OPS[op].options else None,
             )
-        missing = [o for o, default in OPS[op].options.items() if default is ... and o not in options]
+        missing = [
+            o for o, default in OPS[op].options.items() if default is ... and o not in options
+        ]
         if missing:
             raise fail(
-                f"{expression.function} needs its option {missing[0]}", expression.at.location,
+                f"{expression.function} needs its option {missing[0]}",
+                expression.at.location,
                 help=f"write {expression.function}(…, {missing[0]}=…)",
-            )  # fmt: skip
+            )
 
     def unknown_operator(self, expression: Call) -> SpecError:
         """Describe a function that does not exist."""
@@ -348,7 +441,9 @@ class Translator:
     def option(self, expression: Expr) -> Any:
         """Evaluate an option: a number, or a list of sizes."""
         if isinstance(expression, ListOf):
-            return tuple(size(item, self.scope.lookup, self.scope.sizes) for item in expression.items)
+            return tuple(
+                size(item, self.scope.lookup, self.scope.sizes) for item in expression.items
+            )
         match expression:
             case Number(value=value):
                 return value
@@ -361,32 +456,41 @@ class Translator:
         """Translate `einsum("ij,j->i", W, x[t])`."""
         if not expression.arguments or not isinstance(expression.arguments[0], String):
             raise fail(
-                "einsum needs its equation first", expression.at.location,
+                "einsum needs its equation first",
+                expression.at.location,
                 help='write einsum("ij,j->i", W, x[t])',
-            )  # fmt: skip
+            )
         equation, operands = expression.arguments[0], expression.arguments[1:]
         text = equation.value.replace(" ", "")
         left, arrow, right = text.partition("->")
         groups = left.split(",")
-        clean = arrow and all(len(set(g)) == len(g) and g.isalpha() or not g for g in (*groups, right))
+        clean = arrow and all(
+            (len(set(g)) == len(g) and g.isalpha()) or not g for g in (*groups, right)
+        )
         inner = [c for c in left if c.isalpha()]
-        if not clean or any(c not in inner for c in right) or not all(c.isascii() and c.islower() for c in inner):
+        if (
+            not clean
+            or any(c not in inner for c in right)
+            or not all(c.isascii() and c.islower() for c in inner)
+        ):
             raise fail(
-                f"{equation.value!r} is not an equation of einsum", equation.at.location,
+                f"{equation.value!r} is not an equation of einsum",
+                equation.at.location,
                 help='letters for dimensions, each once per operand: "ijk,j,k->i"',
-            )  # fmt: skip
+            )
         if len(groups) != len(operands):
             raise fail(
-                f"the equation has {len(groups)} operands, {len(operands)} are given", expression.at.location,
+                f"the equation has {len(groups)} operands, {len(operands)} are given",
+                expression.at.location,
                 help="give one value per group of letters",
-            )  # fmt: skip
+            )
         terms = [self.term(o) for o in operands]
         terms, text = self.close(terms, groups, right)
         with self.located(expression, operands, terms[: len(operands)]):
             return self.builder.emit("einsum", terms, {"equation": text})
 
     def close(self, terms: list[Term], groups: list[str], right: str) -> tuple[list[Term], str]:
-        """Multiply by ones where a letter stands in one operand only, so that every einsum has a derivative."""
+        """Multiply by ones where a letter stands in one operand only, so that a derivative exists."""
         terms, groups = list(terms), list(groups)
         for letter in sorted({c for g in groups for c in g}):
             if letter in right or sum(letter in g for g in groups) > 1:
@@ -395,7 +499,9 @@ class Translator:
             shape = terms[where].type.shape
             if terms[where].type is UNKNOWN or len(shape) != len(groups[where]):
                 continue
-            ones = self.builder.number(1.0).apply("broadcast_to", shape=(shape[groups[where].index(letter)],))
+            ones = self.builder.number(1.0).apply(
+                "broadcast_to", shape=(shape[groups[where].index(letter)],)
+            )
             terms.append(ones)
             groups.append(letter)
         return terms, f"{','.join(groups)}->{right}"
@@ -409,20 +515,29 @@ class Translator:
         if name not in REDUCTIONS:
             known = did_you_mean(name, REDUCTIONS)
             raise fail(
-                f"{name} does not reduce over an axis", expression.function_at.location,
+                f"{name} does not reduce over an axis",
+                expression.function_at.location,
                 help=known or f"these do: {', '.join(REDUCTIONS)}",
-            )  # fmt: skip
+            )
         axes = [self.bound_axis(a.value, a.at) for a in expression.axes]
         if len(set(axes)) != len(axes):
-            raise fail("an axis is given twice", expression.at.location, help="give every axis once")
+            raise fail(
+                "an axis is given twice", expression.at.location, help="give every axis once"
+            )
         if len(expression.arguments) != 1 or expression.keywords:
             raise fail(
                 f"{name}[{', '.join(a.value for a in expression.axes)}] takes 1 value, "
                 f"found {len(expression.arguments) + len(expression.keywords)}",
                 expression.at.location,
             )
-        inner = Translator(self.builder, self.names, self.headers, self.scope,
-                           [*self.axes, *(a for a in axes if a not in self.axes and a != BATCH)], self.what)  # fmt: skip
+        inner = Translator(
+            self.builder,
+            self.names,
+            self.headers,
+            self.scope,
+            [*self.axes, *(a for a in axes if a not in self.axes and a != BATCH)],
+            self.what,
+        )
         term = inner.term(expression.arguments[0])
         term = dense(term)
         for axis, written in zip(axes, expression.axes, strict=True):
@@ -430,7 +545,8 @@ class Translator:
                 raise fail(
                     f"{expression.arguments[0].at.source} does not depend on {written.value}",
                     written.at.location,
-                    help=f"reduce over an axis that it uses: {listing(a for a in term.axes if a != BATCH) or 'none'}",
+                    help="reduce over an axis that it uses: "
+                    + (listing(a for a in term.axes if a != BATCH) or "none"),
                 )
         with self.located(expression, expression.arguments, [term]):
             return self.reduce(name, term, axes, kept=name in ("softmax", "log_softmax"))
@@ -441,9 +557,11 @@ class Translator:
             return BATCH
         if name not in self.scope.axes:
             raise fail(
-                f"unknown axis {name}", at.location,
-                help=did_you_mean(name, self.scope.axes) or f"the axes are {listing(self.scope.axes) or 'none'}",
-            )  # fmt: skip
+                f"unknown axis {name}",
+                at.location,
+                help=did_you_mean(name, self.scope.axes)
+                or f"the axes are {listing(self.scope.axes) or 'none'}",
+            )
         return self.scope.axes[name]
 
     def reduce(self, name: str, term: Term, axes: Sequence[str], *, kept: bool) -> Term:

@@ -1,8 +1,8 @@
 """Initial values of parameters, by the rules a spec names.
 
-Sources: glorot (Glorot & Bengio 2010), he (He et al. 2015), orthogonal (Saxe, McClelland & Ganguli 2014).
-Each parameter draws from a generator of its own, keyed by the seed and its name, so adding a parameter
-changes no other.
+Sources: glorot (Glorot & Bengio 2010), he (He et al. 2015), orthogonal (Saxe, McClelland & Ganguli
+2014). Each parameter draws from a generator of its own, keyed by the seed and its name, so adding a
+parameter changes no other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from unfold.core.random import stream
 from unfold.errors import DataError, Diagnostic, SpecError
 
 
-def initialize(program: Program, extents: Mapping[str, int], *, seed: int, dtype: str, folder: Path) -> dict[str, Any]:
+def initialize(
+    program: Program, extents: Mapping[str, int], *, seed: int, dtype: str, folder: Path
+) -> dict[str, Any]:
     """Return fresh parameters, arrays [*extents, *shape] by name.
 
     Args:
@@ -41,7 +43,9 @@ def initialize(program: Program, extents: Mapping[str, int], *, seed: int, dtype
     return found
 
 
-def _draw(value: Value, leading: tuple[int, ...], generator: np.random.Generator, folder: Path) -> Any:
+def _draw(
+    value: Value, leading: tuple[int, ...], generator: np.random.Generator, folder: Path
+) -> Any:
     shape = tuple(map(int, value.type.shape))
     kind, argument = value.attributes["init"], value.attributes["argument"]
     full = leading + shape
@@ -95,7 +99,9 @@ def _orthogonal(shape: tuple[int, ...], generator: np.random.Generator, value: V
         raise _misfit(value, "orthogonal needs a matrix")
     rows, columns = shape
     if rows > columns and rows % columns == 0:
-        return np.concatenate([_orthonormal(columns, columns, generator) for _ in range(rows // columns)])
+        return np.concatenate(
+            [_orthonormal(columns, columns, generator) for _ in range(rows // columns)]
+        )
     return _orthonormal(rows, columns, generator)
 
 
@@ -108,7 +114,9 @@ def _orthonormal(rows: int, columns: int, generator: np.random.Generator) -> Any
 
 def _given(value: Value, array: Any, full: tuple[int, ...]) -> Any:
     if array.shape != full and array.shape != ():
-        raise _misfit(value, f"the values have the shape {list(array.shape)}, expected {list(full)}")
+        raise _misfit(
+            value, f"the values have the shape {list(array.shape)}, expected {list(full)}"
+        )
     return np.broadcast_to(array, full)
 
 
@@ -121,11 +129,22 @@ def _from_file(value: Value, path: Path, full: tuple[int, ...]) -> Any:
     except (OSError, SafetensorError) as error:
         raise DataError(f"cannot read the weights of {value.name} from {path}: {error}") from None
     if value.name not in arrays:
-        raise DataError(f"{path} has no array {value.name}; it has {', '.join(sorted(arrays)) or 'none'}")
+        raise DataError(
+            f"{path} has no array {value.name}; it has {', '.join(sorted(arrays)) or 'none'}"
+        )
     if arrays[value.name].shape != full:
-        raise DataError(f"{value.name} in {path} has the shape {list(arrays[value.name].shape)}, expected {list(full)}")
+        raise DataError(
+            f"{value.name} in {path} has the shape {list(arrays[value.name].shape)},"
+            f" expected {list(full)}"
+        )
     return arrays[value.name]
 
 
 def _misfit(value: Value, message: str) -> SpecError:
-    return SpecError(Diagnostic(f"cannot initialize {value.name}: {message}", value.at, (f"{value.name} is {value.type.show()}",)))
+    return SpecError(
+        Diagnostic(
+            f"cannot initialize {value.name}: {message}",
+            value.at,
+            (f"{value.name} is {value.type.show()}",),
+        )
+    )

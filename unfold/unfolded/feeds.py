@@ -1,8 +1,9 @@
 """The arrays a run is fed with: checked against the Program, and the domain they imply.
 
-In: arrays by name as a user has them, inputs [batch, *extents, *shape] (categories without a feature
-dimension) and parameters [*extents, *shape]. Out: the same arrays as float64 or integers, and a `Domain`.
-Whatever does not fit is a `DataError` that names the array, what was found and what was expected.
+In: arrays by name as a user has them, inputs [batch, *extents, *shape] (categories without a
+feature dimension) and parameters [*extents, *shape]. Out: the same arrays as float64 or integers,
+and a `Domain`. Whatever does not fit is a `DataError` that names the array, what was found and what
+was expected.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ def check_inputs(program: Program, inputs: Arrays, needed: Iterable[str]) -> dic
     for name in inputs:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"the inputs are {', '.join(known) or 'none'}"
+            hint = (
+                f"did you mean {near[0]}?"
+                if near
+                else f"the inputs are {', '.join(known) or 'none'}"
+            )
             raise DataError(f"{program.name} has no input {name}; {hint}")
     for name in needed:
         if name not in inputs:
@@ -67,7 +72,8 @@ def _array(value: Value, given: Any) -> Any:
         if len(wrong):
             at = tuple(map(int, wrong[0]))
             raise DataError(
-                f"input {value.name}{list(at)} is {array[at]}; classes are 0 to {classes - 1}, -1 is none"
+                f"input {value.name}{list(at)} is {array[at]};"
+                f" classes are 0 to {classes - 1}, -1 is none"
             )
         return array.astype(np.int64, copy=False)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
@@ -93,13 +99,16 @@ def check_parameters(program: Program, domain: Domain, parameters: Arrays) -> di
             array = array[tuple(slice(0, w) for w in wanted)]
         if array.shape != wanted:
             raise DataError(
-                f"parameter {value.name} has the shape {list(array.shape)}; expected {list(wanted)} ({show_type(value)})"
+                f"parameter {value.name} has the shape {list(array.shape)};"
+                f" expected {list(wanted)} ({show_type(value)})"
             )
         found[value.name] = array
     return found
 
 
-def domain_of(program: Program, inputs: Arrays, lengths: Mapping[str, Any] | None, batch: int | None = None) -> Domain:
+def domain_of(
+    program: Program, inputs: Arrays, lengths: Mapping[str, Any] | None, batch: int | None = None
+) -> Domain:
     """Return the domain that some inputs and lengths imply.
 
     Raises:
@@ -113,7 +122,8 @@ def domain_of(program: Program, inputs: Arrays, lengths: Mapping[str, Any] | Non
             other = extents.setdefault(axis, (size, value.name))
             if other[0] != size:
                 raise DataError(
-                    f"inputs disagree along {axis}: {other[1]} has {other[0]}, {value.name} has {size}"
+                    f"inputs disagree along {axis}:"
+                    f" {other[1]} has {other[0]}, {value.name} has {size}"
                 )
             if size < 1:
                 raise DataError(f"input {value.name} is empty along {axis}")

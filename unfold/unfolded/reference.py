@@ -1,14 +1,14 @@
-"""The reference backend: walk the unfolded graph in float64 NumPy. It is the meaning of the language.
+"""The reference backend: walk the unfolded graph in float64 NumPy. It is the language's meaning.
 
-Each wavefront of the graph holds the nodes whose predecessors have all been computed; nodes of one equation
-are computed together, for all sequences at once, from what they read:
+Each wavefront of the graph holds the nodes whose predecessors have all been computed; nodes of one
+equation are computed together, for all sequences at once, from what they read:
 
     operand = the value read, at its index point; outside of the domain its boundary, or zero
     result  = op.evaluate(operands), reduced over the equation's reduced index points that exist
 
-The walk of a Program over a domain (which nodes, which index arrays, which points exist) is prepared once,
-in `Walk`, and run for any data. Results are arrays [batch or 1, *extents, *stored shape]; points outside of
-a sequence's own domain hold zero (category -1, false).
+The walk of a Program over a domain (which nodes, which index arrays, which points exist) is
+prepared once, in `Walk`, and run for any data. Results are arrays [batch or 1, *extents, *stored
+shape]; points outside of a sequence's own domain hold zero (category -1, false).
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ class Read:
 
     Attributes:
         value: the value read.
-        index: [batch, points, reduced] indices into its array, the batch index first; empty without axes.
-        branches: per axis that may be left, the last axis first: which points are inside, and what is read
-            for the others (None: zero).
+        index: [batch, points, reduced] indices into its array, the batch index first; empty without
+            axes.
+        branches: per axis that may be left, the last axis first: which points are inside, and what
+            is read for the others (None: zero).
     """
 
     value: str
@@ -87,7 +88,9 @@ class Walk:
             return (lengths - 1).reshape(-1, 1, 1)
         return (int(lengths[0]) if batched and len(lengths) else self.domain.extents[axis]) - 1
 
-    def _exists(self, value: Value, coordinates: Mapping[str, Any], axes: Sequence[str], batched: bool) -> Any:
+    def _exists(
+        self, value: Value, coordinates: Mapping[str, Any], axes: Sequence[str], batched: bool
+    ) -> Any:
         mask: Any = True
         for axis in axes:
             last = self._last(axis, batched=batched)
@@ -108,19 +111,29 @@ class Walk:
         reads = tuple(self._read(ref, coordinates, batched) for ref in value.operands)
         exists = None
         if value.reduced:
-            exists = self._exists(value, coordinates, (*own, *bound) if BATCH in value.reduced else bound, batched)
+            exists = self._exists(
+                value, coordinates, (*own, *bound) if BATCH in value.reduced else bound, batched
+            )
         inside = self._exists(value, coordinates, own, value.batched)
         return Step(
-            value, tuple(points[:, i] for i in range(len(own))), coordinates, reads, exists,
+            value,
+            tuple(points[:, i] for i in range(len(own))),
+            coordinates,
+            reads,
+            exists,
             None if inside is None else inside[:, :, 0],
-        )  # fmt: skip
+        )
 
-    def index(self, expression: Affine, coordinates: Mapping[str, Any], batched: bool) -> tuple[Any, Any]:
+    def index(
+        self, expression: Affine, coordinates: Mapping[str, Any], batched: bool
+    ) -> tuple[Any, Any]:
         """Evaluate an index expression: its value, and whether it divides exactly."""
         last = {a: self._last(a, batched=batched) for a, _ in expression.lasts}
         return expression.evaluate(coordinates, last)
 
-    def within(self, expression: Affine, axis: str, coordinates: Mapping[str, Any], batched: bool) -> tuple[Any, Any]:
+    def within(
+        self, expression: Affine, axis: str, coordinates: Mapping[str, Any], batched: bool
+    ) -> tuple[Any, Any]:
         """Evaluate an index and whether it is in the domain of an axis."""
         at, exact = self.index(expression, coordinates, batched)
         return at, (at >= 0) & (at <= self._last(axis, batched=batched)) & exact
@@ -141,14 +154,17 @@ class Walk:
                 beyond = self._read(other.substitute(at), coordinates, batched) if other else None
                 branches.append((_three(good), beyond))
         if source.axes:
-            index.insert(0, coordinates[BATCH] if source.batched else np.zeros((1, 1, 1), dtype=np.int64))
+            index.insert(
+                0, coordinates[BATCH] if source.batched else np.zeros((1, 1, 1), dtype=np.int64)
+            )
         return Read(ref.value, tuple(index), tuple(branches))
 
     def run(self, feeds: Mapping[str, Any], *, seed: int = 0) -> dict[str, Any]:
         """Compute every value.
 
         Args:
-            feeds: arrays of all inputs [batch, *extents, *stored] and parameters [*extents, *stored].
+            feeds: arrays of all inputs [batch, *extents, *stored] and parameters [*extents,
+                *stored].
             seed: of the random values.
 
         Returns:
@@ -167,7 +183,9 @@ class Walk:
     def _empty(self, value: Value) -> Any:
         batch = self.domain.batch if value.batched else 1
         extents = [self.domain.extents[a] for a in value.axes if a != BATCH]
-        return np.full((batch, *extents, *value.type.stored), EMPTY[value.type.kind], DTYPES[value.type.kind])
+        return np.full(
+            (batch, *extents, *value.type.stored), EMPTY[value.type.kind], DTYPES[value.type.kind]
+        )
 
     def _compute(self, step: Step, store: Mapping[str, Any], seed: int) -> None:
         value, op = step.value, OPS[step.value.op]
@@ -201,7 +219,9 @@ class Walk:
             ones = np.ones(shape) if step.exists is None else np.broadcast_to(step.exists, shape)
             return OPS["sum"].evaluate(ones.astype(np.float64), over=_reduction(step)["over"])  # type: ignore[misc]
         if value.op == "index":
-            return _three(self.index(value.attributes["index"], step.coordinates, value.batched)[0]).astype(np.float64)
+            return _three(
+                self.index(value.attributes["index"], step.coordinates, value.batched)[0]
+            ).astype(np.float64)
         if value.op == "inside":
             expression, axis = value.attributes["index"], value.attributes["axis"]
             return _three(self.within(expression, axis, step.coordinates, value.batched)[1])
@@ -237,8 +257,10 @@ def _equal_rank(operands: Sequence[Any]) -> list[Any]:
 
 
 def _reduction(step: Step) -> dict[str, Any]:
-    """Return the arguments of an op that reduces over axes: which leading dimensions, and what exists."""
+    """Return the arguments of an op that reduces over axes: what to reduce, and what exists."""
     if not step.value.reduced:
         return {}
-    over = tuple([0] * (BATCH in step.value.reduced) + [2] * any(a != BATCH for a in step.value.reduced))
+    over = tuple(
+        [0] * (BATCH in step.value.reduced) + [2] * any(a != BATCH for a in step.value.reduced)
+    )
     return {"over": over, "mask": step.exists}

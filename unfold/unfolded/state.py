@@ -13,7 +13,12 @@ from unfold.unfolded.reference import EMPTY
 
 
 def last_values(
-    program: Program, domain: Domain, axis: str, delays: Mapping[str, int], values: Mapping[str, Any], before: Mapping[str, Any]
+    program: Program,
+    domain: Domain,
+    axis: str,
+    delays: Mapping[str, int],
+    values: Mapping[str, Any],
+    before: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the last values of each state, in order.
 
@@ -23,11 +28,12 @@ def last_values(
         axis: the axis along which the sequence goes on.
         delays: how many values each state needs.
         values: computed arrays [batch, *extents, *stored].
-        before: the state that the chunk started from, [batch, delay, *others, *stored]; may be empty.
+        before: the state that the chunk started from, [batch, delay, *others, *stored]; may be
+            empty.
 
     Returns:
-        arrays [batch, delay, *other extents, *stored]; where a sequence is shorter than the delay, the
-        older part comes from `before`, or is zero.
+        arrays [batch, delay, *other extents, *stored]; where a sequence is shorter than the delay,
+        the older part comes from `before`, or is zero.
     """
     found: dict[str, Any] = {}
     for name, delay in delays.items():
@@ -38,7 +44,9 @@ def last_values(
             array = np.broadcast_to(array, (domain.batch, *array.shape[1:]))
         old = before.get(name)
         if old is None:
-            old = np.full((domain.batch, delay, *array.shape[2:]), EMPTY[value.type.kind], array.dtype)
+            old = np.full(
+                (domain.batch, delay, *array.shape[2:]), EMPTY[value.type.kind], array.dtype
+            )
         whole = np.concatenate([old, array], axis=1)
         steps = domain.length(axis)[:, None] + np.arange(delay)
         found[name] = whole[np.arange(domain.batch)[:, None], steps]
