@@ -8,88 +8,11 @@ import tracemalloc
 import naive
 import numpy as np
 import pytest
-from programs import (
-    VECTOR,
-    K,
-    L,
-    Net,
-    S,
-    T,
-    attention,
-    both_ways,
-    grid,
-    highway,
-    last,
-    lstm,
-    rnn,
-)
+from programs import SMALL, Net, S, T, attention, grid, lstm, rnn
 
-from unfold.core.affine import Affine
-from unfold.core.program import BATCH, Program, Ref
+from unfold.core.program import BATCH, Program
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.levels import check_levels, levels, wavefronts
-
-
-def windows() -> Program:
-    """A window of three, a stride of two, a reversal, and a reduction over everything."""
-    net = Net(t=9, u=(T + 1) // 2, k=3)
-    net.input("x", "t")
-    net.parameter("F", "k")
-    u = Affine.axis("u")
-    product = net.read("x", T + K - 1) * net.read("F", K, batched=False)
-    net.node("y", "t", net.builder.sum(product, "k"))
-    net.node("p", "u", net.read("y", u * 2) + net.layer(net.read("p", u - 1)))
-    net.node("r", "t", net.read("y", last("t") - T) + net.read("x", 0))
-    total = net.builder.emit("sum", (net.read("r", T),), reduced=(BATCH, "t"))
-    net.node("w", "", total)
-    return net.program("p", "w")
-
-
-def odd_strides() -> Program:
-    """The adjoint of a stride: q[t] reads p[(t-1)/2] where that is a whole number."""
-    net = Net(t=7, u=3)
-    net.input("x", "u")
-    net.node("p", "u", net.layer(net.read("x", Affine.axis("u"))))
-    net.node("q", "t", net.layer(net.read("p", (T - 1) // 2)) + net.layer(net.read("q", T - 1)))
-    return net.program("q")
-
-
-def delays() -> Program:
-    """Two recurrences with delays of 1, 2 and 5 that feed one another's layers."""
-    net = Net(t=40)
-    net.input("x", "t")
-    net.node("h", "t", net.layer(net.read("h", T - 2)) + net.read("x", T))
-    own = net.layer(net.layer(net.read("g", T - 5))) + net.read("g", T - 1).apply("tanh")
-    net.node("g", "t", own + net.read("h", T + 3))
-    return net.program("g")
-
-
-def chained_boundaries() -> Program:
-    """Outside of l the value two steps ago; outside of t a parameter, then an equation."""
-    net = Net(t=6, l=3)
-    net.input("x", "t")
-    net.parameter("start")
-    net.node("c", "", net.layer(net.layer(net.read("x", last("t")))))
-    before = Ref("s", (Affine.axis(BATCH), T - 2, L))
-    given = Ref("c", (Affine.axis(BATCH),))
-    term = net.layer(net.read("s", T, L - 1)) + net.read("x", T)
-    net.node("s", "tl", term, l=before, t=given)
-    net.node("r", "t", net.read("r", T - 1) + net.read("x", T), t=Ref("start"))
-    return net.program("s", "r")
-
-
-SMALL = {
-    "rnn": rnn(),
-    "lstm": lstm(7),
-    "grid": grid(4, 3),
-    "highway": highway(4, 3),
-    "attention": attention(3, 4),
-    "both ways": both_ways(5),
-    "windows": windows(),
-    "odd strides": odd_strides(),
-    "delays": delays(),
-    "chained boundaries": chained_boundaries(),
-}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -191,4 +114,3 @@ def test_long_levels_are_the_closed_form() -> None:
     found = levels(lstm(100_000), Domain(lstm(100_000)))
     t = np.arange(100_000)
     assert (found["h"] == 6 + 6 * t).all()
-    assert VECTOR.shape == (2,)

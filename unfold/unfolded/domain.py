@@ -90,6 +90,12 @@ class Domain:
         own = {a: int(n[which]) for a, n in self._lengths.items() if a != BATCH}
         return Domain(self.program, own, batch=1)
 
+    def of(self, program: Program) -> Domain:
+        """Return the same domain for a Program with more axes, derived from those of this one."""
+        extents = {a: n for a, n in self.extents.items() if a != BATCH and a in program.axes}
+        lengths = {a: self._lengths[a] for a in extents}
+        return Domain(program, extents, lengths, self.batch)
+
     def distinct(self) -> tuple[dict[str, int], ...]:
         """Return every different combination of lengths in the batch, without the axis "batch"."""
         axes = [a for a in self._lengths if a != BATCH]
