@@ -150,7 +150,6 @@ def test_shipped_files_are_accepted(path: Path) -> None:
 
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_what_the_language_has_is_accepted(text: str) -> None:
-
     parse_spec(text, "s.yaml")
     assert accepted(text)
 
