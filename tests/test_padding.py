@@ -118,3 +118,14 @@ def test_lengths_matter() -> None:
     with_lengths, _ = drawn.value_and_grad()
     without = drawn.model.forward(drawn.params, drawn.inputs).loss
     assert abs(with_lengths - without) > 1e-6
+
+
+def test_steps_a_run_lacks_get_no_gradient() -> None:
+    """Arrays shorter than a parameter's own axis use its first entries; the gradient is whole."""
+    drawn = sample(CASES["unshared"], steps=5, seed=9)
+    short = {"x": drawn.inputs["x"][:, :2], "y": drawn.inputs["y"]}
+    _, grads = drawn.model.value_and_grad(drawn.params, short)
+    lengths = {"t": [2] * BATCH}
+    _, expected = drawn.model.value_and_grad(drawn.params, drawn.inputs, lengths=lengths)
+    for name in drawn.params:
+        assert_close(f"gradient of {name}", grads[name], expected[name], 1e-12)

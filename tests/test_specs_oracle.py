@@ -23,6 +23,16 @@ from sample import (
     sample,
 )
 
+CUT, REST = slice(2), slice(2, None)
+CARRIED = {
+    "char-rnn": ["h", "y"],
+    "pattern-output": ["prev", "h", "o"],
+    "teacher-forcing": ["h", "o"],
+    "lstm-stack": ["l1.s", "l2.s", "o"],
+    "gru": ["h", "o"],
+    "highway": ["s", "o"],
+}
+
 
 def check_values(drawn: Sample, mode: str) -> None:
     run = drawn.model.forward(drawn.params, drawn.inputs, mode=mode, lengths=drawn.lengths)
@@ -82,6 +92,18 @@ def test_no_category_is_the_zero_vector(name: str) -> None:
     drawn.inputs["x"][2, 1] = -1
     check_values(drawn, "teacher")
     check_gradients(drawn, "teacher")
+
+
+@pytest.mark.parametrize(("name", "mode"), [pair for pair in EVERY_MODE if pair[0] in CARRIED])
+def test_carried_state_continues_the_sequence(name: str, mode: str) -> None:
+    """Two chunks, the state carried from one to the next, equal the whole sequence."""
+    drawn = sample(CASES[name], steps=5)
+    whole = drawn.model.forward(drawn.params, drawn.inputs, mode=mode)
+    chunks = [{key: v[:, part] for key, v in drawn.inputs.items()} for part in (CUT, REST)]
+    first = drawn.model.forward(drawn.params, chunks[0], mode=mode)
+    second = drawn.model.forward(drawn.params, chunks[1], mode=mode, carry=first.carry)
+    for node in CARRIED[name]:
+        assert_close(node, np.concatenate([first[node], second[node]], axis=1), whole[node])
 
 
 def test_unshared_weights_sum_to_the_shared_gradient() -> None:
