@@ -97,12 +97,12 @@ class Builder:
     """
 
     axes: dict[str, Axis]
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict[str, Value])
     node: str = ""
     at: Location | None = None
     separator: str = "."
-    pending: dict[str, Type] = field(default_factory=dict)
-    counters: dict[str, int] = field(default_factory=dict)
+    pending: dict[str, Type] = field(default_factory=dict[str, Type])
+    counters: dict[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
     def of(cls, program: Program) -> Builder:
@@ -229,3 +229,10 @@ class Builder:
     def build(self, like: Program, **changes: Any) -> Program:
         """Return the finished Program."""
         return replace(like, axes=dict(self.axes), values=dict(self.values), **changes)
+
+
+def dense(term: Term) -> Term:
+    """Return a category as its one-hot vector; other terms as they are."""
+    if term.type.kind != "category":
+        return term
+    return term.apply("one_hot", size=int(term.type.shape[0]))

@@ -88,7 +88,7 @@ class Op:
     kind: Kind
     infer: Infer
     arity: tuple[int, int] = (0, 9)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     evaluate: Evaluate | None = None
     vjp: Vjp | None = None
     expand: Expand | None = None

@@ -87,9 +87,9 @@ class Value:
     type: Type
     op: str
     operands: tuple[Ref, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     reduced: tuple[str, ...] = ()
-    boundary: Mapping[str, Ref] = field(default_factory=dict)
+    boundary: Mapping[str, Ref] = field(default_factory=dict[str, Ref])
     node: str = ""
     at: Location | None = None
 
@@ -159,10 +159,30 @@ class Program:
         return replace(self, values={v.name: v for v in values}, **changes)
 
     def reads(self, value: Value) -> tuple[Ref, ...]:
-        """Return all that an equation may read: operands, and boundaries where they leave a domain."""
+        """Return what an equation may read: operands, and boundaries where they leave a domain."""
         found = list(value.operands)
         for ref in value.operands:
             source = self.values[ref.value]
             at = dict(zip(source.axes, ref.index, strict=True))
             found += [b.substitute(at) for a, b in source.boundary.items() if at[a].may_leave(a)]
         return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """How a free run ends.
+
+    Attributes:
+        when: the value that ends a sequence where it is true, if any.
+        extents: axis -> the value that predicts its extent.
+        at_most: the largest length; None where the axis's own extent is the bound.
+    """
+
+    when: str | None
+    extents: Mapping[str, str]
+    at_most: int | None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values that the rule reads."""
+        return (*([self.when] if self.when else []), *self.extents.values())

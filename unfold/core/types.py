@@ -25,6 +25,10 @@ class Dim(int):
         self.text = text if text is not None else str(int(value))
         return self
 
+    def show(self) -> str:
+        """Return the text and the number: `hidden (128)`, or the number alone."""
+        return str(int(self)) if self.text == str(int(self)) else f"{self.text} ({int(self)})"
+
     def divided(self, parts: int) -> Dim:
         """Return this dimension split in equal parts: `4*hidden` in 4 is `hidden`."""
         head = f"{parts}*"

@@ -17,7 +17,7 @@ import numpy as np
 from unfold.core.build import Term
 from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
 from unfold.core.program import Value
-from unfold.core.types import Dim, Type, dims
+from unfold.core.types import Type, dims
 
 POINTS = "XYZ"  # letters of the leading dimensions (batch, points, reduced points)
 PRODUCTS = {(2, 1): "ij,j->i", (1, 1): "i,i->", (2, 2): "ij,jk->ik", (1, 2): "i,ij->j"}
@@ -54,11 +54,8 @@ def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
 
 
 def _must(a: int, b: int) -> str:
-    shown = [
-        f"{d.text} ({int(d)})" if isinstance(d, Dim) and d.text != str(int(d)) else str(int(d))
-        for d in (a, b)
-    ]
-    return f"the dimensions that are summed over must be equal: {shown[0]} against {shown[1]}"
+    first, second = (d.show() for d in dims((a, b)))
+    return f"the dimensions that are summed over must be equal: {first} against {second}"
 
 
 @lru_cache(maxsize=4096)

@@ -17,7 +17,7 @@ from unfold.core.build import Term
 from unfold.core.op import Attributes, Infer, Kind, Op, OpError, Sample, register
 from unfold.core.program import Value
 from unfold.core.scalar import X
-from unfold.core.types import BOOL, Dim, Type
+from unfold.core.types import BOOL, Type, dims
 
 Cotangents = Sequence[Term | None]
 
@@ -42,11 +42,8 @@ def join_shapes(types: Sequence[Type | None]) -> tuple[int, ...] | None:
 
 
 def _mismatch(a: int, b: int) -> str:
-    names = [
-        f"{d.text} ({int(d)})" if isinstance(d, Dim) and d.text != str(int(d)) else str(int(d))
-        for d in (a, b)
-    ]
-    return f"{names[0]} and {names[1]} must be equal"
+    first, second = (d.show() for d in dims((a, b)))
+    return f"{first} and {second} must be equal"
 
 
 def _real(types: Sequence[Type | None], attributes: Attributes) -> Type | None:

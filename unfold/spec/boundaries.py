@@ -13,16 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from unfold.core.build import Builder, Term
+from unfold.core.build import Builder, Term, dense
 from unfold.core.program import BATCH, Value
 from unfold.core.types import Type
 from unfold.errors import Diagnostic, ShapeError
 from unfold.spec.expression import Number
-from unfold.spec.problems import fail
+from unfold.spec.problems import already_reported, fail
 from unfold.spec.scope import Boundary, Names
 from unfold.spec.sketch import UNKNOWN
 from unfold.spec.suggest import did_you_mean, listing
-from unfold.spec.translate import Header, Translator, dense
+from unfold.spec.translate import Header, Translator
 
 
 def boundary_axes(
@@ -37,6 +37,8 @@ def boundary_axes(
     """
     initial = boundary.initial
     name = names.resolve(boundary.name)
+    if name is None and names.is_broken(boundary.name):
+        raise already_reported()
     if name is None:
         known = names.visible(boundary.scope)
         raise fail(

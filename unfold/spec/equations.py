@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from unfold.core.build import Builder, Term
+from unfold.core.build import Builder, Term, dense
 from unfold.core.program import Value
 from unfold.core.types import Dim, Type
 from unfold.errors import Diagnostic, ShapeError
@@ -14,7 +14,7 @@ from unfold.spec.problems import fail
 from unfold.spec.scope import Definition, Names
 from unfold.spec.sizes import size
 from unfold.spec.sketch import UNKNOWN
-from unfold.spec.translate import Header, Translator, dense
+from unfold.spec.translate import Header, Translator
 
 
 def translate(

@@ -44,7 +44,11 @@ class Expansion:
     load: LoadCell
     problems: Problems
     axes: dict[str, Axis]
-    names: Names = field(default_factory=Names)
+    names: Names = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Share the record of mistaken definitions."""
+        self.names = Names(broken=self.problems.broken)
 
     def define(self, definition: Definition) -> None:
         """Add one definition."""
@@ -62,7 +66,7 @@ class Expansion:
         for declaration in spec.parameters:
             target = declaration.target
             if target.name not in scope.names:  # shared parameters belong to another instance
-                with self.problems.collect():
+                with self.problems.collect(scope.prefix + target.name):
                     axes = self.axes_of(target, scope)
                     self.define(
                         Definition(
@@ -74,7 +78,7 @@ class Expansion:
                         )
                     )
         for equation in spec.nodes:
-            with self.problems.collect():
+            with self.problems.collect(*(scope.prefix + t.name for t in equation.targets)):
                 self.equation(equation, scope, depth)
         for initial in spec.initial:
             self.names.boundaries.append(Boundary(scope.full(initial.name), initial, scope))
@@ -356,7 +360,7 @@ def root_scope(
     """Make the scope of a spec, with the sizes and extents that the caller sets."""
     scope = Scope(spec)
     for declaration in spec.sizes:
-        with problems.collect():
+        with problems.collect(declaration.name):
             if declaration.name in overrides:
                 scope.sizes[declaration.name] = Dim(overrides[declaration.name], declaration.name)
             elif declaration.value is not None:
@@ -366,7 +370,7 @@ def root_scope(
     found: dict[str, Axis] = {}
     scope.axes = {a.name: a.name for a in spec.axes}
     for axis in spec.axes:
-        with problems.collect():
+        with problems.collect(axis.name):
             if axis.name in axes:
                 value = Affine.number(axes[axis.name])
             elif axis.extent is None:

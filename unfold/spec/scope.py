@@ -108,6 +108,12 @@ class Names:
     tops: dict[str, str] = field(default_factory=dict)
     boundaries: list[Boundary] = field(default_factory=list)
     bindings: list[tuple[Scope, InputDeclaration, str]] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def is_broken(self, full: str) -> bool:
+        """Return whether a name, or the instance it is inside of, has a mistaken definition."""
+        parts = full.split(".")
+        return any(".".join(parts[: i + 1]) in self.broken for i in range(len(parts)))
 
     def resolve(self, full: str) -> str | None:
         """Return the name of the definition that a full name means, or None."""

@@ -37,3 +37,9 @@ def listing(names: Iterable[str], *, most: int = 20) -> str:
     names = list(names)
     shown = ", ".join(names[:most])
     return f"{shown}, … ({len(names)} in all)" if len(names) > most else shown
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Return a piece of a spec in one line, cut where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

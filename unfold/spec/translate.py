@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from unfold.core.affine import Affine
-from unfold.core.build import Builder, Term
+from unfold.core.build import Builder, Term, dense
 from unfold.core.op import OPS, Kind, OpError
 from unfold.core.program import BATCH, Ref
-from unfold.core.types import Dim, Type
+from unfold.core.types import Type
 from unfold.errors import Diagnostic, ShapeError, SpecError
+from unfold.spec.contractions import einsum, product
 from unfold.spec.expression import (
     Binary,
     Call,
@@ -33,10 +34,11 @@ from unfold.spec.expression import (
 from unfold.spec.expression import Sequence as ListOf
 from unfold.spec.indices import index_of
 from unfold.spec.problems import fail
+from unfold.spec.reductions import REDUCTIONS, reduction
 from unfold.spec.scope import Names, Scope
 from unfold.spec.sizes import size
 from unfold.spec.sketch import UNKNOWN, Sketch
-from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.suggest import did_you_mean, listing, shortened
 
 ARITHMETIC = {
     "+": "add",
@@ -55,8 +57,6 @@ COMPARISON = {
     ">": "greater",
     ">=": "greater_equal",
 }
-PRODUCTS = {(2, 1): "ij,j->i", (1, 1): "i,i->", (2, 2): "ij,jk->ik", (1, 2): "i,ij->j"}
-REDUCTIONS = ("sum", "mean", "max", "min", "softmax", "log_softmax", "logsumexp")
 # What a spec calls `sum(v)` reduces features; over index axes it is `sum[t](v)`.
 FEATURES = {"sum": "feature_sum", "max": "feature_max"}
 HIDDEN = {
@@ -126,6 +126,11 @@ class Translator:
         self.builder, self.names, self.headers, self.scope = builder, names, headers, scope
         self.axes, self.what = list(axes), what
 
+    def within(self, bound: Sequence[str]) -> Translator:
+        """Return a translator for what is inside a reduction over some more axes."""
+        axes = [*self.axes, *bound]
+        return Translator(self.builder, self.names, self.headers, self.scope, axes, self.what)
+
     def term(self, expression: Expr) -> Term:
         """Translate an expression that is a value."""
         match expression:
@@ -138,7 +143,7 @@ class Translator:
             case Unary(operator=operator, operand=operand):
                 return self.apply("neg" if operator == "-" else "not", [operand], expression)
             case Binary(operator="@"):
-                return self.product(expression)
+                return product(self, expression)
             case Binary(operator=operator, left=left, right=right):
                 return self.apply(ARITHMETIC[operator], [left, right], expression)
             case Compare(operator=operator, left=left, right=right):
@@ -176,6 +181,9 @@ class Translator:
                 return self.builder.number(float(found))
             if name in scope.unbound:
                 return self.builder.emit("identity", (), type=UNKNOWN)
+        if resolved is None and self.names.is_broken(scope.full(name)):
+            assert isinstance(self.builder, Sketch)
+            return self.builder.unknown(())  # reported where it is defined
         if resolved is None:
             raise self.unknown(expression)
         header = self.headers[resolved]
@@ -183,10 +191,10 @@ class Translator:
         given = expression.indices or ()
         if len(given) != len(own):
             shown = ", ".join(own)
+            kind = ("the axis " if len(own) == 1 else "the axes ") if own else "no axis"
             found_text = f"{len(given)} indices" if len(given) != 1 else "1 index"
             raise fail(
-                f"{name} has {'the axes ' if len(own) > 1 else 'the axis ' if own else 'no axis'}{shown}"
-                f"; found {found_text if given else 'no index'}",
+                f"{name} has {kind}{shown}; found {found_text if given else 'no index'}",
                 expression.at.location,
                 help=f"write {name}[{shown}]" if own else f"write {name}",
             )
@@ -285,67 +293,8 @@ class Translator:
                 if t.type is not UNKNOWN
             ]
             notes = error.notes or ("; ".join(facts),) if facts else error.notes
-            message = f"{error.message} in  {_short(whole.at.source)}"
+            message = f"{error.message} in  {shortened(whole.at.source)}"
             raise ShapeError(Diagnostic(message, whole.at.location, notes, error.help)) from None
-
-    def product(self, expression: Binary) -> Term:
-        """Translate `@`: matrix-vector, dot product, matrix-matrix or vector-matrix."""
-        operands = [expression.left, expression.right]
-        terms = [self.term(o) for o in operands]
-        ranks = tuple(len(t.type.shape) for t in terms)
-        unknown = [t.type is UNKNOWN for t in terms]
-        if any(unknown):
-            return self.unknown_product(expression, terms, unknown)
-        if ranks not in PRODUCTS:
-            facts = "; ".join(
-                f"{o.at.source} is {t.type.show()}" for o, t in zip(operands, terms, strict=True)
-            )
-            raise ShapeError(
-                Diagnostic(
-                    f"@ multiplies matrices and vectors in  {_short(expression.at.source)}",
-                    expression.at.location,
-                    (facts,),
-                    "use * to scale by a number"
-                    if 0 in ranks
-                    else "use einsum for more dimensions",
-                )
-            )
-        left, right = terms[0].type.shape[-1], terms[1].type.shape[0]
-        if left != right:
-            raise self.product_error(expression, operands, terms)
-        return self.builder.emit("einsum", terms, {"equation": PRODUCTS[ranks]})
-
-    def unknown_product(
-        self, expression: Binary, terms: Sequence[Term], unknown: Sequence[bool]
-    ) -> Term:
-        """Guess the shape of a product from the operand that is known: a matrix times a vector."""
-        assert isinstance(self.builder, Sketch)
-        left = terms[0].type
-        if not unknown[0] and len(left.shape) == 2:
-            return self.builder.emit("einsum", terms, {"equation": "ij,j->i"})
-        return self.builder.unknown(terms)
-
-    def product_error(
-        self, expression: Binary, operands: Sequence[Expr], terms: Sequence[Term]
-    ) -> ShapeError:
-        """Say which dimension of a product must be what."""
-        facts = "; ".join(
-            f"{o.at.source} is {t.type.show()}" for o, t in zip(operands, terms, strict=True)
-        )
-        wanted = terms[1].type.shape[0]
-        text = (
-            f"{wanted.text} ({int(wanted)})"
-            if isinstance(wanted, Dim) and wanted.text != str(int(wanted))
-            else str(int(wanted))
-        )
-        return ShapeError(
-            Diagnostic(
-                f"shapes do not match in  {_short(expression.at.source)}",
-                expression.at.location,
-                (facts,),
-                f"the last dimension of {_short(operands[0].at.source)} must be {text}",
-            )
-        )
 
     # Calls
 
@@ -353,9 +302,9 @@ class Translator:
         """Translate the call of an operator."""
         name = expression.function
         if expression.axes is not None:
-            return self.reduction(expression)
+            return reduction(self, expression)
         if name == "einsum":
-            return self.einsum(expression)
+            return einsum(self, expression)
         if name == "split":
             raise fail(
                 "split defines several nodes",
@@ -451,144 +400,3 @@ class Translator:
                 return -value
             case _:
                 return int(size(expression, self.scope.lookup, self.scope.sizes))
-
-    def einsum(self, expression: Call) -> Term:
-        """Translate `einsum("ij,j->i", W, x[t])`."""
-        if not expression.arguments or not isinstance(expression.arguments[0], String):
-            raise fail(
-                "einsum needs its equation first",
-                expression.at.location,
-                help='write einsum("ij,j->i", W, x[t])',
-            )
-        equation, operands = expression.arguments[0], expression.arguments[1:]
-        text = equation.value.replace(" ", "")
-        left, arrow, right = text.partition("->")
-        groups = left.split(",")
-        clean = arrow and all(
-            (len(set(g)) == len(g) and g.isalpha()) or not g for g in (*groups, right)
-        )
-        inner = [c for c in left if c.isalpha()]
-        if (
-            not clean
-            or any(c not in inner for c in right)
-            or not all(c.isascii() and c.islower() for c in inner)
-        ):
-            raise fail(
-                f"{equation.value!r} is not an equation of einsum",
-                equation.at.location,
-                help='letters for dimensions, each once per operand: "ijk,j,k->i"',
-            )
-        if len(groups) != len(operands):
-            raise fail(
-                f"the equation has {len(groups)} operands, {len(operands)} are given",
-                expression.at.location,
-                help="give one value per group of letters",
-            )
-        terms = [self.term(o) for o in operands]
-        terms, text = self.close(terms, groups, right)
-        with self.located(expression, operands, terms[: len(operands)]):
-            return self.builder.emit("einsum", terms, {"equation": text})
-
-    def close(self, terms: list[Term], groups: list[str], right: str) -> tuple[list[Term], str]:
-        """Multiply by ones where a letter stands in one operand only, so that a derivative exists."""
-        terms, groups = list(terms), list(groups)
-        for letter in sorted({c for g in groups for c in g}):
-            if letter in right or sum(letter in g for g in groups) > 1:
-                continue
-            where = next(i for i, g in enumerate(groups) if letter in g)
-            shape = terms[where].type.shape
-            if terms[where].type is UNKNOWN or len(shape) != len(groups[where]):
-                continue
-            ones = self.builder.number(1.0).apply(
-                "broadcast_to", shape=(shape[groups[where].index(letter)],)
-            )
-            terms.append(ones)
-            groups.append(letter)
-        return terms, f"{','.join(groups)}->{right}"
-
-    # Reductions over axes
-
-    def reduction(self, expression: Call) -> Term:
-        """Translate `sum[s](…)` and its like."""
-        name = expression.function
-        assert expression.axes is not None
-        if name not in REDUCTIONS:
-            known = did_you_mean(name, REDUCTIONS)
-            raise fail(
-                f"{name} does not reduce over an axis",
-                expression.function_at.location,
-                help=known or f"these do: {', '.join(REDUCTIONS)}",
-            )
-        axes = [self.bound_axis(a.value, a.at) for a in expression.axes]
-        if len(set(axes)) != len(axes):
-            raise fail(
-                "an axis is given twice", expression.at.location, help="give every axis once"
-            )
-        if len(expression.arguments) != 1 or expression.keywords:
-            raise fail(
-                f"{name}[{', '.join(a.value for a in expression.axes)}] takes 1 value, "
-                f"found {len(expression.arguments) + len(expression.keywords)}",
-                expression.at.location,
-            )
-        inner = Translator(
-            self.builder,
-            self.names,
-            self.headers,
-            self.scope,
-            [*self.axes, *(a for a in axes if a not in self.axes and a != BATCH)],
-            self.what,
-        )
-        term = inner.term(expression.arguments[0])
-        term = dense(term)
-        for axis, written in zip(axes, expression.axes, strict=True):
-            if axis not in term.axes:
-                raise fail(
-                    f"{expression.arguments[0].at.source} does not depend on {written.value}",
-                    written.at.location,
-                    help="reduce over an axis that it uses: "
-                    + (listing(a for a in term.axes if a != BATCH) or "none"),
-                )
-        with self.located(expression, expression.arguments, [term]):
-            return self.reduce(name, term, axes, kept=name in ("softmax", "log_softmax"))
-
-    def bound_axis(self, name: str, at: Any) -> str:
-        """Return the full name of an axis that is reduced over."""
-        if name == BATCH:
-            return BATCH
-        if name not in self.scope.axes:
-            raise fail(
-                f"unknown axis {name}",
-                at.location,
-                help=did_you_mean(name, self.scope.axes)
-                or f"the axes are {listing(self.scope.axes) or 'none'}",
-            )
-        return self.scope.axes[name]
-
-    def reduce(self, name: str, term: Term, axes: Sequence[str], *, kept: bool) -> Term:
-        """Reduce a term over axes; softmax and log_softmax keep them."""
-        b = self.builder
-        if name == "sum":
-            return b.sum(term, axes)
-        if name == "mean":
-            own = [a for a in term.axes if a not in axes and (BATCH in axes or a == BATCH)]
-            return b.sum(term, axes) / b.emit("count", (), axes=own, reduced=axes)
-        if name == "max":
-            return b.emit("max", (term,), reduced=axes)
-        if name == "min":
-            return -b.emit("max", (-term,), reduced=axes)
-        top = b.emit("max", (term,), reduced=axes).apply("stop_gradient")
-        centred = term - top
-        weights = centred.apply("exp")
-        total = b.sum(weights, axes)
-        if name == "softmax":
-            return weights / total
-        return centred - total.apply("log") if kept else top + total.apply("log")
-
-
-def dense(term: Term) -> Term:
-    """Return a category as its one-hot vector; other terms as they are."""
-    return term.apply("one_hot", size=term.type.shape[0]) if term.type.kind == "category" else term
-
-
-def _short(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

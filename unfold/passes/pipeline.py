@@ -1,0 +1,152 @@
+"""Which Program each kind of run needs: the passes in their order, with what they made kept.
+
+    forward     the spec's Program -> modes -> (carry)
+    gradients   ... -> boundaries -> differentiate
+    H v         ... of the gradients times a direction -> differentiate again
+
+Every Program is verified after the pass that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from unfold.core.build import Builder
+from unfold.core.program import Program, Value
+from unfold.core.types import Type
+from unfold.core.verify import verify
+from unfold.passes.boundaries import lower_boundaries
+from unfold.passes.carry import carry_state, delays
+from unfold.passes.differentiate import adjoint_name, differentiate
+from unfold.passes.modes import Mode, resolve_modes
+from unfold.passes.simplify import drop_dead
+
+TOTAL = "directional.total"
+
+
+class Pipeline:
+    """The Programs that are made from one spec.
+
+    Args:
+        program: of the spec, with boundaries and feedback.
+
+    Attributes:
+        program: as given.
+        nodes: the named equations, in the order of the file.
+        carry_axis: the axis along which a state can go from chunk to chunk, if any.
+        delays: the values of that state, and how many of each.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        sources = ("input", "parameter", "constant")
+        self.nodes = tuple(v.name for v in program if v.is_named and v.op not in sources)
+        axes = [a.name for a in program.axes.values() if a.from_data and delays(program, a.name)]
+        self.carry_axis: str | None = axes[0] if axes else None
+        self.delays = delays(program, axes[0]) if axes else {}
+        self._made: dict[Any, Program] = {}
+
+    def _once(self, key: Any, make: Callable[[], Program]) -> Program:
+        if key not in self._made:
+            self._made[key] = verify(make())
+        return self._made[key]
+
+    def resolved(
+        self, *, mode: Mode = "teacher", training: bool = False, carry: bool = False
+    ) -> Program:
+        """Return the Program of a mode, whose outputs are all named equations.
+
+        Args:
+            mode: "teacher", "free" or ("scheduled", p).
+            training: whether dropout acts.
+            carry: whether the state comes from the chunk before.
+        """
+
+        def make() -> Program:
+            whole = replace(self.program, outputs=self.nodes)
+            program = resolve_modes(whole, mode=mode, training=training)
+            return carry_state(program, self.carry_axis) if carry and self.carry_axis else program
+
+        return self._once((mode, training, carry), make)
+
+    def without(self, program: Program, missing: Iterable[str]) -> tuple[Program, set[str]]:
+        """Return a Program without some inputs and all that depends on them, and what was lost."""
+        lost, grew = set(missing), True
+        if not lost:
+            return program, lost
+        while grew:
+            more = {
+                v.name for v in program if any(r.value in lost for r in program.reads(v))
+            } - lost
+            lost |= more
+            grew = bool(more)
+
+        def make() -> Program:
+            outputs = tuple(n for n in program.outputs if n not in lost)
+            loss = None if program.loss in lost else program.loss
+            kept = [v for v in program if v.name not in lost]
+            return drop_dead(program.with_values(kept, outputs=outputs, loss=loss))
+
+        return self._once(("without", id(program), frozenset(lost)), make), lost
+
+    def only(self, program: Program, names: Iterable[str]) -> Program:
+        """Return what some values need."""
+        outputs = tuple(names)
+        return self._once(
+            ("only", id(program), outputs),
+            lambda: drop_dead(replace(program, outputs=outputs, loss=None)),
+        )
+
+    def adjoint(
+        self,
+        wrt: Iterable[str],
+        *,
+        mode: Mode = "teacher",
+        training: bool = True,
+        carry: bool = False,
+    ) -> Program:
+        """Return the Program of the loss and its gradients.
+
+        Args:
+            wrt: parameters, real inputs and carried states.
+            mode, training, carry: see `resolved`.
+        """
+        names = tuple(wrt)
+
+        def make() -> Program:
+            program = self.resolved(mode=mode, training=training, carry=carry)
+            state = tuple(n for n in self.delays if n in program.values)
+            lowered = verify(lower_boundaries(replace(program, outputs=state)))
+            return differentiate(lowered, names)
+
+        return self._once(("adjoint", names, mode, training, carry), make)
+
+    def curvature(self, wrt: Iterable[str], *, mode: Mode = "teacher") -> Program:
+        """Return the Program of the Hessian of the loss times a direction.
+
+        The direction is given as parameters `direction.NAME`; the results are `∂²NAME`.
+        """
+        names = tuple(wrt)
+
+        def make() -> Program:
+            first = self.adjoint(names, mode=mode, training=False)
+            builder = Builder.of(first)
+            builder.node = "directional"
+            products = [_inner_product(builder, first[n]) for n in names]
+            builder.emit("identity", (builder.total(products),), name=TOTAL, type=Type())
+            second = differentiate(builder.build(first, outputs=()), names, of=TOTAL)
+            return drop_dead(replace(second, loss=None))
+
+        return self._once(("curvature", names, mode), make)
+
+
+def _inner_product(builder: Builder, value: Value) -> Any:
+    """Return <gradient, direction> of one parameter."""
+    name = f"direction.{value.name}"
+    attributes: Mapping[str, Any] = {"init": "zeros", "argument": None, "frozen": True}
+    direction = Value(name, value.axes, value.type, "parameter", attributes=attributes, node=name)
+    product = builder.term(adjoint_name(value.name)) * builder.add(direction)
+    flat = product.apply("sum_to", shape=()) if value.type.shape else product
+    return builder.sum(flat, value.axes)

@@ -1,0 +1,156 @@
+"""What stands outside of the equations: the loss, the stopping rule and the outputs."""
+
+from __future__ import annotations
+
+from unfold.core.build import Builder, Term
+from unfold.core.program import BATCH, SOURCES, Program, StopRule
+from unfold.core.types import BOOL, Type
+from unfold.spec.equations import name_root
+from unfold.spec.expression import Expr, Reference
+from unfold.spec.infer import Inference
+from unfold.spec.model import Spec
+from unfold.spec.problems import Problems, already_reported, fail
+from unfold.spec.scope import Scope
+from unfold.spec.sizes import size
+from unfold.spec.sketch import UNKNOWN
+from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.translate import Translator
+
+LOSS, STOP = "loss", "stop"
+
+
+class Endings:
+    """Translates loss, stop and outputs of a spec.
+
+    Args:
+        spec: the file.
+        scope: its names.
+        inference: what is known of the definitions.
+    """
+
+    def __init__(self, spec: Spec, scope: Scope, inference: Inference) -> None:
+        self.spec, self.scope, self.inference = spec, scope, inference
+
+    def check(self, problems: Problems) -> None:
+        """Add the mistakes of all three to `problems`."""
+        if self.spec.loss is not None:
+            with problems.collect():
+                self.loss(self.inference.sketch(LOSS))
+        with problems.collect():
+            self.stop(self.inference.sketch(STOP))
+        for expression in self.spec.outputs:
+            with problems.collect():
+                self.output(expression)
+
+    def add(self, builder: Builder) -> StopRule | None:
+        """Add the values of loss and stop to a Program; return the rule that reads the latter."""
+        if self.spec.loss is not None:
+            builder.node, builder.at = LOSS, self.spec.loss.at.location
+            name_root(builder, self.loss(builder), LOSS, ())
+        return self.stop(builder)
+
+    def term(self, builder: Builder, expression: Expr, axes: tuple[str, ...], what: str) -> Term:
+        """Translate an expression of one of these sections."""
+        inference = self.inference
+        translator = Translator(builder, inference.names, inference.headers, self.scope, axes, what)
+        return translator.term(expression)
+
+    def loss(self, builder: Builder) -> Term:
+        """Translate the loss: a number per sequence, then the mean over the batch."""
+        expression = self.spec.loss
+        assert expression is not None
+        term = self.term(builder, expression, (), "the loss")
+        if term.type is not UNKNOWN and term.type != Type():
+            raise fail(
+                "the loss must be a number",
+                expression.at.location,
+                f"found {term.type.show()}",
+                help="reduce it: sum(…) or mean(…) over features, mean[t](…) over an axis",
+            )
+        if BATCH not in term.axes:
+            return term
+        return builder.sum(term, [BATCH]) / builder.emit("count", (), reduced=[BATCH], type=Type())
+
+    def stop(self, builder: Builder) -> StopRule | None:
+        """Translate the condition and the predicted extents that end a free run."""
+        stop = self.spec.stop
+        if stop is None:
+            return None
+        at_most = None
+        if stop.at_most is not None:
+            at_most = int(size(stop.at_most, self.scope.lookup, self.scope.sizes))
+        when = None
+        if stop.when is not None:
+            when = STOP
+            builder.node, builder.at = STOP, stop.when.at.location
+            term = self.condition(builder, stop.when)
+            name_root(builder, term, STOP, term.axes)
+        extents: dict[str, str] = {}
+        for axis, expression in stop.extent:
+            if axis.value not in self.scope.axes:
+                raise fail(
+                    f"unknown axis {axis.value}",
+                    axis.at.location,
+                    help=did_you_mean(axis.value, self.scope.axes) or "name an axis of the spec",
+                )
+            name = extents[axis.value] = f"extent.{axis.value}"
+            builder.node, builder.at = name, expression.at.location
+            term = self.prediction(builder, expression, axis.value)
+            name_root(builder, term, name, term.axes)
+        return StopRule(when, extents, at_most)
+
+    def condition(self, builder: Builder, expression: Expr) -> Term:
+        """Translate `when`: a condition along one axis."""
+        term = self.term(builder, expression, tuple(self.scope.axes.values()), STOP)
+        own = [a for a in term.axes if a != BATCH]
+        if term.type not in (UNKNOWN, BOOL) or len(own) != 1:
+            raise fail(
+                "stop needs a condition along one axis",
+                expression.at.location,
+                f"found {term.type.show()} with the axes {', '.join(own) or 'none'}",
+                help="as in  when: argmax(o[t]) == eos",
+            )
+        return term
+
+    def prediction(self, builder: Builder, expression: Expr, axis: str) -> Term:
+        """Translate a predicted extent: a number per sequence."""
+        term = self.term(builder, expression, (), f"the extent of {axis}")
+        if term.type not in (UNKNOWN, Type()):
+            raise fail(
+                f"the extent of {axis} must be a number",
+                expression.at.location,
+                f"found {term.type.show()}",
+                help="reduce it to one number per sequence",
+            )
+        return term
+
+    def output(self, expression: Reference) -> str:
+        """Return the value that an entry of `outputs` names."""
+        name, names = expression.name, self.inference.names
+        found = names.resolve(self.scope.full(name))
+        if found is None and names.is_broken(name):
+            raise already_reported()
+        if found is None:
+            known = names.visible(self.scope)
+            raise fail(
+                f"unknown output {name}",
+                expression.at.location,
+                help=did_you_mean(name, known) or f"an output is a node: {listing(known)}",
+            )
+        return found
+
+    def outputs(self, program: Program) -> tuple[str, ...]:
+        """Return the declared outputs, or what the loss reads, or what nothing else reads."""
+        if self.spec.outputs:
+            return tuple(dict.fromkeys(self.output(e) for e in self.spec.outputs))
+        loss = [v for v in program if v.node == LOSS]
+        if loss:
+            read = [r.value for v in loss for r in program.reads(v)]
+        else:
+            readers = [(v, r.value) for v in program for r in program.reads(v)]
+            seen = {n for v, n in readers if v.node != program[n].node}
+            read = [v.name for v in program if v.name not in seen]
+        own = {LOSS, STOP, *(v.name for v in program if v.name.startswith("extent."))}
+        named = [n for n in dict.fromkeys(read) if program[n].is_named and n not in own]
+        computed = [n for n in named if program[n].op not in SOURCES]
+        return tuple(computed or named)
