@@ -86,15 +86,17 @@ class Run(Mapping[str, Any]):
         loss: mean over the batch; None without a loss or without what it needs.
         carry: the state for the next chunk, by node.
         lengths: number of index points of each axis, per sequence.
+        aliases: other names of nodes, as `l1` for the output of a cell's instance.
     """
 
     arrays: Mapping[str, Any]
     loss: float | None
     carry: Mapping[str, Any]
     lengths: Mapping[str, Any]
+    aliases: Mapping[str, str]
 
     def __getitem__(self, name: str) -> Any:
-        return self.arrays[name]
+        return self.arrays[self.aliases.get(name, name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.arrays)
@@ -206,6 +208,7 @@ class Model:
             loss,
             self._state(program, domain, values, carry),
             {a: domain.length(a) for a in program.axes if a != BATCH},
+            self.program.aliases,
         )
 
     def value_and_grad(

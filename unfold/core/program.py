@@ -125,6 +125,7 @@ class Program:
         outputs: names of the values that are asked for; what they do not need may be dropped.
         loss: name of the scalar that is differentiated, if any.
         depth: how many times the Program was differentiated.
+        aliases: other names of values: an instance of a cell is called like its output.
     """
 
     name: str
@@ -133,9 +134,10 @@ class Program:
     outputs: tuple[str, ...] = ()
     loss: str | None = None
     depth: int = 0
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __getitem__(self, name: str) -> Value:
-        return self.values[name]
+        return self.values[self.aliases.get(name, name)]
 
     def __iter__(self) -> Iterator[Value]:
         return iter(self.values.values())

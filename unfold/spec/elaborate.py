@@ -130,4 +130,5 @@ def _build(spec: Spec, inference: Inference, endings: Endings) -> tuple[Program,
                 f"{value.node} is too large", value.at, (note,), "make its sizes smaller"
             )
             raise SpecError(mistake)
-    return replace(program, outputs=endings.outputs(program)), stop
+    aliases = names.other_names()
+    return replace(program, outputs=endings.outputs(program), aliases=aliases), stop

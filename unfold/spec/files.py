@@ -17,6 +17,11 @@ from unfold.spec.suggest import did_you_mean, listing
 CELLS = Path(__file__).parent.parent / "cells"
 
 
+def cell_names(spec: Spec) -> list[str]:
+    """Return the cells a file may call: those it uses, and those of the package."""
+    return [*(u.name for u in spec.uses), *sorted(p.stem for p in CELLS.glob("*.yaml"))]
+
+
 class CellFiles:
     """Finds cells: those a file names in `use`, then those of the package."""
 

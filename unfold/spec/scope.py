@@ -129,6 +129,15 @@ class Names:
             full = self.tops[head] + full[len(head) :]
         return None
 
+    def other_names(self) -> dict[str, str]:
+        """Return every other name of a value: instances of cells, and what is inside of a chain."""
+        found = dict(self.aliases)
+        for instance, top in self.tops.items():
+            inside = [n for n in (*self.definitions, *self.aliases) if n.startswith(top + ".")]
+            found.update({instance + n[len(top) :]: n for n in inside})
+        resolved = {a: self.resolve(n) for a, n in found.items()}
+        return {a: n for a, n in resolved.items() if n is not None}
+
     def visible(self, scope: Scope) -> list[str]:
         """Return the names a file may use, for suggestions."""
         own = [

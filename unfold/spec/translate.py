@@ -32,6 +32,7 @@ from unfold.spec.expression import (
     Unary,
 )
 from unfold.spec.expression import Sequence as ListOf
+from unfold.spec.files import cell_names
 from unfold.spec.indices import index_of
 from unfold.spec.problems import fail
 from unfold.spec.reductions import REDUCTIONS, reduction
@@ -384,7 +385,8 @@ class Translator:
         if self.names.resolve(self.scope.full(name)) is not None:
             hint: str | None = f"{name} is a value; index it with brackets, as in {name}[t]"
         else:
-            hint = did_you_mean(name, operators()) or f"the operators are {', '.join(operators())}"
+            known = [*operators(), *cell_names(self.scope.spec)]
+            hint = did_you_mean(name, known) or f"known are {listing(known, most=99)}"
         return fail(f"unknown operator or cell {name}", expression.function_at.location, help=hint)
 
     def option(self, expression: Expr) -> Any:
