@@ -92,8 +92,8 @@ def run(
     dtype: DtypeOption = "float64",
     mode: ModeOption = None,
     folder: Annotated[
-        Path, typer.Option("--runs", metavar="FOLDER", help="Where run folders go.")
-    ] = Path("runs"),
+        str, typer.Option("--runs", metavar="FOLDER", help="Where run folders go.")
+    ] = "runs",
     json: JsonOption = False,
 ) -> None:
     """Check, draw and train a spec; leave a run folder.
@@ -103,7 +103,8 @@ def run(
     """
     from unfold.commands import run as command
 
-    raise typer.Exit(command.run(spec, changes or [], backend, dtype, mode, folder, as_json=json))
+    asked = command.Request(spec, changes or [], backend, dtype, mode, Path(folder))
+    raise typer.Exit(command.run(asked, as_json=json))
 
 
 @app.command()

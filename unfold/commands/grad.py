@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from unfold.commands.loading import load, read_changes, read_mode
+from unfold.commands.loading import check_backend, load, read_changes, read_mode
 from unfold.commands.report import MISTAKE, print_json, table
 from unfold.errors import UnfoldError
 
@@ -44,6 +44,7 @@ def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
     """Check every parameter, learned initial state and real input; exit code 1 if any is wrong."""
     import typer
 
+    check_backend(asked.backend)
     model = load(spec, read_changes(items))
     if model.program.loss is None:
         raise UnfoldError(f"{spec}: there is no loss to differentiate\n  help: add  loss: ...")
@@ -89,16 +90,13 @@ def check_gradients(model: Any, asked: Question) -> list[dict[str, Any]]:
         run = model.forward(
             {n: values[n] for n in parameters},
             {n: values.get(n, a) for n, a in inputs.items()},
-            backend=asked.backend,
-            mode=mode,
-            seed=asked.seed,
+            **options,
         )
         return float(run.loss)
 
     values = {**parameters, **{n: inputs[n] for n in real}}
-    _, gradients = model.value_and_grad(
-        parameters, inputs, wrt=list(values), mode=mode, seed=asked.seed
-    )
+    options = {"mode": mode, "seed": asked.seed, "training": False, "backend": asked.backend}
+    _, gradients = model.value_and_grad(parameters, inputs, wrt=list(values), **options)
     rows = []
     for name, value in values.items():
         gradient = np.asarray(gradients[name])

@@ -104,6 +104,18 @@ def load(name: str, changes: Changes, sizes: Mapping[str, int] | None = None) ->
     return unfold.load(find_spec(name), sizes={**(sizes or {}), **changes.sizes}, axes=changes.axes)
 
 
+def check_backend(name: str) -> None:
+    """Refuse a backend that this version does not have.
+
+    Raises:
+        UnfoldError: with those that it has.
+    """
+    from unfold.api import BACKENDS
+
+    if name not in BACKENDS:
+        raise UnfoldError(f"--backend {name}: this version has {', '.join(BACKENDS)}")
+
+
 def section(model: unfold.Model, name: str, changes: Changes) -> ChangedSection | Settings | None:
     """Return a section of the spec with its changes applied, or None where there is none."""
     written: Settings | None = getattr(model.spec, name)

@@ -32,7 +32,7 @@ def resume(task: Task, folder: Path, dtype: str) -> tuple[TrainingState, list[fl
     Raises:
         DataError: where the checkpoint belongs to another model, optimiser or text.
     """
-    fresh = start(task.model, task.train, dtype)
+    fresh = start(task.engine, task.train, dtype)
     checkpoint = latest(folder / "checkpoint")
     state = load(checkpoint) if checkpoint else fresh
     if checkpoint:

@@ -42,6 +42,18 @@ EXITS: Mapping[Outcome, int] = {"finished": 0, "interrupted": INTERRUPTED, "dive
 
 
 @dataclass(frozen=True)
+class Request:
+    """What the command line says: a spec or a run folder, changes, and where run folders go."""
+
+    spec: str
+    items: list[str]
+    backend: str
+    dtype: str
+    mode: str | None
+    runs: Path
+
+
+@dataclass(frozen=True)
 class Trained:
     """What training came to: how it ended, where, and the loss of every step."""
 
@@ -63,27 +75,19 @@ class Teller:
             typer.echo(text)
 
 
-def run(
-    spec: str,
-    items: list[str],
-    backend: str,
-    dtype: str,
-    mode: str | None,
-    runs: Path,
-    *,
-    as_json: bool,
-) -> int:
+def run(asked: Request, *, as_json: bool) -> int:
     """Run a spec and return the exit code."""
     teller = Teller(as_json)
-    going_on = is_run_folder(spec)
-    task = prepare(str(Path(spec) / "spec.yaml") if going_on else spec, items, dtype, mode)
+    going_on = is_run_folder(asked.spec)
+    spec = str(Path(asked.spec) / "spec.yaml") if going_on else asked.spec
+    task = prepare(spec, asked.items, asked.backend, asked.dtype, asked.mode)
     _introduce(task, teller)
-    folder = Path(spec) if going_on else create_run_folder(runs, task.model.name)
-    begun = resume(task, folder, dtype) if task.source else None
+    folder = Path(asked.spec) if going_on else create_run_folder(asked.runs, task.model.name)
+    begun = resume(task, folder, asked.dtype) if task.source else None
     _write_spec_and_pictures(task, folder)
     teller.say(f"{paint('drew', bold=True)}   {folder}/graph-folded.svg, graph-unfolded.svg")
     if task.source is None or begun is None:
-        document = _run_once(task, folder, dtype, teller)
+        document = _run_once(task, folder, asked.dtype, teller)
         code = 0
     else:
         trained = _train(task, task.source, folder, *begun)
@@ -137,7 +141,7 @@ def _train(
     began = time.perf_counter()
     try:
         with stop_on_signals() as stopped:
-            for state, metrics in train(task.model, source, first, settings, stopped):
+            for state, metrics in train(task.engine, source, first, settings, stopped):
                 losses.append(metrics.loss)
                 metrics_file.write(_record(task, metrics))
                 progress.update(metrics)
@@ -196,32 +200,31 @@ def _run_once(task: Task, folder: Path, dtype: str, teller: Teller) -> dict[str,
     inputs = random_inputs(model.program, batch=4, seed=settings.seed, dtype=dtype)
     began = time.perf_counter()
     if model.program.loss is None:
-        model.forward(parameters, inputs, mode=settings.mode, seed=settings.seed)
+        task.engine.forward(parameters, inputs, mode=settings.mode, seed=settings.seed)
         seconds = time.perf_counter() - began
         teller.say(f"no data and no loss: ran forward on random inputs in {seconds:.2f} s")
         return {"outcome": "forward", "seconds": seconds}
-    loss, gradients = model.value_and_grad(
-        parameters, inputs, mode=settings.mode, seed=settings.seed
-    )
+    found = task.engine.step(parameters, inputs, mode=settings.mode, seed=settings.seed)
+    loss, gradients = float(found.loss), found.grads
     seconds = time.perf_counter() - began
     norms = {name: float(np.linalg.norm(g)) for name, g in gradients.items()}
     metrics = MetricsFile(folder / "metrics.jsonl")
-    metrics.write({"step": 0, "loss": float(loss), "gradient_norm": global_norm(gradients)})
+    metrics.write({"step": 0, "loss": loss, "gradient_norm": global_norm(gradients)})
     metrics.close()
     teller.say(f"no data: ran forward and backward on random inputs in {seconds:.2f} s")
-    teller.say(f"{paint('loss', bold=True)}   {float(loss):.6f}\n")
+    teller.say(f"{paint('loss', bold=True)}   {loss:.6f}\n")
     if not teller.quiet:
         shapes = {name: "×".join(map(str, p.shape)) or "1" for name, p in parameters.items()}
         rows = [(name, shapes[name], f"{norm:.3e}") for name, norm in norms.items()]
         table(("parameter", "shape", "norm of gradient"), rows, right=[2])
-    return {"outcome": "once", "seconds": seconds, "loss": float(loss), "gradient_norms": norms}
+    return {"outcome": "once", "seconds": seconds, "loss": loss, "gradient_norms": norms}
 
 
 def _write_sample(task: Task, state: TrainingState, folder: Path) -> str | None:
     """Write text with the trained model, where the spec is a language model."""
     if task.language is None or task.text is None:
         return None
-    sample = sample_text(task.model, state.parameters, task.language, task.text, task.generate)
+    sample = sample_text(task.engine, state.parameters, task.language, task.text, task.generate)
     write_whole(folder / "sample.txt", sample + "\n")
     return sample
 

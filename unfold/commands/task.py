@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unfold.commands.language import language_model
-from unfold.commands.loading import Changes, load, read_changes, read_mode, section
-from unfold.errors import Diagnostic, SpecError
+from unfold.commands.loading import Changes, check_backend, load, read_changes, read_mode, section
+from unfold.errors import Diagnostic, SpecError, UnfoldError
 from unfold.training.data import (
     Source,
     axis_extents,
@@ -33,7 +33,34 @@ from unfold.training.settings import (
 from unfold.training.text import Text, read_text
 
 if TYPE_CHECKING:
+    import numpy as np
+
     import unfold
+
+    Arrays = dict[str, np.ndarray]
+
+
+DTYPES = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model on one backend: what training sees of it."""
+
+    model: unfold.Model
+    backend: str
+
+    def init(self, seed: int = 0, dtype: str = "float64") -> Arrays:
+        """Return fresh parameters."""
+        return self.model.init(seed=seed, dtype=dtype)
+
+    def step(self, params: Arrays, inputs: Arrays, **options: Any) -> Any:
+        """Run forward and backward."""
+        return self.model.step(params, inputs, backend=self.backend, **options)
+
+    def forward(self, params: Arrays, inputs: Arrays, **options: Any) -> Any:
+        """Run forward."""
+        return self.model.forward(params, inputs, backend=self.backend, **options)
 
 
 @dataclass(frozen=True)
@@ -42,6 +69,7 @@ class Task:
 
     Attributes:
         model: at its final sizes.
+        engine: the model on the backend that was asked for.
         changes: of the command line.
         sizes: those that the data decided.
         train: how to train; the defaults where the spec does not say.
@@ -53,6 +81,7 @@ class Task:
     """
 
     model: unfold.Model
+    engine: Engine
     changes: Changes
     sizes: Mapping[str, int]
     train: TrainSettings
@@ -63,12 +92,15 @@ class Task:
     sections: Mapping[str, Mapping[str, Any]]
 
 
-def prepare(spec: str, items: list[str], dtype: str, mode: str | None) -> Task:
+def prepare(spec: str, items: list[str], backend: str, dtype: str, mode: str | None) -> Task:
     """Load a spec, its settings and its data.
 
     Raises:
         UnfoldError: for every mistake of the user in any of them.
     """
+    check_backend(backend)
+    if dtype not in DTYPES:
+        raise UnfoldError(f"--dtype {dtype}: expected one of {', '.join(DTYPES)}")
     changes = read_changes(items)
     model = load(spec, changes)
     data, train, generate = (section(model, n, changes) for n in ("data", "train", "generate"))
@@ -103,7 +135,8 @@ def prepare(spec: str, items: list[str], dtype: str, mode: str | None) -> Task:
             source = text_source(found, data, text, model.program, settings.carry)
             extent = axis_extents(model.program)[found.axis]
             language = language_model(model.spec, found, extent)
-    return Task(model, changes, sizes, settings, writing, source, text, language, sections)
+    engine = Engine(model, backend)
+    return Task(model, engine, changes, sizes, settings, writing, source, text, language, sections)
 
 
 def _vocabulary_size(

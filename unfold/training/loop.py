@@ -76,7 +76,7 @@ class Shard:
 
     loss: float
     gradients: Mapping[str, Array]
-    carry: Arrays
+    carry: Arrays | None
     sequences: int
 
 
@@ -118,7 +118,7 @@ def shard_gradients(
     draws = int(np.random.SeedSequence([settings.seed, state.step]).generate_state(1)[0])
     found = model.step(state.parameters, batch.inputs, carry=carry, mode=settings.mode, seed=draws)
     sequences = next(iter(batch.inputs.values())).shape[0]
-    return Shard(float(found.loss), found.grads, dict(found.carry), sequences)
+    return Shard(float(found.loss), found.grads, dict(found.carry) or None, sequences)
 
 
 def reduce(shards: Sequence[Shard]) -> tuple[float, Arrays]:
