@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from unfold.commands.report import named, print_json, table
+from unfold.commands.report import first_sentence, named, print_json, table
 
 
 def specs(*, as_json: bool) -> int:
@@ -26,7 +26,7 @@ def specs(*, as_json: bool) -> int:
             Path(spec["path"]).stem,
             named(spec["axes"]),
             f"{spec['parameter_count']:,}",
-            _first_sentence(spec["about"]),
+            first_sentence(spec["about"]),
         )
         for spec in found
     ]
@@ -41,9 +41,3 @@ def schema() -> int:
 
     print_json(json_schema())
     return 0
-
-
-def _first_sentence(text: str) -> str:
-    """Return the text up to its first full stop or colon that ends a clause."""
-    cut = min((i for i in (text.find(". "), text.find(": ")) if i > 0), default=len(text))
-    return text[:cut].rstrip(".")

@@ -19,6 +19,7 @@ from unfold.training.loop import Metrics
 
 PLAIN_LINES = 20
 PLAIN_SECONDS = 30.0
+WIDE = 110  # columns that hold the words and a bar
 
 
 class PlainProgress:
@@ -53,12 +54,10 @@ class LiveProgress:
 
         self._steps, self._describe = steps, describe
         self._losses: list[float] = []
-        self._bar = Progress(
-            BarColumn(bar_width=24),
-            TextColumn("{task.description}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
+        console = Console(stderr=True)
+        bar = [BarColumn(bar_width=20)] if console.width >= WIDE else []
+        words = TextColumn("{task.description}")
+        self._bar = Progress(*bar, words, TimeRemainingColumn(compact=True), console=console)
         self._task = self._bar.add_task("starting", total=steps)
         self._bar.start()
 

@@ -145,3 +145,10 @@ def plural(number: int, noun: str) -> str:
 def named(values: Mapping[str, Any]) -> str:
     """Return `t=25, u=12`."""
     return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def first_sentence(text: str) -> str:
+    """Return a text on one line, up to the first full stop or colon that ends a clause."""
+    line = " ".join(text.split())
+    cut = min((i for i in (line.find(". "), line.find(": ")) if i > 0), default=len(line))
+    return line[:cut].rstrip(".")

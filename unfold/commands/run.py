@@ -21,7 +21,7 @@ import numpy as np
 import typer
 
 from unfold.commands.progress import bits, make_progress, stop_on_signals
-from unfold.commands.report import MISTAKE, named, paint, plural, print_json, table
+from unfold.commands.report import MISTAKE, first_sentence, named, paint, plural, print_json, table
 from unfold.commands.resolve import resolve
 from unfold.commands.resume import is_run_folder, resume
 from unfold.commands.task import Task, prepare
@@ -102,7 +102,7 @@ def run(asked: Request, *, as_json: bool) -> int:
 def _introduce(task: Task, teller: Teller) -> None:
     """Say what the spec is, how large, and what it reads."""
     summary = task.model.summary()
-    about = " ".join(task.model.about.split())
+    about = first_sentence(task.model.about)
     teller.say(f"{paint(task.model.name, bold=True)}  {about}".rstrip())
     facts = [named(summary["axes"]), named(summary["sizes"])]
     facts.append(plural(summary["parameter_count"], "parameter"))
@@ -161,7 +161,8 @@ def _train(
 def _conclude(task: Task, trained: Trained, folder: Path, teller: Teller) -> dict[str, Any]:
     """Draw the curve, write the sample, and say what came out."""
     finite = [loss for loss in trained.losses if math.isfinite(loss)]
-    first, last = _mean(finite[:1]), _mean(finite[-LAST:])
+    tail = max(1, min(LAST, len(finite) // 10))
+    first, last = _mean(finite[:1]), _mean(finite[-tail:])
     guess = _guess(task)
     curve = draw_losses(trained.losses, title=task.model.name, guess=guess)
     write_whole(folder / "loss.svg", curve)
