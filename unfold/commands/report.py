@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -150,5 +151,4 @@ def named(values: Mapping[str, Any]) -> str:
 def first_sentence(text: str) -> str:
     """Return a text on one line, up to the first full stop or colon that ends a clause."""
     line = " ".join(text.split())
-    cut = min((i for i in (line.find(". "), line.find(": ")) if i > 0), default=len(line))
-    return line[:cut].rstrip(".")
+    return re.split(r"(?<! al)[.:] ", line, maxsplit=1)[0].rstrip(".")
