@@ -117,6 +117,7 @@ def test_lengths_matter() -> None:
     drawn = sample(CASES["bidirectional"], steps=5, seed=8)
     with_lengths, _ = drawn.value_and_grad()
     without = drawn.model.forward(drawn.params, drawn.inputs).loss
+    assert without is not None
     assert abs(with_lengths - without) > 1e-6
 
 

@@ -86,7 +86,7 @@ def lstm_peephole(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Ar
     """Return loss and nodes of the peephole LSTM with every weight matrix by its own name."""
     h = c = jnp.zeros(p["p_i"].shape[0])
     found: dict[str, list[jax.Array]] = {name: [] for name in ("i", "f", "c", "o", "h", "y")}
-    loss = 0.0
+    loss = jnp.zeros(())
     for x, target in zip(inputs["x"], inputs["target"], strict=True):
         i = sigmoid(p["W_xi"] @ x + p["W_hi"] @ h + p["p_i"] * c + p["b_i"])
         f = sigmoid(p["W_xf"] @ x + p["W_hf"] @ h + p["p_f"] * c + p["b_f"])
@@ -111,7 +111,7 @@ def gru(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Array
 def highway(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Arrays]:
     """Return loss and nodes of the recurrent highway network; s [T, depth, hidden]."""
     s = jnp.zeros(p["W_H"].shape[0])
-    states, os, loss = [], [], 0.0
+    states, os, loss = [], [], jnp.zeros(())
     for x, y in zip(inputs["x"], inputs["y"], strict=True):
         column = []
         for depth in range(p["R_H"].shape[0]):

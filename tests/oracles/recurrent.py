@@ -19,7 +19,7 @@ def character_model(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.
     """Return loss and nodes of hello and char-rnn (free running is not part of these specs)."""
     x, target = inputs["x"], inputs["target"]
     h = jnp.zeros(p["W_hh"].shape[0])
-    hs, ys, loss = [], [], 0.0
+    hs, ys, loss = [], [], jnp.zeros(())
     for t in range(len(x)):
         h = jnp.tanh(p["W_hh"] @ h + pick(p["W_xh"], x[t]) + p["b_h"])
         y = p["W_hy"] @ h + p["b_y"]
@@ -33,7 +33,7 @@ def pattern_hidden(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.A
     """Return loss and nodes: an output at each step, recurrence between hidden units."""
     x, y = inputs["x"], inputs["y"]
     h = jnp.zeros(p["W"].shape[0])
-    activations, hs, os, loss = [], [], [], 0.0
+    activations, hs, os, loss = [], [], [], jnp.zeros(())
     for t in range(len(x)):
         a = p["b"] + p["W"] @ h + p["U"] @ x[t]
         h = jnp.tanh(a)
@@ -49,7 +49,7 @@ def pattern_output(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.A
     """Return loss and nodes: recurrence from the output (free) or its target (teacher) only."""
     x, y = inputs["x"], inputs["y"]
     prev = jnp.zeros(p["V"].shape[0])
-    prevs, hs, os, loss = [], [], [], 0.0
+    prevs, hs, os, loss = [], [], [], jnp.zeros(())
     for t in range(len(x)):
         prevs.append(prev)
         h = jnp.tanh(p["b"] + p["R"] @ prev + p["U"] @ x[t])
@@ -77,7 +77,7 @@ def teacher_forcing(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.
     x, y = inputs["x"], inputs["y"]
     h = jnp.zeros(p["W"].shape[0])
     prev = nothing()
-    prevs, hs, os, choices, loss = [], [], [], [], 0.0
+    prevs, hs, os, choices, loss = [], [], [], [], jnp.zeros(())
     for t in range(len(x)):
         prevs.append(prev)
         h = jnp.tanh(p["b"] + p["W"] @ h + p["U"] @ x[t] + pick(p["R"], prev))

@@ -30,7 +30,7 @@ def encoder_decoder(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.
     hs, y = encode(p, inputs["x"]), inputs["y"]
     context = hs[-1]
     d, prev = jnp.tanh(p["M"] @ context), nothing()
-    ds, os, choices, loss = [], [], [], 0.0
+    ds, os, choices, loss = [], [], [], jnp.zeros(())
     for t in range(len(y)):
         d = jnp.tanh(p["W_d"] @ d + pick(p["R"], prev) + p["K"] @ context + p["b_d"])
         o = p["V"] @ d + p["c"]
@@ -52,7 +52,7 @@ def attention(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array,
     hs, y = encode(p, inputs["x"]), inputs["y"]
     d, prev = jnp.zeros(p["W_d"].shape[0]), nothing()
     found: dict[str, list[jax.Array]] = {name: [] for name in ("e", "a", "c", "d", "o", "choice")}
-    loss = 0.0
+    loss = jnp.zeros(())
     for t in range(len(y)):
         e = jnp.stack([p["v"] @ jnp.tanh(p["A"] @ d + p["B"] @ h) for h in hs])
         a = jnp.exp(e) / jnp.sum(jnp.exp(e))
