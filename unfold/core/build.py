@@ -119,7 +119,7 @@ class Builder:
         while True:
             self.counters[self.node] = self.counters.get(self.node, 0) + 1
             name = f"{self.node}{self.separator}{self.counters[self.node]}"
-            if name not in self.values:
+            if name not in self.values and name not in self.pending:
                 return name
 
     def term(self, name: str) -> Term:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from unfold.core.build import Term
-from unfold.core.op import Attributes, Kind, Op, OpError, register
+from unfold.core.op import Attributes, Kind, Op, OpError, Sample, register
 from unfold.core.program import BATCH
 from unfold.core.types import Dim, Type
 
@@ -27,6 +27,8 @@ def _composite(
     arity: int,
     options: dict[str, Any] | None = None,
     categories: tuple[int, ...] = (),
+    *,
+    samples: tuple[Sample, ...],
 ) -> None:
     register(
         Op(
@@ -37,6 +39,7 @@ def _composite(
             arity=(arity, arity),
             options=options or {},
             categories=categories,
+            samples=samples,
         )
     )
 
@@ -86,7 +89,10 @@ def _all_mean(x: Term) -> Term:
 
 
 def _norm(xs: Terms, a: Attributes) -> Term:
-    return _all_sum(xs[0] * xs[0]).apply("sqrt")
+    total = _all_sum(xs[0] * xs[0])
+    zero, one = total.builder.number(0.0), total.builder.number(1.0)
+    flat = total.apply("equal", zero)  # at the tip of the cone the gradient is taken as zero
+    return flat.apply("where", zero, flat.apply("where", one, total).apply("sqrt"))
 
 
 def _layer_norm(xs: Terms, a: Attributes) -> Term:
@@ -143,7 +149,7 @@ def _clip(xs: Terms, a: Attributes) -> Term:
 
 def _leaky_relu(xs: Terms, a: Attributes) -> Term:
     x = xs[0]
-    return x.apply("greater", x.builder.number(0.0)).apply("where", x, x * float(a["slope"]))
+    return x.apply("less", x.builder.number(0.0)).apply("where", x * float(a["slope"]), x)
 
 
 def _flatten(xs: Terms, a: Attributes) -> Term:
@@ -152,17 +158,24 @@ def _flatten(xs: Terms, a: Attributes) -> Term:
     return xs[0].apply("reshape", shape=(Dim(math.prod(shape), text if text else None),))
 
 
-_composite("softmax", _softmax, 1)
-_composite("log_softmax", _log_softmax, 1)
-_composite("logsumexp", _logsumexp, 1)
-_composite("mean", _mean, 1)
-_composite("norm", _norm, 1)
-_composite("layer_norm", _layer_norm, 1, {"epsilon": 1e-5})
-_composite("cross_entropy", _cross_entropy, 2, categories=(1,))
-_composite("mse", _mse, 2)
-_composite("bce", _bce, 2)
-_composite("dropout", _dropout, 1, {"rate": ...})
-_composite("sample", _sample, 1, {"temperature": 1.0})
-_composite("clip", _clip, 3)
-_composite("leaky_relu", _leaky_relu, 1, {"slope": 0.01})
-_composite("flatten", _flatten, 1)
+_vectors: tuple[Sample, ...] = ((((4,),), {}), (((2, 3),), {}))
+_pairs: tuple[Sample, ...] = ((((3,), (3,)), {}), (((2, 3), (2, 3)), {}), (((), ()), {}))
+_targets: tuple[Sample, ...] = (
+    (((4,), Type((4,), "category")), {}),
+    (((4,), (4,)), {}),
+)
+
+_composite("softmax", _softmax, 1, samples=_vectors)
+_composite("log_softmax", _log_softmax, 1, samples=_vectors)
+_composite("logsumexp", _logsumexp, 1, samples=_vectors)
+_composite("mean", _mean, 1, samples=_vectors)
+_composite("norm", _norm, 1, samples=_vectors)
+_composite("layer_norm", _layer_norm, 1, {"epsilon": 1e-5}, samples=_vectors)
+_composite("cross_entropy", _cross_entropy, 2, categories=(1,), samples=_targets)
+_composite("mse", _mse, 2, samples=_pairs)
+_composite("bce", _bce, 2, samples=_pairs)
+_composite("dropout", _dropout, 1, {"rate": ...}, samples=((((4,),), {"rate": 0.25}),))
+_composite("sample", _sample, 1, {"temperature": 1.0}, samples=((((4,),), {}),))
+_composite("clip", _clip, 3, samples=((((4,), (), ()), {}),))
+_composite("leaky_relu", _leaky_relu, 1, {"slope": 0.01}, samples=_vectors)
+_composite("flatten", _flatten, 1, samples=((((2, 3),), {}),))

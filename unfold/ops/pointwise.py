@@ -62,9 +62,16 @@ def _compare(types: Sequence[Type | None], attributes: Attributes) -> Type | Non
 
 
 def _equal(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    if any(t is not None and t.kind == "category" for t in types):
-        return BOOL
-    return _compare(types, attributes)
+    known = [t for t in types if t is not None]
+    categories = [t for t in known if t.kind == "category"]
+    if not categories:
+        return _compare(types, attributes)
+    if len(set(categories)) > 1 or any(t.shape for t in known if t.kind != "category"):
+        raise OpError(
+            "a category equals a category of the same classes, or a class number",
+            *(f"found {t.show()}" for t in known),
+        )
+    return BOOL
 
 
 def _logical(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
@@ -92,6 +99,8 @@ def _where(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
                 f"found {yes.show()}",
                 f"and {no.show()}",
             )
+        if condition is not None and condition.shape:
+            raise OpError("to choose between categories takes one condition, not a vector of them")
         return categories[0]
     kinds = {t.kind for t in (yes, no) if t is not None}
     if len(kinds) > 1:
@@ -141,7 +150,9 @@ def _f(head: str) -> Callable[..., X]:
 
 
 def _sigmoid(x: Any) -> Any:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    # Of the two usual forms this one keeps the digits of small probabilities; exp may overflow.
+    with np.errstate(over="ignore"):
+        return 1.0 / (1.0 + np.exp(-x))
 
 
 _erf = np.vectorize(math.erf, otypes=[float])
@@ -158,6 +169,12 @@ def _choose(condition: Term, g: Term) -> Term:
     return condition.apply("where", g, g.builder.number(0.0))
 
 
+_category, _condition = Type((4,), "category"), Type((3,), "bool")
+_equals: tuple[Sample, ...] = (
+    (((3,), (3,)), {}),
+    ((_category, _category), {}),
+    ((_category, ()), {}),
+)
 _both: tuple[Sample, ...] = ((((3,), (3,)), {}), (((2, 3), ()), {}), (((2, 3), (1, 3)), {}))
 
 _row(
@@ -202,21 +219,40 @@ _row(
 def _pow_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Cotangents:
     x, n = xs
     power = n.constant
-    if power is not None:  # the usual case; defined for x <= 0 too
-        return (g * x * 2.0 if power == 2 else g * (power * x ** (power - 1.0)), None)
-    return g * n * x ** (n - 1.0), g * y * x.apply("log")
+    if power is None:
+        # The limit of x**n log(x) at 0 is 0; for x < 0 there is no derivative by n.
+        base = x.apply("equal", g.builder.number(0.0)).apply("where", g.builder.number(1.0), x)
+        return g * n * x ** (n - 1.0), g * y * base.apply("log")
+    if power == 0:  # a constant power is the usual case; small ones end before x**-1 at 0
+        return None, None
+    if power in (1, 2):
+        return (g if power == 1 else g * x * 2.0), None
+    return g * (power * x ** (power - 1.0)), None
 
 
 _row("pow", np.power, _pow_vjp, lambda a, b: a**b, arity=2, domain=(0.5, 2.0), symbol="{} ** {}")
 _row("neg", np.negative, lambda g, y, xs, v: (-g,), lambda x: -x, symbol="-{}")
-_row("mod", np.mod, lambda g, y, xs, v: (g, None), _f("mod"), arity=2, samples=(), symbol="{} % {}")
+_row(
+    "mod",
+    np.mod,
+    lambda g, y, xs, v: (g, -(g * xs[0].apply("floordiv", xs[1]))),
+    _f("mod"),
+    arity=2,
+    samples=_both,
+    domain=(0.2, 3.0),
+    symbol="{} % {}",
+)
 _row(
     "floordiv",
     np.floor_divide,
     None,
-    lambda a, b: S.call("floor", a / b),
+    # floor(a / b) rounds up where a % b rounds to b, as in 1 // 0.1
+    lambda a, b: S.select(
+        S.call("eq", b, 0.0), a / b, S.call("floor", (a - S.call("mod", a, b)) / b + 0.5)
+    ),
     arity=2,
-    samples=(),
+    samples=_both,
+    domain=(0.2, 3.0),
     symbol="{} // {}",
 )
 _row(
@@ -228,7 +264,7 @@ _row(
     categories=(0,),
     symbol="{}",
 )
-_row("stop_gradient", np.positive, None, lambda x: x, infer=_same, categories=(0,), samples=())
+_row("stop_gradient", np.positive, None, lambda x: x, infer=_same, categories=(0,))
 _row("tanh", np.tanh, lambda g, y, xs, v: (g * (1.0 - y * y),), _f("tanh"))
 _row(
     "sigmoid", _sigmoid, lambda g, y, xs, v: (g * y * (1.0 - y),), lambda x: 1.0 / (1.0 + S.exp(-x))
@@ -242,8 +278,8 @@ _row(
 _row("exp", np.exp, lambda g, y, xs, v: (g * y,), S.exp)
 _row("log", np.log, lambda g, y, xs, v: (g / xs[0],), _f("log"), domain=(0.5, 2.0))
 _row("sqrt", np.sqrt, lambda g, y, xs, v: (0.5 * g / y,), _f("sqrt"), domain=(0.5, 2.0))
-_row("sign", np.sign, None, _f("sign"), samples=())
-_row("abs", np.abs, lambda g, y, xs, v: (g * xs[0].apply("sign"),), _f("abs"), domain=(0.5, 2.0))
+_row("sign", np.sign, None, _f("sign"))
+_row("abs", np.abs, lambda g, y, xs, v: (g * xs[0].apply("sign"),), _f("abs"))
 _row("sin", np.sin, lambda g, y, xs, v: (g * xs[0].apply("cos"),), _f("sin"))
 _row("cos", np.cos, lambda g, y, xs, v: (-(g * xs[0].apply("sin")),), _f("cos"))
 _row(
@@ -268,7 +304,7 @@ _row(
     "softplus",
     lambda x: np.logaddexp(0.0, x),
     lambda g, y, xs, v: (g * xs[0].apply("sigmoid"),),
-    lambda x: S.call("abs", x) * 0.5 + x * 0.5 + S.log1p(S.exp(-S.call("abs", x))),
+    lambda x: S.select(S.less(x, 0.0), 0.0, x) + S.log1p(S.exp(-S.call("abs", x))),
 )
 
 
@@ -281,8 +317,26 @@ def _extreme(closer: str) -> Callable[[Term, Term, Sequence[Term], Value], Cotan
     return vjp
 
 
-_row("minimum", np.minimum, _extreme("less"), lambda a, b: S.select(S.less(b, a), b, a), arity=2)
-_row("maximum", np.maximum, _extreme("greater"), lambda a, b: S.select(S.less(a, b), b, a), arity=2)
+def _unless_nan(b: X, chosen: X) -> X:
+    return S.select(S.call("eq", b, b), chosen, b)
+
+
+_row(
+    "minimum",
+    np.minimum,
+    _extreme("less"),
+    lambda a, b: _unless_nan(b, S.select(S.less(b, a), b, a)),
+    arity=2,
+    samples=_both,
+)
+_row(
+    "maximum",
+    np.maximum,
+    _extreme("greater"),
+    lambda a, b: _unless_nan(b, S.select(S.less(a, b), b, a)),
+    arity=2,
+    samples=_both,
+)
 _row(
     "where",
     np.where,
@@ -290,7 +344,11 @@ _row(
     S.select,
     infer=_where,
     arity=3,
-    samples=(((Type((3,), "bool"), (3,), (3,)), {}), ((Type((), "bool"), (3,), ()), {})),
+    samples=(
+        ((_condition, (3,), (3,)), {}),
+        ((BOOL, (3,), ()), {}),
+        ((BOOL, _category, _category), {}),
+    ),
     categories=(1, 2),
 )
 
@@ -308,7 +366,7 @@ for _name, _function, _symbol, _scalar in _COMPARISONS:
         _scalar,
         infer=_compare,
         arity=2,
-        samples=(),
+        samples=_both,
         symbol=f"{{}} {_symbol} {{}}",
     )
 _row(
@@ -318,7 +376,7 @@ _row(
     _f("eq"),
     infer=_equal,
     arity=2,
-    samples=(),
+    samples=_equals,
     categories=(0, 1),
     symbol="{} == {}",
 )
@@ -329,12 +387,27 @@ _row(
     lambda a, b: S.call("not", S.call("eq", a, b)),
     infer=_equal,
     arity=2,
-    samples=(),
+    samples=_equals,
     categories=(0, 1),
     symbol="{} != {}",
 )
+for _name, _function in (("and", np.logical_and), ("or", np.logical_or)):
+    _row(
+        _name,
+        _function,
+        None,
+        _f(_name),
+        infer=_logical,
+        arity=2,
+        samples=(((_condition, _condition), {}), ((_condition, BOOL), {})),
+        symbol=f"{{}} {_name} {{}}",
+    )
 _row(
-    "and", np.logical_and, None, _f("and"), infer=_logical, arity=2, samples=(), symbol="{} and {}"
+    "not",
+    np.logical_not,
+    None,
+    _f("not"),
+    infer=_logical,
+    samples=(((_condition,), {}),),
+    symbol="not {}",
 )
-_row("or", np.logical_or, None, _f("or"), infer=_logical, arity=2, samples=(), symbol="{} or {}")
-_row("not", np.logical_not, None, _f("not"), infer=_logical, samples=(), symbol="not {}")

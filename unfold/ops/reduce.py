@@ -148,5 +148,6 @@ register(
         infer=_argmax,
         arity=(1, 1),
         evaluate=lambda x: np.argmax(x, axis=-1),
+        samples=((((4,),), {}),),
     )
 )

@@ -185,6 +185,7 @@ register(
         categories=(0,),
         arity=(1, 1),
         evaluate=_one_hot_evaluate,
+        samples=(((Type((4,), "category"),), {"size": 4}),),
     )
 )
 register(

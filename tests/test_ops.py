@@ -1,0 +1,524 @@
+"""Every row of the op table: its type, its meaning, its scalar form and its derivatives.
+
+A row is tested through its own samples and domain, so a new operator is tested as soon as it is in
+the table; a row without samples is an error. Composite rows are tested like the others, through
+what they expand to, and against JAX where JAX has them, at extreme values too.
+
+A test Program is  loss = sum over batch and t of sum(w * (y + y * y)),  y = op(a, b, ...)  with
+operand a over [batch, t], b over nothing and c over [t], so that second derivatives are not zero
+and what operands share has to be summed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles  # noqa: F401  (switches JAX to float64)
+import pytest
+from gradients import check_gradient, check_second
+
+import unfold.ops  # noqa: F401  (fills the op table)
+from unfold.core.affine import Affine
+from unfold.core.build import Builder, Term
+from unfold.core.op import LEAD, OPS, Kind, Op, OpError
+from unfold.core.program import BATCH, Axis, Program, Value
+from unfold.core.scalar import X
+from unfold.core.types import Type
+from unfold.core.verify import verify
+from unfold.passes.differentiate import adjoint_name, differentiate
+from unfold.unfolded.domain import Domain
+from unfold.unfolded.reference import Walk
+
+BATCHES, STEPS = 7, 9
+OPERAND_AXES = ((BATCH, "t"), (), ("t",))
+# What has no array operands, and `feedback`, which a pass replaces before anything is computed.
+WITHOUT_SAMPLES = {n for n, op in OPS.items() if op.kind is Kind.SOURCE} | {"feedback"}
+AXIS_REDUCTIONS = ("sum", "max")
+
+
+def typed(sample: Sequence[Any]) -> list[Type]:
+    return [t if isinstance(t, Type) else Type(t) for t in sample]
+
+
+def kind_of(op: Op, sample: Any, attributes: Any) -> str:
+    """Return the kind of a row's result."""
+    if op.kind is Kind.COMPOSITE:
+        return "category" if op.name == "sample" else "real"
+    inferred = op.infer(typed(sample), attributes)
+    assert inferred is not None
+    return inferred.kind
+
+
+SAMPLES = [
+    pytest.param(op, types, attributes, id=f"{name}-{i}")
+    for name, op in OPS.items()
+    for i, (types, attributes) in enumerate(op.samples)
+]
+COMPUTED = [p for p in SAMPLES if p.values[0].kind is not Kind.COMPOSITE]
+DIFFERENTIABLE = [
+    p for p in SAMPLES if kind_of(*p.values) == "real" and (p.values[0].vjp or p.values[0].expand)
+]
+POINTWISE = [p for p in COMPUTED if p.values[0].kind is Kind.POINTWISE]
+REAL = [p for p in POINTWISE if kind_of(*p.values) == "real"]
+# Divisions by infinity are the one place where Python's // is not worth a scalar form of its own.
+FINITE_ONLY = {"floordiv"}
+
+
+def array(type: Type, lead: tuple[int, ...], op: Op, rng: np.random.Generator) -> Any:
+    """Draw an operand from the row's domain."""
+    shape = lead + type.stored
+    if type.kind == "bool":
+        return rng.random(shape) < 0.5
+    if type.kind == "category":
+        return rng.integers(-1, type.shape[0], shape)
+    return rng.uniform(*op.domain, shape)
+
+
+def equal_rank(arrays: Sequence[Any]) -> list[Any]:
+    rank = max(a.ndim for a in arrays)
+    return [a.reshape(a.shape + (1,) * (rank - a.ndim)) for a in arrays]
+
+
+def test_every_row_has_samples() -> None:
+    without = [n for n, op in OPS.items() if not op.samples and n not in WITHOUT_SAMPLES]
+    assert without == list(AXIS_REDUCTIONS), "these rows would not be tested"
+
+
+@pytest.mark.parametrize(("op", "sample", "attributes"), SAMPLES)
+def test_samples_have_no_two_equal_dimensions(op: Op, sample: Any, attributes: Any) -> None:
+    """Equal dimensions hide errors; a square matrix passes for its transpose."""
+    for shape in (t.shape for t in typed(sample)):
+        large = [d for d in shape if d != 1]
+        assert len(set(large)) == len(large), shape
+        assert not {BATCHES, STEPS} & set(large), "these are the sizes of batch and t"
+
+
+@pytest.mark.parametrize(("op", "sample", "attributes"), COMPUTED)
+def test_shape_rule_agrees_with_evaluation(op: Op, sample: Any, attributes: Any) -> None:
+    types = typed(sample)
+    inferred = op.infer(types, attributes)
+    assert inferred is not None and op.evaluate is not None
+    rng = np.random.default_rng(0)
+    leads = [(BATCHES, STEPS, 11), (1, STEPS, 1), (BATCHES, 1, 1)]
+    operands = [array(t, leads[i % 3], op, rng) for i, t in enumerate(types)]
+    if op.kind is Kind.POINTWISE:
+        operands = equal_rank(operands)
+    if op.name == "einsum":
+        one_hot = OPS["one_hot"].evaluate
+        assert one_hot is not None
+        operands = [
+            one_hot(x, size=t.shape[0]) if t.kind == "category" else x
+            for x, t in zip(operands, types, strict=True)
+        ]
+    result = np.asarray(op.evaluate(*operands, **attributes))
+    assert result.shape == (BATCHES, STEPS, 11, *inferred.stored)
+    kinds = {"real": "f", "category": "i", "bool": "b"}
+    assert result.dtype.kind == kinds[inferred.kind]
+
+
+@pytest.mark.parametrize("name", AXIS_REDUCTIONS)
+@pytest.mark.parametrize("over", [(0,), (2,), (0, 2)])
+def test_axis_reductions(name: str, over: tuple[int, ...]) -> None:
+    """Masked points take no part, whatever they hold."""
+    op, rng = OPS[name], np.random.default_rng(1)
+    assert op.evaluate is not None and op.infer([Type((3, 2))], {}) == Type((3, 2))
+    x = rng.standard_normal((BATCHES, STEPS, 11, 3, 2))
+    mask = rng.random((BATCHES, STEPS, 11)) < 0.7
+    function = {"sum": np.sum, "max": np.max}[name]
+    assert np.array_equal(op.evaluate(x, over=over), function(x, axis=over, keepdims=True))
+    found = op.evaluate(np.where(mask[..., None, None], x, np.nan), over=over, mask=mask)
+    neutral = {"sum": 0.0, "max": -np.inf}[name]
+    expected = function(np.where(mask[..., None, None], x, neutral), axis=over, keepdims=True)
+    assert np.array_equal(found, expected)
+
+
+# The scalar language
+
+MEANING = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power,
+    "mod": np.mod, "neg": np.negative, "lt": np.less, "le": np.less_equal, "eq": np.equal,
+    "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "select": np.where,
+    "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt,
+    "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "abs": np.abs, "floor": np.floor,
+    "sign": np.sign, "erf": np.vectorize(math.erf, otypes=[float]),
+}  # fmt: skip
+EXTREME = (0.0, 1.0, -1.0, 1e-300, 30.0, -30.0, 800.0, -800.0, 1e300, np.inf, -np.inf, np.nan)
+
+
+def scalar_form(op: Op, operands: Sequence[Any]) -> Any:
+    """Evaluate a row's scalar form on arrays."""
+    assert op.scalar is not None
+    names = [f"x{i}" for i in range(len(operands))]
+    tree = op.scalar(*map(X, names))
+    return tree.evaluate(dict(zip(names, operands, strict=True)), MEANING)
+
+
+@pytest.mark.parametrize(("op", "sample", "attributes"), POINTWISE)
+def test_scalar_form_agrees_with_evaluation(op: Op, sample: Any, attributes: Any) -> None:
+    rng = np.random.default_rng(2)
+    operands = equal_rank([array(t, (BATCHES, STEPS, 1), op, rng) for t in typed(sample)])
+    assert op.evaluate is not None
+    expected = op.evaluate(*operands, **attributes)
+    np.testing.assert_allclose(scalar_form(op, operands), expected, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize(("op", "sample", "attributes"), POINTWISE)
+def test_scalar_form_agrees_at_extreme_values(op: Op, sample: Any, attributes: Any) -> None:
+    """Overflow, infinities and NaN come out of both forms alike."""
+    real = np.array(EXTREME)
+    if op.name in FINITE_ONLY:
+        real = real[np.isfinite(real)]
+    values = {"real": real, "bool": np.array([True, False])}
+    values["category"] = np.array([-1, 0, 2])
+    operands = np.meshgrid(*(values[t.kind] for t in typed(sample)))
+    assert op.evaluate is not None
+    with np.errstate(all="ignore"):
+        expected = np.asarray(op.evaluate(*operands, **attributes))
+        found = np.broadcast_to(scalar_form(op, operands), expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-300)
+
+
+@pytest.mark.parametrize(("op", "sample", "attributes"), REAL)
+def test_nan_passes_through(op: Op, sample: Any, attributes: Any) -> None:
+    types = typed(sample)
+    assert op.evaluate is not None
+    rng = np.random.default_rng(3)
+    for position, type in enumerate(types):
+        if type.kind != "real":
+            continue
+        operands = equal_rank([array(t, (BATCHES, STEPS, 1), op, rng) for t in types])
+        operands[position] = np.full_like(operands[position], np.nan)
+        chosen = np.full(np.broadcast_shapes(*(x.shape for x in operands)), True)
+        if op.name == "where":
+            chosen = chosen & (operands[0] if position == 1 else ~operands[0])
+        with np.errstate(invalid="ignore"):
+            both = (op.evaluate(*operands, **attributes), scalar_form(op, operands))
+        for found in both:
+            assert np.array_equal(np.isnan(found), chosen), f"operand {position}"
+
+
+# Derivatives
+
+
+def build(
+    op: Op,
+    types: Sequence[Type],
+    attributes: Mapping[str, Any],
+    axes: Sequence[tuple[str, ...]] = OPERAND_AXES,
+) -> Program:
+    """Make the test Program of a row; its operands are called a, b, c and the weight w."""
+    builder = Builder({BATCH: Axis(BATCH, Affine.number(1)), "t": Axis("t", Affine.number(1))})
+    builder.node = "y"
+    terms = []
+    for i, type in enumerate(types):
+        own, name = axes[i % len(axes)], "abcdefghi"[i]
+        source = "input" if BATCH in own else "parameter"
+        terms.append(builder.add(Value(name, own, type, source, node=name)))
+    if op.kind is Kind.COMPOSITE:
+        assert op.expand is not None
+        return finish(builder, op.expand(terms, {**op.options, **attributes}))
+    return finish(builder, builder.emit(op.name, terms, attributes))
+
+
+def finish(builder: Builder, y: Term) -> Program:
+    """Add the loss."""
+    w = builder.add(Value("w", (BATCH, "t"), Type(y.type.shape), "input", node="w"))
+    builder.emit("identity", (y,), name="result", axes=(BATCH, "t"))
+    weighted = w * (y + y * y)
+    flat = weighted.apply("sum_to", shape=()) if weighted.type.shape else weighted
+    builder.node = "loss"
+    builder.emit("sum", (flat,), reduced=(BATCH, "t"), name="loss")
+    return verify(Program("test", builder.axes, builder.values, ("result",), "loss"))
+
+
+def walk(program: Program, batch: int = BATCHES, steps: int = STEPS) -> Walk:
+    return Walk(program, Domain(program, {"t": steps}, batch=batch))
+
+
+class Derivatives:
+    """Loss, gradient and Hessian-vector product of a test Program, by name."""
+
+    def __init__(self, program: Program, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.forward = walk(program)
+        first = verify(differentiate(program, self.names))
+        self.first = walk(first)
+        builder = Builder.of(first)
+        builder.node = "dot"
+        products = []
+        for name in self.names:
+            value = first[name]
+            given = builder.add(replace(value, name=f"d.{name}", node=f"d.{name}"))
+            product = builder.term(adjoint_name(name)) * given
+            flat = product.apply("sum_to", shape=()) if value.type.shape else product
+            products.append(builder.sum(flat, value.axes))
+        builder.emit("identity", (builder.total(products),), name="dot")
+        whole = builder.build(first, outputs=())
+        self.second = walk(verify(differentiate(whole, self.names, of="dot")))
+
+    def loss(self, feeds: Mapping[str, Any]) -> float:
+        return float(self.forward.run(feeds)["loss"].item())
+
+    def gradient(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        values = self.first.run(feeds)
+        return {n: self.own(values[adjoint_name(n)], feeds[n]) for n in self.names}
+
+    def product(self, feeds: Mapping[str, Any], direction: Mapping[str, Any]) -> dict[str, Any]:
+        given = {f"d.{n}": d for n, d in direction.items()}
+        values = self.second.run({**feeds, **given})
+        return {n: self.own(values[adjoint_name(n, 2)], feeds[n]) for n in self.names}
+
+    @staticmethod
+    def own(array: Any, like: Any) -> Any:
+        return array if array.ndim == np.ndim(like) else array[0]
+
+
+def feeds_of(op: Op, program: Program, seed: int = 4) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    sizes = {BATCH: BATCHES, "t": STEPS}
+    found = {}
+    for value in (*program.parameters, *program.inputs):
+        lead = tuple(sizes[a] for a in value.axes)
+        found[value.name] = array(value.type, lead, op, rng)
+    return found
+
+
+@pytest.mark.parametrize(("op", "sample", "attributes"), DIFFERENTIABLE)
+def test_derivatives_to_second_order(op: Op, sample: Any, attributes: Any) -> None:
+    program = build(op, typed(sample), attributes)
+    feeds = feeds_of(op, program)
+    names = [n for n, x in feeds.items() if x.dtype.kind == "f" and n != "w"]
+    derivatives = Derivatives(program, names)
+    check_gradient(derivatives.loss, derivatives.gradient, feeds, names=names, seed=5)
+    check_second(derivatives.gradient, derivatives.product, feeds, names=names, seed=6)
+
+
+@pytest.mark.parametrize("name", AXIS_REDUCTIONS)
+@pytest.mark.parametrize("axes", [("t",), (BATCH,), (BATCH, "t")])
+def test_derivatives_of_axis_reductions(name: str, axes: tuple[str, ...]) -> None:
+    builder = Builder({BATCH: Axis(BATCH, Affine.number(1)), "t": Axis("t", Affine.number(1))})
+    builder.node = "y"
+    a = builder.add(Value("a", (BATCH, "t"), Type((3,)), "input", node="a"))
+    program = finish(builder, a * builder.emit(name, (a * a,), reduced=axes))
+    feeds = feeds_of(OPS[name], program)
+    derivatives = Derivatives(program, ["a"])
+    check_gradient(derivatives.loss, derivatives.gradient, feeds, names=["a"], seed=7)
+    check_second(derivatives.gradient, derivatives.product, feeds, names=["a"], seed=8)
+
+
+@pytest.mark.parametrize(
+    "name", dict.fromkeys(p.values[0].name for p in REAL if p.values[0].vjp is None)
+)
+def test_rows_without_a_derivative_stop_it(name: str) -> None:
+    """Their operands get a zero, not an error."""
+    op = OPS[name]
+    program = build(op, typed(op.samples[0][0]), {})
+    derivatives = Derivatives(program, ["a"])
+    assert not derivatives.gradient(feeds_of(op, program))["a"].any()
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_checker_notices_a_wrong_rule(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First order: tanh' without its square. Second: a rule that is right only to first order."""
+    right = OPS["tanh"].vjp
+    assert right is not None
+
+    def wrong(g: Any, y: Any, xs: Any, v: Any) -> Any:
+        if order == 1:
+            return (g * (1.0 - y),)
+        return (g.apply("stop_gradient") * right(g * 0.0 + 1.0, y, xs, v)[0],)
+
+    program = build(OPS["tanh"], [Type((3,))], {})
+    feeds = feeds_of(OPS["tanh"], program)
+    with monkeypatch.context() as patch:
+        patch.setitem(OPS, "tanh", replace(OPS["tanh"], vjp=wrong))
+        derivatives = Derivatives(program, ["a"])
+    if order == 1:
+        with pytest.raises(AssertionError, match="central difference"):
+            check_gradient(derivatives.loss, derivatives.gradient, feeds, names=["a"])
+    else:
+        check_gradient(derivatives.loss, derivatives.gradient, feeds, names=["a"])
+        with pytest.raises(AssertionError, match="central difference"):
+            check_second(derivatives.gradient, derivatives.product, feeds, names=["a"])
+
+
+def test_the_checker_notices_a_wrong_shape() -> None:
+    with pytest.raises(AssertionError, match="the gradient of a is"):
+        check_gradient(lambda at: 0.0, lambda at: {"a": np.zeros(2)}, {"a": np.zeros(3)})
+
+
+# Against JAX
+
+
+def standardized(x: Any) -> Any:
+    centred = x - jnp.mean(x)
+    return centred / jnp.sqrt(jnp.mean(centred**2) + 1e-5)
+
+
+def cross_entropy(x: Any, target: Any) -> Any:
+    return -jnp.sum(jax.nn.one_hot(target, x.shape[0]) * jax.nn.log_softmax(x))
+
+
+def bce(x: Any, target: Any) -> Any:
+    return -jnp.mean(target * jax.nn.log_sigmoid(x) + (1 - target) * jax.nn.log_sigmoid(-x))
+
+
+VECTOR, CATEGORY = Type((4,)), Type((4,), "category")
+JAX = {
+    "softmax": (jax.nn.softmax, [VECTOR]),
+    "log_softmax": (jax.nn.log_softmax, [VECTOR]),
+    "logsumexp": (jax.nn.logsumexp, [VECTOR]),
+    "mean": (jnp.mean, [VECTOR]),
+    "norm": (jnp.linalg.norm, [VECTOR]),
+    "layer_norm": (standardized, [VECTOR]),
+    "cross_entropy": (cross_entropy, [VECTOR, CATEGORY]),
+    "mse": (lambda x, y: jnp.mean((x - y) ** 2), [VECTOR, VECTOR]),
+    "bce": (bce, [VECTOR, VECTOR]),
+    "clip": (jnp.clip, [VECTOR, Type(), Type()]),
+    "leaky_relu": (jax.nn.leaky_relu, [VECTOR]),
+    "flatten": (jnp.ravel, [Type((3, 2))]),
+    "relu": (jax.nn.relu, [VECTOR]),
+    "sigmoid": (jax.nn.sigmoid, [VECTOR]),
+    "silu": (jax.nn.silu, [VECTOR]),
+    "gelu": (lambda x: jax.nn.gelu(x, approximate=False), [VECTOR]),
+    "softplus": (jax.nn.softplus, [VECTOR]),
+    "erf": (jax.scipy.special.erf, [VECTOR]),
+    "abs": (jnp.abs, [VECTOR]),
+    "sqrt": (jnp.sqrt, [VECTOR]),
+    "exp": (jnp.exp, [VECTOR]),
+    "feature_max": (jnp.max, [VECTOR]),
+    "minimum": (jnp.minimum, [VECTOR, VECTOR]),
+    "maximum": (jnp.maximum, [VECTOR, VECTOR]),
+    "pow": (jnp.power, [VECTOR, VECTOR]),
+    "mod": (jnp.mod, [VECTOR, VECTOR]),
+}
+FIRST = {"pow": (0.2, 2.0), "sqrt": (0.2, 2.0), "mod": (0.2, 3.0)}
+
+
+def against_jax(name: str, operands: Sequence[Any], tolerance: float = 1e-12) -> None:
+    """Compare a row's value and gradients with JAX's; operands [points, *stored shape]."""
+    function, types = JAX[name]
+    real = [i for i, t in enumerate(types) if t.kind == "real"]
+    names = ["abc"[i] for i in real]
+    whole = build(OPS[name], types, {}, axes=[(BATCH, "t")])
+    whole = verify(differentiate(whole, names))
+    points, shape = len(operands[0]), whole["w"].type.shape
+    weight = np.linspace(0.5, 1.5, points * math.prod(shape)).reshape(points, *shape)
+    feeds = {"abc"[i]: x[None] for i, x in enumerate(operands)}
+    found = walk(whole, batch=1, steps=points).run({**feeds, "w": weight[None]})
+
+    def loss(xs: list[Any]) -> Any:
+        given = dict(zip(real, xs, strict=True))
+        y = jax.vmap(function)(*(given.get(i, x) for i, x in enumerate(operands)))
+        return jnp.sum(weight * (y + y * y)), y
+
+    (_, y), grads = jax.value_and_grad(loss, has_aux=True)([operands[i] for i in real])
+    np.testing.assert_allclose(found["result"][0], y, rtol=tolerance, atol=tolerance)
+    for n, expected in zip(names, grads, strict=True):
+        gradient = found[adjoint_name(n)][0]
+        error = f"gradient of operand {n} of {name}"
+        np.testing.assert_allclose(
+            gradient, expected, rtol=tolerance, atol=tolerance, err_msg=error
+        )
+
+
+@pytest.mark.parametrize("name", JAX)
+def test_against_jax(name: str) -> None:
+    _, types = JAX[name]
+    low, high = FIRST.get(name, (-3.0, 3.0))
+    rng = np.random.default_rng(9)
+    operands = []
+    for type in types:
+        if type.kind == "category":
+            operands.append(rng.integers(-1, 4, 6))
+        else:
+            operands.append(rng.uniform(low, high, (6, *type.shape)))
+    if name == "bce":
+        operands[1] = rng.random(operands[1].shape)
+    if name == "clip":
+        operands[1], operands[2] = np.full(6, -1.0), np.full(6, 1.5)
+    against_jax(name, operands)
+
+
+LOGITS = np.array(
+    [
+        [1e3, 0.0, -1e3, 1.0],
+        [-1e3, -1e3, -1e3, -1e3 + 1],
+        [1e3, 1e3, 1e3, 1e3],
+        [-745.0, 710.0, 0.0, 30.0],
+        [0.0, 0.0, 0.0, 0.0],
+        [-40.0, 40.0, -20.0, 20.0],
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["softmax", "log_softmax", "logsumexp", "sigmoid", "silu", "gelu", "softplus", "erf", "relu",
+     "leaky_relu", "layer_norm", "mean", "feature_max"],
+)  # fmt: skip
+def test_against_jax_at_extreme_values(name: str) -> None:
+    """No overflow to infinity or NaN where the result is a number, and no loss of digits.
+
+    A row of equal numbers is a tie for a maximum: its gradient is shared, as in JAX.
+    """
+    against_jax(name, [LOGITS])
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "bce"])
+def test_losses_against_jax_at_extreme_values(name: str) -> None:
+    target = {"cross_entropy": np.array([2, 0, 3, 1, -1, 0]), "bce": np.ones((6, 4)) * 0.25}
+    target["bce"][1] = 1.0
+    target["bce"][2] = 0.0
+    against_jax(name, [LOGITS, target[name]])
+
+
+def test_small_probabilities_keep_their_digits() -> None:
+    """1 + tanh would round them to zero, and their logarithm to minus infinity."""
+    sigmoid = OPS["sigmoid"].evaluate
+    assert sigmoid is not None
+    x = np.array([-700.0, -40.0, -1.0, 0.0, 40.0])
+    found = np.log(sigmoid(x))
+    np.testing.assert_allclose(found, -np.logaddexp(0, -x), rtol=1e-14, atol=1e-16)
+
+
+# What operands may be
+
+
+@pytest.mark.parametrize(
+    ("name", "types", "attributes", "message"),
+    [
+        ("add", [Type((3,)), Type((4,))], {}, "shapes do not match"),
+        ("add", [Type((3,)), Type((3, 4))], {}, "shapes do not match"),
+        ("mul", [Type((3,), "bool"), Type((3,))], {}, "true or false is not a number"),
+        ("and", [Type((3,)), Type((3,), "bool")], {}, "a condition is expected"),
+        ("where", [Type((3,)), Type((3,)), Type()], {}, "where needs a condition first"),
+        ("where", [Type((), "bool"), CATEGORY, VECTOR], {}, "values of one kind"),
+        ("where", [Type((4,), "bool"), CATEGORY, CATEGORY], {}, "one condition"),
+        ("equal", [CATEGORY, VECTOR], {}, "category"),
+        ("equal", [CATEGORY, Type((3,), "category")], {}, "category"),
+        ("einsum", [Type((3, 4)), Type((3,))], {"equation": "ij,j->i"}, "shapes do not match"),
+        ("einsum", [Type((3,))], {"equation": "ij->i"}, "names 2 dimensions"),
+        ("feature_sum", [Type()], {}, "a number has no dimension"),
+        ("argmax", [Type((3, 4))], {}, "argmax needs a vector"),
+        ("concat", [Type((3, 2)), Type((3,))], {}, "only the first dimension"),
+        ("reshape", [Type((3, 2))], {"shape": (5,)}, "cannot reshape"),
+        ("slice", [Type((3,))], {"start": 1, "stop": 4}, "are outside of"),
+    ],
+)
+def test_operands_that_do_not_fit(
+    name: str, types: list[Type], attributes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OpError, match=message):
+        OPS[name].infer(types, attributes)
+
+
+def test_leading_dimensions() -> None:
+    """The convention the evaluation of every row relies on: batch, points, reduced points."""
+    assert LEAD == 3
