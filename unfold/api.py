@@ -194,7 +194,7 @@ class Model:
         """
         _check_backend(backend)
         whole = self.pipeline.resolved(mode=mode, training=training, carry=carry is not None)
-        feeds = {**inputs, **_prefixed(carry)}
+        feeds = {**inputs, **_carried(whole, carry)}
         program = self._without(whole, feeds)
         if mode == "free":
             lengths = self._stopped(program, params, feeds, lengths, seed, batch)
@@ -247,10 +247,10 @@ class Model:
         program = self.pipeline.adjoint(
             names, mode=mode, training=training, carry=carry is not None
         )
-        feeds = {**inputs, **_prefixed(carry)}
+        feeds = {**inputs, **_carried(program, carry)}
         values, domain = self._runner.run(program, params, feeds, lengths=lengths, seed=seed)
         grads = {n: values[adjoint_name(n)] for n in names}
-        grads = {n: g if program[n].batched else g[0] for n, g in grads.items()}
+        grads = {n: g if program[n].batched else _padded(g[0], params[n]) for n, g in grads.items()}
         assert program.loss is not None
         state = self._state(program, domain, values, carry)
         return Step(float(values[program.loss].item()), grads, state)
@@ -401,6 +401,14 @@ def _check_backend(backend: str) -> None:
         raise UnsupportedError(f"unknown backend {backend}; this version has {', '.join(BACKENDS)}")
 
 
+def _padded(gradient: Any, parameter: Any) -> Any:
+    """Fill the gradient of a parameter up with zeros for the steps that a shorter run lacks."""
+    import numpy as np
+
+    missing = [n - m for n, m in zip(np.shape(parameter), gradient.shape, strict=True)]
+    return np.pad(gradient, [(0, n) for n in missing]) if any(missing) else gradient
+
+
 def _whole_batch(array: Any, domain: Domain, batched: bool) -> Any:
     """Repeat a value that all sequences share for each of them."""
     import numpy as np
@@ -408,5 +416,7 @@ def _whole_batch(array: Any, domain: Domain, batched: bool) -> Any:
     return array if batched else np.broadcast_to(array, (domain.batch, *array.shape[1:]))
 
 
-def _prefixed(carry: Arrays | None) -> dict[str, Any]:
-    return {f"carry.{n}": a for n, a in (carry or {}).items()}
+def _carried(program: Program, carry: Arrays | None) -> dict[str, Any]:
+    """Return the carried state that a Program of one mode reads, as inputs."""
+    named = {f"carry.{n}": a for n, a in (carry or {}).items()}
+    return {n: a for n, a in named.items() if n in program.values}

@@ -52,7 +52,8 @@ def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None
     depth = program.depth + 1
     active = _active(program, wrt, of)
     builder = Builder.of(program)
-    builder.separator = ":"  # `∂h.1` is the adjoint of h.1, `∂h:1` a part of the adjoint of h
+    # `∂h.1` is the adjoint of h.1, `∂h:1` a part of the adjoint of h, `∂²h::1` of its second.
+    builder.separator = ":" * depth
     builder.pending = {adjoint_name(n, depth): program[n].type for n in active}
     pass_ = _Adjoint(builder, program, depth, active)
     pass_.contributions[of] = [builder.number(1.0)]

@@ -94,7 +94,7 @@ class Walk:
         mask: Any = True
         for axis in axes:
             last = self._last(axis, batched=batched)
-            if axis != BATCH and not isinstance(last, int):
+            if axis != BATCH and np.any(last < self.domain.extents[axis] - 1):
                 mask = mask & (coordinates[axis] <= last)
         return None if mask is True else mask
 
