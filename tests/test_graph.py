@@ -20,7 +20,6 @@ from unfold.errors import DataError
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.graph import Edge, Node, UnfoldedGraph
 from unfold.unfolded.levels import check_levels, levels
-from unfold.unfolded.views import to_json, to_networkx
 
 
 def plain(node: Node) -> tuple:
@@ -274,7 +273,7 @@ def test_unknown_nodes_are_refused() -> None:
 def test_a_networkx_view_has_all_attributes() -> None:
     program = highway(2, 2)
     graph = UnfoldedGraph(program, Domain(program), detail="node")
-    view = to_networkx(graph)
+    view = graph.to_networkx()
     assert view.number_of_nodes() == graph.number_of_nodes() + len(list(graph.boundary_nodes()))
     assert view.number_of_edges() == graph.number_of_edges()
     assert nx.is_directed_acyclic_graph(view)
@@ -291,7 +290,7 @@ def test_a_networkx_view_has_all_attributes() -> None:
 def test_a_json_view_is_node_link_data() -> None:
     program = rnn(2)
     graph = UnfoldedGraph(program, Domain(program), detail="node")
-    document = json.loads(json.dumps(to_json(graph)))
+    document = json.loads(json.dumps(graph.to_json()))
     assert document["directed"] and document["multigraph"]
     assert document["graph"] == {"name": "net", "detail": "node", "extents": {"batch": 1, "t": 2}}
     again = nx.node_link_graph(document, edges="links")
@@ -305,7 +304,7 @@ def test_a_large_networkx_view_warns_first(monkeypatch: pytest.MonkeyPatch) -> N
     graph = UnfoldedGraph(rnn(30), Domain(rnn(30)))
     monkeypatch.setattr("unfold.unfolded.views.MANY_NODES", 100)
     with pytest.warns(UserWarning, match=r"183 nodes.*detail='node'"):
-        to_networkx(graph)
+        graph.to_networkx()
 
 
 def test_a_million_nodes_are_built_and_counted_quickly() -> None:

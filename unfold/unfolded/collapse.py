@@ -15,12 +15,14 @@ would clash with the reader's:
 
 Attributes of a collapsed equation: "guards", per operand, the conditions under which it is read at
 all (a part that is read outside of its own domain is zero); "feedback", the operands that come
-through a choice between teacher and free run; "boundaries", per axis, all that the parts of a cell
-read outside of it. The graph of cells has a cycle where a cell is left and entered within a step.
+through a choice between teacher and free run; "boundaries", per axis, all that is read outside of
+it, where a boundary is an expression or a cell has several. The graph of cells has a cycle where a
+cell is left and entered within a step.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +32,7 @@ from unfold.core.program import BATCH, SOURCES, Axis, Program, Ref, Value
 from unfold.unfolded.reading import Guard
 
 DETAILS = ("op", "node", "cell")
+INSTANCE = re.compile(r"([^.]+(?:\.layer\d+)?)\.")
 
 
 @dataclass(frozen=True)
@@ -121,16 +124,17 @@ class _Inseparable(Exception):
 
 def _node_detail(program: Program, feedback: Collection[str]) -> Program:
     kept = {v.name for v in program if v.is_named and v.op != "constant"}
-    kept |= {r.value for v in program for r in v.boundary.values()}
+    kept |= {n for n in _held(program) if not program[n].operands}
     kept |= {*program.outputs, *([program.loss] if program.loss else [])}
     while True:
         composer = _Composer(program, kept, feedback)
         try:
-            found = {n: composer.accesses(v) for n, v in program.values.items() if n in kept}
+            values = [composer.bounded(v) for n, v in program.values.items() if n in kept]
+            found = [(v, composer.accesses(v)) for v in values]
             break
         except _Inseparable as part:
             kept.add(part.part)
-    return _rebuilt(program, ((program[n], accesses) for n, accesses in found.items()))
+    return _rebuilt(program, found)
 
 
 class _Composer:
@@ -160,6 +164,27 @@ class _Composer:
         self.open.discard(value.name)
         self.done[value.name] = _distinct(value, found)
         return self.done[value.name]
+
+    def bounded(self, value: Value) -> Value:
+        """Return a value with what its boundaries read composed through parts."""
+        several: dict[str, tuple[Ref, ...]] = {}
+        for axis, ref in value.boundary.items():
+            part = self.program[ref.value]
+            if part.name in self.kept:
+                continue
+            found = [self._through(value, ref, part, a) for a in self.accesses(part)]
+            computed = [a.ref for a in found if self.program[a.ref.value].op not in SOURCES]
+            bound = any(a.guards or set(a.axes) - set(value.axes) for a in found)
+            # What orders the equations must be one plain reference.
+            if bound or not found or len(computed) > 1:
+                raise _Inseparable(part.name)
+            refs = dict.fromkeys([*computed, *(a.ref for a in found)])
+            several[axis] = tuple(refs)
+        if not several:
+            return value
+        first = {axis: refs[0] for axis, refs in several.items()}
+        attributes = {**value.attributes, "boundaries": several}
+        return replace(value, boundary={**value.boundary, **first}, attributes=attributes)
 
     def _through(self, reader: Value, ref: Ref, part: Value, access: Access) -> Access:
         """Return what a reader reads through a part that it reads at some index."""
@@ -235,11 +260,8 @@ def _rebuilt(program: Program, equations: Iterable[tuple[Value, Sequence[Access]
 def _cell_detail(program: Program) -> Program:
     cells = _cells(program)
     owner = {m.name: cell for cell, members in cells.items() for m in members}
-    absorbed = {
-        v.name
-        for v in program
-        if v.op in SOURCES and v.name.split(".")[0] in cells and "." in v.name
-    } - _held(program)
+    absorbed = {v.name for v in program if v.op in SOURCES and instance_of(v.name) in cells}
+    absorbed -= _held(program)
     axes = {cell: _common_axes(members) for cell, members in cells.items()}
     grouping = _Grouping(program, owner, absorbed, axes)
     equations: dict[str, tuple[Value, Sequence[Access]]] = {}
@@ -248,7 +270,7 @@ def _cell_detail(program: Program) -> Program:
             continue
         cell = owner.get(value.name)
         if cell is None:
-            equations[value.name] = value, grouping.accesses(value)
+            equations[value.name] = grouping.bounded(value), grouping.accesses(value)
         elif cell not in equations:
             members = cells[cell]
             found = [a for m in members for a in grouping.accesses(m)]
@@ -257,11 +279,19 @@ def _cell_detail(program: Program) -> Program:
     collapsed = _rebuilt(program, equations.values())
     loss = program.loss and owner.get(program.loss, program.loss)
     outputs = tuple(dict.fromkeys(owner.get(n, n) for n in program.outputs))
-    return replace(collapsed, outputs=outputs, loss=loss)
+    aliases = {a: owner.get(n, n) for a, n in program.aliases.items() if a not in equations}
+    return replace(collapsed, outputs=outputs, loss=loss, aliases=aliases)
 
 
 def _held(program: Program) -> set[str]:
-    return {r.value for v in program for r in v.boundary.values()}
+    """Return the names of what boundaries hold."""
+    return {r.value for v in program for axis in v.boundary for r in boundary_refs(v, axis)}
+
+
+def instance_of(name: str) -> str | None:
+    """Return the instance of a cell that a value belongs to: `l1` of `l1.z`; layers are apart."""
+    found = INSTANCE.match(name)
+    return found.group(1) if found else None
 
 
 def _cells(program: Program) -> dict[str, list[Value]]:
@@ -269,12 +299,12 @@ def _cells(program: Program) -> dict[str, list[Value]]:
     groups: dict[str, list[Value]] = {}
     for value in program:
         if value.op not in SOURCES and value.is_named:
-            groups.setdefault(value.name.split(".")[0], []).append(value)
+            groups.setdefault(instance_of(value.name) or value.name, []).append(value)
     cells: dict[str, list[Value]] = {}
     for cell, members in groups.items():
         axes = set(_common_axes(members))
         fitting = [m for m in members if axes <= set(m.axes)]
-        if any("." in m.name for m in fitting):
+        if any(instance_of(m.name) for m in fitting):
             cells[cell] = fitting
     return cells
 
@@ -313,7 +343,7 @@ class _Grouping:
         source = self.program[ref.value]
         at = dict(zip(source.axes, ref.index, strict=True))
         found: list[Access] = []
-        for axis, held in source.boundary.items():
+        for axis, held in ((a, r) for a in source.boundary for r in boundary_refs(source, a)):
             # The cell does not have this axis: it reads what is outside of it itself.
             if axis not in self.axes[cell] and may_leave(at[axis], axis) and ref.value not in seen:
                 left = (*access.guards, Guard(axis, at[axis], inside=False))
@@ -336,13 +366,20 @@ class _Grouping:
         at = dict(zip(self.program[ref.value].axes, ref.index, strict=True))
         return Ref(cell, tuple(at[a] for a in self.axes[cell]))
 
+    def bounded(self, value: Value) -> Value:
+        """Return a value whose boundaries read cells."""
+        several = {a: boundary_refs(value, a) for a in value.boundary}
+        moved = {a: tuple(dict.fromkeys(map(self._moved, refs))) for a, refs in several.items()}
+        first = {axis: refs[0] for axis, refs in moved.items()}
+        return replace(value, boundary=first, attributes={**value.attributes, "boundaries": moved})
+
     def equation(self, cell: str, members: Sequence[Value]) -> Value:
         """Return the equation of a cell, without its operands."""
         axes = self.axes[cell]
         face = next((m for m in members if m.name == cell), members[-1])
         boundaries: dict[str, tuple[Ref, ...]] = {}
         for axis in axes:
-            held = [self._moved(m.boundary[axis]) for m in members if axis in m.boundary]
+            held = [self._moved(r) for m in members for r in boundary_refs(m, axis)]
             fitting = [r for r in held if set(r.axes) <= set(axes)]
             if fitting:
                 boundaries[axis] = tuple(dict.fromkeys(fitting))

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -50,6 +50,9 @@ from unfold.unfolded.reading import (
     open_mesh,
     within,
 )
+
+if TYPE_CHECKING:
+    import networkx
 
 KINDS = ("data", "delay", "feedback", "boundary", "parameter")
 
@@ -275,6 +278,20 @@ class UnfoldedGraph:
                 reader, ref.value, operand, whole[:, :own], whole[:, own + len(bound) : -1],
                 whole[:, -1].astype(bool), self._is_feedback(reader, operand),
             )  # fmt: skip
+
+    # Views
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """Return a networkx graph with all attributes; warns before it makes a large one."""
+        from unfold.unfolded.views import to_networkx
+
+        return to_networkx(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return node-link data for `json.dump`; warns before it makes a large one."""
+        from unfold.unfolded.views import to_json
+
+        return to_json(self)
 
     # Parts of the above
 

@@ -92,5 +92,5 @@ def _warn_of_size(graph: UnfoldedGraph) -> None:
         f"this view will hold {count:,} nodes, about {count * BYTES_PER_NODE / 1e9:.2g} GB; use"
         f" {advice}, or ask the unfolded graph itself, which needs no memory per node",
         UserWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
