@@ -45,13 +45,16 @@ class OpError(Exception):
 
     Args:
         message: one line, what does not fit.
-        notes: facts, such as the shapes that were found.
+        notes: facts; by default the elaborator lists the shapes of the operands.
         help: how to fix it.
+        at: the operand (its position) or the option (its name) that is wrong; None: the whole call.
     """
 
-    def __init__(self, message: str, *notes: str, help: str | None = None) -> None:
+    def __init__(
+        self, message: str, *notes: str, help: str | None = None, at: int | str | None = None
+    ) -> None:
         super().__init__(message)
-        self.message, self.notes, self.help = message, notes, help
+        self.message, self.notes, self.help, self.at = message, notes, help, at
 
 
 Infer = Callable[[Sequence[Type | None], Attributes], Type | None]

@@ -68,8 +68,10 @@ class Type:
         numbers = "[" + ", ".join(str(int(d)) for d in shape) + "]"
         text = names if names == numbers else f"{names} = {numbers}"
         if not shape:
-            text = "a number" if self.kind == "real" else "true or false"
-        return f"a category of {text}" if self.kind == "category" else text
+            return "a number" if self.kind == "real" else "true or false"
+        if self.kind == "category":
+            return f"a category of {', '.join(d.show() for d in shape)}"
+        return f"true or false of the shape {text}" if self.kind == "bool" else text
 
 
 REAL = Type()

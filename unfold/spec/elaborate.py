@@ -81,11 +81,8 @@ def elaborate(
             help=f"use it in a model: l1[t]: {spec.name}(x[t])",
         )
     check_overrides(spec, sizes or {}, axes or {})
-    before = problems.count
     scope, found = root_scope(spec, problems, dict(sizes or {}), dict(axes or {}))
-    if problems.count > before:  # sizes and axes are in everything that follows
-        problems.raise_if_any()
-    check_extents(spec, found)
+    check_extents(spec, found, problems)
     expansion = _expand(spec, scope, found, problems)
     inference = Inference(expansion.names, expansion.axes)
     inference.run(problems)

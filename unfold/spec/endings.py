@@ -78,7 +78,7 @@ class Endings:
             return None
         at_most = None
         if stop.at_most is not None:
-            at_most = int(size(stop.at_most, self.scope.lookup, self.scope.sizes))
+            at_most = int(size(stop.at_most, self.scope))
         when = None
         if stop.when is not None:
             when = STOP

@@ -35,7 +35,7 @@ def translate(
     equation = definition.equation
     if equation is None or equation.shape is None:
         return term
-    shape = tuple(size(s, definition.scope.lookup, definition.scope.sizes) for s in equation.shape)
+    shape = tuple(size(s, definition.scope) for s in equation.shape)
     if term.type is UNKNOWN:
         return Term(builder, term.ref, Type(shape))
     if term.type == Type() and shape:

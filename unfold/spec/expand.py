@@ -158,7 +158,7 @@ class Expansion:
             )
         count = 1
         if equation.stack is not None:
-            count = int(size(equation.stack, scope.lookup, scope.sizes))
+            count = int(size(equation.stack, scope))
             if count > MAX_STACK:
                 raise fail(
                     f"a stack of {count} cells",
@@ -217,7 +217,7 @@ class Expansion:
             if axis.extent is not None:
                 full = f"{name}.{axis.name}"
                 instance.axes[axis.name] = full
-                value = extent(axis.extent, instance.lookup, instance.axes, instance.sizes)
+                value = extent(axis.extent, instance)
                 self.axes[full] = Axis(full, value.rename(instance.axes))
         return instance
 
@@ -250,10 +250,10 @@ class Expansion:
                 )
         for declaration in cell.sizes:
             if declaration.name in given:
-                value = size(given[declaration.name].value, scope.lookup, scope.sizes)
+                value = size(given[declaration.name].value, scope)
                 instance.sizes[declaration.name] = Dim(value, value.text)
             elif declaration.value is not None:
-                found = size(declaration.value, instance.lookup, instance.sizes)
+                found = size(declaration.value, instance)
                 instance.sizes[declaration.name] = Dim(found, declaration.name)
             else:
                 instance.unbound.add(declaration.name)
@@ -358,24 +358,23 @@ def root_scope(
     spec: Spec, problems: Problems, overrides: dict[str, int], axes: dict[str, int]
 ) -> tuple[Scope, dict[str, Axis]]:
     """Make the scope of a spec, with the sizes and extents that the caller sets."""
-    scope = Scope(spec)
+    scope = Scope(spec, broken=problems.broken)
     for declaration in spec.sizes:
         with problems.collect(declaration.name):
             if declaration.name in overrides:
                 scope.sizes[declaration.name] = Dim(overrides[declaration.name], declaration.name)
             elif declaration.value is not None:
-                value = size(declaration.value, scope.lookup, scope.sizes)
+                value = size(declaration.value, scope)
                 scope.sizes[declaration.name] = Dim(value, declaration.name)
     data_axes = {a for i in spec.inputs for a in i.target.axis_names}
     found: dict[str, Axis] = {}
     scope.axes = {a.name: a.name for a in spec.axes}
     for axis in spec.axes:
-        with problems.collect(axis.name):
+        value = Affine.number(1)
+        with problems.collect():
             if axis.name in axes:
                 value = Affine.number(axes[axis.name])
-            elif axis.extent is None:
-                value = Affine.number(1)
-            else:
-                value = extent(axis.extent, scope.lookup, scope.axes, scope.sizes)
-            found[axis.name] = Axis(axis.name, value, axis.name in data_axes)
+            elif axis.extent is not None:
+                value = extent(axis.extent, scope)
+        found[axis.name] = Axis(axis.name, value, axis.name in data_axes)
     return scope, found

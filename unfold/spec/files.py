@@ -7,14 +7,15 @@ from pathlib import Path
 
 from unfold.core.program import Axis
 from unfold.errors import SpecError
-from unfold.spec.model import Spec
-from unfold.spec.problems import fail
+from unfold.spec.model import AxisDeclaration, Spec
+from unfold.spec.problems import Problems, fail
 from unfold.spec.reader import read_file
 from unfold.spec.sections import parse_spec
 from unfold.spec.sizes import MAX_EXTENT, MAX_SIZE
 from unfold.spec.suggest import did_you_mean, listing
 
 CELLS = Path(__file__).parent.parent / "cells"
+MAX_AXES = 64
 
 
 def cell_names(spec: Spec) -> list[str]:
@@ -86,19 +87,55 @@ def check_overrides(spec: Spec, sizes: Mapping[str, int], axes: Mapping[str, int
                 )
 
 
-def check_extents(spec: Spec, axes: Mapping[str, Axis]) -> None:
-    """Check that extents do not depend on one another in a circle."""
+def check_extents(spec: Spec, axes: Mapping[str, Axis], problems: Problems) -> None:
+    """Check that extents do not depend on one another in a circle, and leave every axis a point."""
+    known: dict[str, int | None] = {}
     for declaration in spec.axes:
-        seen = [declaration.name]
-        while True:
-            used = [a for a in axes[seen[-1]].extent.axes if a in axes]
-            if not used:
-                break
-            if used[0] in seen:
-                raise fail(
-                    f"the extent of {declaration.name} depends on itself",
-                    declaration.at.location,
-                    " -> ".join([*seen, used[0]]),
-                    help="give one of them a number",
-                )
-            seen.append(used[0])
+        if len(known) >= MAX_AXES:
+            problems.add(
+                f"this file has more than {MAX_AXES} axes",
+                declaration.at.location,
+                help="things that are alike can share an axis",
+            )
+            return
+        with problems.collect():
+            _default(declaration, spec, axes, known, ())
+
+
+def _default(
+    declaration: AxisDeclaration,
+    spec: Spec,
+    axes: Mapping[str, Axis],
+    known: dict[str, int | None],
+    waiting: tuple[str, ...],
+) -> int | None:
+    """Return an axis's default extent, or None where only the data says or it is mistaken."""
+    name = declaration.name
+    if name in waiting:
+        circle = [*waiting[waiting.index(name) :], name]
+        known.update(dict.fromkeys(circle, None))
+        raise fail(
+            f"the extent of {name} depends on itself",
+            declaration.at.location,
+            " -> ".join(circle),
+            help="give one of them a number",
+        )
+    if name in known:
+        return known[name]
+    extent = axes[name].extent
+    parents = [d for d in spec.axes if d.name in extent.axes]
+    found = [_default(d, spec, axes, known, (*waiting, name)) for d in parents]
+    if name in known or (declaration.extent is None and extent.constant == 1) or None in found:
+        return known.setdefault(name, None)
+    sizes = {d.name: n for d, n in zip(parents, found, strict=True) if n is not None}
+    value = int(extent.evaluate(sizes, {})[0])
+    known[name] = value
+    if value < 1:
+        where = ", ".join(f"{a} is {n}" for a, n in sizes.items())
+        assert declaration.extent is not None, declaration
+        raise fail(
+            f"the axis {name} has {value} points where {where}",
+            declaration.extent.at.location,
+            help="every axis needs at least one point",
+        )
+    return value

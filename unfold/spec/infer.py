@@ -98,7 +98,7 @@ class Inference:
             sizes = (definition.input.category,)
         if any(n in scope.unbound and n not in scope.sizes for n in _names(sizes)):
             return None
-        shape = tuple(size(s, scope.lookup, scope.sizes) for s in sizes)
+        shape = tuple(size(s, scope) for s in sizes)
         extents = math.prod(
             self.axes[a].extent.constant if self.axes[a].extent.is_constant else 1
             for a in definition.axes

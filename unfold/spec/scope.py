@@ -7,6 +7,7 @@ A `Scope` maps the names a file uses to those of the whole Program: values, axes
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from unfold.core.affine import Affine
@@ -29,6 +30,7 @@ class Scope:
         unbound: sizes that the call's arguments will decide, with the declaration's place.
         names: names bound by the call (a cell's inputs, shared parameters) -> full names.
         reversed: full names of the axes along which this instance runs backwards.
+        broken: sizes and axes whose mistakes are reported already.
     """
 
     spec: Spec
@@ -39,6 +41,7 @@ class Scope:
     unbound: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     reversed: frozenset[str] = frozenset()
+    broken: AbstractSet[str] = frozenset()
 
     def full(self, name: str) -> str:
         """Return the full name of a value that this file defines or was given."""

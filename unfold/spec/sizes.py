@@ -7,125 +7,198 @@ Sizes are known integers; an extent may also depend on other axes' extents, affi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from unfold.core.affine import Affine
 from unfold.core.types import Dim
+from unfold.errors import SpecError
 from unfold.spec.expression import Binary, Expr, Number, Reference, Unary
-from unfold.spec.problems import fail
-from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.problems import already_reported, fail
+from unfold.spec.scope import Scope
+from unfold.spec.suggest import did_you_mean, listing, shortened
 
 MAX_SIZE = 2**31
 MAX_EXTENT = 10**9
+LARGEST = 2**62
 
-Lookup = Callable[[str], "Dim | None"]
 
-
-def size(expression: Expr, lookup: Lookup, known: Mapping[str, object]) -> Dim:
+def size(expression: Expr, scope: Scope) -> Dim:
     """Evaluate a dimension.
 
     Args:
         expression: integers and names with + - * //.
-        lookup: value of a name, or None where there is no such size.
-        known: all names, for suggestions.
+        scope: whose sizes it may name.
 
     Raises:
         SpecError: not an integer expression, an unknown name, or not between 1 and 2^31.
     """
-    value = _integer(expression, lookup, known)
-    if not 1 <= value <= MAX_SIZE:
-        raise fail(
-            f"the size {expression.at.source} is {value}",
-            expression.at.location,
-            help="a size must be between 1 and 2147483648",
-        )
+    value = whole(expression, scope, "a size", 1, MAX_SIZE)
     text = expression.at.source if not isinstance(expression, Number) else str(value)
     return Dim(value, text)
 
 
-def _integer(expression: Expr, lookup: Lookup, known: Mapping[str, object]) -> int:
+def whole(expression: Expr, scope: Scope, noun: str, least: int, most: int) -> int:
+    """Evaluate a whole number within limits.
+
+    Args:
+        expression: integers and names of sizes with + - * //.
+        scope: whose sizes it may name.
+        noun: what it is, with its article, for messages: "a size".
+        least, most: the limits.
+
+    Raises:
+        SpecError: not an integer expression, an unknown name, or outside of the limits.
+    """
+    value = _integer(expression, scope, noun)
+    if not least <= value <= most:
+        raise _outside(expression, value, noun, least, most)
+    return value
+
+
+def _outside(expression: Expr, value: int, noun: str, least: int, most: int) -> SpecError:
+    literal = expression.at.source == str(value)
+    where = "" if literal else f": {expression.at.source} is {value}"
+    return fail(
+        f"{noun} cannot be {value if literal else 'too small' if value < least else 'too large'}"
+        f"{where}",
+        expression.at.location,
+        help=f"{noun} is a whole number from {least} to {most}",
+    )
+
+
+def _integer(expression: Expr, scope: Scope, noun: str) -> int:
     match expression:
         case Number(value=int() as value):
             return value
         case Reference(name=name, indices=None):
-            found = lookup(name)
+            found = scope.lookup(name)
             if found is None:
-                raise fail(
-                    f"unknown size {name}",
-                    expression.at.location,
-                    help=did_you_mean(name, known) or f"the sizes are {listing(known) or 'none'}",
-                )
+                raise _unknown(expression, scope, noun)
             return int(found)
         case Unary(operator="-", operand=operand):
-            return -_integer(operand, lookup, known)
+            return -_integer(operand, scope, noun)
         case Binary(operator=operator, left=left, right=right) if operator in ("+", "-", "*", "//"):
-            a, b = _integer(left, lookup, known), _integer(right, lookup, known)
+            a, b = _integer(left, scope, noun), _integer(right, scope, noun)
             if operator == "//" and b == 0:
                 raise fail(
-                    "division by zero",
-                    expression.at.location,
-                    help="divide by a size of at least 1",
+                    f"division by zero: {right.at.source} is 0",
+                    right.at.location,
+                    help="divide by a whole number of at least 1",
                 )
-            return {"+": a + b, "-": a - b, "*": a * b, "//": a // b if b else 0}[operator]
+            total = {"+": a + b, "-": a - b, "*": a * b, "//": a // b if b else 0}[operator]
+            return _bounded(total, expression)
         case _:
             raise fail(
-                f"{expression.at.source} is not a size",
+                f"{expression.at.source} is not {noun}",
                 expression.at.location,
-                help="sizes are whole numbers and names of sizes with + - * //",
+                help=f"{noun} is a whole number, or names of sizes with + - * //",
             )
 
 
-def extent(
-    expression: Expr, lookup: Lookup, axes: Mapping[str, object], known: Mapping[str, object]
-) -> Affine:
+def _bounded(value: int, expression: Expr) -> int:
+    """Return a number that is not absurdly large, so that what follows stays small and quick."""
+    if abs(value) > LARGEST:
+        raise fail(
+            f"{shortened(expression.at.source)} is too large",
+            expression.at.location,
+            help=f"numbers up to {LARGEST} can be computed with",
+        )
+    return value
+
+
+def _unknown(expression: Reference, scope: Scope, noun: str) -> SpecError:
+    """Describe a name that is no size: it may be one that comes later, or another thing."""
+    name, spec = expression.name, scope.spec
+    if name in scope.broken:
+        return already_reported()
+    place = expression.at.location
+    if any(name == s.name for s in spec.sizes):
+        return fail(
+            f"the size {name} is not known here yet",
+            place,
+            help=f"a size may use those above it; define {name} first",
+        )
+    if name in scope.axes:
+        return fail(f"{name} is an axis, and {noun} cannot depend on it", place, help=_known(scope))
+    targets = [
+        *(i.target.name for i in spec.inputs),
+        *(p.target.name for p in spec.parameters),
+        *(t.name for equation in spec.nodes for t in equation.targets),
+    ]
+    if name in targets:
+        return fail(f"{name} is a value, not {noun}", place, help=_known(scope))
+    return fail(
+        f"unknown size {name}", place, help=did_you_mean(name, scope.sizes) or _known(scope)
+    )
+
+
+def _known(scope: Scope) -> str:
+    if not scope.sizes:
+        return "there are no sizes yet; write a number, or define it, as in  sizes: {hidden: 128}"
+    return f"the sizes are {listing(scope.sizes)}"
+
+
+def extent(expression: Expr, scope: Scope) -> Affine:
     """Evaluate an axis's extent: an integer, or affine in other axes' extents.
 
     Raises:
         SpecError: not affine, an unknown name, or a constant not between 1 and 10^9.
     """
-    found = _affine(expression, lookup, axes, known)
+    found = _affine(expression, scope)
     if found.is_constant and not 1 <= found.constant <= MAX_EXTENT:
-        raise fail(
-            f"the extent {expression.at.source} is {found.constant}",
-            expression.at.location,
-            help=f"an extent must be between 1 and {MAX_EXTENT}",
-        )
+        raise _outside(expression, found.constant, "an extent", 1, MAX_EXTENT)
     return found
 
 
-def _affine(
-    expression: Expr, lookup: Lookup, axes: Mapping[str, object], known: Mapping[str, object]
-) -> Affine:
+def _affine(expression: Expr, scope: Scope) -> Affine:
     match expression:
-        case Reference(name=name, indices=None) if name in axes:
+        case Reference(name=name, indices=None) if name in scope.axes:
             return Affine.axis(name)
+        case Reference(name=name, indices=None) if scope.lookup(name) is None:
+            if name in scope.broken:
+                raise already_reported()
+            known = [*scope.axes, *scope.sizes]
+            raise fail(
+                f"unknown name {name}",
+                expression.at.location,
+                help=did_you_mean(name, known)
+                or f"an extent uses other axes and sizes: {listing(known)}",
+            )
         case Binary(operator="//", left=left, right=right):
-            return _affine(left, lookup, axes, known) // _positive(right, lookup, known)
-        case Binary(operator="+", left=left, right=right):
-            return _affine(left, lookup, axes, known) + _affine(right, lookup, axes, known)
-        case Binary(operator="-", left=left, right=right):
-            return _affine(left, lookup, axes, known) - _affine(right, lookup, axes, known)
+            divisor = whole(right, scope, "a divisor", 1, MAX_EXTENT)
+            return _affine(left, scope) // divisor
+        case Binary(operator="+" | "-" as operator, left=left, right=right):
+            a, b = _affine(left, scope), _affine(right, scope)
+            if a.divisor != 1 and b.divisor != 1:
+                raise fail(
+                    f"{expression.at.source} is not an extent",
+                    expression.at.location,
+                    help="divide once, around everything, as in (t + s) // 2",
+                )
+            return _bounded_affine(a + b if operator == "+" else a - b, expression)
         case Binary(operator="*", left=left, right=right):
-            a, b = _affine(left, lookup, axes, known), _affine(right, lookup, axes, known)
+            a, b = _affine(left, scope), _affine(right, scope)
             if a.is_constant or b.is_constant:
                 factor, other = (a.constant, b) if a.is_constant else (b.constant, a)
                 if other.divisor == 1:
-                    return other * factor
+                    return _bounded_affine(other * factor, expression)
             raise fail(
                 f"{expression.at.source} is not an extent",
                 expression.at.location,
                 help="multiply an extent by a whole number, before any division",
             )
+        case Unary(operator="-", operand=operand):
+            inner = _affine(operand, scope)
+            if inner.divisor == 1:
+                return inner * -1
+            raise fail(
+                f"{expression.at.source} is not an extent",
+                expression.at.location,
+                help="a division cannot be negated",
+            )
         case _:
-            return Affine.number(_integer(expression, lookup, {**known, **axes}))
+            return Affine.number(_integer(expression, scope, "an extent"))
 
 
-def _positive(expression: Expr, lookup: Lookup, known: Mapping[str, object]) -> int:
-    value = _integer(expression, lookup, known)
-    if value < 1:
-        raise fail(
-            f"cannot divide by {value}",
-            expression.at.location,
-            help="divide by a whole number of at least 1",
-        )
+def _bounded_affine(value: Affine, expression: Expr) -> Affine:
+    for number in (value.constant, *(c for _, c in value.terms)):
+        _bounded(number, expression)
     return value

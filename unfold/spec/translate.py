@@ -393,7 +393,7 @@ class Translator:
         """Evaluate an option: a number, or a list of sizes."""
         if isinstance(expression, ListOf):
             return tuple(
-                size(item, self.scope.lookup, self.scope.sizes) for item in expression.items
+                size(item, self.scope) for item in expression.items
             )
         match expression:
             case Number(value=value):
@@ -401,4 +401,4 @@ class Translator:
             case Unary(operator="-", operand=Number(value=value)):
                 return -value
             case _:
-                return int(size(expression, self.scope.lookup, self.scope.sizes))
+                return int(size(expression, self.scope))
