@@ -23,13 +23,16 @@ Mode = str | tuple[str, float]
 MODES = ("teacher", "free", "scheduled")
 
 
-def resolve_modes(program: Program, *, mode: Mode = "teacher", training: bool = False) -> Program:
+def resolve_modes(
+    program: Program, *, mode: Mode = "teacher", training: bool = False, start: bool = True
+) -> Program:
     """Return the Program of one mode.
 
     Args:
         program: any Program.
         mode: "teacher", "free", or ("scheduled", probability of the teacher).
         training: whether dropout acts.
+        start: whether the first step begins the sequence, or goes on where another run stopped.
     """
     kind, probability = (mode, 1.0) if isinstance(mode, str) else mode
     if (
@@ -45,7 +48,7 @@ def resolve_modes(program: Program, *, mode: Mode = "teacher", training: bool = 
     builder = Builder.of(program)
     for value in program.of("feedback"):
         builder.node, builder.at = value.node, value.at
-        term = _branch(builder, program, value, kind, probability)
+        term = _branch(builder, program, value, (kind, probability), start)
         builder.values[value.name] = replace(value, op="identity", operands=(term.ref,))
     if not training:
         one = builder.number(1.0)
@@ -61,14 +64,15 @@ def resolve_modes(program: Program, *, mode: Mode = "teacher", training: bool = 
 
 
 def _branch(
-    builder: Builder, program: Program, value: Value, kind: str, probability: float
+    builder: Builder, program: Program, value: Value, mode: tuple[str, float], start: bool
 ) -> Term:
+    kind, probability = mode
     teacher, free = (builder.read(r) for r in value.operands)
     if kind == "teacher":
         return teacher
     source = program[teacher.ref.value]
     for axis, index in zip(source.axes, teacher.ref.index, strict=True):
-        if axis == BATCH or not index.may_leave(axis):
+        if not start or axis == BATCH or not index.may_leave(axis):
             continue
         outside = source.boundary.get(axis)
         at = dict(zip(source.axes, teacher.ref.index, strict=True))

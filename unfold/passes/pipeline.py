@@ -66,7 +66,7 @@ class Pipeline:
 
         def make() -> Program:
             whole = replace(self.program, outputs=self.nodes)
-            program = resolve_modes(whole, mode=mode, training=training)
+            program = resolve_modes(whole, mode=mode, training=training, start=not carry)
             return carry_state(program, self.carry_axis) if carry and self.carry_axis else program
 
         return self._once((mode, training, carry), make)
