@@ -1,7 +1,11 @@
 """Conditions on an index point: where a line of a picture exists.
 
-`where(l == 0, U @ x[t], 0)` reads x only at the first micro-step, and the adjoint of `h[last]` reaches h only
-at the last step. A condition made of indices and constants alone can be decided when the picture is drawn.
+A `Guard` is a condition that the Program computes, `Within` one on an index being in the domain of
+an axis.
+
+`where(l == 0, U @ x[t], 0)` reads x only at the first micro-step, and the adjoint of `h[last]`
+reaches h only at the last step. A condition made of indices and constants alone can be decided when
+the picture is drawn.
 
     Guard(Ref("u.3", (l,)), True).holds(program, {"l": 2}, {"l": 3})  is  False
 """
@@ -28,6 +32,11 @@ class Guard:
     condition: Ref
     wanted: bool
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The reader's axes that decide it."""
+        return self.condition.axes
+
     def substitute(self, replacements: Mapping[str, Affine]) -> Guard:
         """Replace the reader's axes."""
         return Guard(self.condition.substitute(replacements), self.wanted)
@@ -36,6 +45,31 @@ class Guard:
         """Decide the condition at a point of the reader."""
         last = {a: n - 1 for a, n in extents.items()}
         return bool(_evaluate(program, self.condition, point, last)) == self.wanted
+
+
+@dataclass(frozen=True)
+class Within:
+    """An index that must be in (or outside of) the domain of an axis."""
+
+    axis: str
+    index: Affine
+    inside: bool = True
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The reader's axes that decide it."""
+        return self.index.axes
+
+    def substitute(self, replacements: Mapping[str, Affine]) -> Within:
+        """Replace the reader's axes."""
+        return Within(self.axis, self.index.substitute(replacements), self.inside)
+
+    def holds(self, program: Program, point: Mapping[str, int], extents: Mapping[str, int]) -> bool:
+        """Decide the condition at a point of the reader."""
+        if not self.axis:  # stands for a reference that never leaves its domain
+            return self.inside
+        at, exact = self.index.evaluate(point, {a: n - 1 for a, n in extents.items()})
+        return bool(exact and 0 <= at < extents[self.axis]) == self.inside
 
 
 def is_static(program: Program, ref: Ref) -> bool:
@@ -49,7 +83,12 @@ def is_static(program: Program, ref: Ref) -> bool:
         value = program[name]
         if value.op in STATIC:
             continue
-        if not value.operands or value.reduced or value.boundary or OPS[value.op].kind is not Kind.POINTWISE:
+        if (
+            not value.operands
+            or value.reduced
+            or value.boundary
+            or OPS[value.op].kind is not Kind.POINTWISE
+        ):
             return False
         work += [r.value for r in value.operands]
     return True
@@ -58,7 +97,9 @@ def is_static(program: Program, ref: Ref) -> bool:
 def _evaluate(program: Program, ref: Ref, point: Mapping[str, int], last: Mapping[str, int]) -> Any:
     value = program[ref.value]
     own = {
-        a: i.evaluate(point, last)[0] for a, i in zip(value.axes, ref.index, strict=True) if a != BATCH
+        a: i.evaluate(point, last)[0]
+        for a, i in zip(value.axes, ref.index, strict=True)
+        if a != BATCH
     }
     if value.op == "constant":
         return value.attributes["value"]

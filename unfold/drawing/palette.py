@@ -1,8 +1,9 @@
 """Colours, fonts and sizes of every picture, as data in one place.
 
-Parameters get hues that people with any common colour blindness tell apart (Okabe & Ito 2008, and Tol's
-muted scheme after them); where there are more parameters than hues, dashes tell them apart. Nodes are dark
-text on light fills. The norm scale is single-hue-free of red against green: dark blue through grey to orange.
+Parameters get hues that people with any common colour blindness tell apart (Okabe & Ito 2008, and
+Tol's muted scheme after them); where there are more parameters than hues, dashes tell them apart.
+Nodes are dark text on light fills. The norm scale gets darker all the way, so what vanishes fades
+and what explodes is dark.
 
     parameter_style(0) == LineStyle("#0072B2", "solid")
 """
@@ -17,7 +18,7 @@ SOFT_INK = "#6b6b6b"
 PAPER = "#ffffff"
 BAND = "#f5f6f8"
 PLAIN_LINE = "#4a4a4a"
-FAINT_LINE = "#b4b4b4"
+FAINT_LINE = "#9c9c9c"
 FEEDBACK_LINE = "#D00060"
 
 LABEL_SIZE = 13.0
@@ -41,7 +42,7 @@ class LineStyle:
 
 @dataclass(frozen=True)
 class NodeStyle:
-    """How a kind of node is drawn: fill, outline, width of the outline in points, and a Graphviz style."""
+    """How a kind of node is drawn: fill, outline with its width in points, Graphviz style."""
 
     fill: str
     outline: str = INK
@@ -60,16 +61,16 @@ NODES = {
     "boundary": NodeStyle("#FFFFFF", "#8a8a8a", 1.1, "dashed"),
     "parameter": NodeStyle("#F0F0F0", "#555555"),
     "adjoint": NodeStyle("#F1E6F7", "#5d3a75", 1.6),
+    "delay": NodeStyle(INK, INK),
+    "frame": NodeStyle("none", "#9a9a9a", 1.0, "dashed"),
     "gap": NodeStyle("none", "none", 0.0),
 }
 
-NORM_SCALE = (
-    "#0B2A66", "#1F5FA8", "#5E9BCB", "#A9C6DC", "#E4E4E4", "#F6D3A1", "#F0A04B", "#D9691E", "#8F3607",
-)  # fmt: skip
+NORM_SCALE = ("#FFFBEA", "#FBDF9B", "#F5AE5F", "#E2734B", "#B83F62", "#7A2A7C", "#36175A")
 
 
 def parameter_style(position: int) -> LineStyle:
-    """Return the line of the parameter at this position of the legend; no two of the first 36 are alike."""
+    """Return the line of the parameter at a position; no two of the first 36 are alike."""
     return LineStyle(HUES[position % len(HUES)], DASHES[position // len(HUES) % len(DASHES)])
 
 
@@ -96,18 +97,19 @@ def ink_on(fill: str) -> str:
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 130 else PAPER
 
 
-# Advance widths of Helvetica, in thousandths of the font size, from space to tilde (Adobe's metrics).
+# Advance widths of Helvetica, in thousandths of its size, from space to tilde (Adobe's metrics).
 _WIDTHS = (
-    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556,
-    556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778,
-    722, 278, 500, 667, 556, 833, 722, 778, 667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278,
-    278, 278, 469, 556, 333, 556, 556, 500, 556, 556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556,
-    556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584,
+    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556,
+    556, 556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722,
+    722, 667, 611, 778, 722, 278, 500, 667, 556, 833, 722, 778, 667, 778, 722, 667, 611, 722,
+    667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556, 556, 278, 556,
+    556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500,
+    500, 334, 260, 334, 584,
 )  # fmt: skip
 
 
 def text_width(text: str, size: float = LABEL_SIZE) -> float:
-    """Return the width of one line of text, in points; characters beyond ASCII count as wide ones."""
+    """Return the width of a line of text, in points; characters beyond ASCII count as wide."""
     total = sum(_WIDTHS[ord(c) - 32] if " " <= c <= "~" else 620 for c in text)
     return total * size / 1000.0
 

@@ -1,15 +1,15 @@
 """What a picture shows of a Program: boxes and the lines between them, at one level of detail.
 
-In: a Program, a level of detail ("cell", "node" or "op") and a mode. Out: a `Scheme`: one `Box` per cell, named
-equation or operation, and one `Line` per way in which a box reads another, with the affine index it reads at,
-the parameters it is multiplied by on the way, and the conditions on the index point under which it exists.
-Parameters are not boxes: they are the colours of lines.
+In: a Program, a level of detail ("cell", "node" or "op") and a mode. Out: a `Scheme`: one `Box` per
+cell, named equation or operation, and one `Line` per way in which a box reads another, with the
+affine index it reads at, the parameters it is multiplied by on the way, and the conditions on the
+index point under which it exists. Parameters are not boxes: they are the colours of lines.
 
     h[t]: tanh(W @ h[t-1] + U @ x[t] + b)
     boxes x[t], h[t];  lines  h -> h at t-1 via W,  x -> h at t via U
 
-Parts of an equation disappear by composing their indices, so a line is exact at every level: unfolding a
-scheme gives the collapsed unfolding of its Program.
+Parts of an equation disappear by composing their indices, so a line is exact at every level:
+unfolding a scheme gives the collapsed unfolding of its Program.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from itertools import count
 from typing import Literal
 
 from unfold.core.affine import Affine
-from unfold.core.printing import show_expression
+from unfold.core.op import OPS
 from unfold.core.program import BATCH, Program, Ref, Value
-from unfold.drawing.guards import Guard, is_static
+from unfold.drawing.guards import Guard, Within, is_static
 
 Detail = Literal["cell", "node", "op"]
 PRODUCTS = ("einsum", "mul", "div")
@@ -41,6 +41,7 @@ class Box:
         values: names of the Program's values it shows.
         tooltip: lines for hovering: equation, shape, parameters.
         boundary: what lies outside of the domain, by axis (as in `Value`).
+        indexed: whether its index is shown; operations without a name go without.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Box:
     values: tuple[str, ...]
     tooltip: tuple[str, ...] = ()
     boundary: Mapping[str, Ref] = field(default_factory=dict)
+    indexed: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Line:
         via: parameters multiplied with on the way, the one nearest to the source first.
         guards: conditions on the index point; the line exists where all hold.
         feedback: whether it passes through the branch of a `feedback`.
+        others: parameters that further ways of reading the same are multiplied with.
         carries: how the source is read, for hovering.
     """
 
@@ -72,9 +75,24 @@ class Line:
     index: tuple[Affine, ...]
     bound: tuple[tuple[str, str], ...] = ()
     via: tuple[Ref, ...] = ()
-    guards: tuple[Guard, ...] = ()
+    guards: tuple[Guard | Within, ...] = ()
     feedback: bool = False
+    others: tuple[Ref, ...] = ()
     carries: tuple[str, ...] = ()
+
+    @property
+    def parameter(self) -> Ref | None:
+        """The one parameter that the line is coloured by: the one nearest to the source."""
+        nearest = dict.fromkeys((*self.via[:1], *self.others))
+        return next(iter(nearest)) if len(nearest) == 1 else None
+
+    @property
+    def factors(self) -> str:
+        """Words for hovering: what is multiplied with on the way."""
+        chain = " · ".join(r.value for r in reversed(self.via))
+        more = [r.value for r in self.others if r not in self.via]
+        text = " and ".join([*([chain] if chain else []), *more])
+        return f", times {text}" if text else ""
 
     def substitute(self, replacements: Mapping[str, Affine], target: str) -> Line:
         """Read the same from another box: replace the target's axes."""
@@ -83,6 +101,7 @@ class Line:
             target=target,
             index=tuple(i.substitute(replacements) for i in self.index),
             via=tuple(r.substitute(replacements) for r in self.via),
+            others=tuple(r.substitute(replacements) for r in self.others),
             guards=tuple(g.substitute(replacements) for g in self.guards),
         )
 
@@ -145,8 +164,8 @@ class _Reads:
 
     def _operands(self, value: Value) -> list[tuple[int, Ref]]:
         operands = list(enumerate(value.operands))
-        if value.op == "feedback" and self.mode in ("teacher", "free"):
-            return operands[:1] if self.mode == "teacher" else operands[1:]
+        if value.op == "feedback" and self.mode == "teacher":
+            return operands[:1]
         if value.op == "where" and is_static(self.program, value.operands[0]):
             return operands[1:]
         return operands
@@ -158,22 +177,44 @@ class _Reads:
         kept = [(a, i) for a, i in zip(source.axes, ref.index, strict=True) if a != BATCH]
         if source.name in self.drawn:
             return (Line(source.name, target, tuple(i for _, i in kept)),)
-        return tuple(line.substitute(dict(kept), target) for line in self.of(source.name))
+        own = tuple(Within(a, i) for a, i in kept if _may_leave(i, a))
+        moved = (line.substitute(dict(kept), target) for line in self.of(source.name))
+        return tuple(replace(line, guards=own + line.guards) for line in moved)
 
-    def _factors(self, value: Value, position: int, rename: Mapping[str, Affine]) -> tuple[Ref, ...]:
+    def _factors(
+        self, value: Value, position: int, rename: Mapping[str, Affine]
+    ) -> tuple[Ref, ...]:
         if value.op not in PRODUCTS:
             return ()
         others = (r.substitute(rename) for i, r in enumerate(value.operands) if i != position)
         return tuple(p for other in others for p in _parameters(self.program, other))
 
-    def _guards(self, value: Value, position: int, rename: Mapping[str, Affine]) -> tuple[Guard, ...]:
+    def _guards(
+        self, value: Value, position: int, rename: Mapping[str, Affine]
+    ) -> tuple[Guard | Within, ...]:
+        if value.op == "feedback" and self.mode == "free":
+            # A free run has no output yet where the teacher's reference leaves the domain.
+            teacher = value.operands[0]
+            pairs = zip(self.program[teacher.value].axes, teacher.index, strict=True)
+            leaving = [(a, i) for a, i in pairs if a != BATCH and _may_leave(i, a)]
+            if position == 0:
+                leaving = leaving[:1] or [("", Affine())]
+            return tuple(Within(a, i, position == 1) for a, i in leaving)
         if value.op != "where" or not is_static(self.program, value.operands[0]):
             return ()
         return (Guard(value.operands[0].substitute(rename), position == 1),)
 
 
+def _may_leave(index: Affine, axis: str) -> bool:
+    """Whether an index can be outside of an axis; a bound one, `s#1`, ranges over its axis."""
+    lone = index.axes[0] if len(index.axes) == 1 else ""
+    if lone.partition("#")[0] == axis and index.offset_from(lone) == 0:
+        return False
+    return index not in (Affine.number(0), Affine.last(axis))
+
+
 def _below(program: Program, name: str, drawn: frozenset[str]) -> list[str]:
-    """Return a value and the undrawn values it is made of, parts before wholes (without recursion)."""
+    """Return a value and the undrawn values it is made of, parts before wholes."""
     order: list[str] = []
     seen: set[str] = set()
     work = [(name, False)]
@@ -189,7 +230,7 @@ def _below(program: Program, name: str, drawn: frozenset[str]) -> list[str]:
 
 
 def _parameters(program: Program, ref: Ref) -> tuple[Ref, ...]:
-    """Return the parameters of an operand that is made of parameters and constants alone, else nothing."""
+    """Return the parameters of an operand made of parameters and constants alone."""
     found: list[Ref] = []
     work = [ref]
     while work:
@@ -217,7 +258,8 @@ def make_scheme(
 
     Args:
         program: any Program, also an adjoint one.
-        detail: "op" draws every operation, "node" every named equation, "cell" every cell as one box.
+        detail: "op" draws every operation, "node" every named equation, "cell" every cell as one
+            box.
         mode: which branch of a `feedback` is in force: "teacher", "free", or "scheduled" for both.
         hide: names of equations that are not drawn; what reads them reads through them.
         labels: other labels for names.
@@ -229,7 +271,9 @@ def make_scheme(
     reads = _Reads(program, drawn, mode)
     lines = _merged(line for value in shown for line in reads.of(value.name))
     boxes = {v.name: _box(program, v, detail, parts, labels) for v in shown}
-    boxes = {name: replace(box, kind=_kind(program, box, boxes, lines)) for name, box in boxes.items()}
+    boxes = {
+        name: replace(box, kind=_kind(program, box, boxes, lines)) for name, box in boxes.items()
+    }
     scheme = Scheme(program, detail, boxes, lines)
     return _cells(scheme, labels) if detail == "cell" else scheme
 
@@ -246,7 +290,9 @@ def _loss_parts(program: Program) -> dict[str, str]:
         return {}
     name = program.loss
     found: list[str] = []
-    for inner in _below(program, name, frozenset(v.name for v in program if v.is_named and v.name != name)):
+    for inner in _below(
+        program, name, frozenset(v.name for v in program if v.is_named and v.name != name)
+    ):
         value = program[inner]
         reduced = set(value.reduced) - {BATCH}
         if value.op == "sum" and reduced and value.node == program[name].node:
@@ -254,16 +300,23 @@ def _loss_parts(program: Program) -> dict[str, str]:
             if set(operand.axes) - {BATCH} and operand.op not in INVISIBLE and not operand.is_named:
                 found.append(operand.name)
     letter = "L" if "L" not in program.values else "loss"
-    if len(found) == 1:
-        return {found[0]: letter}
-    return {name: f"{letter}{i}" for i, name in enumerate(dict.fromkeys(found), 1)}
+    distinct = list(dict.fromkeys(found))
+    parts = {n: letter if len(distinct) == 1 else f"{letter}{i}" for i, n in enumerate(distinct, 1)}
+    return parts | {
+        "∂" + name: "∂" + label for name, label in parts.items() if "∂" + name in program.values
+    }
 
 
 def _box(
-    program: Program, value: Value, detail: Detail, parts: Mapping[str, str], labels: Mapping[str, str]
+    program: Program,
+    value: Value,
+    detail: Detail,
+    parts: Mapping[str, str],
+    labels: Mapping[str, str],
 ) -> Box:
     label = labels.get(value.name, parts.get(value.name, value.name))
-    if detail == "op" and not value.is_named:
+    unnamed = detail == "op" and not value.is_named
+    if unnamed:
         label = _operation(program, value)
     return Box(
         name=value.name,
@@ -273,24 +326,36 @@ def _box(
         values=(value.name,),
         tooltip=_tooltip(program, value),
         boundary={a: r for a, r in value.boundary.items() if a != BATCH},
+        indexed=not unnamed,
     )
 
 
 def _operation(program: Program, value: Value) -> str:
-    """Label an unnamed operation: its parameters by name, what it reads otherwise as a dot."""
-    text = show_expression(program, value)
-    for ref in value.operands:
-        source = program[ref.value]
-        if source.op not in ("parameter", "constant"):
-            shown = [i.show() for a, i in zip(source.axes, ref.index, strict=True) if a != BATCH]
-            text = text.replace(source.name + (f"[{','.join(shown)}]" if shown else ""), "·")
-    return text
+    """Label an unnamed operation: `tanh`, `+`, with parameters and numbers `W @ ·`, `· + b`."""
+    sources = [program[r.value] for r in value.operands]
+    shown = [
+        f"{s.attributes['value']:g}"
+        if s.op == "constant"
+        else s.name
+        if s.op == "parameter"
+        else "·"
+        for s in sources
+    ]
+    over = f"[{','.join(value.reduced)}]" if value.reduced else ""
+    symbol = "{} @ {}" if value.op == "einsum" and len(sources) == 2 else OPS[value.op].symbol
+    if symbol and not over:
+        text = symbol.format(*shown)
+        return text if any(s != "·" for s in shown) else text.replace("·", "").strip() or value.op
+    known = [s for s in shown if s != "·"]
+    return value.op + over + (f"({', '.join(shown)})" if known else "")
 
 
 def _tooltip(program: Program, value: Value) -> tuple[str, ...]:
     lines = [value.at.source.strip()] if value.at and value.at.source else []
     lines.append(f"shape: {value.type.show()}")
-    inner = _below(program, value.name, frozenset(v.name for v in program if v.is_named) - {value.name})
+    inner = _below(
+        program, value.name, frozenset(v.name for v in program if v.is_named) - {value.name}
+    )
     used = (r.value for name in inner for r in program[name].operands)
     parameters = dict.fromkeys(n for n in used if program[n].op == "parameter")
     if parameters:
@@ -305,13 +370,26 @@ def _merged(lines: Iterable[Line]) -> tuple[Line, ...]:
         names = {new: f"{axis}~{i}" for i, (new, axis) in enumerate(line.bound)}
         key = (line.source, line.target, tuple(i.rename(names) for i in line.index), line.guards)
         if key in found:
-            via = dict.fromkeys((*found[key].via, *line.via))
+            others = dict.fromkeys((*found[key].others, *line.via[:1], *line.others))
             carries = dict.fromkeys((*found[key].carries, *line.carries))
             feedback = found[key].feedback or line.feedback
-            found[key] = replace(found[key], via=tuple(via), carries=tuple(carries), feedback=feedback)
+            found[key] = replace(
+                found[key], others=tuple(others), carries=tuple(carries), feedback=feedback
+            )
         else:
             found[key] = line
-    return tuple(found.values())
+    lines = tuple(found.values())
+    return tuple(x for x in lines if not any(_covers(y, x) for y in lines if y is not x))
+
+
+def _covers(general: Line, special: Line) -> bool:
+    """Whether a line that runs over all points of an axis includes another one."""
+    if (general.source, general.target) != (special.source, special.target) or general.guards:
+        return False
+    bound = {new for new, _ in general.bound}
+    pairs = list(zip(general.index, special.index, strict=True))
+    wide = [a for a, b in pairs if a != b]
+    return bool(wide) and all(a.axes and a.axes[0] in bound and len(a.terms) == 1 for a in wide)
 
 
 def _kind(program: Program, box: Box, boxes: Mapping[str, Box], lines: tuple[Line, ...]) -> str:
@@ -342,7 +420,10 @@ def cell_of(name: str) -> str:
 
 def _cells(scheme: Scheme, labels: Mapping[str, str]) -> Scheme:
     """Join the equations of each cell instance into one box."""
-    names = {n: cell_of(n) if n in scheme.program.values and scheme.program[n].is_named else "" for n in scheme.boxes}
+    names = {
+        n: cell_of(n) if n in scheme.program.values and scheme.program[n].is_named else ""
+        for n in scheme.boxes
+    }
     cells = {c for c in names.values() if c}
     owner = {n: c or n for n, c in names.items()}
     boxes: dict[str, Box] = {}
@@ -370,7 +451,6 @@ def _cells(scheme: Scheme, labels: Mapping[str, str]) -> Scheme:
                 target=target,
                 index=kept,
                 bound=bound,
-                via=() if target in cells else line.via,
                 carries=(line.source,) if inside else line.carries,
             )
         )
@@ -388,5 +468,5 @@ def _cell_box(name: str, members: list[Box], labels: Mapping[str, str]) -> Box:
         kind="state" if state else "node",
         values=tuple(v for m in members for v in m.values),
         tooltip=tuple(equations),
-        boundary={},
+        boundary={a: r for m in members for a, r in m.boundary.items() if a in common},
     )

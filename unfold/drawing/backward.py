@@ -1,0 +1,162 @@
+"""Pictures of the backward pass: the adjoint Program unfolded, or gradient norms over the forward.
+
+In: a differentiated Program, or norms by value and index point. Out: a `Scheme` of adjoints alone
+(`adjoint_scheme`), or the forward picture with colour and width that say how much gradient arrives
+(`with_norms`), on a logarithmic scale: where gradients vanish or explode, the colour changes along
+the steps.
+
+    forward   h[0] -> h[1] -> h[2]          adjoint   ∂h[0] <- ∂h[1] <- ∂h[2]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from unfold.core.program import Program
+from unfold.drawing import palette
+from unfold.drawing.picture import Edge, Node, Patch, Picture, Words
+from unfold.drawing.scheme import Scheme
+
+ADJOINT = "∂"
+MOST_PARAMETERS = 4
+BAR_WIDTH = 240.0
+STOPS = 48
+NARROW, WIDE = 0.8, 4.5
+
+
+def adjoint_scheme(scheme: Scheme, parameters: bool | None = None) -> Scheme:
+    """Return the part of a differentiated Program's scheme that is adjoint.
+
+    Args:
+        scheme: of the whole differentiated Program.
+        parameters: whether to draw the gradients of parameters, which sum over the steps; by
+            default if
+            there are few.
+    """
+    program = scheme.program
+    of_parameters = {n for n in scheme.boxes if _is_parameter(program, n)}
+    if parameters is None:
+        parameters = len(of_parameters) <= MOST_PARAMETERS
+    boxes = {
+        n: b
+        for n, b in scheme.boxes.items()
+        if n.startswith(ADJOINT) and (parameters or n not in of_parameters)
+    }
+    lines = [
+        replace(x, via=x.via[::-1]) for x in scheme.lines if x.source in boxes and x.target in boxes
+    ]
+    return replace(scheme, boxes=boxes, lines=tuple(lines))
+
+
+def forward_scheme(scheme: Scheme) -> Scheme:
+    """Return the part of a differentiated Program's scheme that is not adjoint."""
+    boxes = {n: b for n, b in scheme.boxes.items() if not n.startswith(ADJOINT)}
+    lines = tuple(x for x in scheme.lines if x.source in boxes and x.target in boxes)
+    return replace(scheme, boxes=boxes, lines=lines)
+
+
+def _is_parameter(program: Program, name: str) -> bool:
+    plain = name.removeprefix(ADJOINT)
+    return name.startswith(ADJOINT) and plain in program.values and program[plain].op == "parameter"
+
+
+def with_norms(
+    picture: Picture, norms: Mapping[str, Any], points: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> Picture:
+    """Colour a forward picture by how much gradient arrives at each node.
+
+    Args:
+        picture: of the forward pass, without a legend.
+        norms: for each value an array of norms over its axes, [*axes].
+        points: for each node of the picture, its value and index point.
+    """
+    found: dict[str, float] = {}
+    for node_id, (name, point) in points.items():
+        if name in norms:
+            array = np.asarray(norms[name], dtype=np.float64)
+            if array.ndim == len(point):
+                found[node_id] = float(array[point])
+    scale = _Scale.of(found.values())
+    nodes = tuple(_tinted(n, found[n.id], scale) if n.id in found else n for n in picture.nodes)
+    edges = tuple(_weighted(e, found, scale) for e in picture.edges)
+    painted = replace(picture, nodes=nodes, edges=edges)
+    return _with_bar(painted, scale) if found else painted
+
+
+class _Scale:
+    """A logarithmic scale from the least to the largest norm."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    @classmethod
+    def of(cls, norms: Any) -> _Scale:
+        """Take in every norm that is finite and not zero, in whole decades, at least one."""
+        logs = [math.log10(n) for n in norms if n > 0 and math.isfinite(n)]
+        low, high = (math.floor(min(logs)), math.ceil(max(logs))) if logs else (-1, 0)
+        return cls(low, max(high, low + 1))
+
+    def share(self, norm: float) -> float:
+        """Return where a norm is on the scale, 0 to 1."""
+        if not norm > 0:
+            return 0.0
+        if not math.isfinite(norm):
+            return 1.0
+        return min(max((math.log10(norm) - self.low) / (self.high - self.low), 0.0), 1.0)
+
+
+def _tinted(node: Node, norm: float, scale: _Scale) -> Node:
+    text = f"{norm:.0e}".replace("e-0", "e-").replace("e+0", "e") if norm else "0"
+    return replace(
+        node,
+        label=f"{node.label.partition(chr(10))[0]}\n{text}",
+        fill=palette.norm_colour(scale.share(norm)),
+        tooltip=(*node.tooltip, f"gradient norm: {norm:.3e}"),
+    )
+
+
+def _weighted(edge: Edge, norms: Mapping[str, float], scale: _Scale) -> Edge:
+    """Draw an edge by the gradient that arrives at its source, where it goes backwards."""
+    if edge.source not in norms or edge.target not in norms:
+        return replace(edge, colour=palette.FAINT_LINE, dash="solid", label="")
+    share = scale.share(norms[edge.source])
+    colour = palette.norm_colour(share)
+    width = NARROW + (WIDE - NARROW) * share
+    return replace(edge, colour=colour, dash="solid", width=width, label="")
+
+
+def _with_bar(picture: Picture, scale: _Scale) -> Picture:
+    """Add the colour bar below a picture, with a tick at every decade (at most seven)."""
+    left, bottom, _, _ = picture.box
+    y = bottom - 34.0
+    width = BAR_WIDTH / STOPS
+    patches = [
+        Patch(
+            x=left + (i + 0.5) * width, y=y, width=width + 0.4, height=12.0,
+            fill=palette.norm_colour((i + 0.5) / STOPS),
+        )
+        for i in range(STOPS)
+    ]  # fmt: skip
+    decades = range(
+        int(scale.low), int(scale.high) + 1, max(1, math.ceil((scale.high - scale.low) / 6))
+    )
+    words = [
+        Words(text=f"1e{d}", x=left + BAR_WIDTH * scale.share(10.0**d), y=y - 15.0) for d in decades
+    ]
+    words.append(
+        Words(
+            text="norm of the gradient that arrives",
+            x=left,
+            y=y + 14.0,
+            align="left",
+            colour=palette.INK,
+        )
+    )
+    return replace(
+        picture, patches=picture.patches + tuple(patches), words=picture.words + tuple(words)
+    )

@@ -1,0 +1,105 @@
+"""A scheme as a circuit diagram: the sketch of a folded picture, delays as black squares.
+
+In: a `Scheme`. Out: a `Sketch` of one column. A box carries its axes as index, a line that reads at
+another index point carries the distance: a square with "t-1" beside it, "last" at a fixed point,
+"all t" where it spans an axis.
+
+    x[t] --U--> h[t] --V--> o[t]       with a loop  h -- W, ■ -- h
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from unfold.core.affine import Affine
+from unfold.drawing.blocks import boundary_reads
+from unfold.drawing.scheme import Box, Line, Scheme
+from unfold.drawing.sketch import Block, LegendEntry, Sketch, SketchEdge, SketchNode, Spot
+
+
+def fold(scheme: Scheme, title: str, rows: tuple[tuple[str, ...], ...] = ()) -> Sketch:
+    """Return the sketch of the folded graph."""
+    nodes = [
+        SketchNode(
+            id=name,
+            label=box.label + (f"[{','.join(box.axes)}]" if box.axes and box.indexed else ""),
+            kind=box.kind,
+            spot=Spot(block="", key=(name,)),
+            tooltip=box.tooltip,
+        )
+        for name, box in scheme.boxes.items()
+    ]
+    lines = [*scheme.lines, *(x for x in boundary_reads(scheme) if x not in scheme.lines)]
+    edges = [_edge(scheme, line) for line in lines]
+    keys = dict.fromkeys(e.parameter for e in edges if e.parameter)
+    types = {k: scheme.program[k.partition("[")[0]].type.show() for k in keys}
+    return Sketch(
+        title=title,
+        blocks=(Block(name=""),),
+        nodes=tuple(nodes),
+        edges=tuple(edges),
+        legend=tuple(LegendEntry(key=k, text=k, tooltip=(f"{k}: {types[k]}",)) for k in keys),
+        rows=rows,
+    )
+
+
+def _edge(scheme: Scheme, line: Line) -> SketchEdge:
+    source = scheme.boxes[line.source]
+    read = _where(scheme, line, source)
+    delayed = any(line.offsets(scheme.boxes).values())
+    parameter = _parameter(line)
+    at = [i.show(lambda n: n.partition("#")[0]) for i in line.index]
+    reading = line.source + (f"[{','.join(at)}]" if at else "")
+    tip = f"{reading} → {line.target}{line.factors}"
+    label = parameter or ""
+    if read and not delayed:
+        label = f"{label}  ({read})" if label else read
+    return SketchEdge(
+        source=line.source,
+        target=line.target,
+        kind="feedback" if line.feedback else ("delay" if delayed else "data"),
+        parameter=parameter,
+        label=label,
+        delay=read if delayed else None,
+        tooltip=(tip, *line.carries),
+    )
+
+
+def _parameter(line: Line) -> str | None:
+    ref = line.parameter
+    if ref is None:
+        return None
+    shown = ",".join(i.show(lambda n: n.partition("#")[0]) for i in ref.index)
+    return ref.value + (f"[{shown}]" if ref.index else "")
+
+
+def _where(scheme: Scheme, line: Line, source: Box) -> str:
+    """Say at which index a line reads, as far as it is not the reader's own."""
+    own = scheme.boxes[line.target].axes
+    bound = {new: axis for new, axis in line.bound}
+    words: list[str] = []
+    for axis, index in zip(source.axes, line.index, strict=True):
+        offset = index.offset_from(axis) if axis in own else None
+        if offset == 0:
+            continue
+        if offset is not None:
+            words.append(_delay(axis, offset, len(source.axes)))
+        elif index.axes and all(a in bound for a in index.axes) and len(index.axes) == 1:
+            words.append(f"all {axis}")
+        elif index == Affine.last(axis):
+            words.append("last")
+        else:
+            words.append(show_index(index, bound))
+    return ", ".join(dict.fromkeys(words))
+
+
+def show_index(index: Affine, names: Mapping[str, str]) -> str:
+    """Return an index with its positive terms first, as people write it: `t-k`."""
+    ordered = sorted(index.terms, key=lambda term: term[1] < 0)
+    moved = Affine(tuple(ordered), index.constant, index.lasts, index.divisor)
+    return moved.show(lambda n: names.get(n, n))
+
+
+def _delay(axis: str, offset: int, axes: int) -> str:
+    """Return the length beside a black square, with its axis where there are several."""
+    return f"{-offset}" if offset < 0 and axes == 1 else f"{axis}{offset:+d}"

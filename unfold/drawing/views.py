@@ -1,0 +1,212 @@
+"""The views a person asks for, each as one function.
+
+In: a Program and what to show of it. Out: a `Figure`. Every view goes scheme → sketch → picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from unfold.core.program import BATCH, Program
+from unfold.drawing import palette
+from unfold.drawing.backward import ADJOINT, adjoint_scheme, forward_scheme, with_norms
+from unfold.drawing.blocks import Plan, plan_adjoint, plan_blocks
+from unfold.drawing.finish import finish
+from unfold.drawing.fold import fold
+from unfold.drawing.options import Options
+from unfold.drawing.picture import Picture, Words, joined
+from unfold.drawing.render import Figure
+from unfold.drawing.scheme import Detail, Scheme, make_scheme
+from unfold.drawing.unroll import Unrolling
+from unfold.errors import UnsupportedError
+from unfold.unfolded.domain import Domain
+
+Mode = str | tuple[str, float]
+Steps = int | Mapping[str, int] | None
+DETAILS = ("cell", "node", "op")
+DEFAULT_STEPS = 4
+SIDE_GAP = 60.0
+
+
+def draw_folded(
+    program: Program,
+    *,
+    detail: Detail = "node",
+    mode: Mode = "teacher",
+    options: Options | None = None,
+) -> Figure:
+    """Draw the circuit diagram, a delay being a black square on its edge with its length beside it.
+
+    Args:
+        program: any Program.
+        detail: "cell", "node" (named equations) or "op".
+        mode: which branch of a `feedback` is drawn: "teacher", "free", or ("scheduled", p) for
+            both.
+        options: the `draw` section of the spec.
+    """
+    options = options or Options()
+    sketch = fold(_scheme(program, detail, mode, options), program.name, options.rows)
+    return Figure(
+        finish(replace(sketch, colours=dict(options.colours), direction=options.direction))
+    )
+
+
+def draw_unfolded(
+    program: Program,
+    *,
+    steps: Steps = None,
+    extents: Mapping[str, int] | None = None,
+    detail: Detail = "node",
+    mode: Mode = "teacher",
+    options: Options | None = None,
+    run: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw the unfolded graph: columns are steps, rows are values, one colour per shared parameter.
+
+    Args:
+        program: any Program.
+        steps: how many points of an axis to draw, for all axes or by name; longer axes are elided.
+            Work is
+            proportional to what is drawn, whatever the extents are.
+        extents: number of points of each axis; the default is the spec's.
+        detail: "cell", "node" (named equations) or "op".
+        mode: as in `draw_folded`.
+        options: the `draw` section of the spec.
+        run: arrays by value, [batch, *axes, *shape], whose ranges are shown on hovering.
+
+    Raises:
+        DataError: extents that do not fit the Program.
+    """
+    options = options or Options()
+    scheme = _scheme(program, detail, mode, options)
+    plan = plan_blocks(scheme, options.columns)
+    unrolling = _unrolling(scheme, plan, program, steps, extents, options, run)
+    sketch = unrolling.sketch(program.name, options.rows)
+    return Figure(finish(replace(sketch, colours=dict(options.colours))))
+
+
+def draw_backward(
+    adjoint: Program,
+    *,
+    steps: Steps = None,
+    extents: Mapping[str, int] | None = None,
+    detail: Detail = "node",
+    options: Options | None = None,
+    parameters: bool | None = None,
+) -> Figure:
+    """Draw the adjoint Program unfolded: gradients flow from the loss down and back in time.
+
+    Args:
+        adjoint: a differentiated Program.
+        steps: as in `draw_unfolded`; likewise `extents`, `detail` and `options`.
+        parameters: whether to draw the gradients of parameters; by default if there are at most
+            four.
+    """
+    options = options or Options()
+    if not adjoint.depth:
+        raise UnsupportedError("a backward picture needs a differentiated Program")
+    whole = _scheme(adjoint, detail, "scheduled", options)
+    scheme = adjoint_scheme(whole, parameters)
+    plan = plan_adjoint(plan_blocks(forward_scheme(whole), options.columns), scheme, ADJOINT)
+    unrolling = _unrolling(scheme, plan, adjoint, steps, extents, options)
+    sketch = unrolling.sketch(f"{adjoint.name}, backward")
+    return Figure(finish(replace(sketch, colours=dict(options.colours))))
+
+
+def draw_gradients(
+    program: Program,
+    norms: Mapping[str, Any],
+    *,
+    steps: Steps = None,
+    extents: Mapping[str, int] | None = None,
+    detail: Detail = "node",
+    mode: Mode = "teacher",
+    options: Options | None = None,
+) -> Figure:
+    """Draw gradient norms as colour and width over the forward picture, on a logarithmic scale.
+
+    Args:
+        program: any Program.
+        norms: for each value, the norm of the loss's gradient at every index point, [*axes].
+        steps: as in `draw_unfolded`; likewise `extents`, `detail`, `mode` and `options`.
+    """
+    options = options or Options()
+    scheme = _scheme(program, detail, mode, options)
+    plan = plan_blocks(scheme, options.columns)
+    unrolling = _unrolling(scheme, plan, program, steps, extents, options)
+    sketch = unrolling.sketch(f"{program.name}, gradient norms", options.rows)
+    picture = finish(replace(sketch, legend=()))
+    return Figure(with_norms(picture, norms, unrolling.places))
+
+
+def draw_modes(
+    program: Program,
+    *,
+    modes: tuple[Mode, Mode] = ("teacher", "free"),
+    steps: Steps = 3,
+    extents: Mapping[str, int] | None = None,
+    detail: Detail = "node",
+    options: Options | None = None,
+) -> Figure:
+    """Draw two modes side by side, such as training (teacher forcing) and use (free running).
+
+    Args:
+        program: a Program, with `feedback` for the two to differ.
+        modes: left and right.
+        steps: as in `draw_unfolded`; likewise `extents`, `detail` and `options`.
+    """
+    left, right = (
+        draw_unfolded(program, steps=steps, extents=extents, detail=detail, mode=m, options=options)
+        for m in modes
+    )
+    return draw_compare(left, right, (_mode_title(modes[0]), _mode_title(modes[1])))
+
+
+def draw_compare(left: Figure, right: Figure, titles: tuple[str, str]) -> Figure:
+    """Put two figures side by side, each below its title."""
+    pictures = [figure.picture for figure in (left, right)]
+    boxes = [p.box for p in pictures]
+    base = max(b[3] for b in boxes)
+    moved: list[Picture] = []
+    x = 0.0
+    for number, (picture, box, title) in enumerate(zip(pictures, boxes, titles, strict=True)):
+        heading = Words(
+            text=title, x=(box[0] + box[2]) / 2, y=box[3] + 26.0, size=palette.TITLE_SIZE,
+            colour=palette.INK, bold=True,
+        )  # fmt: skip
+        titled = replace(picture, words=(*picture.words, heading))
+        moved.append(titled.shifted(x - box[0], base - box[3], prefix=f"{number}:"))
+        x += box[2] - box[0] + SIDE_GAP
+    return Figure(joined(" and ".join(titles), moved))
+
+
+def _mode_title(mode: Mode) -> str:
+    names = {"teacher": "training (teacher forcing)", "free": "use (free running)"}
+    return names.get(mode, str(mode)) if isinstance(mode, str) else f"{mode[0]}, p = {mode[1]:g}"
+
+
+def _scheme(program: Program, detail: str, mode: Mode, options: Options) -> Scheme:
+    if detail not in DETAILS:
+        raise UnsupportedError(f"unknown level of detail {detail!r}; choose {', '.join(DETAILS)}")
+    kind = mode if isinstance(mode, str) else mode[0]
+    return make_scheme(program, detail=detail, mode=kind, hide=options.hide, labels=options.labels)
+
+
+def _unrolling(
+    scheme: Scheme,
+    plan: Plan,
+    program: Program,
+    steps: Steps,
+    extents: Mapping[str, int] | None,
+    options: Options,
+    run: Mapping[str, Any] | None = None,
+) -> Unrolling:
+    known = Domain(program, dict(extents or {})).extents
+    every = steps if isinstance(steps, int) else options.every
+    named = {**options.steps, **(steps if isinstance(steps, Mapping) else {})}
+    if isinstance(steps, int):
+        named = {}
+    counts = {a: max(1, named.get(a, every or DEFAULT_STEPS)) for a in known}
+    return Unrolling(scheme, {a: n for a, n in known.items() if a != BATCH}, counts, plan, run)

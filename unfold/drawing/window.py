@@ -1,0 +1,77 @@
+"""Which index points of an axis are drawn: all of a short one, of a long one the ends.
+
+    Window.of(5, 6)         0 1 2 3 4
+    Window.of(1000000, 5)   0 1 2 … 999999        the dots stand for every point in between
+
+Each drawn point has a position (its column), the dots have one too, and points outside of the
+domain get positions as they are used: -1 is the nearest one before the start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+GAP = "…"
+Slot = int | str
+
+
+@dataclass
+class Window:
+    """The drawn points of one axis.
+
+    Attributes:
+        extent: number of index points of the axis.
+        points: the drawn ones, ascending.
+        before: points before the start that are drawn, as they were met; likewise `after` the end.
+    """
+
+    extent: int
+    points: tuple[int, ...]
+    before: set[int] = field(default_factory=set)
+    after: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, extent: int, steps: int) -> Window:
+        """Choose at most `steps` points; an axis that is one longer than that is drawn whole."""
+        if extent <= max(steps, 1) + 1:
+            return cls(extent, tuple(range(extent)))
+        head = tuple(range(max(steps - 1, 1)))
+        return cls(extent, head if steps < 2 else (*head, extent - 1))
+
+    @property
+    def elided(self) -> bool:
+        """Whether there are dots."""
+        return len(self.points) < self.extent
+
+    @property
+    def hidden(self) -> int:
+        """A point that the dots stand for."""
+        return next(p + 1 for p in self.points if p + 1 not in self.points)
+
+    def slot(self, index: int) -> Slot:
+        """Return a drawn point, or one outside of the domain, as it is; the dots for all others."""
+        return index if index in self.points or not 0 <= index < self.extent else GAP
+
+    def note(self, index: int) -> None:
+        """Remember that a point outside of the domain is drawn."""
+        if index < 0:
+            self.before.add(index)
+        elif index >= self.extent:
+            self.after.add(index)
+
+    def position(self, slot: Slot) -> int:
+        """Return the column of a slot."""
+        head = sum(1 for i, p in enumerate(self.points) if p == i)
+        if slot == GAP:
+            return head
+        index = int(slot)
+        if index < 0:
+            return -1 - sorted(self.before | {index}, reverse=True).index(index)
+        if index >= self.extent:
+            return self.position(self.extent - 1) + 1 + sorted(self.after | {index}).index(index)
+        return index if index < head else self.points.index(index) + 1
+
+    @property
+    def middle(self) -> float:
+        """The position half way between the first and the last drawn point."""
+        return (self.position(self.points[0]) + self.position(self.points[-1])) / 2
