@@ -29,12 +29,14 @@ from unfold.spec.model import Spec
 from unfold.spec.reader import read_file
 
 if TYPE_CHECKING:
+    from unfold.drawing import Figure
     from unfold.unfolded.domain import Domain
     from unfold.unfolded.graph import UnfoldedGraph
     from unfold.unfolded.measures import Measures
 
 Arrays = Mapping[str, Any]
 BACKENDS = ("reference",)
+VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
 
 
 def load(
@@ -361,6 +363,85 @@ class Model:
         if chosen is None:
             raise UnsupportedError(f"{self.name} has no axis to measure along")
         return measures(program, axis=chosen, count=count)
+
+    def draw(
+        self,
+        view: str = "unfolded",
+        *,
+        steps: int | Mapping[str, int] | None = None,
+        extents: Mapping[str, int] | None = None,
+        detail: str = "node",
+        mode: Mode = "teacher",
+        params: Arrays | None = None,
+        inputs: Arrays | None = None,
+        lengths: Mapping[str, Any] | None = None,
+    ) -> Figure:
+        """Return a picture, which shows itself in notebooks and has `.save(path)`.
+
+        Args:
+            view: "folded", "unfolded", "backward" (the adjoint unfolded), "gradients" (the norms of
+                gradients on the forward picture; needs `params` and `inputs`) or "compare"
+                (teacher beside free).
+            steps: how many points of each axis to draw; longer axes are elided.
+            extents: extents of axes; default: those of the inputs, or of the spec.
+            detail: "cell", "node" or "op".
+            mode: which branch of a `feedback` is in force.
+            params, inputs, lengths: a run, whose ranges of values are shown on hovering.
+        """
+        from unfold import drawing
+
+        options = drawing.read_options(self.spec.draw, self.program)
+        shared: dict[str, Any] = {"detail": detail, "options": options}
+        if view == "folded":
+            return drawing.draw_folded(self.program, mode=mode, **shared)
+        run = None
+        if params is not None and inputs is not None:
+            run = self.forward(params, inputs, mode=mode, lengths=lengths)
+            extents = {a: int(max(n)) for a, n in run.lengths.items()} | dict(extents or {})
+        shared.update(steps=steps, extents=extents)
+        if view == "unfolded":
+            return drawing.draw_unfolded(self.program, mode=mode, run=run, **shared)
+        if view == "backward":
+            adjoint = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
+            return drawing.draw_backward(adjoint, **shared)
+        if view == "compare":
+            return drawing.draw_modes(self.program, **shared)
+        if view == "gradients":
+            if params is None or inputs is None:
+                raise UnsupportedError("a picture of gradients needs params and inputs")
+            norms = self.gradient_norms(params, inputs, mode=mode, lengths=lengths)
+            return drawing.draw_gradients(self.program, norms, mode=mode, **shared)
+        raise UnsupportedError(f"unknown view {view}; choose {', '.join(VIEWS)}")
+
+    def render(self, view: str = "unfolded", *, format: str = "svg", **options: Any) -> str | bytes:
+        """Return a picture as "svg", "dot" (text), "png" or "pdf" (bytes); see `draw`."""
+        return self.draw(view, **options).render(format)
+
+    def gradient_norms(
+        self,
+        params: Arrays,
+        inputs: Arrays,
+        *,
+        mode: Mode = "teacher",
+        lengths: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Return the norm of the loss's gradient by every node, at each index point [*axes].
+
+        The norm is taken over the batch and the features; arguments as in `forward`.
+        """
+        import numpy as np
+
+        program = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
+        values, _ = self._runner.run(program, params, inputs, lengths=lengths, seed=seed)
+        found: dict[str, Any] = {}
+        for name in self.pipeline.nodes:
+            gradient = values.get(adjoint_name(name))
+            if gradient is not None:
+                axes = sum(a != BATCH for a in program[name].axes)
+                over = (0, *range(1 + axes, gradient.ndim))
+                found[name] = np.sqrt(np.sum(gradient * gradient, axis=over))
+        return found
 
     def explain(self, *, mode: Mode = "teacher") -> str:
         """Return the Program and its adjoint, readable."""
