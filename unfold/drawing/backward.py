@@ -16,41 +16,57 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from unfold.core.program import Program
+from unfold.core.affine import Affine
+from unfold.core.program import BATCH, Program, Ref
 from unfold.drawing import palette
+from unfold.drawing.boxes import Box, Line
 from unfold.drawing.picture import Edge, Node, Patch, Picture, Words
 from unfold.drawing.scheme import Scheme
 
 ADJOINT = "∂"
-MOST_PARAMETERS = 4
 BAR_WIDTH = 240.0
 STOPS = 48
 NARROW, WIDE = 0.8, 4.5
 
 
-def adjoint_scheme(scheme: Scheme, parameters: bool | None = None) -> Scheme:
+def adjoint_scheme(scheme: Scheme, parameters: bool = False) -> Scheme:
     """Return the part of a differentiated Program's scheme that is adjoint.
 
     Args:
         scheme: of the whole differentiated Program.
-        parameters: whether to draw the gradients of parameters, which sum over the steps; by
-            default if
-            there are few.
+        parameters: whether to draw the gradients of parameters, which sum over the steps.
     """
     program = scheme.program
-    of_parameters = {n for n in scheme.boxes if _is_parameter(program, n)}
-    if parameters is None:
-        parameters = len(of_parameters) <= MOST_PARAMETERS
     boxes = {
         n: b
         for n, b in scheme.boxes.items()
-        if n.startswith(ADJOINT) and (parameters or n not in of_parameters)
+        if n.startswith(ADJOINT) and (parameters or not _parameter(program, n))
     }
     lines = [
-        replace(x, via=x.via[::-1]) for x in scheme.lines if x.source in boxes and x.target in boxes
+        _turned(program, x, boxes) for x in scheme.lines if x.source in boxes and x.target in boxes
     ]
     return replace(scheme, boxes=boxes, lines=tuple(lines))
+
+
+def _turned(program: Program, line: Line, boxes: Mapping[str, Box]) -> Line:
+    """Colour a line as its forward one: by the parameter nearest to the forward source.
+
+    A line into the gradient of a parameter is coloured as that parameter.
+    """
+    parameter = _parameter(program, line.target)
+    if parameter:
+        index = tuple(Affine.axis(a) for a in boxes[line.target].axes)
+        return replace(line, via=(Ref(parameter, index),), others=())
+    return replace(line, via=line.via[::-1])
+
+
+def _parameter(program: Program, adjoint: str) -> str | None:
+    """Return the parameter that an adjoint belongs to, if it does."""
+    plain = adjoint.removeprefix(ADJOINT)
+    is_parameter = plain in program.values and program[plain].op == "parameter"
+    return plain if adjoint.startswith(ADJOINT) and is_parameter else None
 
 
 def forward_scheme(scheme: Scheme) -> Scheme:
@@ -63,6 +79,27 @@ def forward_scheme(scheme: Scheme) -> Scheme:
 def _is_parameter(program: Program, name: str) -> bool:
     plain = name.removeprefix(ADJOINT)
     return name.startswith(ADJOINT) and plain in program.values and program[plain].op == "parameter"
+
+
+def norms_of(program: Program, arrays: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Return the norm of the loss's gradient at every index point of every value.
+
+    Args:
+        program: the forward Program.
+        arrays: of a run of the differentiated Program: `∂h` for `h`, [batch, *axes, *shape].
+
+    Returns:
+        for each value with an adjoint, the norm over the batch and the features, [*axes].
+    """
+    found: dict[str, NDArray[np.float64]] = {}
+    for value in program:
+        name = ADJOINT + value.name
+        if name in arrays and value.type.kind == "real":
+            array = np.asarray(arrays[name], dtype=np.float64)
+            axes = sum(a != BATCH for a in value.axes)
+            summed = (0, *range(1 + axes, array.ndim))
+            found[value.name] = np.sqrt(np.sum(array**2, axis=summed))
+    return found
 
 
 def with_norms(

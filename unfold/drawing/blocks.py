@@ -18,7 +18,8 @@ from typing import Literal
 from unfold.core.affine import Affine
 from unfold.core.dependence import Edge, components
 from unfold.core.program import Ref
-from unfold.drawing.scheme import Line, Scheme
+from unfold.drawing.boxes import Line
+from unfold.drawing.scheme import Scheme
 
 Role = Literal["column", "bar", "fixed"]
 
@@ -105,6 +106,11 @@ def plan_adjoint(forward: Plan, scheme: Scheme, prefix: str) -> Plan:
         if n.removeprefix(prefix) in forward.homes
     }
     rest = [n for n in scheme.boxes if n not in homes]
+    for name in rest:
+        axes = scheme.boxes[name].axes
+        if axes:
+            outer = min(axes, key=lambda a: (a not in forward.blocks, axes.index(a)))
+            homes[name] = Home(outer, (outer,), _without(axes, (outer,)))
     _place_scalars(scheme, rest, homes)
     used = {h.block for h in homes.values()}
     blocks = {b: axes for b, axes in forward.blocks.items() if b in used}

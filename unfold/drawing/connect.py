@@ -217,12 +217,13 @@ def _ends(template: Template, block: BlockPlace) -> tuple[Outline, Outline]:
 
 
 def _near(around: Surroundings, template: Template, block: BlockPlace) -> Surroundings:
-    """Leave out what is too far away, and bars where the edge belongs to one."""
+    """Leave out what is too far away, and bars that the edge joins or must cross."""
     reach = (abs(template.columns) + 2) * block.pitch
     joins_bar = template.source in block.bars or template.target in block.bars
-    outlines = [
-        o for o in around.outlines if (not joins_bar if o.width == VERY_WIDE else abs(o.x) < reach)
-    ]
+    low, high = sorted(end.y for end in _ends(template, block))
+    bars = [] if joins_bar else [o for o in around.outlines if o.width == VERY_WIDE]
+    outlines = [o for o in around.outlines if o.width != VERY_WIDE and abs(o.x) < reach]
+    outlines += [o for o in bars if not low < o.y < high]
     return Surroundings(outlines, around.curves, around.labels)
 
 
@@ -273,6 +274,8 @@ def _between(
     labelled: bool,
 ) -> dict[int, Edge]:
     """Route edges between blocks, each on its own; as straight lines where they are very many."""
+    if not edges:
+        return {}
     many = len(edges) > MOST_ROUTED
     solid = [n for n in placed.nodes.values() if n.kind not in ("gap", "frame") and not many]
     around = Surroundings(
@@ -308,4 +311,7 @@ def _facing(node: Node, other: Node) -> Outline:
         return _node_outline(node)
     half = max(node.width / 2 - 14.0, 0.0)
     x = min(max(other.x, node.x - half), node.x + half)
-    return Outline(x, node.y, 28.0, node.height, False)
+    if node.shape == "bar":
+        return Outline(x, node.y, 28.0, node.height, False)
+    half = max(node.height / 2 - 14.0, 0.0)
+    return Outline(x, min(max(other.y, node.y - half), node.y + half), 28.0, 28.0, False)

@@ -19,6 +19,7 @@ HEADER_GAP = 17.0
 SWATCH = 26.0
 LEGEND_GAP = 18.0
 LEGEND_WIDTH = 420.0
+FEEDBACK = "output feedback"
 
 
 def finish(sketch: Sketch) -> Picture:
@@ -43,16 +44,19 @@ def finish_placed(placed: Placed) -> Picture:
 
 def _headers(block: BlockPlace, placed: Placed, body: Picture) -> tuple[list[Patch], list[Words]]:
     """Return a light band behind every drawn step, and its index below."""
-    own = [
-        placed.nodes[i]
-        for i, n in placed.members.items()
-        if n.spot.block == block.block.name and n.spot.key in block.regular
+    members = [
+        (placed.nodes[i], n) for i, n in placed.members.items() if n.spot.block == block.block.name
     ]
+    own = [node for node, n in members if n.spot.key in block.regular]
     if not block.block.headers or not own:
         return [], []
     ids = {n.id for n in own}
     inside = [e for e in body.edges if e.source in ids and e.target in ids]
     bottom = min([n.y - n.height / 2 for n in own] + [p[1] for e in inside for p in e.curve]) - 8.0
+    # Edges from the block below would run through headers at the bottom.
+    lowest = min([bottom] + [node.y - node.height / 2 - 4.0 for node, _ in members])
+    if block.block.above is not None:
+        lowest = max(node.y + node.height / 2 for node, _ in members) + HEADER_GAP + 4.0
     top = max(n.y + n.height / 2 for n in own) + 8.0
     left, _, right, _ = _band(block)
     patches: list[Patch] = []
@@ -68,7 +72,7 @@ def _headers(block: BlockPlace, placed: Placed, body: Picture) -> tuple[list[Pat
                     height=top - bottom,
                 )
             )
-        words.append(Words(text=text, x=middle, y=bottom - HEADER_GAP + 6))
+        words.append(Words(text=text, x=middle + (left + right) / 2, y=lowest - HEADER_GAP + 6))
     edge = min(n.x - n.width / 2 for n in own) - 10.0
     for row, text in block.block.row_headers:
         y = block.y - row * block.row_pitch + block.level
@@ -89,9 +93,12 @@ def _band(block: BlockPlace) -> tuple[float, float, float, float]:
 def with_legend(body: Picture, placed: Placed) -> Picture:
     """Add one line sample per parameter below the picture."""
     entries = placed.sketch.legend
+    styles = edge_styles(placed)
+    if any(e.kind == "feedback" for e in body.edges):
+        entries = (*entries, LegendEntry(key=FEEDBACK, text=FEEDBACK))
+        styles[FEEDBACK] = palette.LineStyle(palette.FEEDBACK_LINE)
     if not entries:
         return body
-    styles = edge_styles(placed)
     left, bottom, right, _ = body.box
     parts = [body]
     y = bottom - 22.0

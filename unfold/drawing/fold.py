@@ -13,8 +13,10 @@ from collections.abc import Mapping
 
 from unfold.core.affine import Affine
 from unfold.drawing.blocks import boundary_reads
-from unfold.drawing.scheme import Box, Line, Scheme
+from unfold.drawing.boxes import Box, Line
+from unfold.drawing.scheme import Scheme
 from unfold.drawing.sketch import Block, LegendEntry, Sketch, SketchEdge, SketchNode, Spot
+from unfold.drawing.unroll import short
 
 
 def fold(scheme: Scheme, title: str, rows: tuple[tuple[str, ...], ...] = ()) -> Sketch:
@@ -51,7 +53,7 @@ def _edge(scheme: Scheme, line: Line) -> SketchEdge:
     at = [i.show(lambda n: n.partition("#")[0]) for i in line.index]
     reading = line.source + (f"[{','.join(at)}]" if at else "")
     tip = f"{reading} → {line.target}{line.factors}"
-    label = parameter or ""
+    label = short(parameter or "", line.target)
     if read and not delayed:
         label = f"{label}  ({read})" if label else read
     return SketchEdge(

@@ -221,7 +221,7 @@ def _column(
         Item(names[key], CIRCLE if key in bars else size.width, size.height)
         for key, size in sizes.items()
     ]
-    order, recurrent, reading = _relations(inner)
+    order, recurrent = _relations(inner)
     pairs = [(names[a], names[b]) for a, b in order]
     ranks = _ranks(names, rows)
     level = [[names[k] for k in keys] for keys in stacks if _independent(keys, order)]
@@ -230,8 +230,14 @@ def _column(
     for key in sorted(recurrent, key=lambda k: (local[k][1], local[k][0])):
         local = _alone(key, local, sizes)
     for key in sorted(bars, key=lambda k: local[k][1]):
-        hangs = any(a.kind == b.kind == "adjoint" for a, b, _ in inner)
-        local = _own_row(key, local, sizes, below=(key not in reading) != hangs)
+        reads = any(b.spot.key == key for _, b, _ in inner)
+        is_read = any(a.spot.key == key for a, _, _ in inner)
+        hangs = any(_hangs(a, b) for a, b, _ in inner if key in (a.spot.key, b.spot.key))
+        if hangs and not is_read:  # sums over the steps of the backward pass
+            lowest = min(y for _, y in local.values())
+            local[key] = (local[key][0], lowest - 2 * BAR_HEIGHT - 4.0)
+        else:
+            local = _own_row(key, local, sizes, below=reads == hangs)
     middle = sorted(x for x, _ in local.values())[len(local) // 2]
     return {key: (x - middle, y) for key, (x, y) in local.items()}
 
@@ -242,18 +248,16 @@ def _turned(local: Mapping[Key, Point]) -> dict[Key, Point]:
 
 
 def _hangs(source: SketchNode, target: SketchNode) -> bool:
-    """Whether an edge is laid out upside down: targets stand above their losses, adjoints flow down."""
+    """Whether an edge is laid out upside down: from targets to losses, and between adjoints."""
     return source.kind == "target" or (source.kind == target.kind == "adjoint")
 
 
-def _relations(inner: Inner) -> tuple[list[tuple[Key, Key]], set[Key], set[Key]]:
-    """Return what lies below what in a column, which rows recur, and which read anything at all."""
+def _relations(inner: Inner) -> tuple[list[tuple[Key, Key]], set[Key]]:
+    """Return what lies below what in a column, and which rows recur."""
     order: dict[tuple[Key, Key], None] = {}
     recurrent: set[Key] = set()
-    reading: set[Key] = set()
     for source, target, edge in inner:
         a, b = source.spot, target.spot
-        reading.add(b.key)
         if (a.column, a.row) != (b.column, b.row) and not a.spans and not b.spans:
             if a.key == b.key:
                 recurrent.add(a.key)
@@ -261,7 +265,7 @@ def _relations(inner: Inner) -> tuple[list[tuple[Key, Key]], set[Key], set[Key]]
         here = edge.kind not in ("gap", "boundary", "feedback") and edge.delay is None
         if here and a.key != b.key:
             order[(b.key, a.key) if _hangs(source, target) else (a.key, b.key)] = None
-    return list(order), recurrent, reading
+    return list(order), recurrent
 
 
 def _independent(keys: Sequence[Key], order: Iterable[tuple[Key, Key]]) -> bool:
@@ -360,7 +364,7 @@ def _node(node: SketchNode, block: BlockPlace) -> Node:
     width, height, shape = size.width, size.height, size.shape
     if node.spot.spans:
         low, high = block.bars[node.spot.key]
-        x, width, shape = block.x + (low + high) / 2, high - low, "bar"
+        x, width, shape = block.x + (low + high) / 2, max(high - low, size.width), "bar"
         height = BAR_HEIGHT
     if node.small:
         width, height, shape = 20.0, 16.0, "words"

@@ -134,7 +134,6 @@ def to_dot(picture: Picture, *, tooltips: bool = True, dpi: float | None = None)
     graph = graphviz.Digraph(
         name=_named(picture.title),
         graph_attr={
-            "_background": _background(picture.patches),
             "bgcolor": palette.PAPER,
             "fontname": palette.FONT,
             "outputorder": "edgesfirst",
@@ -150,6 +149,7 @@ def to_dot(picture: Picture, *, tooltips: bool = True, dpi: float | None = None)
         },
     )
     # `graph.node` and `graph.edge` take 70 µs each in quoting; the few styles are quoted once here.
+    graph.body.append(f"\tgraph [_background={_background(picture.patches)}]\n")
     names = {node_id: _quoted(name) for node_id, name in _names(picture).items()}
     graph.body += [
         _statement(names[n.id], _node(n, i, tooltips), _node_style(n.kind, n.shape, n.fill))
@@ -276,14 +276,17 @@ def _words(words: Words, number: int) -> dict[str, str]:
 
 
 def _background(patches: Iterable[Patch]) -> str:
-    """Return filled rectangles in Graphviz's xdot language: they lie below edges and nodes."""
-    drawn: list[str] = []
+    """Return filled rectangles in Graphviz's xdot language: they lie below edges and nodes.
+
+    The string is written in pieces, since Graphviz reads at most 16,384 bytes between quotes.
+    """
+    drawn: list[str] = [""]
     for p in patches:
         x, y, w, h = p.x, p.y, p.width / 2, p.height / 2
         corners = ((x - w, y - h), (x + w, y - h), (x + w, y + h), (x - w, y + h))
         points = " ".join(f"{a:.1f} {b:.1f}" for a, b in corners)
         drawn.append(f"c {len(p.fill)} -{p.fill} C {len(p.fill)} -{p.fill} P 4 {points} ")
-    return "".join(drawn)
+    return " + ".join(f'"{piece}"' for piece in drawn)
 
 
 def _with_titles(svg: bytes, picture: Picture) -> str:

@@ -1,116 +1,23 @@
-"""What a picture shows of a Program: boxes and the lines between them, at one level of detail.
+"""What a picture shows of a Program, at one level of detail.
 
 In: a Program, a level of detail ("cell", "node" or "op") and a mode. Out: a `Scheme`: one `Box` per
-cell, named equation or operation, and one `Line` per way in which a box reads another, with the
-affine index it reads at, the parameters it is multiplied by on the way, and the conditions on the
-index point under which it exists. Parameters are not boxes: they are the colours of lines.
-
-    h[t]: tanh(W @ h[t-1] + U @ x[t] + b)
-    boxes x[t], h[t];  lines  h -> h at t-1 via W,  x -> h at t via U
-
-Parts of an equation disappear by composing their indices, so a line is exact at every level:
-unfolding a scheme gives the collapsed unfolding of its Program.
+cell, named equation or operation, and the `Line`s between them. Unfolding a scheme gives the
+collapsed unfolding of its Program.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from unfold.core.affine import Affine
 from unfold.core.op import OPS
 from unfold.core.program import BATCH, Program, Ref, Value
-from unfold.drawing.guards import Guard, Within, is_static
+from unfold.drawing.boxes import Box, Line
+from unfold.drawing.cells import join_cells
+from unfold.drawing.reads import INVISIBLE, Reads, below, merged
 
 Detail = Literal["cell", "node", "op"]
-PRODUCTS = ("einsum", "mul", "div")
-INVISIBLE = ("parameter", "constant", "index", "inside", "count", "uniform", "normal", "keep_mask")
-
-
-@dataclass(frozen=True)
-class Box:
-    """A drawn unit.
-
-    Attributes:
-        name: unique in the scheme; the Program's value that it stands for, or a cell's name.
-        label: how it is called in the picture, without its index.
-        axes: index axes, without "batch".
-        kind: a key of `palette.NODES`.
-        values: names of the Program's values it shows.
-        tooltip: lines for hovering: equation, shape, parameters.
-        boundary: what lies outside of the domain, by axis (as in `Value`).
-        indexed: whether its index is shown; operations without a name go without.
-    """
-
-    name: str
-    label: str
-    axes: tuple[str, ...]
-    kind: str
-    values: tuple[str, ...]
-    tooltip: tuple[str, ...] = ()
-    boundary: Mapping[str, Ref] = field(default_factory=dict)
-    indexed: bool = True
-
-
-@dataclass(frozen=True)
-class Line:
-    """A box that reads another.
-
-    Attributes:
-        source: the box that is read.
-        target: the box that reads.
-        index: where, one affine index per axis of the source, over the target's axes and `bound`.
-        bound: further index names that run over an axis each: (name, axis).
-        via: parameters multiplied with on the way, the one nearest to the source first.
-        guards: conditions on the index point; the line exists where all hold.
-        feedback: whether it passes through the branch of a `feedback`.
-        others: parameters that further ways of reading the same are multiplied with.
-        carries: how the source is read, for hovering.
-    """
-
-    source: str
-    target: str
-    index: tuple[Affine, ...]
-    bound: tuple[tuple[str, str], ...] = ()
-    via: tuple[Ref, ...] = ()
-    guards: tuple[Guard | Within, ...] = ()
-    feedback: bool = False
-    others: tuple[Ref, ...] = ()
-    carries: tuple[str, ...] = ()
-
-    @property
-    def parameter(self) -> Ref | None:
-        """The one parameter that the line is coloured by: the one nearest to the source."""
-        nearest = dict.fromkeys((*self.via[:1], *self.others))
-        return next(iter(nearest)) if len(nearest) == 1 else None
-
-    @property
-    def factors(self) -> str:
-        """Words for hovering: what is multiplied with on the way."""
-        chain = " · ".join(r.value for r in reversed(self.via))
-        more = [r.value for r in self.others if r not in self.via]
-        text = " and ".join([*([chain] if chain else []), *more])
-        return f", times {text}" if text else ""
-
-    def substitute(self, replacements: Mapping[str, Affine], target: str) -> Line:
-        """Read the same from another box: replace the target's axes."""
-        return replace(
-            self,
-            target=target,
-            index=tuple(i.substitute(replacements) for i in self.index),
-            via=tuple(r.substitute(replacements) for r in self.via),
-            others=tuple(r.substitute(replacements) for r in self.others),
-            guards=tuple(g.substitute(replacements) for g in self.guards),
-        )
-
-    def offsets(self, boxes: Mapping[str, Box]) -> dict[str, int]:
-        """Return the constant offsets along axes that source and target share."""
-        own = boxes[self.target].axes
-        pairs = zip(boxes[self.source].axes, self.index, strict=True)
-        found = {a: i.offset_from(a) for a, i in pairs if a in own}
-        return {a: o for a, o in found.items() if o is not None}
 
 
 @dataclass(frozen=True)
@@ -124,126 +31,9 @@ class Scheme:
 
     def boundary_lines(self, ref: Ref, target: str) -> tuple[Line, ...]:
         """Return what the expression at a boundary reads: the lines of an unnamed initial value."""
-        lines = _Reads(self.program, frozenset(self.boxes), "scheduled").of(ref.value)
+        lines = Reads(self.program, frozenset(self.boxes), "scheduled").of(ref.value)
         at = dict(zip(self.program[ref.value].axes, ref.index, strict=True))
         return tuple(line.substitute(at, target) for line in lines)
-
-
-class _Reads:
-    """Reads of a value through everything that is not drawn, remembered per value."""
-
-    def __init__(self, program: Program, drawn: frozenset[str], mode: str) -> None:
-        self.program, self.drawn, self.mode = program, drawn, mode
-        self.known: dict[str, tuple[Line, ...]] = {}
-        self.fresh = count(1)
-
-    def of(self, name: str) -> tuple[Line, ...]:
-        """Return the lines into a value, their targets named after it."""
-        if name not in self.known:
-            for pending in _below(self.program, name, self.drawn):
-                if pending not in self.known:
-                    self.known[pending] = tuple(self._lines(self.program[pending]))
-        return self.known[name]
-
-    def _lines(self, value: Value) -> Iterable[Line]:
-        fresh = {a: f"{a}#{next(self.fresh)}" for a in value.reduced if a != BATCH}
-        bound = tuple((new, axis) for axis, new in fresh.items())
-        rename = {axis: Affine.axis(new) for axis, new in fresh.items()}
-        for position, written in self._operands(value):
-            ref = written.substitute(rename)
-            factors = self._factors(value, position, rename)
-            guards = self._guards(value, position, rename)
-            for line in self._through(ref, value.name):
-                yield replace(
-                    line,
-                    bound=line.bound + bound,
-                    via=line.via + factors,
-                    guards=line.guards + guards,
-                    feedback=line.feedback or value.op == "feedback",
-                )
-
-    def _operands(self, value: Value) -> list[tuple[int, Ref]]:
-        operands = list(enumerate(value.operands))
-        if value.op == "feedback" and self.mode == "teacher":
-            return operands[:1]
-        if value.op == "where" and is_static(self.program, value.operands[0]):
-            return operands[1:]
-        return operands
-
-    def _through(self, ref: Ref, target: str) -> tuple[Line, ...]:
-        source = self.program[ref.value]
-        if source.op in INVISIBLE:
-            return ()
-        kept = [(a, i) for a, i in zip(source.axes, ref.index, strict=True) if a != BATCH]
-        if source.name in self.drawn:
-            return (Line(source.name, target, tuple(i for _, i in kept)),)
-        own = tuple(Within(a, i) for a, i in kept if _may_leave(i, a))
-        moved = (line.substitute(dict(kept), target) for line in self.of(source.name))
-        return tuple(replace(line, guards=own + line.guards) for line in moved)
-
-    def _factors(
-        self, value: Value, position: int, rename: Mapping[str, Affine]
-    ) -> tuple[Ref, ...]:
-        if value.op not in PRODUCTS:
-            return ()
-        others = (r.substitute(rename) for i, r in enumerate(value.operands) if i != position)
-        return tuple(p for other in others for p in _parameters(self.program, other))
-
-    def _guards(
-        self, value: Value, position: int, rename: Mapping[str, Affine]
-    ) -> tuple[Guard | Within, ...]:
-        if value.op == "feedback" and self.mode == "free":
-            # A free run has no output yet where the teacher's reference leaves the domain.
-            teacher = value.operands[0]
-            pairs = zip(self.program[teacher.value].axes, teacher.index, strict=True)
-            leaving = [(a, i) for a, i in pairs if a != BATCH and _may_leave(i, a)]
-            if position == 0:
-                leaving = leaving[:1] or [("", Affine())]
-            return tuple(Within(a, i, position == 1) for a, i in leaving)
-        if value.op != "where" or not is_static(self.program, value.operands[0]):
-            return ()
-        return (Guard(value.operands[0].substitute(rename), position == 1),)
-
-
-def _may_leave(index: Affine, axis: str) -> bool:
-    """Whether an index can be outside of an axis; a bound one, `s#1`, ranges over its axis."""
-    lone = index.axes[0] if len(index.axes) == 1 else ""
-    if lone.partition("#")[0] == axis and index.offset_from(lone) == 0:
-        return False
-    return index not in (Affine.number(0), Affine.last(axis))
-
-
-def _below(program: Program, name: str, drawn: frozenset[str]) -> list[str]:
-    """Return a value and the undrawn values it is made of, parts before wholes."""
-    order: list[str] = []
-    seen: set[str] = set()
-    work = [(name, False)]
-    while work:
-        current, done = work.pop()
-        if done:
-            order.append(current)
-        elif current not in seen:
-            seen.add(current)
-            work.append((current, True))
-            work += [(r.value, False) for r in program[current].operands if r.value not in drawn]
-    return order
-
-
-def _parameters(program: Program, ref: Ref) -> tuple[Ref, ...]:
-    """Return the parameters of an operand made of parameters and constants alone."""
-    found: list[Ref] = []
-    work = [ref]
-    while work:
-        current = work.pop()
-        value = program[current.value]
-        if value.op == "parameter":
-            found.append(current)
-        elif value.op != "constant":
-            if not value.operands or value.is_named or value.reduced:
-                return ()
-            at = dict(zip(value.axes, current.index, strict=True))
-            work += [r.substitute(at) for r in value.operands]
-    return tuple(found)
 
 
 def make_scheme(
@@ -268,14 +58,15 @@ def make_scheme(
     parts = _loss_parts(program) if detail != "op" else {}
     shown = [v for v in program if _is_drawn(v, detail, parts) and v.name not in hidden]
     drawn = frozenset(v.name for v in shown)
-    reads = _Reads(program, drawn, mode)
-    lines = _merged(line for value in shown for line in reads.of(value.name))
+    reads = Reads(program, drawn, mode)
+    lines = merged(line for value in shown for line in reads.of(value.name))
     boxes = {v.name: _box(program, v, detail, parts, labels) for v in shown}
     boxes = {
         name: replace(box, kind=_kind(program, box, boxes, lines)) for name, box in boxes.items()
     }
-    scheme = Scheme(program, detail, boxes, lines)
-    return _cells(scheme, labels) if detail == "cell" else scheme
+    if detail == "cell":
+        boxes, lines = join_cells(program, boxes, lines, labels)
+    return Scheme(program, detail, boxes, lines)
 
 
 def _is_drawn(value: Value, detail: Detail, parts: Mapping[str, str]) -> bool:
@@ -290,7 +81,7 @@ def _loss_parts(program: Program) -> dict[str, str]:
         return {}
     name = program.loss
     found: list[str] = []
-    for inner in _below(
+    for inner in below(
         program, name, frozenset(v.name for v in program if v.is_named and v.name != name)
     ):
         value = program[inner]
@@ -353,7 +144,7 @@ def _operation(program: Program, value: Value) -> str:
 def _tooltip(program: Program, value: Value) -> tuple[str, ...]:
     lines = [value.at.source.strip()] if value.at and value.at.source else []
     lines.append(f"shape: {value.type.show()}")
-    inner = _below(
+    inner = below(
         program, value.name, frozenset(v.name for v in program if v.is_named) - {value.name}
     )
     used = (r.value for name in inner for r in program[name].operands)
@@ -361,35 +152,6 @@ def _tooltip(program: Program, value: Value) -> tuple[str, ...]:
     if parameters:
         lines.append(f"parameters: {', '.join(parameters)}")
     return tuple(lines)
-
-
-def _merged(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """Join lines that read the same value at the same index."""
-    found: dict[object, Line] = {}
-    for line in lines:
-        names = {new: f"{axis}~{i}" for i, (new, axis) in enumerate(line.bound)}
-        key = (line.source, line.target, tuple(i.rename(names) for i in line.index), line.guards)
-        if key in found:
-            others = dict.fromkeys((*found[key].others, *line.via[:1], *line.others))
-            carries = dict.fromkeys((*found[key].carries, *line.carries))
-            feedback = found[key].feedback or line.feedback
-            found[key] = replace(
-                found[key], others=tuple(others), carries=tuple(carries), feedback=feedback
-            )
-        else:
-            found[key] = line
-    lines = tuple(found.values())
-    return tuple(x for x in lines if not any(_covers(y, x) for y in lines if y is not x))
-
-
-def _covers(general: Line, special: Line) -> bool:
-    """Whether a line that runs over all points of an axis includes another one."""
-    if (general.source, general.target) != (special.source, special.target) or general.guards:
-        return False
-    bound = {new for new, _ in general.bound}
-    pairs = list(zip(general.index, special.index, strict=True))
-    wide = [a for a, b in pairs if a != b]
-    return bool(wide) and all(a.axes and a.axes[0] in bound and len(a.terms) == 1 for a in wide)
 
 
 def _kind(program: Program, box: Box, boxes: Mapping[str, Box], lines: tuple[Line, ...]) -> str:
@@ -411,62 +173,3 @@ def _kind(program: Program, box: Box, boxes: Mapping[str, Box], lines: tuple[Lin
 
 def _is_delay(line: Line, boxes: Mapping[str, Box]) -> bool:
     return any(line.offsets(boxes).values()) and not line.feedback
-
-
-def cell_of(name: str) -> str:
-    """Return the cell that a dotted name belongs to: `l1` for `l1.s`, nothing for `h`."""
-    return name.rpartition(".")[0]
-
-
-def _cells(scheme: Scheme, labels: Mapping[str, str]) -> Scheme:
-    """Join the equations of each cell instance into one box."""
-    names = {
-        n: cell_of(n) if n in scheme.program.values and scheme.program[n].is_named else ""
-        for n in scheme.boxes
-    }
-    cells = {c for c in names.values() if c}
-    owner = {n: c or n for n, c in names.items()}
-    boxes: dict[str, Box] = {}
-    for name, box in scheme.boxes.items():
-        if owner[name] not in cells:
-            boxes[name] = box
-        elif owner[name] not in boxes:
-            members = [scheme.boxes[n] for n in scheme.boxes if owner[n] == owner[name]]
-            boxes[owner[name]] = _cell_box(owner[name], members, labels)
-    lines: list[Line] = []
-    for line in scheme.lines:
-        source, target = owner[line.source], owner[line.target]
-        at = dict(zip(scheme.boxes[line.source].axes, line.index, strict=True))
-        kept = tuple(at.get(a, Affine.axis(a)) for a in boxes[source].axes)
-        if source == target and kept == tuple(Affine.axis(a) for a in boxes[source].axes):
-            continue
-        own = (*boxes[target].axes, *(new for new, _ in line.bound))
-        free = [a for i in kept for a in i.axes if a not in own]
-        bound = line.bound + tuple((a, a) for a in dict.fromkeys(free))
-        inside = source in cells or target in cells
-        lines.append(
-            replace(
-                line,
-                source=source,
-                target=target,
-                index=kept,
-                bound=bound,
-                carries=(line.source,) if inside else line.carries,
-            )
-        )
-    return replace(scheme, boxes=boxes, lines=_merged(lines))
-
-
-def _cell_box(name: str, members: list[Box], labels: Mapping[str, str]) -> Box:
-    common = [a for a in members[-1].axes if all(a in m.axes for m in members)]
-    state = any(m.kind == "state" for m in members)
-    equations = [m.tooltip[0] for m in members if m.tooltip]
-    return Box(
-        name=name,
-        label=labels.get(name, name),
-        axes=tuple(common),
-        kind="state" if state else "node",
-        values=tuple(v for m in members for v in m.values),
-        tooltip=tuple(equations),
-        boundary={a: r for m in members for a, r in m.boundary.items() if a in common},
-    )

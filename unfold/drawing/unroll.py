@@ -18,7 +18,8 @@ import numpy as np
 
 from unfold.core.program import Ref
 from unfold.drawing.blocks import Home, Plan
-from unfold.drawing.scheme import Box, Line, Scheme
+from unfold.drawing.boxes import Box, Line
+from unfold.drawing.scheme import Scheme
 from unfold.drawing.sketch import Block, LegendEntry, Sketch, SketchEdge, SketchNode, Spot
 from unfold.drawing.window import GAP, Slot, Window
 
@@ -132,8 +133,8 @@ class Unrolling:
             if lone not in bound or index.offset_from(lone) != 0 or used.count(lone) > 1:
                 continue
             inner = axis in source.inner and line.source in self.plan.parallel
-            other = source.block != target.block and target.role == "column" and target.outer
-            if inner or (axis in source.outer and source.role == "column" and other):
+            apart = source.block != target.block and target.role != "bar"
+            if inner or (axis in source.outer and source.role == "column" and apart):
                 runs[lone] = position
         own = boxes[line.source].axes
         needed = set(own) if source.block != target.block else set(source.inner)
@@ -251,12 +252,14 @@ class Unrolling:
         if line.feedback:
             kind = "feedback"
         tip = f"{_text(source)} → {_text(target)}{line.factors}"
+        # The gradient of a parameter says by its own name which one it is.
+        gathers = parameter is not None and line.target == f"∂{self.parameters[parameter].name}"
         edge = SketchEdge(
             source=_id(source),
             target=_id(target),
             kind=kind,
             parameter=parameter,
-            label=parameter or "",
+            label="" if gathers else short(parameter or "", line.target),
             tooltip=(tip, *line.carries),
         )
         self.edges.setdefault((source, target, parameter, kind), edge)
@@ -267,14 +270,19 @@ class Unrolling:
         return bool(free) and self.plan.homes[line.target].role == "column"
 
     def _dot_rows(self) -> None:
-        """Put dots into every row of an elided block."""
-        for name, box in self.scheme.boxes.items():
+        """Put dots into every row of an elided block, and between the elided points of a frame."""
+        for name, _box in self.scheme.boxes.items():
             home = self.plan.homes[name]
             if home.role != "column" or not any(self.windows[a].elided for a in home.outer):
                 continue
-            stacked = [self.windows[a].points for a in box.axes if a in home.inner]
-            if len(home.outer) == 1 and not stacked:
+            if len(home.outer) == 1 and not home.inner:
                 self.points.setdefault((name, (GAP,)), None)
+        for name in self.plan.parallel:
+            axes = self.scheme.boxes[name].axes
+            inner = self.plan.homes[name].inner
+            drawn = (self.windows[a].points if a not in inner else (GAP,) for a in axes)
+            if len(inner) == 1 and self.windows[inner[0]].elided:
+                self.points.update(dict.fromkeys((name, point) for point in product(*drawn)))
 
     def _frame(self, frame: NodeId) -> SketchNode:
         """Return the outline around all drawn points that a frame's open axes run over."""
@@ -381,6 +389,12 @@ class Unrolling:
     def _legend(self, key: str) -> LegendEntry:
         value = self.scheme.program[self.parameters[key].name]
         return LegendEntry(key=key, text=key, tooltip=(f"{key}: {value.type.show()}",))
+
+
+def short(parameter: str, reader: str) -> str:
+    """Leave out the name of the cell, where a parameter belongs to the cell that reads."""
+    cell = reader.rpartition(".")[0]
+    return parameter.removeprefix(f"{reader}.").removeprefix(f"{cell}." if cell else "")
 
 
 def _text(node: NodeId) -> str:

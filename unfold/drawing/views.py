@@ -94,15 +94,14 @@ def draw_backward(
     extents: Mapping[str, int] | None = None,
     detail: Detail = "node",
     options: Options | None = None,
-    parameters: bool | None = None,
+    parameters: bool = False,
 ) -> Figure:
     """Draw the adjoint Program unfolded: gradients flow from the loss down and back in time.
 
     Args:
         adjoint: a differentiated Program.
         steps: as in `draw_unfolded`; likewise `extents`, `detail` and `options`.
-        parameters: whether to draw the gradients of parameters; by default if there are at most
-            four.
+        parameters: whether to draw the gradients of parameters, which sum over the steps.
     """
     options = options or Options()
     if not adjoint.depth:

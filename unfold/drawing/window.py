@@ -10,6 +10,7 @@ domain get positions as they are used: -1 is the nearest one before the start.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 GAP = "…"
 Slot = int | str
@@ -30,6 +31,20 @@ class Window:
     before: set[int] = field(default_factory=set)
     after: set[int] = field(default_factory=set)
 
+    @cached_property
+    def _columns(self) -> dict[int, int]:
+        """The column of every drawn point; points after the dots are one further."""
+        found: dict[int, int] = {}
+        for place, point in enumerate(self.points):
+            found[point] = place if place == point else place + 1
+        return found
+
+    @cached_property
+    def _end(self) -> int:
+        """The last column: of the last point, or of dots that nothing follows."""
+        last = self._columns[self.points[-1]]
+        return max(last, self.hidden) if self.elided else last
+
     @classmethod
     def of(cls, extent: int, steps: int) -> Window:
         """Choose at most `steps` points; an axis that is one longer than that is drawn whole."""
@@ -43,14 +58,14 @@ class Window:
         """Whether there are dots."""
         return len(self.points) < self.extent
 
-    @property
+    @cached_property
     def hidden(self) -> int:
-        """A point that the dots stand for."""
-        return next(p + 1 for p in self.points if p + 1 not in self.points)
+        """The first point that the dots stand for; also their column."""
+        return next(p + 1 for p in self.points if p + 1 not in self._columns)
 
     def slot(self, index: int) -> Slot:
         """Return a drawn point, or one outside of the domain, as it is; the dots for all others."""
-        return index if index in self.points or not 0 <= index < self.extent else GAP
+        return index if index in self._columns or not 0 <= index < self.extent else GAP
 
     def note(self, index: int) -> None:
         """Remember that a point outside of the domain is drawn."""
@@ -61,15 +76,14 @@ class Window:
 
     def position(self, slot: Slot) -> int:
         """Return the column of a slot."""
-        head = sum(1 for i, p in enumerate(self.points) if p == i)
         if slot == GAP:
-            return head
+            return self.hidden
         index = int(slot)
         if index < 0:
             return -1 - sorted(self.before | {index}, reverse=True).index(index)
         if index >= self.extent:
-            return self.position(self.extent - 1) + 1 + sorted(self.after | {index}).index(index)
-        return index if index < head else self.points.index(index) + 1
+            return self._end + 1 + sorted(self.after | {index}).index(index)
+        return self._columns[index]
 
     @property
     def middle(self) -> float:

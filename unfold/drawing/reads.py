@@ -1,0 +1,179 @@
+"""What a value reads through everything that is not drawn: composed indices, factors and conditions.
+
+In: a Program and the names of the values that are drawn. Out: for any value the `Line`s into it.
+Parts of an equation disappear by composing their indices, so a line is exact at every level of
+detail.
+
+    a.1[t,s] = exp(e[t,s])   a.2[t] = sum[s](a.1[t,s])   a[t,s] = a.1[t,s] / a.2[t]
+    drawn a and e:  a -> reads e at [t,s#1], s#1 over all of s
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import count
+
+from unfold.core.affine import Affine
+from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.drawing.boxes import Line
+from unfold.drawing.guards import Guard, Within, is_static
+
+PRODUCTS = ("einsum", "mul", "div")
+INVISIBLE = ("parameter", "constant", "index", "inside", "count", "uniform", "normal", "keep_mask")
+
+
+class Reads:
+    """Reads of a value through everything that is not drawn, remembered per value.
+
+    Args:
+        program: any Program.
+        drawn: names of the values that are drawn; lines start there.
+        mode: which branch of a `feedback` is in force: "teacher", "free", or "scheduled" for both.
+    """
+
+    def __init__(self, program: Program, drawn: frozenset[str], mode: str) -> None:
+        self.program, self.drawn, self.mode = program, drawn, mode
+        self.known: dict[str, tuple[Line, ...]] = {}
+        self.open: set[str] = set()
+        self.fresh = count(1)
+
+    def of(self, name: str) -> tuple[Line, ...]:
+        """Return the lines into a value, their targets named after it."""
+        if name in self.open:  # a cycle of values that are all hidden
+            return ()
+        for pending in () if name in self.known else below(self.program, name, self.drawn):
+            if pending not in self.known:
+                self.open.add(pending)
+                self.known[pending] = merged(self._lines(self.program[pending]))
+                self.open.discard(pending)
+        return self.known[name]
+
+    def _lines(self, value: Value) -> Iterable[Line]:
+        fresh = {a: f"{a}#{next(self.fresh)}" for a in value.reduced if a != BATCH}
+        bound = tuple((new, axis) for axis, new in fresh.items())
+        rename = {axis: Affine.axis(new) for axis, new in fresh.items()}
+        for position, written in self._operands(value):
+            ref = written.substitute(rename)
+            factors = self._factors(value, position, rename)
+            guards = self._guards(value, position, rename)
+            for line in self._through(ref, value.name):
+                yield replace(
+                    line,
+                    bound=line.bound + bound,
+                    via=line.via + factors,
+                    guards=line.guards + guards,
+                    feedback=line.feedback or value.op == "feedback",
+                )
+
+    def _operands(self, value: Value) -> list[tuple[int, Ref]]:
+        operands = list(enumerate(value.operands))
+        if value.op == "feedback" and self.mode == "teacher":
+            return operands[:1]
+        if value.op == "where" and is_static(self.program, value.operands[0]):
+            return operands[1:]
+        return operands
+
+    def _through(self, ref: Ref, target: str) -> tuple[Line, ...]:
+        source = self.program[ref.value]
+        if source.op in INVISIBLE:
+            return ()
+        kept = [(a, i) for a, i in zip(source.axes, ref.index, strict=True) if a != BATCH]
+        if source.name in self.drawn:
+            return (Line(source.name, target, tuple(i for _, i in kept)),)
+        own = tuple(Within(a, i) for a, i in kept if _may_leave(i, a))
+        moved = (line.substitute(dict(kept), target) for line in self.of(source.name))
+        return tuple(replace(line, guards=own + line.guards) for line in moved)
+
+    def _factors(
+        self, value: Value, position: int, rename: Mapping[str, Affine]
+    ) -> tuple[Ref, ...]:
+        if value.op not in PRODUCTS:
+            return ()
+        others = (r.substitute(rename) for i, r in enumerate(value.operands) if i != position)
+        return tuple(p for other in others for p in _parameters(self.program, other))
+
+    def _guards(
+        self, value: Value, position: int, rename: Mapping[str, Affine]
+    ) -> tuple[Guard | Within, ...]:
+        if value.op == "feedback" and self.mode == "free":
+            # A free run has no output yet where the teacher's reference leaves the domain.
+            teacher = value.operands[0]
+            pairs = zip(self.program[teacher.value].axes, teacher.index, strict=True)
+            leaving = [(a, i) for a, i in pairs if a != BATCH and _may_leave(i, a)]
+            if position == 0:
+                leaving = leaving[:1] or [("", Affine())]
+            return tuple(Within(a, i, position == 1) for a, i in leaving)
+        if value.op != "where" or not is_static(self.program, value.operands[0]):
+            return ()
+        return (Guard(value.operands[0].substitute(rename), position == 1),)
+
+
+def _may_leave(index: Affine, axis: str) -> bool:
+    """Whether an index can be outside of an axis; a bound one, `s#1`, ranges over its axis."""
+    lone = index.axes[0] if len(index.axes) == 1 else ""
+    if lone.partition("#")[0] == axis and index.offset_from(lone) == 0:
+        return False
+    return index not in (Affine.number(0), Affine.last(axis))
+
+
+def below(program: Program, name: str, drawn: frozenset[str]) -> list[str]:
+    """Return a value and the undrawn values it is made of, parts before wholes."""
+    order: list[str] = []
+    seen: set[str] = set()
+    work = [(name, False)]
+    while work:
+        current, done = work.pop()
+        if done:
+            order.append(current)
+        elif current not in seen:
+            seen.add(current)
+            work.append((current, True))
+            work += [(r.value, False) for r in program[current].operands if r.value not in drawn]
+    return order
+
+
+def _parameters(program: Program, ref: Ref) -> tuple[Ref, ...]:
+    """Return the parameters of an operand made of parameters and constants alone."""
+    found: list[Ref] = []
+    work = [ref]
+    while work:
+        current = work.pop()
+        value = program[current.value]
+        if value.op == "parameter":
+            found.append(current)
+        elif value.op != "constant":
+            if not value.operands or value.is_named or value.reduced:
+                return ()
+            at = dict(zip(value.axes, current.index, strict=True))
+            work += [r.substitute(at) for r in value.operands]
+    return tuple(found)
+
+
+def merged(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """Join lines that read the same value at the same index."""
+    found: dict[object, Line] = {}
+    for line in lines:
+        names = {new: f"{axis}~{i}" for i, (new, axis) in enumerate(line.bound)}
+        key = (line.source, line.target, tuple(i.rename(names) for i in line.index), line.guards)
+        if key in found:
+            others = dict.fromkeys((*found[key].others, *line.via[:1], *line.others))
+            carries = dict.fromkeys((*found[key].carries, *line.carries))
+            feedback = found[key].feedback or line.feedback
+            found[key] = replace(
+                found[key], others=tuple(others), carries=tuple(carries), feedback=feedback
+            )
+        else:
+            found[key] = line
+    lines = tuple(found.values())
+    return tuple(x for x in lines if not any(_covers(y, x) for y in lines if y is not x))
+
+
+def _covers(general: Line, special: Line) -> bool:
+    """Whether a line that runs over all points of an axis includes another one."""
+    if (general.source, general.target) != (special.source, special.target) or general.guards:
+        return False
+    bound = {new for new, _ in general.bound}
+    pairs = list(zip(general.index, special.index, strict=True))
+    wide = [a for a, b in pairs if a != b]
+    return bool(wide) and all(a.axes and a.axes[0] in bound and len(a.terms) == 1 for a in wide)
