@@ -69,7 +69,8 @@ class Net:
     def node(self, name: str, axes: str, term: Term, **boundary: Ref) -> Term:
         """Name the result of an equation; what was emitted since the last one becomes its parts."""
         values = self.builder.values
-        own = tuple(a for a in self.builder.axes if a == BATCH or a in axes)
+        whole = {*axes} if BATCH in values[term.ref.value].reduced else {*axes, BATCH}
+        own = tuple(a for a in self.builder.axes if a in whole)
         parts = {n: v for n, v in values.items() if v.node == "" and v.op != "constant"}
         for part in parts.values():
             del values[part.name]
