@@ -171,7 +171,7 @@ def _conclude(task: Task, trained: Trained, folder: Path, teller: Teller) -> dic
         told = f"stopped: the loss or a gradient is not a finite number at step {state.step + 1}"
         teller.say(paint(f"{told}; try a smaller rate, or clip: {{norm: 5}}", fg="red"))
     if trained.outcome == "interrupted":
-        teller.say(f"interrupted: saved after {plural(state.step, 'step')} of {task.train.steps}")
+        teller.say(f"interrupted: saved after {state.step:,} of {plural(task.train.steps, 'step')}")
     clipped = f", gradients clipped in {state.clipped}" if task.train.clip else ""
     teller.say(
         f"{paint('loss', bold=True)}   {first:.4f} → {last:.4f} {_in_bits(task, last)}".rstrip()
