@@ -16,10 +16,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unfold.core.affine import Affine
-from unfold.core.program import BATCH, Program, Ref
+from unfold.core.program import Program, Ref
 from unfold.drawing import palette
 from unfold.drawing.boxes import Box, Line
 from unfold.drawing.picture import Edge, Node, Patch, Picture, Words
@@ -81,27 +80,6 @@ def _is_parameter(program: Program, name: str) -> bool:
     return name.startswith(ADJOINT) and plain in program.values and program[plain].op == "parameter"
 
 
-def norms_of(program: Program, arrays: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
-    """Return the norm of the loss's gradient at every index point of every value.
-
-    Args:
-        program: the forward Program.
-        arrays: of a run of the differentiated Program: `∂h` for `h`, [batch, *axes, *shape].
-
-    Returns:
-        for each value with an adjoint, the norm over the batch and the features, [*axes].
-    """
-    found: dict[str, NDArray[np.float64]] = {}
-    for value in program:
-        name = ADJOINT + value.name
-        if name in arrays and value.type.kind == "real":
-            array = np.asarray(arrays[name], dtype=np.float64)
-            axes = sum(a != BATCH for a in value.axes)
-            summed = (0, *range(1 + axes, array.ndim))
-            found[value.name] = np.sqrt(np.sum(array**2, axis=summed))
-    return found
-
-
 def with_norms(
     picture: Picture, norms: Mapping[str, Any], points: Mapping[str, tuple[str, tuple[int, ...]]]
 ) -> Picture:
@@ -119,7 +97,10 @@ def with_norms(
             if array.ndim == len(point):
                 found[node_id] = float(array[point])
     scale = _Scale.of(found.values())
-    nodes = tuple(_tinted(n, found[n.id], scale) if n.id in found else n for n in picture.nodes)
+    nodes = tuple(
+        _tinted(n, found[n.id], scale) if n.id in found else replace(n, fill=palette.PAPER)
+        for n in picture.nodes
+    )
     edges = tuple(_weighted(e, found, scale) for e in picture.edges)
     painted = replace(picture, nodes=nodes, edges=edges)
     return _with_bar(painted, scale) if found else painted

@@ -17,12 +17,8 @@ from unfold.drawing.reads import merged
 
 def cell_of(program: Program, name: str) -> str:
     """Return the cell that an equation belongs to: `l1` for `l1.s`, nothing for `h`."""
-    value = program.values.get(name)
-    if (
-        value is None
-        or not value.is_named
-        or name.lstrip("∂") in {v.name for v in program.parameters}
-    ):
+    value, plain = program.values.get(name), program.values.get(name.lstrip("∂"))
+    if value is None or not value.is_named or (plain and plain.op == "parameter"):
         return ""
     return name.rpartition(".")[0]
 

@@ -85,12 +85,11 @@ class Words:
     size: float = palette.NOTE_SIZE
     colour: str = palette.SOFT_INK
     align: Literal["centre", "left", "right"] = "centre"
-    bold: bool = False
 
     @property
     def width(self) -> float:
         """Estimated width in points."""
-        return palette.text_width(self.text, self.size) * (1.06 if self.bold else 1.0)
+        return palette.text_width(self.text, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a value reads through everything that is not drawn: composed indices, factors and conditions.
+"""What a value reads through all that is not drawn: composed indices, factors and conditions.
 
 In: a Program and the names of the values that are drawn. Out: for any value the `Line`s into it.
 Parts of an equation disappear by composing their indices, so a line is exact at every level of

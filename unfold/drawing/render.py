@@ -27,7 +27,6 @@ from unfold.errors import UnsupportedError
 FORMATS = ("svg", "png", "pdf", "dot")
 LARGEST_BITMAP = 30000  # pixels; cairo's limit is 32767
 MARGIN = 14.0
-BOLD = "Helvetica-Bold"
 SHAPES = {
     "circle": "ellipse",
     "box": "box",
@@ -271,7 +270,6 @@ def _words(words: Words, number: int) -> dict[str, str]:
         "shape": "none",
         "fontsize": f"{words.size:g}",
         "fontcolor": quote(words.colour),
-        **({"fontname": quote(BOLD)} if words.bold else {}),
     }
 
 

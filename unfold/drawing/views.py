@@ -27,6 +27,7 @@ Mode = str | tuple[str, float]
 Steps = int | Mapping[str, int] | None
 DETAILS = ("cell", "node", "op")
 DEFAULT_STEPS = 4
+NARROW_STEPS = 3
 SIDE_GAP = 60.0
 
 
@@ -144,7 +145,7 @@ def draw_modes(
     program: Program,
     *,
     modes: tuple[Mode, Mode] = ("teacher", "free"),
-    steps: Steps = 3,
+    steps: Steps = None,
     extents: Mapping[str, int] | None = None,
     detail: Detail = "node",
     options: Options | None = None,
@@ -156,6 +157,8 @@ def draw_modes(
         modes: left and right.
         steps: as in `draw_unfolded`; likewise `extents`, `detail` and `options`.
     """
+    if steps is None and not (options and (options.every or options.steps)):
+        steps = NARROW_STEPS
     left, right = (
         draw_unfolded(program, steps=steps, extents=extents, detail=detail, mode=m, options=options)
         for m in modes
@@ -173,7 +176,7 @@ def draw_compare(left: Figure, right: Figure, titles: tuple[str, str]) -> Figure
     for number, (picture, box, title) in enumerate(zip(pictures, boxes, titles, strict=True)):
         heading = Words(
             text=title, x=(box[0] + box[2]) / 2, y=box[3] + 26.0, size=palette.TITLE_SIZE,
-            colour=palette.INK, bold=True,
+            colour=palette.INK,
         )  # fmt: skip
         titled = replace(picture, words=(*picture.words, heading))
         moved.append(titled.shifted(x - box[0], base - box[3], prefix=f"{number}:"))
