@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unfold.api import Model, Run, Step, library, load, loads
+    from unfold.api import Model, library, load, loads
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Run", "Step", "__version__", "library", "load", "loads"]
+__all__ = ["Model", "__version__", "library", "load", "loads"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,8 +12,8 @@ only ones that name all stages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,10 @@ from unfold.spec.reader import read_file
 
 if TYPE_CHECKING:
     from unfold.drawing import Figure
+    from unfold.drawing.unfolding import Unfolding
     from unfold.unfolded.domain import Domain
-    from unfold.unfolded.graph import UnfoldedGraph
     from unfold.unfolded.measures import Measures
+    from unfold.unfolded.results import Run, Step
 
 Arrays = Mapping[str, Any]
 BACKENDS = ("reference",)
@@ -77,43 +78,6 @@ def library() -> list[Path]:
         if folder.is_dir():
             return sorted(folder.rglob("*.yaml"))
     return []
-
-
-@dataclass(frozen=True)
-class Run(Mapping[str, Any]):
-    """What a forward run computed.
-
-    Attributes:
-        arrays: of the named nodes, [batch, *axes, *shape].
-        loss: mean over the batch; None without a loss or without what it needs.
-        carry: the state for the next chunk, by node.
-        lengths: number of index points of each axis, per sequence.
-        aliases: other names of nodes, as `l1` for the output of a cell's instance.
-    """
-
-    arrays: Mapping[str, Any]
-    loss: float | None
-    carry: Mapping[str, Any]
-    lengths: Mapping[str, Any]
-    aliases: Mapping[str, str]
-
-    def __getitem__(self, name: str) -> Any:
-        return self.arrays[self.aliases.get(name, name)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.arrays)
-
-    def __len__(self) -> int:
-        return len(self.arrays)
-
-
-@dataclass(frozen=True)
-class Step:
-    """Loss, gradients by name, and the state for the next chunk."""
-
-    loss: float
-    grads: dict[str, Any]
-    carry: dict[str, Any]
 
 
 class Model:
@@ -194,6 +158,8 @@ class Model:
         Raises:
             DataError: arrays that do not fit.
         """
+        from unfold.unfolded.results import Run, whole_batch
+
         _check_backend(backend)
         whole = self.pipeline.resolved(mode=mode, training=training, carry=carry is not None)
         feeds = {**inputs, **_carried(whole, carry)}
@@ -206,7 +172,7 @@ class Model:
         shown = [n for n in (*self.pipeline.nodes, *inputs) if n in values]
         loss = float(values[program.loss].item()) if program.loss else None
         return Run(
-            {n: _whole_batch(values[n], domain, program[n].batched) for n in shown},
+            {n: whole_batch(values[n], domain, batched=program[n].batched) for n in shown},
             loss,
             self._state(program, domain, values, carry),
             {a: domain.length(a) for a in program.axes if a != BATCH},
@@ -244,6 +210,8 @@ class Model:
             DataError: arrays that do not fit, or a name that cannot be differentiated by.
             UnsupportedError: the spec has no loss.
         """
+        from unfold.unfolded.results import Step, padded
+
         _check_backend(backend)
         names = self._wrt(wrt)
         program = self.pipeline.adjoint(
@@ -252,7 +220,7 @@ class Model:
         feeds = {**inputs, **_carried(program, carry)}
         values, domain = self._runner.run(program, params, feeds, lengths=lengths, seed=seed)
         grads = {n: values[adjoint_name(n)] for n in names}
-        grads = {n: g if program[n].batched else _padded(g[0], params[n]) for n, g in grads.items()}
+        grads = {n: g if program[n].batched else padded(g[0], params[n]) for n, g in grads.items()}
         assert program.loss is not None
         state = self._state(program, domain, values, carry)
         return Step(float(values[program.loss].item()), grads, state)
@@ -342,15 +310,19 @@ class Model:
 
     # Seeing
 
-    def unfold(
-        self, *, mode: Mode = "teacher", detail: str = "node", **extents: int
-    ) -> UnfoldedGraph:
+    def unfold(self, *, mode: Mode = "teacher", detail: str = "node", **extents: int) -> Unfolding:
         """Return the unfolded graph of a mode, as in `model.unfold(t=5, mode="free")`."""
+        from unfold.drawing.unfolding import Unfolding
         from unfold.unfolded.domain import Domain
-        from unfold.unfolded.graph import UnfoldedGraph
 
         program = self.pipeline.resolved(mode=mode)
-        return UnfoldedGraph(program, Domain(program, extents), detail=detail)
+        return Unfolding(
+            program,
+            Domain(program, extents),
+            detail=detail,
+            feedback=[v.name for v in self.program.of("feedback")],
+            draw=lambda: self.draw("unfolded", extents=extents, detail=detail, mode=mode),
+        )
 
     def measures(
         self, axis: str | None = None, count: str = "layers", *, mode: Mode = "teacher"
@@ -430,18 +402,12 @@ class Model:
 
         The norm is taken over the batch and the features; arguments as in `forward`.
         """
-        import numpy as np
+        from unfold.unfolded.results import norms
 
         program = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
         values, _ = self._runner.run(program, params, inputs, lengths=lengths, seed=seed)
-        found: dict[str, Any] = {}
-        for name in self.pipeline.nodes:
-            gradient = values.get(adjoint_name(name))
-            if gradient is not None:
-                axes = sum(a != BATCH for a in program[name].axes)
-                over = (0, *range(1 + axes, gradient.ndim))
-                found[name] = np.sqrt(np.sum(gradient * gradient, axis=over))
-        return found
+        names = [n for n in self.pipeline.nodes if adjoint_name(n) in values]
+        return norms(program, {n: values[adjoint_name(n)] for n in names})
 
     def explain(self, *, mode: Mode = "teacher") -> str:
         """Return the Program and its adjoint, readable."""
@@ -480,21 +446,6 @@ class Model:
 def _check_backend(backend: str) -> None:
     if backend not in BACKENDS:
         raise UnsupportedError(f"unknown backend {backend}; this version has {', '.join(BACKENDS)}")
-
-
-def _padded(gradient: Any, parameter: Any) -> Any:
-    """Fill the gradient of a parameter up with zeros for the steps that a shorter run lacks."""
-    import numpy as np
-
-    missing = [n - m for n, m in zip(np.shape(parameter), gradient.shape, strict=True)]
-    return np.pad(gradient, [(0, n) for n in missing]) if any(missing) else gradient
-
-
-def _whole_batch(array: Any, domain: Domain, batched: bool) -> Any:
-    """Repeat a value that all sequences share for each of them."""
-    import numpy as np
-
-    return array if batched else np.broadcast_to(array, (domain.batch, *array.shape[1:]))
 
 
 def _carried(program: Program, carry: Arrays | None) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def _attribute(value: Any) -> str:
     if isinstance(value, Affine):
         return value.show()
     if isinstance(value, tuple):
-        return "[" + ", ".join(str(v) for v in value) + "]"
+        items: tuple[Any, ...] = value
+        return "[" + ", ".join(str(item) for item in items) + "]"
     return str(value)
 
 

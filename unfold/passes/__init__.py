@@ -1,0 +1,1 @@
+"""Program to Program: modes, boundaries, carried state, differentiation, simplification."""

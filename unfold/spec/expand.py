@@ -166,16 +166,16 @@ class Expansion:
                     help=f"at most {MAX_STACK}",
                 )
         name = scope.prefix + equation.targets[0].name
-        first: Expr | str = call.arguments[0] if call.arguments else ""
+        below: str | None = None
         for layer in range(1, count + 1):
             own = name if equation.stack is None else f"{name}.layer{layer}"
             instance = self.instance(own, equation, call, cell, axes, scope)
             if equation.share is not None:
                 self.share(instance, equation, own, name, scope)
-            self.bind(instance, call, cell, axes, scope, first)
+            self.bind(instance, call, axes, scope, below)
             self.file(instance, depth + 1)
             self.output(own, instance, axes)
-            first = own
+            below = own
         if equation.stack is not None:
             self.names.aliases[name] = f"{name}.layer{count}"
             self.names.tops[name] = f"{name}.layer{count}"
@@ -277,35 +277,30 @@ class Expansion:
         self,
         instance: Scope,
         call: Call,
-        cell: Spec,
         axes: tuple[str, ...],
         scope: Scope,
-        first: Expr | str,
+        below: str | None,
     ) -> None:
-        """Bind a cell's inputs to the call's arguments."""
+        """Bind a cell's inputs to the call's arguments, the first to the layer below in a chain."""
+        cell = instance.spec
         if len(call.arguments) > len(cell.inputs):
             raise fail(
                 f"cell {cell.name} has {len(cell.inputs)} inputs, {len(call.arguments)} are given",
                 call.at.location,
                 help=f"its inputs are {listing(i.target.name for i in cell.inputs)}",
             )
-        by_name = {k.name: k.value for k in call.keywords}
+        named = {k.name: k.value for k in call.keywords}
         for position, declaration in enumerate(cell.inputs):
             name = declaration.target.name
-            argument: Expr | str | None = by_name.get(name)
-            if position < len(call.arguments):
-                argument = first if position == 0 else call.arguments[position]
-            if argument is None:
+            given = call.arguments[position] if position < len(call.arguments) else named.get(name)
+            if given is None:
                 raise fail(
                     f"cell {cell.name} needs its input {name}",
                     call.at.location,
                     help=f"give it: {name}=…",
                 )
-            full = (
-                argument
-                if isinstance(argument, str)
-                else self.argument(instance, declaration, argument, axes, scope)
-            )
+            full = below if position == 0 else None
+            full = full or self.argument(instance, declaration, given, axes, scope)
             instance.names[name] = full
             self.names.bindings.append((instance, declaration, full))
 

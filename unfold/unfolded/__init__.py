@@ -1,0 +1,1 @@
+"""The unfolded graph, its measures, and the reference run that walks it."""
