@@ -6,7 +6,7 @@ z.1[t] = einsum<ij,j->i>(W, h[t-1])   : [4*hidden]
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS
@@ -39,8 +39,7 @@ def _attribute(value: Any) -> str:
     if isinstance(value, Affine):
         return value.show()
     if isinstance(value, tuple):
-        items: tuple[Any, ...] = value
-        return "[" + ", ".join(str(item) for item in items) + "]"
+        return "[" + ", ".join(map(str, cast(tuple[Any, ...], value))) + "]"
     return str(value)
 
 

@@ -150,7 +150,8 @@ class Expansion:
                 call.at.location,
                 help="cells cannot be recursive",
             )
-        if len(equation.targets) > 1:
+        target, *others = equation.targets
+        if others:
             raise fail(
                 "a cell has one output",
                 equation.at.location,
@@ -165,7 +166,7 @@ class Expansion:
                     equation.stack.at.location,
                     help=f"at most {MAX_STACK}",
                 )
-        name = scope.prefix + equation.targets[0].name
+        name = scope.prefix + target.name
         below: str | None = None
         for layer in range(1, count + 1):
             own = name if equation.stack is None else f"{name}.layer{layer}"
