@@ -4,7 +4,7 @@
     stop: {extent: {t: exp(w @ c)}, at_most: 200}        length = the value, rounded, at least 1
 
 In: the values of a run at the longest possible extents. Out: the length of each sequence. Values of
-a recurrence do not depend on what comes later, so a second run with these lengths is the stopped one.
+a recurrence do not depend on what comes later, so running with these lengths is the stopped run.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _bound(
     lengths: Mapping[str, Any],
     count: int,
 ) -> Any:
-    """Return the largest length of each sequence: the rule's, but no more than there is data for."""
+    """Return the largest length of each sequence: the rule's, or what there is data for."""
     most = rule.at_most if rule.at_most is not None else Domain(program).extents[axis]
     for value in program.inputs:
         if axis in value.axes and value.name in inputs:
