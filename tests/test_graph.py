@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import naive
 import networkx as nx
@@ -13,13 +14,19 @@ import numpy as np
 import pytest
 from programs import SMALL, VECTOR, Net, S, T, attention, highway, last, lstm, rnn
 
+import unfold
 from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Program, Ref
 from unfold.core.types import Type
 from unfold.errors import DataError
+from unfold.passes.boundaries import lower_boundaries
+from unfold.passes.differentiate import differentiate
+from unfold.passes.modes import resolve_modes
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.graph import Edge, Node, UnfoldedGraph
 from unfold.unfolded.levels import check_levels, levels
+
+SPECS = Path(__file__).parent.parent / "specs"
 
 
 def plain(node: Node) -> tuple:
@@ -129,6 +136,54 @@ def test_node_detail_has_the_paths_through_parts(name: str) -> None:
     for node in [*graph.nodes(), *graph.boundary_nodes()]:
         assert {e.source for e in graph.in_edges(node)} == set(graph.predecessors(node))
         assert set(pairs(graph.out_edges(node))) == {p for p in expected if p[0] == plain(node)}
+
+
+@pytest.mark.parametrize("spec", ["attention", "bidirectional", "highway", "encoder-decoder"])
+def test_specs_and_their_adjoints(spec: str) -> None:
+    """Programs as elaborated, in free mode, and differentiated: op and node detail, and levels."""
+    program = resolve_modes(unfold.load(SPECS / f"{spec}.yaml").program, mode="free")
+    adjoint = differentiate(lower_boundaries(program), [v.name for v in program.parameters])
+    for which in (program, adjoint):
+        short = {a: 3 for a, x in which.axes.items() if a != BATCH and x.extent.is_constant}
+        domain = Domain(which, short)
+        written = naive.unfolded(which, domain.extents)
+        graph = UnfoldedGraph(which, domain)
+        assert pairs(graph.edges()) == ends(written)
+        found = levels(which, domain)
+        assert {n: int(found[n[0]][n[1]]) for n in naive.levels([written])} == naive.levels(
+            [written]
+        )
+        nodes = UnfoldedGraph(which, domain, detail="node")
+        assert set(pairs(nodes.edges())) == through_parts(which, written)
+        check_levels(nodes.program, nodes.domain, levels(nodes.program, nodes.domain))
+
+
+def test_what_starts_a_recurrence_is_composed_too() -> None:
+    program = unfold.load(SPECS / "encoder-decoder.yaml").program
+    graph = UnfoldedGraph(program, Domain(program), detail="node")
+    start = Node("d", (-1,), boundary=True)
+    assert set(graph.predecessors(start)) == {Node("C"), Node("M")}
+    assert start in graph.successors(Node("C"))
+
+
+def test_layers_of_a_stack_are_cells_of_their_own() -> None:
+    text = """
+unfold: 1
+name: deep
+axes: {t: 3}
+sizes: {n: 4, m: 3}
+inputs: {x[t]: [m]}
+nodes:
+  h[t]: {is: "gru(x[t], hidden=n)", stack: 2}
+outputs: [h]
+"""
+    program = unfold.loads(text).program
+    graph = UnfoldedGraph(program, Domain(program), detail="cell")
+    assert set(graph.program.values) == {"x", "h.layer1", "h.layer2"}
+    assert graph.predecessors(Node("h.layer2", (1,))) == (
+        Node("h.layer2", (0,)),
+        Node("h.layer1", (1,)),
+    )
 
 
 def test_a_softmax_reads_every_score_once() -> None:

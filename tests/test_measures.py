@@ -87,6 +87,14 @@ def test_networks_of_the_literature(name: str) -> None:
     assert all(isinstance(m, Fraction) for m in triple(found))
 
 
+def test_the_table_in_the_documentation() -> None:
+    text = (SPECS.parent / "docs" / "measures.md").read_text()
+    table = text.split("| network |")[1].split("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table]
+    shown = {name: tuple(map(Fraction, numbers)) for name, *numbers in rows}
+    assert shown == {name: expected for name, (_, expected) in ORACLES.items()}
+
+
 def test_the_critical_cycle_and_path_are_named() -> None:
     links, _ = ORACLES["three layers, top to bottom"]
     found = measures(layered(links))

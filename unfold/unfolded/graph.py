@@ -26,7 +26,7 @@ the union of the sequences' graphs; `sequence` selects one of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -455,19 +455,23 @@ class UnfoldedGraph:
     def _outside(self) -> dict[str, Ints]:
         """The boundary nodes that are read, also by other boundary nodes."""
         found: dict[str, Ints] = {}
-        pending = [b for v in self.program.values for b in self.blocks(v)]
+        pending = [left for v in self.program.values for left in _left(self.blocks(v))]
         while pending:
-            block = pending.pop()
-            if block.inside.all():
-                continue
-            left = np.unique(block.sources[~block.inside], axis=0)
-            before = found.get(block.source, left[:0])
+            name, left = pending.pop()
+            before = found.get(name, left[:0])
             merged = np.unique(np.concatenate([before, left]), axis=0)
             if len(merged) > len(before):
                 known = set(map(tuple, before.tolist()))
                 fresh = np.array(
                     [p for p in left.tolist() if tuple(p) not in known], dtype=np.int64
                 )
-                found[block.source] = merged
-                pending += self._held_blocks(block.source, fresh)
+                found[name] = merged
+                pending += _left(self._held_blocks(name, fresh))
         return found
+
+
+def _left(blocks: Iterable[Block]) -> Iterator[tuple[str, Ints]]:
+    """Yield the points outside of the domain that some blocks read."""
+    for block in blocks:
+        if not block.inside.all():
+            yield block.source, np.unique(block.sources[~block.inside], axis=0)
