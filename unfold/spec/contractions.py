@@ -26,7 +26,7 @@ def product(translator: Translator, expression: Binary) -> Term:
     left, right = terms = [translator.term(o) for o in operands]
     if any(t.type is UNKNOWN for t in terms):
         assert isinstance(builder, Sketch)
-        if left.type is not UNKNOWN and len(left.type.shape) == 2:
+        if builder.guessing and left.type is not UNKNOWN and len(left.type.shape) == 2:
             # What a matrix is multiplied by is most likely a vector.
             return builder.emit("einsum", terms, {"equation": PRODUCTS[2, 1]})
         return builder.unknown(terms)

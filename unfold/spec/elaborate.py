@@ -10,7 +10,6 @@ reported once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -18,13 +17,13 @@ from unfold.core.affine import Affine
 from unfold.core.build import Builder
 from unfold.core.program import BATCH, Axis, Program, StopRule
 from unfold.core.verify import verify
-from unfold.errors import Diagnostic, SpecError
 from unfold.spec.boundaries import add_boundaries
 from unfold.spec.endings import LOSS, Endings
 from unfold.spec.equations import define
 from unfold.spec.expand import Expansion, root_scope
 from unfold.spec.files import CellFiles, check_extents, check_overrides
-from unfold.spec.infer import MAX_ELEMENTS, Inference
+from unfold.spec.infer import Inference
+from unfold.spec.limits import check_program
 from unfold.spec.model import Spec
 from unfold.spec.problems import Problems, fail
 from unfold.spec.scope import Definition, Scope
@@ -77,7 +76,7 @@ def elaborate(
         problems.raise_if_any()
         raise fail(
             f"{file} is a cell, not a model",
-            spec.locate("unfold"),
+            spec.locate("cell"),
             help=f"use it in a model: l1[t]: {spec.name}(x[t])",
         )
     check_overrides(spec, sizes or {}, axes or {})
@@ -89,8 +88,11 @@ def elaborate(
     endings = Endings(spec, scope, inference)
     endings.check(problems)
     problems.raise_if_any()
+    assert not problems.broken and not inference.mistakes, (problems.broken, inference.mistakes)
     inference.check_known()
     program, stop = _build(spec, inference, endings)
+    check_program(program, problems)
+    problems.raise_if_any()
     verify(program)
     sizes = {n: int(d) for n, d in scope.sizes.items()}
     return Elaborated(spec, program, sizes, stop)
@@ -120,12 +122,5 @@ def _build(spec: Spec, inference: Inference, endings: Endings) -> tuple[Program,
     ordered = sorted(builder.values.values(), key=lambda v: SOURCE_ORDER.get(v.op, 2))
     loss = LOSS if spec.loss is not None else None
     program = Program(spec.name, dict(builder.axes), {v.name: v for v in ordered}, (), loss)
-    for value in program:
-        if math.prod(value.type.shape) > MAX_ELEMENTS:
-            note = f"a part of it is {value.type.show()}"
-            mistake = Diagnostic(
-                f"{value.node} is too large", value.at, (note,), "make its sizes smaller"
-            )
-            raise SpecError(mistake)
     aliases = names.other_names()
     return replace(program, outputs=endings.outputs(program), aliases=aliases), stop

@@ -14,6 +14,7 @@ from unfold.spec.problems import fail
 from unfold.spec.scope import Definition, Names
 from unfold.spec.sizes import size
 from unfold.spec.sketch import UNKNOWN
+from unfold.spec.suggest import shortened
 from unfold.spec.translate import Header, Translator
 
 
@@ -26,8 +27,11 @@ def translate(
         SpecError: a mistake in the expression.
     """
     assert definition.expression is not None, definition
-    what = definition.at.source if definition.equation is not None else definition.name
-    translator = Translator(builder, names, headers, definition.scope, definition.axes, what)
+    target = definition.name.rpartition(".")[2] if definition.equation is not None else ""
+    what = definition.what or definition.at.source
+    translator = Translator(
+        builder, names, headers, definition.scope, definition.axes, what, target
+    )
     if definition.part is not None:
         term = _part(definition, translator)
     else:
@@ -35,6 +39,8 @@ def translate(
     equation = definition.equation
     if equation is None or equation.shape is None:
         return term
+    if any(definition.scope.is_pending(s) for s in equation.shape):
+        return Term(builder, term.ref, UNKNOWN) if term.type is UNKNOWN else term
     shape = tuple(size(s, definition.scope) for s in equation.shape)
     if term.type is UNKNOWN:
         return Term(builder, term.ref, Type(shape))
@@ -43,9 +49,12 @@ def translate(
     if term.type.shape != shape:
         raise ShapeError(
             Diagnostic(
-                f"{definition.name} is not of its declared shape",
+                f"{what} is not of its declared shape",
                 equation.options_at["shape"].location,
-                (f"declared {Type(shape).show()}; found {term.type.show()}",),
+                (
+                    f"declared {Type(shape).show()};"
+                    f" {shortened(equation.expression.at.source)} is {term.type.show()}",
+                ),
                 "correct the shape, or leave it out",
             )
         )

@@ -10,17 +10,20 @@ bound by the shape of the argument that uses it. No later stage knows of cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from unfold.core.affine import Affine
 from unfold.core.program import Axis
 from unfold.core.types import Dim
+from unfold.errors import SpecError
 from unfold.spec.expression import Call, Expr, Reference
 from unfold.spec.model import Equation, InputDeclaration, Spec, Target
-from unfold.spec.problems import Problems, fail
-from unfold.spec.scope import Boundary, Definition, Names, Scope
-from unfold.spec.sizes import extent, size
+from unfold.spec.operators import operators
+from unfold.spec.problems import Problems, already_reported, fail
+from unfold.spec.scope import Binding, Boundary, Definition, Names, Scope, Sharing
+from unfold.spec.sizes import extent, size, whole
 from unfold.spec.suggest import did_you_mean, listing
 
 MAX_DEPTH = 16
@@ -45,18 +48,32 @@ class Expansion:
     problems: Problems
     axes: dict[str, Axis]
     names: Names = field(init=False)
+    is_full: bool = False
 
     def __post_init__(self) -> None:
         """Share the record of mistaken definitions."""
         self.names = Names(broken=self.problems.broken)
 
+    @contextmanager
+    def collect(self, scope: Scope, *names: str) -> Iterator[None]:
+        """Record the mistakes of a block, and mark what it defines in the scope as mistaken."""
+        with self.problems.collect(*(scope.prefix + n for n in names)):
+            try:
+                yield
+            except SpecError as error:
+                raise scope.traced(error) from None
+
     def define(self, definition: Definition) -> None:
         """Add one definition."""
+        if self.is_full:
+            raise already_reported()
         if len(self.names.definitions) >= MAX_DEFINITIONS:
+            self.is_full = True
+            calls = [s.called_at for s in definition.scope.callers() if s.called_at is not None]
             raise fail(
-                f"more than {MAX_DEFINITIONS} values after inlining cells",
-                definition.at.location,
-                help="use fewer or smaller stacks",
+                f"there are more than {MAX_DEFINITIONS:,} values once all cells are inlined",
+                (calls or [definition.at])[-1].location,
+                help="use fewer or smaller stacks of cells",
             )
         self.names.definitions[definition.name] = definition
 
@@ -66,7 +83,7 @@ class Expansion:
         for declaration in spec.parameters:
             target = declaration.target
             if target.name not in scope.names:  # shared parameters belong to another instance
-                with self.problems.collect(scope.prefix + target.name):
+                with self.collect(scope, target.name):
                     axes = self.axes_of(target, scope)
                     self.define(
                         Definition(
@@ -78,7 +95,9 @@ class Expansion:
                         )
                     )
         for equation in spec.nodes:
-            with self.problems.collect(*(scope.prefix + t.name for t in equation.targets)):
+            if self.is_full:
+                return
+            with self.collect(scope, *(t.name for t in equation.targets)):
                 self.equation(equation, scope, depth)
         for initial in spec.initial:
             self.names.boundaries.append(Boundary(scope.full(initial.name), initial, scope))
@@ -88,13 +107,15 @@ class Expansion:
         found: list[str] = []
         for axis in target.axes:
             name = axis.value
+            if name not in scope.axes and name in scope.broken:
+                raise already_reported()
             if name not in scope.axes:
+                advice = f"declare it, as in  axes: {{{name}: 50}}"
+                known = f"  ; the axes are {listing(scope.axes)}" if scope.axes else ""
                 raise fail(
                     f"unknown axis {name}",
                     axis.at.location,
-                    help=did_you_mean(name, scope.axes)
-                    or f"declare it, as in  axes: {{{name}: 50}};"
-                    f" the axes are {listing(scope.axes) or 'none'}",
+                    help=did_you_mean(name, scope.axes) or advice + known,
                 )
             if scope.axes[name] in found:
                 raise fail(
@@ -113,8 +134,9 @@ class Expansion:
             if cell is not None:
                 self.call(equation, call, cell, axes, scope, depth)
                 return
+        misspelt = isinstance(call, Call) and call.function not in operators()
         for option in ("stack", "reverse", "share"):
-            if option in equation.options_at:
+            if option in equation.options_at and not misspelt:
                 raise fail(
                     f"{option} needs a cell",
                     equation.options_at[option].location,
@@ -144,28 +166,20 @@ class Expansion:
         depth: int,
     ) -> None:
         """Add one instance of a cell, or a chain of them."""
-        if depth >= MAX_DEPTH:
-            raise fail(
-                f"cell {call.function} uses itself",
-                call.at.location,
-                help="cells cannot be recursive",
-            )
+        chain = [s.spec for s in scope.callers() if s.called_at is not None]
+        if cell in chain or depth >= MAX_DEPTH:
+            raise _too_deep(call, cell, chain)
         target, *others = equation.targets
         if others:
             raise fail(
-                "a cell has one output",
+                f"the cell {cell.name} has one output, and {len(equation.targets)} names stand"
+                " on the left",
                 equation.at.location,
-                help="reach inside by name, as in l1.s[t]",
+                help=f"keep one name and reach inside of it, as in  {target.name}.s[t]",
             )
         count = 1
         if equation.stack is not None:
-            count = int(size(equation.stack, scope))
-            if count > MAX_STACK:
-                raise fail(
-                    f"a stack of {count} cells",
-                    equation.stack.at.location,
-                    help=f"at most {MAX_STACK}",
-                )
+            count = whole(equation.stack, scope, "the number of cells in a stack", 1, MAX_STACK)
         name = scope.prefix + target.name
         below: str | None = None
         for layer in range(1, count + 1):
@@ -173,7 +187,7 @@ class Expansion:
             instance = self.instance(own, equation, call, cell, axes, scope)
             if equation.share is not None:
                 self.share(instance, equation, own, name, scope)
-            self.bind(instance, call, axes, scope, below)
+            self.bind(instance, call, scope, below)
             self.file(instance, depth + 1)
             self.output(own, instance, axes)
             below = own
@@ -197,9 +211,9 @@ class Expansion:
         missing = [a for a in free if a not in by_name]
         if len(missing) > len(left):
             raise fail(
-                f"cell {cell.name} runs along axis {', '.join(free)};"
+                f"the cell {cell.name} runs along the axis {listing(free)}, and"
                 f" {equation.targets[0].at.source} has "
-                f"{'no axis' if not axes else 'only ' + ', '.join(axes)}",
+                f"{'no axis' if not axes else 'only ' + ', '.join(map(scope.local, axes))}",
                 equation.at.location,
                 help=f"name it with its axes, as in  {equation.targets[0].name}[{', '.join(free)}]",
             )
@@ -212,6 +226,8 @@ class Expansion:
             mapping,
             outer,
             reversed=self.reversals(equation, axes, scope),
+            caller=scope,
+            called_at=equation.targets[0].at,
         )
         self.sizes_of(instance, call, cell, scope)
         for axis in cell.axes:
@@ -231,7 +247,7 @@ class Expansion:
                 raise fail(
                     f"{equation.targets[0].name} has no axis {axis.value} to reverse",
                     axis.at.location,
-                    help=f"its axes are {listing(axes) or 'none'}",
+                    help=f"its axes are {listing(map(scope.local, axes)) or 'none'}",
                 )
             turned ^= {full}
         return frozenset(turned)
@@ -244,78 +260,107 @@ class Expansion:
         for keyword in given.values():
             if keyword.name not in declared:
                 raise fail(
-                    f"cell {cell.name} has no size or input {keyword.name}",
+                    f"the cell {cell.name} has no size or input {keyword.name}",
                     keyword.name_at.location,
                     help=did_you_mean(keyword.name, declared | inputs)
                     or f"it has {listing([*sorted(inputs), *(s.name for s in cell.sizes)])}",
                 )
+        told = {
+            e.at.source
+            for i in cell.inputs
+            for e in ((i.category,) if i.category is not None else i.shape)
+        }
         for declaration in cell.sizes:
-            if declaration.name in given:
-                value = size(given[declaration.name].value, scope)
-                instance.sizes[declaration.name] = Dim(value, value.text)
-            elif declaration.value is not None:
-                found = size(declaration.value, instance)
-                instance.sizes[declaration.name] = Dim(found, declaration.name)
+            own = declaration.name
+            value, whose = declaration.value, instance
+            if own in given:
+                value, whose = given[own].value, scope
+            if value is not None and whose.is_pending(value):
+                instance.deferred[own] = (value, whose)
+                instance.unbound.add(own)
+            elif value is not None:
+                found = size(value, whose)
+                instance.sizes[own] = found if whose is scope else Dim(found, own)
+            elif own in told:
+                instance.unbound.add(own)
             else:
-                instance.unbound.add(declaration.name)
+                raise fail(
+                    f"the cell {cell.name} needs its size {own}",
+                    call.at.location,
+                    "no input has this size, so the call must give it",
+                    help=f"write  {cell.name}(…, {own}=128)",
+                )
+        if instance.unbound:
+            self.names.instances.append(instance)
 
     def share(self, instance: Scope, equation: Equation, own: str, name: str, scope: Scope) -> None:
         """Take the parameters of another instance."""
         assert equation.share is not None
         other = scope.prefix + equation.share.value + own.removeprefix(name)
+        place = equation.share.at.location
         for declaration in instance.spec.parameters:
             full = self.names.resolve(f"{other}.{declaration.target.name}")
+            if full is None and self.names.is_broken(other):
+                raise already_reported()
             if full is None:
                 raise fail(
                     f"{equation.share.value} is not an earlier instance"
-                    f" of cell {instance.spec.name}",
-                    equation.share.at.location,
+                    f" of the cell {instance.spec.name}",
+                    place,
                     help="share the parameters of an instance of the same cell that stands above",
                 )
             instance.names[declaration.target.name] = full
+            self.names.sharings.append(Sharing(instance, declaration, full, equation.share.at))
 
     def bind(
         self,
         instance: Scope,
         call: Call,
-        axes: tuple[str, ...],
         scope: Scope,
         below: str | None,
     ) -> None:
         """Bind a cell's inputs to the call's arguments, the first to the layer below in a chain."""
         cell = instance.spec
-        if len(call.arguments) > len(cell.inputs):
+        count = len(cell.inputs)
+        if len(call.arguments) > count:
             raise fail(
-                f"cell {cell.name} has {len(cell.inputs)} inputs, {len(call.arguments)} are given",
-                call.at.location,
-                help=f"its inputs are {listing(i.target.name for i in cell.inputs)}",
+                f"the cell {cell.name} has {count} input{'' if count == 1 else 's'},"
+                f" and {len(call.arguments)} are given",
+                call.arguments[count].at.location,
+                help=f"its inputs are {listing(i.target.name for i in cell.inputs)};"
+                " sizes are given by name",
             )
-        named = {k.name: k.value for k in call.keywords}
+        named = {k.name: k for k in call.keywords}
         for position, declaration in enumerate(cell.inputs):
             name = declaration.target.name
-            given = call.arguments[position] if position < len(call.arguments) else named.get(name)
-            if given is None:
+            if position < len(call.arguments) and name in named:
                 raise fail(
-                    f"cell {cell.name} needs its input {name}",
-                    call.at.location,
-                    help=f"give it: {name}=…",
+                    f"the input {name} of the cell {cell.name} is given twice",
+                    named[name].at.location,
+                    help="delete one of them",
                 )
+            if position >= len(call.arguments) and name not in named:
+                raise fail(
+                    f"the cell {cell.name} needs its input {name}",
+                    call.at.location,
+                    help=f"write  {cell.name}({name}=…)",
+                )
+            by_place = position < len(call.arguments)
+            given = call.arguments[position] if by_place else named[name].value
             full = below if position == 0 else None
-            full = full or self.argument(instance, declaration, given, axes, scope)
+            full = full or self.argument(instance, declaration, given, scope)
             instance.names[name] = full
-            self.names.bindings.append((instance, declaration, full))
+            self.names.bindings.append(Binding(instance, declaration, full, given))
 
     def argument(
         self,
         instance: Scope,
         declaration: InputDeclaration,
         argument: Expr,
-        axes: tuple[str, ...],
         scope: Scope,
     ) -> str:
         """Return the full name of an argument; all but a plain reference becomes an equation."""
-        own = tuple(instance.axes[a] for a in declaration.target.axis_names if a in instance.axes)
-        wanted = (*instance.outer, *own)
+        wanted = (*instance.outer, *self.axes_of(declaration.target, instance))
         plain = not any(i.name == declaration.target.name for i in instance.spec.initial)
         if plain and isinstance(argument, Reference):
             indices = [
@@ -328,7 +373,9 @@ class Expansion:
             ):
                 return scope.full(argument.name)
         name = f"{instance.prefix}{declaration.target.name}"
-        self.define(Definition(name, wanted, scope, argument.at, argument))
+        assert instance.called_at is not None, name
+        what = instance.called_at.source
+        self.define(Definition(name, wanted, scope, argument.at, argument, what=what))
         return name
 
     def output(self, name: str, instance: Scope, axes: tuple[str, ...]) -> None:
@@ -347,7 +394,25 @@ class Expansion:
             ):
                 self.names.aliases[name] = found
                 return
-        self.define(Definition(name, axes, instance, output.at, output))
+        self.define(Definition(name, axes, instance, output.at, output, what="the output"))
+
+
+def _too_deep(call: Call, cell: Spec, chain: Sequence[Spec]) -> SpecError:
+    """Describe a cell that uses itself, or cells that are nested too deep."""
+    place = call.function_at.location
+    if cell not in chain:
+        return fail(
+            f"cells are nested more than {MAX_DEPTH} deep here",
+            place,
+            help="write some of them out",
+        )
+    path = [c.name for c in chain[: chain.index(cell) + 1]][::-1]
+    return fail(
+        f"the cell {cell.name} uses itself",
+        place,
+        " -> ".join([*path, cell.name]),
+        help="a cell cannot be recursive; what repeats over time is an index, as in h[t-1]",
+    )
 
 
 def root_scope(

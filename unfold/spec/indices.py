@@ -2,71 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from unfold.core.affine import Affine
+from unfold.core.program import BATCH
+from unfold.errors import SpecError
 from unfold.spec.expression import Binary, Expr, Number, Reference, Unary
-from unfold.spec.problems import fail
-from unfold.spec.scope import Scope
+from unfold.spec.problems import already_reported, fail
 from unfold.spec.suggest import did_you_mean, listing
 
+if TYPE_CHECKING:
+    from unfold.spec.translate import Translator
 
-def index_of(
-    expression: Expr, axis: str, scope: Scope, allowed: Sequence[str], what: str
-) -> Affine:
+LARGEST = 10**9
+
+
+def index_of(expression: Expr, axis: str, translator: Translator) -> Affine:
     """Return an index along `axis`, in full names.
 
     Args:
         expression: as written.
         axis: the axis of the value that is read.
-        scope: whose names it uses.
-        allowed: the axes it may use: the equation's and those that are being reduced over.
-        what: the equation, for messages.
+        translator: of the equation: whose names and axes it may use.
 
     Raises:
         SpecError: not affine, or an axis the equation does not have.
     """
+    found = _affine(expression, axis, translator)
+    numbers = (found.constant, *(c for _, c in (*found.terms, *found.lasts)))
+    if any(abs(n) > LARGEST for n in numbers):
+        raise fail(
+            f"the index {expression.at.source} is too large",
+            expression.at.location,
+            help=f"the numbers of an index go up to {LARGEST}",
+        )
+    return found
+
+
+def _affine(expression: Expr, axis: str, translator: Translator) -> Affine:
     match expression:
         case Number(value=int() as value):
             return Affine.number(value)
-        case Reference(name="first", indices=None):
-            return Affine.number(0)
-        case Reference(name="last", indices=None):
-            return Affine.last(axis)
-        case Reference(name=name, indices=None) if name in scope.axes:
-            full = scope.axes[name]
-            if full not in allowed:
-                raise fail(
-                    f"{name} is not an axis of {what}",
-                    expression.at.location,
-                    help=f"its axes are {listing(allowed) or 'none'};"
-                    f" reduce over others, as in sum[{name}](…)",
-                )
-            return Affine.axis(full)
         case Reference(name=name, indices=None):
-            found = scope.lookup(name)
-            if found is None:
-                raise fail(
-                    f"unknown index {name}",
-                    expression.at.location,
-                    help=did_you_mean(name, [*scope.axes, *scope.sizes])
-                    or f"an index uses axes ({listing(scope.axes) or 'none'}),"
-                    " first, last and whole numbers",
-                )
-            return Affine.number(int(found))
+            return _name(expression, name, axis, translator)
         case Unary(operator="-", operand=operand):
-            return index_of(operand, axis, scope, allowed, what) * -1
-        case Binary(operator="+", left=left, right=right):
-            return index_of(left, axis, scope, allowed, what) + index_of(
-                right, axis, scope, allowed, what
-            )
-        case Binary(operator="-", left=left, right=right):
-            return index_of(left, axis, scope, allowed, what) - index_of(
-                right, axis, scope, allowed, what
-            )
+            return _affine(operand, axis, translator) * -1
+        case Binary(operator="+" | "-" as sign, left=left, right=right):
+            a, b = _affine(left, axis, translator), _affine(right, axis, translator)
+            return a + b if sign == "+" else a - b
         case Binary(operator="*", left=left, right=right):
-            a = index_of(left, axis, scope, allowed, what)
-            b = index_of(right, axis, scope, allowed, what)
+            a, b = _affine(left, axis, translator), _affine(right, axis, translator)
             if a.is_constant or b.is_constant:
                 return b * a.constant if a.is_constant else a * b.constant
     raise fail(
@@ -74,3 +59,33 @@ def index_of(
         expression.at.location,
         help="an index is affine: axes, whole numbers, + - and *, as in t-1, 2*t+k-1, last-t",
     )
+
+
+def _name(expression: Reference, name: str, axis: str, translator: Translator) -> Affine:
+    scope = translator.scope
+    if name == "first":
+        return Affine.number(0)
+    if name == "last":
+        return Affine.last(axis)
+    if name in scope.axes:
+        full = scope.axes[name]
+        if full not in translator.axes:
+            raise translator.no_axis(name, expression.at)
+        return Affine.axis(full)
+    found = scope.lookup(name)
+    if found is None:
+        raise _unknown(expression, name, translator)
+    return Affine.number(int(found))
+
+
+def _unknown(expression: Reference, name: str, translator: Translator) -> SpecError:
+    scope, place = translator.scope, expression.at.location
+    if name in scope.broken or name in scope.unbound:
+        return already_reported()
+    allowed = f"an index uses axes ({listing(scope.axes) or 'none'}), first, last and whole numbers"
+    if name == BATCH:
+        return fail("batch is no index", place, help="leave it out: equations never mention it")
+    if translator.names.resolve(scope.full(name)) is not None:
+        return fail(f"{name} is a value, and an index cannot depend on one", place, help=allowed)
+    close = did_you_mean(name, [*scope.axes, *scope.sizes])
+    return fail(f"unknown index {name}", place, help=close or allowed)

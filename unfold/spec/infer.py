@@ -1,27 +1,37 @@
 """Inference: which axes and type every definition has.
 
-Types of recurrent equations need one another, so every equation is translated against what is known
-so far, again and again, until nothing changes. A size of a cell without a value is bound on the
-way, when the argument that decides it is known.
+Types of recurrent equations need one another. Every equation is translated against what is known so
+far; when something new is found out about a value, what reads it is translated again, until nothing
+changes. Where that ends without an answer, one product of a matrix with something unknown is taken
+for a vector, and so on. A size of a cell without a value is bound on the way, when the argument
+that decides it is known.
+
+The mistakes of an equation are those of its last translation: it saw all that is known.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 
 from unfold.core.program import BATCH, Axis
 from unfold.core.types import Dim, Type, dims
+from unfold.errors import SpecError
 from unfold.spec.boundaries import boundary_axes
 from unfold.spec.equations import translate
 from unfold.spec.expression import Expr, Reference, walk
-from unfold.spec.problems import Problems, fail
-from unfold.spec.scope import Definition, Names
+from unfold.spec.hints import unknown_name
+from unfold.spec.init_rules import check_init
+from unfold.spec.limits import check_rank, check_total
+from unfold.spec.problems import Problems, already_reported, fail
+from unfold.spec.scope import Binding, Boundary, Definition, Names, Sharing
 from unfold.spec.sizes import size
 from unfold.spec.sketch import UNKNOWN, Sketch
-from unfold.spec.suggest import listing
+from unfold.spec.suggest import listing, shortened
 from unfold.spec.translate import Header
 
-MAX_ELEMENTS = 2**31
+MAX_MISTAKES = 300
+
+Item = Definition | Boundary | Binding | Sharing
 
 
 class Inference:
@@ -44,128 +54,249 @@ class Inference:
             batch = (BATCH,) if definition.input is not None else ()
             self.headers[definition.name] = Header(batch + definition.axes, UNKNOWN)
             self.types[definition.name] = UNKNOWN
+        self.items: list[Item] = [
+            *names.bindings,
+            *names.definitions.values(),
+            *names.sharings,
+            *names.boundaries,
+        ]
+        self.readers: dict[str, list[int]] = {}
+        self.members: dict[int, list[int]] = {}
+        for position, item in enumerate(self.items):
+            for name in self._reads(item):
+                self.readers.setdefault(name, []).append(position)
+            self.members.setdefault(id(item.scope), []).append(position)
+        self.mistakes: dict[int, SpecError] = {}
+        self.guessing = False
 
     def run(self, problems: Problems) -> None:
-        """Infer everything; then add the mistakes to `problems`."""
-        while self.sweep(None):
-            pass
-        self.sweep(problems)
+        """Infer everything, and add the mistakes to `problems`."""
+        self._settle(range(len(self.items)))
+        while (guessed := self._guess()) is not None:
+            self._settle(guessed)
+        for position in sorted(self.mistakes):
+            with problems.collect():
+                if not self._follows(self.items[position]):
+                    raise self.mistakes[position]
 
-    def sweep(self, problems: Problems | None) -> bool:
-        """Translate everything once, mistakes into `problems`; return whether a header changed."""
-        changed = self.bind_sizes(problems)
-        ignored = problems or Problems()
-        for definition in self.names.definitions.values():
-            with ignored.collect():
-                changed |= self.infer(definition)
-        for boundary in self.names.boundaries:
-            with ignored.collect():
-                name, axes, term = boundary_axes(self.names, self.headers, boundary, self.sketch())
-                if axes and term is not None and BATCH in term.axes:
-                    changed |= self.update(name, batched=True)
-        return changed
+    def _follows(self, item: Item) -> bool:
+        """Tell whether a mistake can only come from a call that is mistaken itself."""
+        if isinstance(item, Binding | Sharing):
+            return False
+        mistaken = (self.items[p] for p in self.mistakes)
+        wrong = {id(i.scope) for i in mistaken if isinstance(i, Binding | Sharing)}
+        read = (self.names.definitions[n].scope for n in self._reads(item)) if wrong else ()
+        scopes = (item.scope, *read)
+        return any(id(s) in wrong for scope in scopes for s in scope.callers())
 
-    def update(self, name: str, *, type: Type = UNKNOWN, batched: bool = False) -> bool:
-        """Record what was found out about a value; return whether it is new."""
+    def sketch(self, node: str = "") -> Sketch:
+        """Return a scratch builder for one equation."""
+        return Sketch(self.axes, node=node, pending=self.types, guessing=self.guessing)
+
+    def _reads(self, item: Item) -> set[str]:
+        """Return the values whose headers an item needs."""
+        match item:
+            case Definition():
+                expressions, extra = [item.expression], []
+            case Boundary():
+                expressions, extra = [item.initial.value], [item.name]
+            case Binding() | Sharing():
+                expressions, extra = [], [item.value]
+        written = [
+            item.scope.full(e.name)
+            for x in expressions
+            if x is not None
+            for e in walk(x)
+            if isinstance(e, Reference)
+        ]
+        resolved = (self.names.resolve(n) for n in dict.fromkeys([*written, *extra]))
+        return {n for n in resolved if n is not None}
+
+    def _settle(self, positions: Iterable[int]) -> None:
+        """Work through items, and through what their news concern, until there is no news."""
+        work = dict.fromkeys(positions)
+        while work:
+            position = next(iter(work))
+            del work[position]
+            if len(self.mistakes) < MAX_MISTAKES:
+                work |= dict.fromkeys(self._step(position))
+
+    def _step(self, position: int) -> list[int]:
+        """Work on one item; return the items that its news concern."""
+        item = self.items[position]
+        self.mistakes.pop(position, None)
+        try:
+            match item:
+                case Definition():
+                    return self._definition(item)
+                case Boundary():
+                    return self._boundary(item)
+                case Binding():
+                    return self._binding(item)
+                case Sharing():
+                    return self._sharing(item)
+        except SpecError as error:
+            called = isinstance(item, Binding | Sharing) and item.scope.caller is not None
+            scope = item.scope.caller if called else item.scope
+            self.mistakes[position] = scope.traced(error) if scope is not None else error
+            return []
+
+    def _guess(self) -> list[int] | None:
+        """Take one product for a vector; return the items it concerns, or None."""
+        self.guessing = True
+        try:
+            for position, item in enumerate(self.items):
+                unknown = isinstance(item, Definition) and self.types[item.name] is UNKNOWN
+                if unknown and position not in self.mistakes and (news := self._step(position)):
+                    return news
+            return None
+        finally:
+            self.guessing = False
+
+    def _update(self, name: str, *, type: Type = UNKNOWN, batched: bool = False) -> list[int]:
+        """Record what was found out about a value; return the items that it concerns."""
         old = self.headers[name]
         axes = old.axes
         if batched and BATCH not in axes and self.names.definitions[name].expression is not None:
             axes = (BATCH, *axes)
         new = Header(axes, type if old.type is UNKNOWN else old.type)
         self.headers[name], self.types[name] = new, new.type
-        return new != old
+        return self.readers.get(name, []) if new != old else []
 
-    def sketch(self, node: str = "") -> Sketch:
-        """Return a scratch builder for one equation."""
-        return Sketch(dict(self.axes), node=node, pending=self.types)
-
-    def infer(self, definition: Definition) -> bool:
+    def _definition(self, definition: Definition) -> list[int]:
         """Find out the type of one definition, and whether it differs per sequence."""
+        name = definition.name
         if definition.expression is None:
-            shape = self.declared(definition)
-            return False if shape is None else self.update(definition.name, type=shape)
-        builder = self.sketch(definition.name)
-        term = translate(definition, builder, self.names, self.headers)
-        return self.update(definition.name, type=term.type, batched=BATCH in term.axes)
+            declared = self._declared(definition)
+            return [] if declared is None else self._update(name, type=declared)
+        term = translate(definition, self.sketch(name), self.names, self.headers)
+        check_rank(term.type, definition.at)
+        known = self.types[name]
+        if UNKNOWN not in (known, term.type) and known != term.type:
+            raise fail(
+                f"{definition.what or definition.at.source} cannot be of two kinds",
+                definition.expression.at.location,
+                f"its expression is {term.type.show()};"
+                f" what reads it needs that it is {known.show()}",
+                help="declare its shape, as in"
+                f"  {definition.at.source}: {{is: …, shape: [hidden]}}",
+            )
+        return self._update(name, type=term.type, batched=BATCH in term.axes)
 
-    def declared(self, definition: Definition) -> Type | None:
+    def _declared(self, definition: Definition) -> Type | None:
         """Return the declared type of a parameter or input; None while a size is not bound."""
         scope = definition.scope
         declaration = definition.parameter or definition.input
         assert declaration is not None, definition
         sizes = declaration.shape
-        if definition.input is not None and definition.input.category is not None:
+        is_category = definition.input is not None and definition.input.category is not None
+        if is_category:
+            assert definition.input is not None and definition.input.category is not None
             sizes = (definition.input.category,)
-        if any(n in scope.unbound and n not in scope.sizes for n in _names(sizes)):
+        if any(scope.is_pending(s) for s in sizes):
             return None
-        shape = tuple(size(s, scope) for s in sizes)
-        extents = math.prod(
-            self.axes[a].extent.constant if self.axes[a].extent.is_constant else 1
-            for a in definition.axes
-        )
-        total = math.prod(shape) * extents
-        if total > MAX_ELEMENTS:
-            kind = "parameter" if definition.parameter is not None else "input"
-            raise fail(
-                f"{kind} {definition.name} would hold {total:.3g} numbers"
-                f" ({total * 8 / 2**30:.3g} GiB in float64)",
-                definition.at.location,
-                f"its shape is {Type(shape).show()}",
-                help=f"make its sizes smaller; at most {MAX_ELEMENTS} numbers per array",
-            )
-        category = definition.input is not None and definition.input.category is not None
-        return Type(shape, "category" if category else "real")
+        found = Type(tuple(size(s, scope) for s in sizes), "category" if is_category else "real")
+        check_rank(found, definition.at)
+        kind = "parameter" if definition.parameter is not None else "input"
+        check_total(f"the {kind} {definition.name}", found, definition, self.axes)
+        if definition.parameter is not None and definition.parameter.init is not None:
+            check_init(definition, definition.parameter.init, found, self.axes)
+        return found
 
-    def bind_sizes(self, problems: Problems | None) -> bool:
-        """Bind the sizes of cells to the shapes of their arguments."""
-        changed = False
-        for scope, declaration, argument in self.names.bindings:
-            resolved = self.names.resolve(argument)
-            header = self.headers.get(resolved) if resolved else None
-            if header is None or header.type is UNKNOWN:
-                continue
-            wanted = declaration.shape if declaration.category is None else (declaration.category,)
-            given = dims(header.type.shape)
+    def _binding(self, binding: Binding) -> list[int]:
+        """Bind the sizes of a cell to the shape of an argument."""
+        scope, declaration, argument = binding.scope, binding.declaration, binding.argument
+        resolved = self.names.resolve(binding.value)
+        if resolved is None:
+            assert isinstance(argument, Reference) and scope.caller is not None, binding
+            if self.names.is_broken(binding.value):
+                raise already_reported()
+            raise unknown_name(argument, self.names, scope.caller)
+        given = self.types[resolved]
+        if given is UNKNOWN:
+            return []
+        is_category = declaration.category is not None
+        wanted = declaration.shape if declaration.category is None else (declaration.category,)
+        fits = len(wanted) == len(given.shape) and given.kind != "bool"
+        news: list[int] = []
+        for expression, dim in zip(wanted, dims(given.shape), strict=True) if fits else ():
+            text = expression.at.source
+            if text in scope.unbound and text not in scope.sizes and text not in scope.deferred:
+                scope.sizes[text] = Dim(dim, dim.text if not dim.text.isdigit() else text)
+                news += self._bound()
+            elif not scope.is_pending(expression) and size(expression, scope) != dim:
+                fits = False
+        if not fits or (is_category and given.kind != "category"):
+            raise self._misfit(binding, given, wanted)
+        return news
+
+    def _bound(self) -> list[int]:
+        """Evaluate sizes that follow from a new one; return the items of all such instances."""
+        changed = True
+        while changed:
+            changed = False
+            for scope in self.names.instances:
+                for name, (expression, whose) in scope.deferred.items():
+                    if name not in scope.sizes and not whose.is_pending(expression):
+                        scope.sizes[name] = Dim(size(expression, whose), name)
+                        changed = True
+        return [p for s in self.names.instances for p in self.members.get(id(s), [])]
+
+    def _misfit(self, binding: Binding, given: Type, wanted: tuple[Expr, ...]) -> SpecError:
+        scope, name = binding.scope, binding.declaration.target.name
+        kind = "real" if binding.declaration.category is None else "category"
+        if any(scope.is_pending(e) for e in wanted):
+            form = f"[{', '.join(e.at.source for e in wanted)}]"
+        else:
+            form = Type(tuple(size(e, scope) for e in wanted), kind).show()
+        source = shortened(binding.argument.at.source)
+        plain = {0: "a number", 1: "a vector"}.get(len(wanted), "an array of that shape")
+        return fail(
+            f"the argument does not fit the input {name} of the cell {scope.spec.name}",
+            binding.argument.at.location,
+            f"{source} is {given.show()}; {name} must be {form}",
+            help=f"give it {plain if kind == 'real' else 'a category of that many classes'}",
+        )
+
+    def _sharing(self, sharing: Sharing) -> list[int]:
+        """Check that a parameter of another instance has the shape that this one needs."""
+        scope, declaration = sharing.scope, sharing.declaration
+        resolved = self.names.resolve(sharing.value)
+        given = self.types[resolved] if resolved is not None else UNKNOWN
+        if given is UNKNOWN or any(scope.is_pending(s) for s in declaration.shape):
+            return []
+        wanted = Type(tuple(size(s, scope) for s in declaration.shape))
+        if given != wanted:
             name = declaration.target.name
-            if len(wanted) != len(given):
-                if problems:
-                    problems.add(
-                        f"input {name} of cell {scope.spec.name} has {len(wanted)} dimensions",
-                        self.names.definitions[resolved or ""].at.location,
-                        f"{argument} is {header.type.show()}",
-                        help=f"give it a {'vector' if len(wanted) == 1 else 'value of that shape'}",
-                    )
-                continue
-            for expression, dim in zip(wanted, given, strict=True):
-                text = expression.at.source
-                if text in scope.unbound and text not in scope.sizes:
-                    scope.sizes[text] = Dim(dim, dim.text if not dim.text.isdigit() else text)
-                    changed = True
-                elif problems and text in scope.sizes and scope.sizes[text] != dim:
-                    problems.add(
-                        f"input {name} of cell {scope.spec.name} does not fit",
-                        self.names.definitions[resolved or ""].at.location,
-                        f"{argument} is {header.type.show()}; {text} is {int(scope.sizes[text])}",
-                        help=f"its shape must be [{text}]",
-                    )
-        return changed
+            raise fail(
+                f"the parameters of {sharing.at.source} do not fit here",
+                sharing.at.location,
+                f"{name} of {sharing.at.source} is {given.show()}; here it must be {wanted.show()}",
+                help="give both instances the same sizes, and arguments of the same shape",
+            )
+        return []
+
+    def _boundary(self, boundary: Boundary) -> list[int]:
+        """Find out whether an initial value makes a value differ per sequence."""
+        name, axes, term = boundary_axes(self.names, self.headers, boundary, self.sketch())
+        if axes and term is not None and BATCH in term.axes:
+            return self._update(name, batched=True)
+        return []
 
     def check_known(self) -> None:
         """Report equations whose shape nothing decides."""
-        unknown = [
-            d for d in self.names.definitions.values() if self.headers[d.name].type is UNKNOWN
-        ]
+        unknown = [d for d in self.names.definitions.values() if self.types[d.name] is UNKNOWN]
         if unknown:
-            first = unknown[0]
-            others = [d.name for d in unknown[1:]]
+            # A named equation of the spec itself is the place to mend.
+            first = min(unknown, key=lambda d: (d.equation is None, d.name.count(".")))
+            others = [d.name for d in unknown if d is not first]
             notes = (f"neither can that of {listing(others)}",) if others else ()
-            raise fail(
-                f"the shape of {first.name} cannot be inferred",
-                first.at.location,
-                *notes,
-                help=f"declare it: {first.at.source}: {{is: …, shape: [hidden]}}",
+            raise first.scope.traced(
+                fail(
+                    f"the shape of {first.name} cannot be inferred",
+                    first.at.location,
+                    *notes,
+                    help=f"declare it, as in  {first.at.source}: {{is: …, shape: [hidden]}}"
+                    ", or  shape: []  for a number",
+                )
             )
-
-
-def _names(expressions: tuple[Expr, ...]) -> set[str]:
-    return {e.name for x in expressions for e in walk(x) if isinstance(e, Reference)}

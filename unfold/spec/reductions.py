@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from unfold.core.build import Term, dense
 from unfold.core.program import BATCH
 from unfold.spec.expression import Call
-from unfold.spec.problems import fail
-from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.operators import REDUCTIONS
+from unfold.spec.problems import already_reported, fail
+from unfold.spec.suggest import did_you_mean, listing, shortened
 
 if TYPE_CHECKING:
     from unfold.spec.text import Span
     from unfold.spec.translate import Translator
-
-REDUCTIONS = ("sum", "mean", "max", "min", "softmax", "log_softmax", "logsumexp")
 
 
 def reduction(translator: Translator, expression: Call) -> Term:
@@ -30,23 +29,30 @@ def reduction(translator: Translator, expression: Call) -> Term:
             help=known or f"these do: {', '.join(REDUCTIONS)}",
         )
     axes = [_bound_axis(translator, a.value, a.at) for a in expression.axes]
-    if len(set(axes)) != len(axes):
-        raise fail("an axis is given twice", expression.at.location, help="give every axis once")
+    for position, axis in enumerate(axes):
+        if axis in axes[:position]:
+            again = expression.axes[position]
+            raise fail(f"the axis {again} is named twice", again.at.location, help="delete one")
     if len(expression.arguments) != 1 or expression.keywords:
+        count = len(expression.arguments) + len(expression.keywords)
+        over = f"{name}[{', '.join(a.value for a in expression.axes)}]"
         raise fail(
-            f"{name}[{', '.join(a.value for a in expression.axes)}] takes 1 value, "
-            f"found {len(expression.arguments) + len(expression.keywords)}",
+            f"{over} takes 1 value, found {count or 'none'}",
             expression.at.location,
+            help=f"write  {over}(…)  with one expression",
         )
     bound = [a for a in axes if a not in translator.axes and a != BATCH]
     term = dense(translator.within(bound).term(expression.arguments[0]))
     for axis, written in zip(axes, expression.axes, strict=True):
         if axis not in term.axes:
+            inside = expression.arguments[0].at.source
+            used = [translator.scope.local(a) for a in term.axes if a != BATCH]
             raise fail(
-                f"{expression.arguments[0].at.source} does not depend on {written.value}",
+                f"{shortened(inside)} does not depend on {written.value}",
                 written.at.location,
-                help="reduce over an axis that it uses: "
-                + (listing(a for a in term.axes if a != BATCH) or "none"),
+                help=f"it depends on {listing(used)}"
+                if used
+                else f"leave the axis out; {name}({shortened(inside)}) is over its elements",
             )
     with translator.located(expression, expression.arguments, [term]):
         return _reduce(translator, name, term, axes, kept=name in ("softmax", "log_softmax"))
@@ -56,6 +62,8 @@ def _bound_axis(translator: Translator, name: str, at: Span) -> str:
     """Return the full name of an axis that is reduced over."""
     if name == BATCH:
         return BATCH
+    if name not in translator.scope.axes and name in translator.scope.broken:
+        raise already_reported()
     if name not in translator.scope.axes:
         raise fail(
             f"unknown axis {name}",

@@ -7,12 +7,14 @@ A `Scope` maps the names a file uses to those of the whole Program: values, axes
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unfold.core.affine import Affine
 from unfold.core.types import Dim
-from unfold.spec.expression import Expr
+from unfold.errors import SpecError
+from unfold.spec.expression import Expr, Reference, walk
 from unfold.spec.model import Equation, Initial, InputDeclaration, ParameterDeclaration, Spec
 from unfold.spec.text import Span
 
@@ -31,6 +33,9 @@ class Scope:
         names: names bound by the call (a cell's inputs, shared parameters) -> full names.
         reversed: full names of the axes along which this instance runs backwards.
         broken: sizes and axes whose mistakes are reported already.
+        deferred: unbound sizes that follow from other unbound ones: how, and whose names that uses.
+        caller: for an instance, the scope of the file that calls the cell.
+        called_at: for an instance, the key of the entry that makes it.
     """
 
     spec: Spec
@@ -42,10 +47,43 @@ class Scope:
     names: dict[str, str] = field(default_factory=dict)
     reversed: frozenset[str] = frozenset()
     broken: AbstractSet[str] = frozenset()
+    deferred: dict[str, tuple[Expr, Scope]] = field(default_factory=dict)
+    caller: Scope | None = None
+    called_at: Span | None = None
+
+    def callers(self) -> Iterator[Scope]:
+        """Yield this scope and those of the files that called for it, inner before outer."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.caller
+
+    def is_pending(self, expression: Expr) -> bool:
+        """Tell whether an expression uses a size that arguments will decide, and have not yet."""
+        return any(
+            isinstance(e, Reference) and e.name in self.unbound and e.name not in self.sizes
+            for e in walk(expression)
+        )
+
+    def traced(self, error: SpecError) -> SpecError:
+        """Return an error that says which instance of a cell it was found in."""
+        notes = tuple(
+            f"in the cell {s.spec.name}, used as {s.prefix[:-1]} at {s.called_at.location}"
+            for s in self.callers()
+            if s.called_at is not None
+        )
+        if not notes:
+            return error
+        found = (replace(d, notes=(*d.notes, *notes)) for d in error.diagnostics)
+        return type(error)(*found)
 
     def full(self, name: str) -> str:
         """Return the full name of a value that this file defines or was given."""
         return self.names.get(name, self.prefix + name)
+
+    def local(self, axis: str) -> str:
+        """Return what this file calls an axis, given by its full name."""
+        return next((own for own, full in self.axes.items() if full == axis), axis)
 
     def lookup(self, name: str) -> Dim | None:
         """Return a size, or None where it is not known."""
@@ -71,6 +109,7 @@ class Definition:
         equation: the entry it comes from, for equations; `part` counts the targets of a split.
         parameter, input: the declaration, for those.
         expression: the right-hand side, for equations (an argument of a call has no entry).
+        what: the left side it belongs to, for messages.
     """
 
     name: str
@@ -82,6 +121,27 @@ class Definition:
     part: int | None = None
     parameter: ParameterDeclaration | None = None
     input: InputDeclaration | None = None
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """An argument of a call: an instance's input, the value it is bound to, and as written."""
+
+    scope: Scope
+    declaration: InputDeclaration
+    value: str
+    argument: Expr
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """A parameter that an instance takes from another one: the value of that, and where."""
+
+    scope: Scope
+    declaration: ParameterDeclaration
+    value: str
+    at: Span
 
 
 @dataclass(frozen=True)
@@ -102,15 +162,19 @@ class Names:
         aliases: names that stand for another value: `l1` for the cell's output `l1.h`.
         tops: instances that are a chain: `l1` -> `l1.layer3`, where `l1.s` is looked up.
         boundaries: entries of `initial`, a later one (of the caller) winning.
-        bindings: arguments of calls, to bind sizes: (scope, declaration, full name of the
-            argument).
+        bindings: arguments of calls, which decide sizes.
+        sharings: parameters that instances take from others.
+        instances: scopes of cells whose sizes are partly decided by arguments.
+        broken: full names of definitions with mistakes that are reported already.
     """
 
     definitions: dict[str, Definition] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     tops: dict[str, str] = field(default_factory=dict)
     boundaries: list[Boundary] = field(default_factory=list)
-    bindings: list[tuple[Scope, InputDeclaration, str]] = field(default_factory=list)
+    bindings: list[Binding] = field(default_factory=list)
+    sharings: list[Sharing] = field(default_factory=list)
+    instances: list[Scope] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
     def is_broken(self, full: str) -> bool:

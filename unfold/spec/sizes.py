@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from unfold.core.affine import Affine
 from unfold.core.types import Dim
-from unfold.errors import SpecError
+from unfold.errors import Location, SpecError
 from unfold.spec.expression import Binary, Expr, Number, Reference, Unary
 from unfold.spec.problems import already_reported, fail
 from unfold.spec.scope import Scope
@@ -110,6 +110,8 @@ def _unknown(expression: Reference, scope: Scope, noun: str) -> SpecError:
     if name in scope.broken:
         return already_reported()
     place = expression.at.location
+    if name in scope.unbound:
+        return _too_early(name, place)
     if any(name == s.name for s in spec.sizes):
         return fail(
             f"the size {name} is not known here yet",
@@ -127,6 +129,14 @@ def _unknown(expression: Reference, scope: Scope, noun: str) -> SpecError:
         return fail(f"{name} is a value, not {noun}", place, help=_known(scope))
     return fail(
         f"unknown size {name}", place, help=did_you_mean(name, scope.sizes) or _known(scope)
+    )
+
+
+def _too_early(name: str, place: Location) -> SpecError:
+    return fail(
+        f"the size {name} is decided by an argument of the call, and is needed before that",
+        place,
+        help=f"give it a value in the call, as in  {name}=64",
     )
 
 
@@ -155,6 +165,8 @@ def _affine(expression: Expr, scope: Scope) -> Affine:
         case Reference(name=name, indices=None) if scope.lookup(name) is None:
             if name in scope.broken:
                 raise already_reported()
+            if name in scope.unbound:
+                raise _too_early(name, expression.at.location)
             known = [*scope.axes, *scope.sizes]
             raise fail(
                 f"unknown name {name}",

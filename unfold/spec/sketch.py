@@ -9,6 +9,7 @@ their shape from their known operands, everything else stays `UNKNOWN` for now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from unfold.core.build import Builder, Term
@@ -19,8 +20,15 @@ from unfold.core.types import Type
 UNKNOWN = Type(kind="unknown")
 
 
+@dataclass
 class Sketch(Builder):
-    """A builder in which operands may be UNKNOWN; so is then the result, unless the op can tell."""
+    """A builder in which operands may be UNKNOWN; so is then the result, unless the op can tell.
+
+    Attributes:
+        guessing: whether what a matrix is multiplied by is taken for a vector.
+    """
+
+    guessing: bool = False
 
     def emit(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,61 +33,16 @@ from unfold.spec.expression import (
     Unary,
 )
 from unfold.spec.expression import Sequence as ListOf
-from unfold.spec.files import cell_names
+from unfold.spec.hints import missing_axis, unknown_name, unknown_operator
 from unfold.spec.indices import index_of
+from unfold.spec.operators import ARITHMETIC, COMPARISON, FEATURES, HIDDEN, usage
+from unfold.spec.options import option
 from unfold.spec.problems import fail
-from unfold.spec.reductions import REDUCTIONS, reduction
+from unfold.spec.reductions import reduction
 from unfold.spec.scope import Names, Scope
-from unfold.spec.sizes import size
 from unfold.spec.sketch import UNKNOWN, Sketch
 from unfold.spec.suggest import did_you_mean, listing, shortened
-
-ARITHMETIC = {
-    "+": "add",
-    "-": "sub",
-    "*": "mul",
-    "/": "div",
-    "//": "floordiv",
-    "%": "mod",
-    "**": "pow",
-}
-COMPARISON = {
-    "==": "equal",
-    "!=": "not_equal",
-    "<": "less",
-    "<=": "less_equal",
-    ">": "greater",
-    ">=": "greater_equal",
-}
-# What a spec calls `sum(v)` reduces features; over index axes it is `sum[t](v)`.
-FEATURES = {"sum": "feature_sum", "max": "feature_max"}
-HIDDEN = {
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "neg",
-    "pow",
-    "mod",
-    "floordiv",
-    "identity",
-    "feature_sum",
-    "feature_max",
-    "sum_to",
-    "broadcast_to",
-    "pad",
-    "index",
-    "inside",
-    "count",
-    "input",
-    "parameter",
-    "constant",
-    "keep_mask",
-    "and",
-    "or",
-    "not",
-    *COMPARISON.values(),
-}
+from unfold.spec.text import Span
 
 
 @dataclass(frozen=True)
@@ -95,12 +51,6 @@ class Header:
 
     axes: tuple[str, ...]
     type: Type
-
-
-def operators() -> list[str]:
-    """Return the operators a spec may call."""
-    own = {n for n in OPS if n not in HIDDEN}
-    return sorted(own | {*REDUCTIONS, "split"})
 
 
 class Translator:
@@ -112,7 +62,8 @@ class Translator:
         headers: axes and types of the values, UNKNOWN where not inferred yet.
         scope: whose names are used.
         axes: full names of the axes that indices may use, without batch.
-        what: the equation, for messages.
+        what: the equation, for messages: "h[t]", or "the loss".
+        target: the name on its left, or "" where that has nothing to do with the expression.
     """
 
     def __init__(
@@ -123,14 +74,16 @@ class Translator:
         scope: Scope,
         axes: Sequence[str],
         what: str,
+        target: str = "",
     ) -> None:
         self.builder, self.names, self.headers, self.scope = builder, names, headers, scope
-        self.axes, self.what = list(axes), what
+        self.axes, self.what, self.target = list(axes), what, target
 
     def within(self, bound: Sequence[str]) -> Translator:
         """Return a translator for what is inside a reduction over some more axes."""
-        axes = [*self.axes, *bound]
-        return Translator(self.builder, self.names, self.headers, self.scope, axes, self.what)
+        inner = copy(self)
+        inner.axes = [*self.axes, *bound]
+        return inner
 
     def term(self, expression: Expr) -> Term:
         """Translate an expression that is a value."""
@@ -182,39 +135,50 @@ class Translator:
                 return self.builder.number(float(found))
             if name in scope.unbound:
                 return self.builder.emit("identity", (), type=UNKNOWN)
-        if resolved is None and self.names.is_broken(scope.full(name)):
+        if resolved is None and (name in scope.names or self.names.is_broken(scope.full(name))):
             assert isinstance(self.builder, Sketch)
             return self.builder.unknown(())  # reported where it is defined
         if resolved is None:
-            raise self.unknown(expression)
+            raise unknown_name(expression, self.names, scope)
         header = self.headers[resolved]
-        own = [a for a in header.axes if a != BATCH]
+        # A cell says nothing about batch and the caller's own axes: it is at one point of them.
+        implied = (BATCH, *scope.outer)
+        own = [a for a in header.axes if a not in implied]
         given = expression.indices or ()
         if len(given) != len(own):
-            shown = ", ".join(own)
-            kind = ("the axis " if len(own) == 1 else "the axes ") if own else "no axis"
-            found_text = f"{len(given)} indices" if len(given) != 1 else "1 index"
-            raise fail(
-                f"{name} has {kind}{shown}; found {found_text if given else 'no index'}",
-                expression.at.location,
-                help=f"write {name}[{shown}]" if own else f"write {name}",
-            )
+            raise self.wrong_indices(expression, [scope.local(a) for a in own])
+        written = dict(zip(own, given, strict=True))
         index = tuple(
-            scope.mirrored(index_of(e, axis, scope, self.axes, self.what), axis)
-            for e, axis in zip(given, own, strict=True)
+            self.index(written[a], a) if a in written else Affine.axis(a) for a in header.axes
         )
-        head = (Affine.axis(BATCH),) if header.axes[:1] == (BATCH,) else ()
-        return Term(self.builder, Ref(resolved, (*head, *index)), header.type)
+        return Term(self.builder, Ref(resolved, index), header.type)
+
+    def index(self, expression: Expr, axis: str) -> Affine:
+        """Translate an index along an axis, in full names."""
+        return self.scope.mirrored(index_of(expression, axis, self), axis)
+
+    def wrong_indices(self, expression: Reference, own: Sequence[str]) -> SpecError:
+        """Describe a reference with too few or too many indices."""
+        name, given = expression.name, expression.indices or ()
+        shown = ", ".join(own)
+        kind = ("the axis " if len(own) == 1 else "the axes ") if own else "no axis"
+        found = {0: "no index", 1: "1 index"}.get(len(given), f"{len(given)} indices")
+        if any(isinstance(i, Reference) and i.name == BATCH for i in given):
+            advice = "leave batch out: equations never mention it"
+        else:
+            advice = f"write {name}[{shown}]" if own else f"write {name}"
+        message = f"{name} has {kind}{shown}; found {found}"
+        return fail(message, expression.at.location, help=advice)
+
+    def no_axis(self, axis: str, at: Span) -> SpecError:
+        """Describe the use of an axis that the equation does not have."""
+        allowed = [self.scope.local(a) for a in self.axes if a not in self.scope.outer]
+        return missing_axis(axis, at, self.what, allowed, self.target)
 
     def axis_index(self, expression: Reference, axis: str) -> Term:
         """Translate a bare index name: the number of the step."""
         if axis not in self.axes:
-            raise fail(
-                f"{expression.name} is not an axis of {self.what}",
-                expression.at.location,
-                help=f"its axes are {listing(self.axes) or 'none'};"
-                " reduce over others, as in sum[s](…)",
-            )
+            raise self.no_axis(expression.name, expression.at)
         here = Affine.axis(axis)
         return self.position(Affine.last(axis) - here if axis in self.scope.reversed else here)
 
@@ -226,28 +190,15 @@ class Translator:
     def end(self, expression: Reference) -> Term:
         """Translate a bare `first` or `last`: the end of the equation's only axis."""
         if expression.name == "first":
-            return self.builder.number(0.0)
-        if len(self.axes) != 1:
+            return self.builder.number(0.0)  # steps are counted from where the equation starts
+        own = [a for a in self.axes if a not in self.scope.outer]
+        if len(own) != 1:
             raise fail(
-                f"last of which axis? {self.what} has {len(self.axes) or 'no'} axes",
+                f"last of which axis? {self.what} has {len(own) or 'no'} axes",
                 expression.at.location,
                 help="use it in an index, as in h[last], or in an equation with one axis",
             )
-        return self.position(Affine.last(self.axes[0]))
-
-    def unknown(self, expression: Reference) -> SpecError:
-        """Describe a name that means nothing."""
-        name, scope = expression.name, self.scope
-        values = self.names.visible(scope)
-        known = [*values, *scope.sizes, *scope.axes]
-        if name in OPS or name in REDUCTIONS:
-            hint = f"{name} is an operator: {name}(…)"
-        else:
-            hint = (
-                did_you_mean(name, known)
-                or f"define it below nodes, inputs or parameters; known: {listing(known)}"
-            )
-        return fail(f"unknown name {name}", expression.name_at.location, help=hint)
+        return self.position(self.scope.mirrored(Affine.last(own[0]), own[0]))
 
     # Operators
 
@@ -289,13 +240,14 @@ class Translator:
             yield
         except OpError as error:
             facts = [
-                f"{o.at.source} is {t.type.show()}"
+                f"{shortened(o.at.source)} is {t.type.show()}"
                 for o, t in zip(operands, terms, strict=True)
                 if t.type is not UNKNOWN
             ]
-            notes = error.notes or ("; ".join(facts),) if facts else error.notes
+            notes = error.notes or (("; ".join(facts),) if facts else ())
             message = f"{error.message} in  {shortened(whole.at.source)}"
-            raise ShapeError(Diagnostic(message, whole.at.location, notes, error.help)) from None
+            place = _wrong_piece(error.at, operands, whole).at.location
+            raise ShapeError(Diagnostic(message, place, notes, error.help)) from None
 
     # Calls
 
@@ -314,36 +266,38 @@ class Translator:
             )
         op = FEATURES.get(name, name)
         if op == "min":
+            self.check_call(expression, "feature_max", {})
             negative = self.apply("neg", expression.arguments, expression)
             return -self.apply_terms(
                 "feature_max", expression.arguments, [negative], expression, {}
             )
         if op not in OPS or name in HIDDEN:
-            raise self.unknown_operator(expression)
-        row = OPS[op]
-        operands = list(expression.arguments)
-        options: dict[str, Any] = {k: v for k, v in row.options.items() if v is not ...}
-        for keyword in expression.keywords:
-            if op == "feedback":
-                continue
-            if keyword.name in row.options:
-                options[keyword.name] = self.option(keyword.value)
-            else:
-                raise fail(
-                    f"{name} has no option {keyword.name}",
-                    keyword.name_at.location,
-                    help=did_you_mean(keyword.name, row.options)
-                    or f"its options are {listing(row.options) or 'none'}",
-                )
+            raise unknown_operator(expression, self.names, self.scope)
         if op == "feedback":
-            operands = self.branches(expression)
-        if op == "one_hot" and len(operands) == 1:
-            return dense(self.term(operands[0]))
-        self.check_call(expression, op, operands, options)
+            return self.apply(op, self.branches(expression), expression)
+        row = OPS[op]
+        options: dict[str, Any] = {k: v for k, v in row.options.items() if v is not ...}
+        self.check_call(expression, op, options)
+        options |= {k.name: option(k, self.scope) for k in expression.keywords}
+        if op == "one_hot":
+            return self.one_hot(expression)
         if row.kind is Kind.SOURCE:
             axes = {BATCH, *self.axes}
             return self.builder.emit(op, (), {}, axes=axes, type=Type(tuple(options["shape"])))
-        return self.apply(op, operands, expression, options)
+        return self.apply(op, expression.arguments, expression, options)
+
+    def one_hot(self, expression: Call) -> Term:
+        """Translate `one_hot(x[t])`: the vector that a category stands for."""
+        term = self.term(expression.arguments[0])
+        if term.type is not UNKNOWN and term.type.kind != "category":
+            written = expression.arguments[0].at
+            raise fail(
+                f"one_hot needs a category in  {shortened(expression.at.source)}",
+                written.location,
+                f"{written.source} is {term.type.show()}",
+                help="it turns a category into the vector it stands for",
+            )
+        return dense(term)
 
     def branches(self, expression: Call) -> list[Expr]:
         """Return the teacher's and the free branch of a feedback."""
@@ -356,49 +310,41 @@ class Translator:
             )
         return [given["teacher"], given["free"]]
 
-    def check_call(
-        self, expression: Call, op: str, operands: Sequence[Expr], options: Mapping[str, Any]
-    ) -> None:
-        """Check how many operands an operator gets, and that its options are there."""
+    def check_call(self, expression: Call, op: str, defaults: Mapping[str, Any]) -> None:
+        """Check how many operands an operator gets, and that its options are known and there."""
+        name, known, written = expression.function, OPS[op].options, usage(expression.function)
+        for keyword in expression.keywords:
+            if keyword.name not in known:
+                raise fail(
+                    f"{name} has no option {keyword.name}",
+                    keyword.name_at.location,
+                    help=did_you_mean(keyword.name, known)
+                    or f"its options are {listing(known) or 'none'}",
+                )
         least, most = OPS[op].arity
-        if not least <= len(operands) <= most:
+        count = len(expression.arguments)
+        if not least <= count <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
+            named = "; options are given by name" if known and count > most else ""
+            plural = "" if wanted == "1" else "s"
             raise fail(
-                f"{expression.function} takes {wanted} value{'' if wanted == '1' else 's'},"
-                f" found {len(operands)}",
+                f"{name} takes {wanted} value{plural}, found {count or 'none'}",
                 expression.at.location,
-                help="options such as rate=0.5 are given by name" if OPS[op].options else None,
+                help=f"write  {written}{named}",
             )
-        missing = [
-            o for o, default in OPS[op].options.items() if default is ... and o not in options
-        ]
+        given = {*defaults, *(k.name for k in expression.keywords)}
+        missing = [o for o in known if o not in given]
         if missing:
             raise fail(
-                f"{expression.function} needs its option {missing[0]}",
+                f"{name} needs its option {missing[0]}",
                 expression.at.location,
-                help=f"write {expression.function}(…, {missing[0]}=…)",
+                help=f"write  {written}",
             )
 
-    def unknown_operator(self, expression: Call) -> SpecError:
-        """Describe a function that does not exist."""
-        name = expression.function
-        if self.names.resolve(self.scope.full(name)) is not None:
-            hint: str | None = f"{name} is a value; index it with brackets, as in {name}[t]"
-        else:
-            known = [*operators(), *cell_names(self.scope.spec)]
-            hint = did_you_mean(name, known) or f"known are {listing(known, most=99)}"
-        return fail(f"unknown operator or cell {name}", expression.function_at.location, help=hint)
 
-    def option(self, expression: Expr) -> Any:
-        """Evaluate an option: a number, or a list of sizes."""
-        if isinstance(expression, ListOf):
-            return tuple(
-                size(item, self.scope) for item in expression.items
-            )
-        match expression:
-            case Number(value=value):
-                return value
-            case Unary(operator="-", operand=Number(value=value)):
-                return -value
-            case _:
-                return int(size(expression, self.scope))
+def _wrong_piece(at: int | str | None, operands: Sequence[Expr], whole: Expr) -> Expr:
+    """Return the operand or option of an expression that an OpError is about."""
+    if isinstance(at, int) and at < len(operands):
+        return operands[at]
+    keywords = whole.keywords if isinstance(whole, Call) else ()
+    return next((k.value for k in keywords if k.name == at), whole)

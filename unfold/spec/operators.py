@@ -1,0 +1,60 @@
+"""The operators a spec may call: which rows of the op table they are, and how each is written."""
+
+from __future__ import annotations
+
+from unfold.core.op import OPS
+
+ARITHMETIC = {
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "div",
+    "//": "floordiv",
+    "%": "mod",
+    "**": "pow",
+}
+COMPARISON = {
+    "==": "equal",
+    "!=": "not_equal",
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+}
+REDUCTIONS = ("sum", "mean", "max", "min", "softmax", "log_softmax", "logsumexp")
+# What a spec calls `sum(v)` reduces features; over index axes it is `sum[t](v)`.
+FEATURES = {"sum": "feature_sum", "max": "feature_max"}
+HIDDEN = {
+    *ARITHMETIC.values(), *COMPARISON.values(), *FEATURES.values(),
+    "and", "or", "not", "neg", "identity", "sum_to", "broadcast_to", "pad", "index", "inside",
+    "count", "input", "parameter", "constant", "keep_mask",
+}  # fmt: skip
+USAGE = {
+    "bce": "bce(logit, target)",
+    "clip": "clip(x, low, high)",
+    "concat": "concat(a, b)",
+    "cross_entropy": "cross_entropy(logits, target)",
+    "dropout": "dropout(x, rate=0.5)",
+    "einsum": 'einsum("ij,j->i", W, x[t])',
+    "feedback": "feedback(teacher=y[t-1], free=argmax(o[t-1]))",
+    "leaky_relu": "leaky_relu(x, slope=0.01)",
+    "maximum": "maximum(a, b)",
+    "minimum": "minimum(a, b)",
+    "mse": "mse(output, target)",
+    "normal": "normal(shape=[hidden])",
+    "reshape": "reshape(x, shape=[2, 3])",
+    "slice": "slice(x, start=0, stop=4)",
+    "uniform": "uniform(shape=[hidden])",
+    "where": "where(condition, a, b)",
+}
+
+
+def operators() -> list[str]:
+    """Return the operators a spec may call."""
+    own = {n for n in OPS if n not in HIDDEN}
+    return sorted(own | {*REDUCTIONS, "split"})
+
+
+def usage(name: str) -> str:
+    """Return how an operator is written."""
+    return USAGE.get(name, f"{name}(x)")

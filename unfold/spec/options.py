@@ -1,0 +1,61 @@
+"""Options of operators: `rate=0.5`, `shape=[2, hidden]`, `start=2*hidden`."""
+
+from __future__ import annotations
+
+import math
+
+from unfold.spec.expression import Binary, Expr, Keyword, Number, Reference, Unary
+from unfold.spec.expression import Sequence as ListOf
+from unfold.spec.problems import already_reported, fail
+from unfold.spec.scope import Scope
+from unfold.spec.sizes import MAX_SIZE, size, whole
+
+WHOLE = {"start": 0, "stop": 1}  # options that are whole numbers, and the least of each
+
+
+def option(keyword: Keyword, scope: Scope) -> float | tuple[int, ...]:
+    """Evaluate an option: a shape, a whole number or a number, by its name.
+
+    Raises:
+        SpecError: the value is of another kind, or names an unknown size.
+    """
+    name, value = keyword.name, keyword.value
+    if scope.is_pending(value):
+        raise already_reported()
+    if name == "shape":
+        if not isinstance(value, ListOf):
+            raise fail(
+                f"shape must be a list, found {value.at.source}",
+                value.at.location,
+                help=f"write  shape=[{value.at.source}]",
+            )
+        return tuple(size(item, scope) for item in value.items)
+    if name in WHOLE:
+        return whole(value, scope, name, WHOLE[name], MAX_SIZE)
+    number = _number(value, scope, name)
+    if not math.isfinite(number):
+        raise fail(f"{name} is not a finite number", value.at.location)
+    return number
+
+
+def _number(expression: Expr, scope: Scope, name: str) -> float:
+    match expression:
+        case Number(value=value):
+            return value
+        case Reference(name=size_name, indices=None) if size_name in scope.sizes:
+            return float(scope.sizes[size_name])
+        case Reference(name=size_name) if size_name in scope.broken:
+            raise already_reported()
+        case Unary(operator="-", operand=operand):
+            return -_number(operand, scope, name)
+        case Binary(operator="+" | "-" | "*" | "/" as sign, left=left, right=right):
+            a, b = _number(left, scope, name), _number(right, scope, name)
+            if sign == "/" and b == 0:
+                raise fail(f"division by zero: {right.at.source} is 0", right.at.location)
+            return {"+": a + b, "-": a - b, "*": a * b, "/": a / b if b else 0.0}[sign]
+        case _:
+            raise fail(
+                f"{name} must be a number, found {expression.at.source}",
+                expression.at.location,
+                help=f"as in  {name}=0.5  ; it may use sizes, but no values",
+            )
