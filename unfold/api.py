@@ -13,7 +13,6 @@ only ones that name all stages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from unfold.spec.reader import read_file
 if TYPE_CHECKING:
     from unfold.drawing import Figure
     from unfold.drawing.unfolding import Unfolding
+    from unfold.unfolded.cost import Cost
     from unfold.unfolded.domain import Domain
     from unfold.unfolded.measures import Measures
     from unfold.unfolded.results import Run, Step
@@ -325,16 +325,40 @@ class Model:
         )
 
     def measures(
-        self, axis: str | None = None, count: str = "layers", *, mode: Mode = "teacher"
+        self,
+        axis: str | None = None,
+        count: str = "layers",
+        *,
+        direction: int | None = None,
+        mode: Mode = "teacher",
     ) -> Measures:
-        """Return depth measures along an axis; see docs/measures.md."""
+        """Return depth measures along an axis; see docs/measures.md.
+
+        Args:
+            axis: default: the first axis.
+            count: what has length 1: "layers", "nodes" or "ops".
+            direction: +1 or -1 to measure recurrences of one direction only.
+            mode: which branch of a `feedback` is in force.
+        """
         from unfold.unfolded.measures import measures
 
-        program = replace(self.pipeline.resolved(mode=mode), outputs=self.program.outputs)
-        chosen = axis or next((a for a in program.axes if a != BATCH), None)
+        chosen = axis or next((a for a in self.program.axes if a != BATCH), None)
         if chosen is None:
             raise UnsupportedError(f"{self.name} has no axis to measure along")
-        return measures(program, axis=chosen, count=count)
+        program = self.pipeline.resolved(mode=mode)
+        return measures(program, chosen, count, direction, outputs=self.program.outputs)
+
+    def cost(self, *, batch: int = 1, mode: Mode = "teacher", **extents: int) -> Cost:
+        """Return work, span, parameters, state, operations and bytes of a run, and of training."""
+        from unfold.unfolded.cost import cost
+        from unfold.unfolded.domain import Domain
+
+        program = self.pipeline.resolved(mode=mode)
+        adjoint = None
+        if self.program.loss is not None:
+            adjoint = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
+        domain = Domain(program, extents, batch=batch)
+        return cost(program, domain, axis=self.pipeline.carry_axis, adjoint=adjoint)
 
     def draw(
         self,
