@@ -353,7 +353,7 @@ def test_explain_prints_the_program_and_its_adjoint(
     assert "recurrent depth" in out
     assert document["measures"]["t"]["layers"] == {
         "recurrent_depth": "1",
-        "feedforward_depth": "2",
+        "feedforward_depth": "1",
         "recurrent_skip": "1",
     }
     assert document["cost"]["parameters"] > 0
