@@ -13,8 +13,10 @@ from unfold.core.build import Term
 from unfold.core.op import Attributes, Kind, Op, OpError, Sample, register
 from unfold.core.program import BATCH
 from unfold.core.types import Dim, Type
+from unfold.ops.pointwise import refuse_bools
 
 Terms = Sequence[Term]
+REDUCTIONS = ("softmax", "log_softmax", "logsumexp", "mean")
 
 
 def _never(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
@@ -35,7 +37,7 @@ def _composite(
             name=name,
             kind=Kind.COMPOSITE,
             infer=_never,
-            expand=expand,
+            expand=lambda terms, attributes: expand(_numbers(terms), attributes),
             arity=(arity, arity),
             options=options or {},
             categories=categories,
@@ -44,13 +46,15 @@ def _composite(
     )
 
 
+def _numbers(terms: Terms) -> Terms:
+    refuse_bools([t.type for t in terms])
+    return terms
+
+
 def _vector(term: Term, name: str) -> Term:
     if not term.type.shape:
-        raise OpError(
-            f"{name} needs a vector",
-            f"found {term.type.show()}",
-            help=f"over an index axis write {name}[t](...)",
-        )
+        advice = f"over an index axis it is written {name}[t](…)" if name in REDUCTIONS else None
+        raise OpError(f"{name} needs a vector", help=advice, at=0)
     return term
 
 
@@ -106,7 +110,17 @@ def _layer_norm(xs: Terms, a: Attributes) -> Term:
 def _cross_entropy(xs: Terms, a: Attributes) -> Term:
     logits, target = xs
     if len(logits.type.shape) != 1:
-        raise OpError("cross_entropy needs a vector of logits first", f"found {logits.type.show()}")
+        raise OpError(
+            "cross_entropy needs a vector of logits first",
+            help="give one logit per class; for a single yes or no use bce(logit, target)",
+            at=0,
+        )
+    if logits.type.kind == "category":
+        raise OpError(
+            "cross_entropy needs the logits first, and a category stands there",
+            help="write  cross_entropy(logits, target)",
+            at=0,
+        )
     if target.type.shape != logits.type.shape:
         raise OpError(
             "shapes do not match",
@@ -129,7 +143,11 @@ def _bce(xs: Terms, a: Attributes) -> Term:
 def _dropout(xs: Terms, a: Attributes) -> Term:
     x, rate = xs[0], float(a["rate"])
     if not 0 <= rate < 1:
-        raise OpError(f"the rate of dropout must be in [0, 1), found {rate}")
+        raise OpError(
+            f"the rate of dropout cannot be {rate}",
+            help="it is the share that is dropped: at least 0 and less than 1",
+            at="rate",
+        )
     axes = {BATCH, *x.axes}
     mask = x.builder.emit("keep_mask", (), {"rate": rate}, axes=axes, type=Type(x.type.shape))
     return x * mask
@@ -137,6 +155,14 @@ def _dropout(xs: Terms, a: Attributes) -> Term:
 
 def _sample(xs: Terms, a: Attributes) -> Term:
     logits = _vector(xs[0], "sample")
+    if len(logits.type.shape) > 1:
+        raise OpError("sample needs a vector of logits", help="give one logit per class", at=0)
+    if float(a["temperature"]) <= 0:
+        raise OpError(
+            f"the temperature of sample cannot be {a['temperature']}",
+            help="it is larger than 0; the most likely class is argmax(x)",
+            at="temperature",
+        )
     axes = {BATCH, *logits.axes}
     u = logits.builder.emit("uniform", (), {}, axes=axes, type=Type(logits.type.shape))
     gumbel = -(-u.apply("log")).apply("log")  # Gumbel 1954: argmax of logits + noise is a draw
@@ -171,7 +197,7 @@ _composite("logsumexp", _logsumexp, 1, samples=_vectors)
 _composite("mean", _mean, 1, samples=_vectors)
 _composite("norm", _norm, 1, samples=_vectors)
 _composite("layer_norm", _layer_norm, 1, {"epsilon": 1e-5}, samples=_vectors)
-_composite("cross_entropy", _cross_entropy, 2, categories=(1,), samples=_targets)
+_composite("cross_entropy", _cross_entropy, 2, categories=(0, 1), samples=_targets)
 _composite("mse", _mse, 2, samples=_pairs)
 _composite("bce", _bce, 2, samples=_pairs)
 _composite("dropout", _dropout, 1, {"rate": ...}, samples=((((4,),), {"rate": 0.25}),))

@@ -18,6 +18,7 @@ from unfold.core.build import Term
 from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
 from unfold.core.program import Value
 from unfold.core.types import Type, dims
+from unfold.ops.pointwise import refuse_bools
 
 POINTS = "XYZ"  # letters of the leading dimensions (batch, points, reduced points)
 PRODUCTS = {(2, 1): "ij,j->i", (1, 1): "i,i->", (2, 2): "ij,jk->ik", (1, 2): "i,ij->j"}
@@ -32,30 +33,30 @@ def split_equation(equation: str) -> tuple[list[str], str]:
 def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     letters, result = split_equation(attributes["equation"])
     if len(letters) != len(types):
-        raise OpError(f"the equation has {len(letters)} operands, {len(types)} are given")
+        raise OpError(f"the equation has {len(letters)} operands, and {len(types)} are given")
+    refuse_bools(types)
     sizes: dict[str, int] = {}
-    for own, t in zip(letters, types, strict=True):
+    for i, (own, t) in enumerate(zip(letters, types, strict=True)):
         if t is None:
             continue
-        if t.kind == "bool":
-            raise OpError(
-                "true or false is not a number", help="choose numbers with where(condition, a, b)"
-            )
         if len(own) != len(t.shape):
+            named = f"{own or 'no letter'} names {len(own)} dimension{'s' * (len(own) != 1)}"
             raise OpError(
-                f"{own or 'a number'} names {len(own)} dimensions, the operand has {len(t.shape)}"
+                f"{named}, and this value has {len(t.shape)}",
+                help="give one letter per dimension",
+                at=i,
             )
         for letter, size in zip(own, dims(t.shape), strict=True):
             if sizes.setdefault(letter, size) != size:
-                raise OpError("shapes do not match", help=_must(sizes[letter], size))
+                raise OpError("shapes do not match", help=_must(letter, sizes[letter], size))
     if any(letter not in sizes for letter in result):
         return None
     return Type(tuple(sizes[letter] for letter in result))
 
 
-def _must(a: int, b: int) -> str:
+def _must(letter: str, a: int, b: int) -> str:
     first, second = (d.show() for d in dims((a, b)))
-    return f"the dimensions that are summed over must be equal: {first} against {second}"
+    return f"{letter} is {first} in one value and {second} in another; it must be the same in all"
 
 
 @lru_cache(maxsize=4096)

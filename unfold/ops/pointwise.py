@@ -46,17 +46,28 @@ def _mismatch(a: int, b: int) -> str:
     return f"{first} and {second} must be equal"
 
 
-def _real(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    for t in types:
+def refuse_bools(types: Sequence[Type | None]) -> None:
+    """Refuse operands that are true or false where numbers are needed."""
+    for i, t in enumerate(types):
         if t is not None and t.kind == "bool":
             raise OpError(
-                "true or false is not a number", help="choose numbers with where(condition, a, b)"
+                "true or false stands where a number is needed",
+                help="choose numbers with where(condition, 1, 0)",
+                at=i,
             )
+
+
+def _real(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
+    refuse_bools(types)
     shape = join_shapes(types)
     return None if shape is None else Type(shape)
 
 
 def _compare(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
+    refuse_bools(types)
+    for i, t in enumerate(types):
+        if t is not None and t.kind == "category":
+            raise OpError("categories have no order", help="compare them with == or !=", at=i)
     shape = join_shapes(types)
     return None if shape is None else Type(shape, "bool")
 
@@ -66,45 +77,44 @@ def _equal(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     categories = [t for t in known if t.kind == "category"]
     if not categories:
         return _compare(types, attributes)
-    if len(set(categories)) > 1 or any(t.shape for t in known if t.kind != "category"):
-        raise OpError(
-            "a category equals a category of the same classes, or a class number",
-            *(f"found {t.show()}" for t in known),
-        )
+    if len(set(categories)) > 1 or any(t not in categories and t != Type() for t in known):
+        raise OpError("a category equals a category of the same classes, or a class number")
     return BOOL
 
 
 def _logical(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    for t in types:
+    for i, t in enumerate(types):
         if t is not None and t.kind != "bool":
-            raise OpError(
-                "a condition is expected", f"found {t.show()}", help="compare it, as in x > 0"
-            )
-    return _compare(types, attributes)
+            raise OpError("a condition is needed", help="compare it, as in x > 0", at=i)
+    shape = join_shapes(types)
+    return None if shape is None else Type(shape, "bool")
 
 
 def _where(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     condition, yes, no = types
     if condition is not None and condition.kind != "bool":
-        raise OpError(
-            "where needs a condition first",
-            f"found {condition.show()}",
-            help="compare it, as in x > 0",
-        )
+        raise OpError("where needs a condition first", help="compare it, as in x > 0", at=0)
     categories = [t for t in (yes, no) if t is not None and t.kind == "category"]
     if categories:
         if yes is not None and no is not None and yes != no:
             raise OpError(
                 "where must choose between values of one kind",
-                f"found {yes.show()}",
-                f"and {no.show()}",
+                help="both must be categories of the same classes, or both numbers;"
+                " one_hot(x) makes a vector of a category",
             )
         if condition is not None and condition.shape:
-            raise OpError("to choose between categories takes one condition, not a vector of them")
+            raise OpError(
+                "to choose between categories takes one condition, not a vector of them",
+                help="compare numbers, or a category with ==",
+                at=0,
+            )
         return categories[0]
     kinds = {t.kind for t in (yes, no) if t is not None}
     if len(kinds) > 1:
-        raise OpError("where must choose between values of one kind")
+        raise OpError(
+            "where must choose between values of one kind",
+            help="both must be numbers, or both conditions",
+        )
     shape = join_shapes(types)
     return None if shape is None else Type(shape, kinds.pop() if kinds else "real")
 
@@ -367,6 +377,7 @@ for _name, _function, _symbol, _scalar in _COMPARISONS:
         infer=_compare,
         arity=2,
         samples=_both,
+        categories=(0, 1),
         symbol=f"{{}} {_symbol} {{}}",
     )
 _row(

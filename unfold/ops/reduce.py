@@ -11,13 +11,12 @@ from unfold.core.build import Term
 from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
 from unfold.core.program import Value
 from unfold.core.types import Type
+from unfold.ops.pointwise import refuse_bools
 
 
 def _same(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    t = types[0]
-    if t is not None and t.kind == "bool":
-        raise OpError("true or false is not a number", help="count with where(condition, 1, 0)")
-    return t
+    refuse_bools(types)
+    return types[0]
 
 
 def _sum(x: Any, *, over: tuple[int, ...] = (), mask: Any = None) -> Any:
@@ -53,14 +52,14 @@ register(Op(name="max", kind=Kind.REDUCE, infer=_same, evaluate=_max, vjp=_max_v
 
 
 def _feature(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
+    refuse_bools(types)
     t = types[0]
     assert t is not None
-    if t.kind == "bool":
-        raise OpError("true or false is not a number", help="count with where(condition, 1, 0)")
     if not t.shape:
         raise OpError(
             "a number has no dimension to reduce",
-            help="to reduce over an index axis, name it: sum[t](...)",
+            help="to reduce over an index axis, name it, as in sum[t](…)",
+            at=0,
         )
     return Type((*t.shape[:-1], 1)) if attributes.get("keep") else Type(t.shape[:-1])
 
@@ -137,7 +136,8 @@ def _argmax(types: Sequence[Type | None], attributes: Attributes) -> Type | None
     t = types[0]
     assert t is not None
     if len(t.shape) != 1 or t.kind != "real":
-        raise OpError("argmax needs a vector", f"found {t.show()}")
+        advice = "argmax is over the features of a vector, such as logits[t]"
+        raise OpError("argmax needs a vector", help=advice, at=0)
     return Type(t.shape, "category")
 
 

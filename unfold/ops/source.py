@@ -49,6 +49,7 @@ register(
         infer=_declared,
         evaluate=_uniform_evaluate,
         options={"shape": ()},
+        arity=(0, 0),
     )
 )
 register(
@@ -58,6 +59,7 @@ register(
         infer=_declared,
         evaluate=_normal_evaluate,
         options={"shape": ()},
+        arity=(0, 0),
     )
 )
 register(Op(name="keep_mask", kind=Kind.SOURCE, infer=_declared, evaluate=_keep_evaluate))

@@ -12,12 +12,14 @@ from unfold.core.build import Term
 from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
 from unfold.core.program import Value
 from unfold.core.types import Dim, Type, dims
+from unfold.ops.pointwise import refuse_bools
 
 Cotangents = Sequence[Term | None]
 Types = Sequence[Type | None]
 
 
 def _known(types: Types) -> Type:
+    refuse_bools(types)
     t = types[0]
     assert t is not None
     return t
@@ -26,13 +28,14 @@ def _known(types: Types) -> Type:
 def _slice(types: Types, attributes: Attributes) -> Type:
     t = _known(types)
     if not t.shape:
-        raise OpError(
-            "a number has no elements", f"found {t.show()}", help="slice or split a vector"
-        )
+        raise OpError("a number has no elements", help="slice or split a vector", at=0)
     start, stop = attributes["start"], attributes["stop"]
     if not 0 <= start < stop <= t.shape[0]:
         raise OpError(
-            f"elements {start} to {stop} are outside of {t.show()}", help=f"0 to {t.shape[0]} exist"
+            f"there are no elements {start} to {stop}"
+            if start < stop
+            else f"start {start} is not before stop {stop}",
+            help=f"start=0, stop={int(t.shape[0])} is all of it; stop itself is not included",
         )
     return Type((attributes.get("dim") or Dim(stop - start), *t.shape[1:]))
 
@@ -63,11 +66,14 @@ def _slice_evaluate(x: Any, *, start: int, stop: int, dim: Any = None) -> Any:
 
 
 def _concat(types: Types, attributes: Attributes) -> Type:
+    refuse_bools(types)
     shapes = [t.shape or (1,) for t in types if t is not None]
     rest = {s[1:] for s in shapes}
     if len(rest) > 1:
-        notes = [t.show() for t in types if t is not None]
-        raise OpError("only the first dimension may differ in concat", *notes)
+        raise OpError(
+            "concat joins along the first dimension, and the others differ",
+            help="all dimensions after the first must be equal",
+        )
     parts = dims(s[0] for s in shapes)
     text = " + ".join(d.text for d in parts)
     total = sum(parts)
@@ -96,8 +102,9 @@ def _reshape(types: Types, attributes: Attributes) -> Type:
     t, shape = _known(types), tuple(attributes["shape"])
     if math.prod(t.shape) != math.prod(shape):
         raise OpError(
-            f"cannot reshape {t.show()} to {list(map(int, shape))}",
-            f"{math.prod(t.shape)} elements against {math.prod(shape)}",
+            f"{math.prod(t.shape)} elements cannot have the shape {list(map(int, shape))}",
+            help=f"the shape must have {math.prod(t.shape)} elements, not {math.prod(shape)}",
+            at="shape",
         )
     return Type(shape)
 
@@ -188,11 +195,28 @@ register(
         samples=(((Type((4,), "category"),), {"size": 4}),),
     )
 )
+
+
+def _feedback(types: Types, attributes: Attributes) -> Type | None:
+    teacher, free = types
+    if teacher is not None and free is not None and teacher != free:
+        kinds = {teacher.kind, free.kind}
+        advice = "both must have the same shape"
+        if "category" in kinds and len(kinds) > 1:
+            advice = "use argmax(…) for a category, or one_hot(…) for the vector of one"
+        raise OpError(
+            "the branches of feedback differ",
+            f"teacher is {teacher.show()}; free is {free.show()}",
+            help=advice,
+        )
+    return teacher or free
+
+
 register(
     Op(
         name="feedback",
         kind=Kind.VIEW,
-        infer=lambda types, a: types[0] or types[1],
+        infer=_feedback,
         categories=(0, 1),
         arity=(2, 2),
         partial=True,

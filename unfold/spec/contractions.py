@@ -28,7 +28,8 @@ def product(translator: Translator, expression: Binary) -> Term:
         assert isinstance(builder, Sketch)
         if builder.guessing and left.type is not UNKNOWN and len(left.type.shape) == 2:
             # What a matrix is multiplied by is most likely a vector.
-            return builder.emit("einsum", terms, {"equation": PRODUCTS[2, 1]})
+            with translator.located(expression, operands, terms):
+                return builder.emit("einsum", terms, {"equation": PRODUCTS[2, 1]})
         return builder.unknown(terms)
     ranks = len(left.type.shape), len(right.type.shape)
     if ranks not in PRODUCTS:
@@ -40,7 +41,8 @@ def product(translator: Translator, expression: Binary) -> Term:
         matrix = shortened(expression.left.at.source)
         advice = f"the last dimension of {matrix} must be {wanted}"
         raise _mistake(expression, terms, "shapes do not match", advice)
-    return builder.emit("einsum", terms, {"equation": PRODUCTS[ranks]})
+    with translator.located(expression, operands, terms):
+        return builder.emit("einsum", terms, {"equation": PRODUCTS[ranks]})
 
 
 def _mistake(expression: Binary, terms: Sequence[Term], message: str, advice: str) -> ShapeError:
@@ -63,30 +65,40 @@ def einsum(translator: Translator, expression: Call) -> Term:
     text = equation.value.replace(" ", "")
     left, arrow, right = text.partition("->")
     groups = left.split(",")
-    clean = arrow and all(
-        (len(set(g)) == len(g) and g.isalpha()) or not g for g in (*groups, right)
-    )
-    inner = [c for c in left if c.isalpha()]
-    if (
-        not clean
-        or any(c not in inner for c in right)
-        or not all(c.isascii() and c.islower() for c in inner)
-    ):
+    reason = _unclean(groups, arrow, right)
+    if reason:
         raise fail(
-            f"{equation.value!r} is not an equation of einsum",
+            f"{shortened(equation.at.source)} is not an equation of einsum: {reason}",
             equation.at.location,
-            help='letters for dimensions, each once per operand: "ijk,j,k->i"',
+            help='write small letters for dimensions, each once per value: "ijk,j,k->i"',
         )
-    if len(groups) != len(operands):
+    if len(groups) != len(operands) or expression.keywords:
+        are = "is" if len(operands) == 1 else "are"
         raise fail(
-            f"the equation has {len(groups)} operands, {len(operands)} are given",
+            f"the equation is about {len(groups)} value{'' if len(groups) == 1 else 's'},"
+            f" and {len(operands) or 'none'} {are} given",
             expression.at.location,
-            help="give one value per group of letters",
+            help="give one value per group of letters, and no options",
         )
     terms = [translator.term(o) for o in operands]
     terms, text = _close(translator, terms, groups, right)
     with translator.located(expression, operands, terms[: len(operands)]):
         return translator.builder.emit("einsum", terms, {"equation": text})
+
+
+def _unclean(groups: Sequence[str], arrow: str, right: str) -> str | None:
+    """Return what is wrong with an equation of einsum, if anything."""
+    if not arrow:
+        return "it has no arrow"
+    for group in (*groups, right):
+        strange = next((c for c in group if not ("a" <= c <= "z")), None)
+        if strange is not None:
+            return f"{strange} is not a small letter"
+        twice = next((c for c in group if group.count(c) > 1), None)
+        if twice is not None:
+            return f"{twice} stands twice in {group}"
+    missing = next((c for c in right if not any(c in g for g in groups)), None)
+    return f"{missing} stands on the right only" if missing else None
 
 
 def _close(

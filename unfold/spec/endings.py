@@ -13,7 +13,7 @@ from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.scope import Scope
 from unfold.spec.sizes import size
 from unfold.spec.sketch import UNKNOWN
-from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.suggest import did_you_mean, listing, shortened
 from unfold.spec.translate import Translator
 
 LOSS, STOP = "loss", "stop"
@@ -61,11 +61,14 @@ class Endings:
         assert expression is not None
         term = self.term(builder, expression, (), "the loss")
         if term.type is not UNKNOWN and term.type != Type():
+            advice = "reduce its features with sum(…) or mean(…)"
+            if term.type.kind != "real":
+                advice = "compare numbers, as in mse(o[t], y[t]) or cross_entropy(o[t], y[t])"
             raise fail(
                 "the loss must be a number",
                 expression.at.location,
-                f"found {term.type.show()}",
-                help="reduce it: sum(…) or mean(…) over features, mean[t](…) over an axis",
+                f"{shortened(expression.at.source)} is {term.type.show()}",
+                help=advice,
             )
         if BATCH not in term.axes:
             return term
@@ -87,11 +90,14 @@ class Endings:
             name_root(builder, term, STOP, term.axes)
         extents: dict[str, str] = {}
         for axis, expression in stop.extent:
+            if axis.value not in self.scope.axes and axis.value in self.scope.broken:
+                raise already_reported()
             if axis.value not in self.scope.axes:
+                known = f"the axes are {listing(self.scope.axes) or 'none'}"
                 raise fail(
                     f"unknown axis {axis.value}",
                     axis.at.location,
-                    help=did_you_mean(axis.value, self.scope.axes) or "name an axis of the spec",
+                    help=did_you_mean(axis.value, self.scope.axes) or known,
                 )
             name = extents[axis.value] = f"extent.{axis.value}"
             builder.node, builder.at = name, expression.at.location
@@ -104,11 +110,13 @@ class Endings:
         term = self.term(builder, expression, tuple(self.scope.axes.values()), STOP)
         own = [a for a in term.axes if a != BATCH]
         if term.type not in (UNKNOWN, BOOL) or len(own) != 1:
+            axes = f"with the axes {listing(own)}" if len(own) > 1 else f"with the axis {own[0]}"
             raise fail(
-                "stop needs a condition along one axis",
+                "stop needs one condition along one axis",
                 expression.at.location,
-                f"found {term.type.show()} with the axes {', '.join(own) or 'none'}",
-                help="as in  when: argmax(o[t]) == eos",
+                f"{shortened(expression.at.source)} is {term.type.show()}"
+                f" {axes if own else 'without an axis'}",
+                help="write  when: argmax(o[t]) == 0,  or  when: sum(o[t]) > 0.5",
             )
         return term
 
@@ -119,7 +127,7 @@ class Endings:
             raise fail(
                 f"the extent of {axis} must be a number",
                 expression.at.location,
-                f"found {term.type.show()}",
+                f"{shortened(expression.at.source)} is {term.type.show()}",
                 help="reduce it to one number per sequence",
             )
         return term

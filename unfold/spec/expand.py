@@ -80,6 +80,14 @@ class Expansion:
     def file(self, scope: Scope, depth: int = 0) -> None:
         """Add everything a file defines, in its scope."""
         spec = scope.spec
+        for use in spec.uses:
+            with self.collect(scope):
+                if use.name in operators():
+                    raise fail(
+                        f"{use.name} is an operator, and cannot be the name of a cell",
+                        use.at.location,
+                        help="use the cell under another name",
+                    )
         for declaration in spec.parameters:
             target = declaration.target
             if target.name not in scope.names:  # shared parameters belong to another instance

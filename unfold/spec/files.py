@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from unfold.core.program import Axis
 from unfold.errors import SpecError
-from unfold.spec.model import AxisDeclaration, Spec
-from unfold.spec.problems import Problems, fail
+from unfold.spec.model import AxisDeclaration, Spec, Use
+from unfold.spec.operators import operators
+from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.reader import read_file
 from unfold.spec.sections import parse_spec
 from unfold.spec.sizes import MAX_EXTENT, MAX_SIZE
-from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.suggest import closest, did_you_mean, listing, shortened
 
 CELLS = Path(__file__).parent.parent / "cells"
 MAX_AXES = 64
@@ -28,6 +30,7 @@ class CellFiles:
 
     def __init__(self) -> None:
         self.loaded: dict[Path, Spec] = {}
+        self.failed: set[Path] = set()
 
     def load(self, name: str, caller: Spec) -> Spec | None:
         """Return the cell a file calls by this name, or None.
@@ -35,24 +38,21 @@ class CellFiles:
         Raises:
             SpecError: the cell's file is missing, is not a cell, or has mistakes of its own.
         """
+        if name in operators():
+            return None
         use = next((u for u in caller.uses if u.name == name), None)
         path = CELLS / f"{name}.yaml" if use is None else Path(caller.file).parent / use.path
         if path in self.loaded:
             return self.loaded[path]
         if use is None and not path.is_file():
             return None
-        shown = str(path) if use is not None else f"unfold/cells/{name}.yaml"
-        try:
-            text = read_file(str(path))
-        except SpecError as error:
-            assert use is not None, path
-            raise fail(
-                f"cannot read the cell file {use.path}",
-                use.path_at.location,
-                *(d.message for d in error.diagnostics),
-                help="the path is relative to this file",
-            ) from None
-        cell = parse_spec(text, shown)
+        if path in self.failed:
+            raise already_reported()
+        self.failed.add(path)
+        if use is None:
+            cell = parse_spec(read_file(str(path)), f"unfold/cells/{name}.yaml")
+        else:
+            cell = parse_spec(_text(use, path), str(path))
         if cell.kind != "cell":
             at = use.path_at.location if use is not None else cell.locate("unfold")
             raise fail(
@@ -60,8 +60,36 @@ class CellFiles:
                 at,
                 help="a cell's file has cell: instead of name:",
             )
+        self.failed.remove(path)
         self.loaded[path] = cell
         return cell
+
+
+def _text(use: Use, path: Path) -> str:
+    """Return the text of a cell's file that a spec names."""
+    try:
+        if path.exists() and not path.is_file():
+            raise fail("it is not a file", use.path_at.location)
+        return read_file(str(path))
+    except (SpecError, ValueError, OSError) as error:
+        found = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
+        with suppress(OSError, ValueError):
+            if not path.exists():
+                found = "there is no such file"
+        raise fail(
+            f"cannot read the cell file {shortened(use.path)}: {found.removeprefix(f'{path}: ')}",
+            use.path_at.location,
+            help=_other_file(use, path) or "the path is relative to the file that says use",
+        ) from None
+
+
+def _other_file(use: Use, path: Path) -> str | None:
+    """Return the question whether a file beside the missing one was meant."""
+    with suppress(OSError, ValueError):
+        near = [p.name for p in path.parent.glob("*.y*ml")]
+        found = closest(path.name, [n for n in near if n != path.name])
+        return f"did you mean {Path(use.path).with_name(found)}?" if found else None
+    return None
 
 
 def check_overrides(spec: Spec, sizes: Mapping[str, int], axes: Mapping[str, int]) -> None:

@@ -86,10 +86,10 @@ def missing_axis(name: str, at: Span, what: str, allowed: Sequence[str], target:
     fixed = "read one step of it, as in h[0] or h[last]"
     reduce = f"reduce over it, as in sum[{name}](…) or mean[{name}](…)"
     if target:
-        left = ", ".join([*allowed, name])
+        left = ",".join([*allowed, name])
         return fail(
             f"{what} has no axis {name}",
             at.location,
-            help=f"name it on the left, as in  {target}[{left}]  ; or {reduce}",
+            help=f"name it on the left, as in {target}[{left}]; or {reduce}",
         )
     return fail(f"{what} has no axis {name}", at.location, help=f"{reduce}; or {fixed}")

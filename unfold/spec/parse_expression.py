@@ -170,7 +170,7 @@ class _Builder:
                 "a second pair of brackets stands here",
                 at.location,
                 help="write all indices in one pair: x[t, s]; "
-                "a piece of the feature dimension is slice(x[t], from, to)",
+                "a piece of the feature dimension is slice(x[t], start=0, stop=4)",
             )
         if not isinstance(inner, (ast.Name, ast.Attribute)):
             raise fail(

@@ -60,7 +60,7 @@ def _outside(expression: Expr, value: int, noun: str, least: int, most: int) -> 
         f"{noun} cannot be {value if literal else 'too small' if value < least else 'too large'}"
         f"{where}",
         expression.at.location,
-        help=f"{noun} is a whole number from {least} to {most}",
+        help=f"it is a whole number from {least} to {most}",
     )
 
 
@@ -87,9 +87,9 @@ def _integer(expression: Expr, scope: Scope, noun: str) -> int:
             return _bounded(total, expression)
         case _:
             raise fail(
-                f"{expression.at.source} is not {noun}",
+                f"{noun} cannot be {expression.at.source}",
                 expression.at.location,
-                help=f"{noun} is a whole number, or names of sizes with + - * //",
+                help="it is a whole number, or names of sizes with + - * //",
             )
 
 

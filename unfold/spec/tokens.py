@@ -316,5 +316,5 @@ class _Order:
         return self._fail(
             "an index is one position, and : stands here",
             token,
-            "a piece of the feature dimension is slice(x[t], from, to)",
+            "a piece of the feature dimension is slice(x[t], start=0, stop=4)",
         )

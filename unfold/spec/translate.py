@@ -113,11 +113,12 @@ class Translator:
             case Call():
                 return self.call(expression)
             case String() | ListOf():
-                raise fail(
-                    f"{expression.at.source} is not a value",
-                    expression.at.location,
-                    help="lists and strings are options, as in reshape(x, shape=[2, 3])",
-                )
+                advice = "texts stand in einsum only"
+                if isinstance(expression, ListOf):
+                    numbers = "{shape: [3], init: {values: [1, 2, 3]}, frozen: true}"
+                    advice = f"a constant vector is a parameter: {numbers}; join values with concat"
+                source = shortened(expression.at.source)
+                raise fail(f"{source} is not a value", expression.at.location, help=advice)
 
     # References
 

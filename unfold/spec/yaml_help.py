@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from unfold.errors import Diagnostic
+from unfold.errors import Diagnostic, Location
 from unfold.spec.scalars import STAND_IN
 from unfold.spec.text import Source
 
@@ -93,7 +93,7 @@ def explain_yaml_error(error: yaml.YAMLError, source: Source) -> Diagnostic:
     problem = mark.index if mark else 0
     start = error.context_mark.index if error.context_mark else problem
     if "cannot start any token" in said:
-        return _bad_start(source, problem)
+        return _after_quote(source.locate(problem)) or _bad_start(source, problem)
     if "expected ',' or" in said and _is_far(source, start, problem):
         return _never_closed(source, start)
     for pattern, row in _ROWS.items():
@@ -135,20 +135,26 @@ def _never_closed(source: Source, start: int) -> Diagnostic:
     )
 
 
+def _after_quote(location: Location) -> Diagnostic | None:
+    before = location.source[: location.column - 1].rstrip()
+    if not before.endswith(("'", '"')):
+        return None
+    return Diagnostic(
+        "text follows a closing quote", location, help="put the whole value into quotes"
+    )
+
+
 def _likely_cause(source: Source, at: int) -> Diagnostic | None:
     """Return a more exact diagnostic where the lines around the place show what happened."""
     location = source.locate(at)
-    before = location.source[: location.column - 1]
     if location.source.startswith("%"):
         return Diagnostic(
             _DIRECTIVE.message,
             source.locate(source.start_of(location.line)),
             help=_DIRECTIVE.help,
         )
-    if before.rstrip().endswith(("'", '"')):
-        return Diagnostic(
-            "text follows a closing quote", location, help="put the whole value into quotes"
-        )
+    if after_quote := _after_quote(location):
+        return after_quote
     for number in (location.line, location.line - 1):
         text = source.line(number)
         glued = re.match(r"\s*[\w\[\], .]+?(:)(?=[^\s:])", text)
