@@ -117,9 +117,9 @@ def main() -> None:
     lines = [
         "# Gallery",
         "",
-        "Every spec of `specs/`, folded (a delay is a black square on its edge) and unfolded (columns",
-        "are steps, rows are values, one colour per shared parameter). Shapes and edges say on",
-        "hovering what they are. Made by `python docs/make_gallery.py`; yours come from",
+        "Every spec of `specs/`, folded (a delay is a black square on its edge) and unfolded",
+        "(columns are steps, rows are values, one colour per shared parameter). Shapes and edges",
+        "say on hovering what they are. Made by `python docs/make_gallery.py`; yours come from",
         "`unfold render SPEC -o FILE`.",
         "",
     ]

@@ -31,6 +31,7 @@ from unfold.drawing.sketch import Key, SketchEdge
 
 MOST_LABELS = 500
 MOST_ROUTED = 300
+MOST_THOROUGH = 60
 SQUARE = 10.0
 VERY_WIDE = 1e5
 STACKED = 60.0
@@ -142,7 +143,14 @@ def _lay(
         delayed = groups[template][0].delay is not None
         near = _near(around, template, block)
         clear = CLEAR + SQUARE if delayed else CLEAR
-        routed = route(start, end, near, sideways=bool(template.columns), clear=clear)
+        routed = route(
+            start,
+            end,
+            near,
+            sideways=bool(template.columns),
+            thorough=len(order) <= MOST_THOROUGH,
+            clear=clear,
+        )
         tracks[template] = Track(routed)
         around.add_curve(routed.curve, _shifts(template, block))
         if delayed:
@@ -289,7 +297,8 @@ def _between(
             routed = Routed(*cut(line((start.x, start.y), (end.x, end.y)), start, end))
         else:
             sideways = abs(start.y - end.y) < STACKED
-            routed = route(start, end, around, sideways=sideways, daring=False)
+            thorough = len(edges) <= MOST_THOROUGH
+            routed = route(start, end, around, sideways=sideways, daring=False, thorough=thorough)
             around.add_curve(routed.curve, [(0.0, 0.0)])
         tracks[id(edge)] = Track(routed)
     for edge in edges if labelled and not many else ():

@@ -70,7 +70,10 @@ def layered(
             "height": f"{item.height / POINTS_PER_INCH:.4f}",
         }
         graph.node(names[item.name], **size)
+    height = {name: i for i, layer in enumerate(ranks) for name in layer}
     for below, above in edges:
+        if below in height and above in height and height[below] >= height[above]:
+            below, above = above, below  # layers that are asked for go before the edges' direction
         graph.edge(names[below], names[above])
     for layer in ranks:
         group = graphviz.Digraph(graph_attr={"rank": "same"})

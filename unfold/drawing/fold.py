@@ -51,8 +51,11 @@ def _edge(scheme: Scheme, line: Line) -> SketchEdge:
     delayed = any(line.offsets(scheme.boxes).values())
     parameter = _parameter(line)
     at = [i.show(lambda n: n.partition("#")[0]) for i in line.index]
-    reading = line.source + (f"[{','.join(at)}]" if at else "")
-    tip = f"{reading} → {line.target}{line.factors}"
+    target = scheme.boxes[line.target]
+    reading = (source.label if source.indexed else source.name) + (
+        f"[{','.join(at)}]" if at else ""
+    )
+    tip = f"{reading} → {target.label if target.indexed else target.name}{line.factors}"
     label = short(parameter or "", line.target)
     if read and not delayed:
         label = f"{label}  ({read})" if label else read

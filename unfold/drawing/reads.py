@@ -40,13 +40,15 @@ class Reads:
 
     def of(self, name: str) -> tuple[Line, ...]:
         """Return the lines into a value, their targets named after it."""
-        if name in self.open:  # a cycle of values that are all hidden
-            return ()
-        for pending in () if name in self.known else below(self.program, name, self.drawn):
-            if pending not in self.known:
-                self.open.add(pending)
-                self.known[pending] = merged(self._lines(self.program[pending]))
-                self.open.discard(pending)
+        if name not in self.known:
+            if name in self.open:  # a cycle of values that are all hidden
+                return ()
+            order = below(self.program, name, self.drawn)
+            self.open.update(order)
+            for pending in order:
+                if pending not in self.known:
+                    self.known[pending] = merged(self._lines(self.program[pending]))
+            self.open.difference_update(order)
         return self.known[name]
 
     def _lines(self, value: Value) -> Iterable[Line]:

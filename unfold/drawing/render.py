@@ -27,6 +27,7 @@ from unfold.errors import UnsupportedError
 FORMATS = ("svg", "png", "pdf", "dot")
 LARGEST_BITMAP = 30000  # pixels; cairo's limit is 32767
 MARGIN = 14.0
+LONGEST_PIECE = 16_000
 SHAPES = {
     "circle": "ellipse",
     "box": "box",
@@ -36,7 +37,7 @@ SHAPES = {
     "frame": "box",
 }
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_TITLED = re.compile(r'<g id="([a-z]\d+)" class="(?:node|edge)">\n<title>[^<]*</title>')
+_TITLED = re.compile(r'<g id="([a-z]\d+)" class="(?:node|edge)[^"]*">\n<title>[^<]*</title>')
 _SVG_TAG = re.compile(r"<svg ([^>]*)>")
 
 
@@ -278,13 +279,16 @@ def _background(patches: Iterable[Patch]) -> str:
 
     The string is written in pieces, since Graphviz reads at most 16,384 bytes between quotes.
     """
-    drawn: list[str] = [""]
+    pieces = [""]
     for p in patches:
         x, y, w, h = p.x, p.y, p.width / 2, p.height / 2
         corners = ((x - w, y - h), (x + w, y - h), (x + w, y + h), (x - w, y + h))
         points = " ".join(f"{a:.1f} {b:.1f}" for a, b in corners)
-        drawn.append(f"c {len(p.fill)} -{p.fill} C {len(p.fill)} -{p.fill} P 4 {points} ")
-    return " + ".join(f'"{piece}"' for piece in drawn)
+        colour = f"{len(p.fill)} -{p.fill}"
+        if len(pieces[-1]) > LONGEST_PIECE:
+            pieces.append("")
+        pieces[-1] += f"c {colour} C {colour} P 4 {points} "
+    return " + ".join(f'"{piece}"' for piece in pieces)
 
 
 def _with_titles(svg: bytes, picture: Picture) -> str:

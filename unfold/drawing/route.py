@@ -10,7 +10,7 @@ A cost counts sampled points: inside a foreign node (worst), along another curve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import hypot
 
@@ -26,6 +26,8 @@ ALONG = 5.0
 CROSSING = 0.4
 FARFETCHED = 0.8
 REACH = 120.0
+FAR = 300.0
+GRID = 9
 BULGES = (12.0, 20.0, 30.0, 42.0, 56.0, 75.0, 100.0, 135.0, 180.0, 240.0)
 Rectangle = tuple[float, float, float, float]
 
@@ -68,6 +70,7 @@ def route(
     *,
     sideways: bool = False,
     daring: bool = True,
+    thorough: bool = True,
     clear: float = CLEAR,
 ) -> Routed:
     """Return the best curve from one shape to another.
@@ -79,6 +82,7 @@ def route(
         sideways: whether the two are in different columns, so that curves that leave to the side
             read better.
         daring: whether to try wide arcs, too.
+        thorough: whether to look for a way around where all of that runs through nodes.
         clear: how far to keep away from what is in the way.
     """
     loop = (source.x, source.y) == (target.x, target.y)
@@ -98,7 +102,31 @@ def route(
         if best[0] <= (rank + 1) * FARFETCHED:  # every later one costs more
             break
     assert best is not None
+    if thorough and not loop and costs.blocked(best[1].curve):
+        best = min([best, *_detours(source, target, costs)], key=lambda found: found[0])
     return best[1]
+
+
+def _detours(source: Outline, target: Outline, costs: _Costs) -> Iterator[tuple[float, Routed]]:
+    """Yield curves by way of one point of a grid around the two ends, with their costs."""
+    xs = np.linspace(*_wider(source.x, target.x), GRID)
+    ys = np.linspace(*_wider(source.y, target.y), GRID)
+    start, end = np.array([source.x, source.y]), np.array([target.x, target.y])
+    for x in xs:
+        for y in ys:
+            via = np.array([x, y])
+            out, back = np.hypot(*(via - start)), np.hypot(*(end - via))
+            ahead = (end - start) / (np.hypot(*(end - start)) or 1.0)
+            points = (
+                start, start + (via - start) * 0.4, via - ahead * out * 0.35, via,
+                via + ahead * back * 0.35, end - (end - via) * 0.4, end,
+            )  # fmt: skip
+            body, tip = cut(tuple((float(a), float(b)) for a, b in points), source, target)
+            yield FARFETCHED + costs.cost(body, tip), Routed(body, tip)
+
+
+def _wider(a: float, b: float) -> tuple[float, float]:
+    return min(a, b) - REACH / 2, max(a, b) + REACH / 2
 
 
 @dataclass(frozen=True)
@@ -118,12 +146,20 @@ class _Costs:
     ) -> _Costs:
         """Collect what is in the way of an edge between two points [2, 2]."""
         direct = float(np.hypot(*(ends[1] - ends[0])))
-        boxes = [(o.x, o.y, o.width / 2, o.height / 2) for o in outlines]
+        low, high = np.min(ends, axis=0), np.max(ends, axis=0)
+        near = [
+            o
+            for o in outlines
+            if low[0] - FAR < o.x + o.width / 2
+            and o.x - o.width / 2 < high[0] + FAR
+            and low[1] - FAR < o.y < high[1] + FAR
+        ]
+        boxes = [(o.x, o.y, o.width / 2, o.height / 2) for o in near]
         labels = [(x, y, w / 2 + 1, h / 2 + 1) for x, y, w, h in around.labels]
         curves = np.stack(around.curves) if around.curves else np.zeros((0, 1, 2))
-        low, high = np.min(ends, axis=0) - REACH, np.max(ends, axis=0) + REACH
-        curves = curves[((curves >= low) & (curves <= high)).all(axis=2).any(axis=1)]
-        rounds = np.array([o.round for o in outlines], dtype=bool)
+        inside = (curves >= low - REACH) & (curves <= high + REACH)
+        curves = curves[inside.all(axis=2).any(axis=1)]
+        rounds = np.array([o.round for o in near], dtype=bool)
         return cls(
             np.array(boxes).reshape(-1, 4),
             rounds,
@@ -151,6 +187,10 @@ class _Costs:
             )
             cost += 2.0 * int(inside.all(axis=2).sum())
         return cost
+
+    def blocked(self, body: Curve) -> bool:
+        """Whether a curve runs through a foreign node."""
+        return self._hits(sample(body), 0.0) > 0
 
     def _hits(self, points: Points, margin: float) -> int:
         if not len(self.outlines):

@@ -251,7 +251,7 @@ class Unrolling:
             kind = "spread"
         if line.feedback:
             kind = "feedback"
-        tip = f"{_text(source)} → {_text(target)}{line.factors}"
+        tip = f"{self._called(source)} → {self._called(target)}{line.factors}"
         # The gradient of a parameter says by its own name which one it is.
         gathers = parameter is not None and line.target == f"∂{self.parameters[parameter].name}"
         edge = SketchEdge(
@@ -303,7 +303,7 @@ class Unrolling:
             kind="frame",
             frames=tuple(_id(m) for m in members),
             spot=Spot(block=home.block, key=("frame", name), column=column, spans=whole),
-            tooltip=(f"all of {_text(frame)}",),
+            tooltip=(f"all of {self._called(frame)}",),
         )
 
     def _node(self, node: NodeId) -> SketchNode:
@@ -323,10 +323,15 @@ class Unrolling:
             kind=kind,
             small=small,
             spot=self._spot(name, home, at),
-            tooltip=(_text((name, point)), *box.tooltip, *self._range_of(node))
+            tooltip=(self._called(node), *box.tooltip, *self._range_of(node))
             if kind != "gap"
             else (),
         )
+
+    def _called(self, node: NodeId) -> str:
+        """Name a node in words: by its label, or by its own name where that is an operation's."""
+        box = self.scheme.boxes[node[0]]
+        return _text((box.label if box.indexed else box.name, node[1]))
 
     def _range_of(self, node: NodeId) -> tuple[str, ...]:
         """Return the least and the largest number that a run put there, as a line."""

@@ -1,0 +1,117 @@
+"""The `draw` section: what it changes, and what is said about mistakes in it."""
+
+from __future__ import annotations
+
+import pytest
+
+import unfold
+from unfold.drawing import Figure
+from unfold.errors import SpecError
+
+SPEC = """\
+unfold: 1
+name: small
+axes: {t: 6}
+sizes: {f: 3, n: 4}
+inputs:
+  x[t]: [f]
+  y[t]: [n]
+parameters: {W: [n, n], U: [n, f]}
+nodes:
+  a[t]: W @ h[t-1] + U @ x[t]
+  h[t]: tanh(a[t])
+  spare[t]: h[t] * 2
+loss: mean[t](mse(h[t], y[t]))
+"""
+
+
+def draw(section: str, view: str = "unfolded") -> Figure:
+    """Draw the small spec with a `draw` section."""
+    return unfold.loads(f"{SPEC}draw:\n{section}", file="small.yaml").draw(view)
+
+
+def labels(figure: Figure) -> set[str]:
+    """Return the labels of all nodes."""
+    return {n.label for n in figure.picture.nodes}
+
+
+def test_steps() -> None:
+    assert "h[4]" in labels(draw("  steps: 6\n"))
+    assert "h[1]" not in labels(draw("  steps: {t: 2}\n"))
+    one = unfold.loads(f"{SPEC}draw:\n  steps: 2\n").draw(steps=6)
+    assert "h[4]" in labels(one), "the caller goes before the file"
+
+
+def test_labels_colours_and_hiding() -> None:
+    figure = draw("  labels: {h: hidden}\n  colours: {W: '#123456'}\n  hide: [spare, a]\n")
+    assert "hidden[0]" in labels(figure) and "h[0]" not in labels(figure)
+    assert not any(label.startswith(("spare", "a[")) for label in labels(figure))
+    drawn = {(e.source, e.target): e for e in figure.picture.edges}
+    assert drawn["h[0]", "h[1]"].colour == "#123456"
+    assert drawn["x[0]", "h[0]"].colour != "#123456"
+
+
+def test_rows_from_the_bottom() -> None:
+    plain, turned = draw("  rows: [x, a]\n"), draw("  rows: [a, x]\n")
+    heights = [{n.id: n.y for n in f.picture.nodes} for f in (plain, turned)]
+    assert heights[0]["x[0]"] < heights[0]["a[0]"]
+    assert heights[1]["x[0]"] > heights[1]["a[0]"]
+
+
+def test_columns() -> None:
+    text = SPEC.replace("axes: {t: 6}", "axes: {t: 3, l: 3}").replace(
+        "  spare[t]: h[t] * 2", "  spare[t]: h[t] * 2\n  g[t,l]: h[t] * l"
+    )
+    model = unfold.loads(f"{text}draw: {{columns: l}}\n")
+    places = {n.id: n.x for n in model.draw().picture.nodes}
+    assert len({places[f"g[{t},1]"] for t in range(3)}) == 3
+    assert places["g[0,0]"] < places["g[0,1]"] < places["g[0,2]"]
+
+
+def test_a_folded_picture_to_the_right() -> None:
+    up, right = draw("  hide: [y]\n", "folded"), draw("  direction: right\n", "folded")
+    places = [{n.id: (n.x, n.y) for n in f.picture.nodes} for f in (up, right)]
+    assert places[0]["x"][1] < places[0]["a"][1] < places[0]["h"][1]
+    assert places[1]["x"][0] < places[1]["a"][0] < places[1]["h"][0]
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "message", "help"),
+    [
+        ("  stepps: 3\n", "15:3", "draw has no key 'stepps'", "did you mean steps?"),
+        ("  steps: {u: 3}\n", "15:11", "there is no axis 'u'", "choose among t"),
+        ("  steps: 0\n", "15:10", "expected a number of steps from 1 to 10000, found 0", None),
+        ("  steps: many\n", "15:10", "expected a number of steps from 1 to 10000", None),
+        (
+            "  hide: [spar]\n",
+            "15:10",
+            "there is no equation or input 'spar'",
+            "did you mean spare?",
+        ),
+        ("  rows: [x, [h, q]]\n", "15:17", "there is no equation or input 'q'", "choose among"),
+        ("  columns: s\n", "15:12", "there is no axis 's'", "choose among t"),
+        ("  labels: {hh: x}\n", "15:12", "there is no equation or input 'hh'", "did you mean h?"),
+        ("  labels: [h]\n", "15:11", "labels must be a mapping from names to texts", None),
+        (
+            "  colours: {W: red}\n",
+            "15:16",
+            "expected a colour, found 'red'",
+            'write it as "#0072B2"',
+        ),
+        ("  colours: {h: '#000000'}\n", "15:13", "there is no parameter 'h'", "choose among W, U"),
+        ("  direction: down\n", "15:14", "direction must be up or right, found 'down'", None),
+    ],
+)
+def test_mistakes(section: str, place: str, message: str, help: str | None) -> None:
+    with pytest.raises(SpecError) as caught:
+        draw(section)
+    (found,) = caught.value.diagnostics
+    assert str(found.location) == f"small.yaml:{place}"
+    assert found.message.startswith(message)
+    assert (found.help or "").startswith(help or "")
+
+
+def test_all_mistakes_are_reported_in_one_go() -> None:
+    with pytest.raises(SpecError) as caught:
+        draw("  steps: -1\n  hide: [q]\n  direction: left\n")
+    assert len(caught.value.diagnostics) == 3
