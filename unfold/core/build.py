@@ -10,12 +10,12 @@ the Program, with just the axes of its operands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unfold.core.affine import Affine
-from unfold.core.op import OPS
+from unfold.core.op import OPS, Attributes
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.errors import Location
@@ -164,8 +164,7 @@ class Builder:
             the new value at its own index point.
         """
         terms, attributes, reduced = tuple(operands), dict(attributes or {}), tuple(reduced)
-        inferred = type or OPS[op].infer([t.type for t in terms], attributes)
-        assert inferred is not None, op
+        inferred = type or self.infer(op, [t.type for t in terms], attributes)
         used = [a for t in terms for a in t.ref.axes]
         own = self.ordered({*used, *axes} - set(reduced))
         return self.add(
@@ -181,6 +180,12 @@ class Builder:
                 at=self.at,
             )
         )
+
+    def infer(self, op: str, types: Sequence[Type], attributes: Attributes) -> Type:
+        """Return the type of an op's result by its row."""
+        inferred = OPS[op].infer(types, attributes)
+        assert inferred is not None, op
+        return inferred
 
     def number(self, value: float) -> Term:
         """Return a constant; equal constants are one value."""
