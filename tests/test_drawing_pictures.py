@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -327,6 +330,18 @@ def test_every_picture_is_well_formed_and_nothing_covers_anything(name: str, vie
     picture = figure.picture
     assert list(overlaps(picture)) == []
     assert list(run_through(picture)) == []
+
+
+def test_the_same_picture_every_time() -> None:
+    code = (
+        "import sys, unfold\n"
+        "figure = unfold.load(sys.argv[1]).draw('compare', steps=3)\n"
+        "sys.stdout.buffer.write(figure.to_svg().encode())\n"
+    )
+    command = [sys.executable, "-c", code, str(LIBRARY["attention"])]
+    environments = [{**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2")]
+    first, second = (subprocess.check_output(command, env=e) for e in environments)
+    assert first == second and first.startswith(b"<?xml")
 
 
 @pytest.mark.parametrize("detail", ["cell", "op"])

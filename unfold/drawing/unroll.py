@@ -277,7 +277,7 @@ class Unrolling:
                 continue
             if len(home.outer) == 1 and not home.inner:
                 self.points.setdefault((name, (GAP,)), None)
-        for name in self.plan.parallel:
+        for name in (n for n in self.scheme.boxes if n in self.plan.parallel):
             axes = self.scheme.boxes[name].axes
             inner = self.plan.homes[name].inner
             drawn = (self.windows[a].points if a not in inner else (GAP,) for a in axes)
