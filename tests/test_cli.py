@@ -284,11 +284,21 @@ def test_check_reads_the_settings(
 # --- the other commands --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("view", ["folded", "unfolded", "backward", "compare"])
+@pytest.mark.parametrize("view", ["folded", "unfolded", "backward", "gradients", "compare"])
 def test_render_views(hello: Path, capsys: pytest.CaptureFixture[str], view: str) -> None:
     assert invoke(["render", "hello.yaml", "--view", view, "--steps", "3"]) == 0
     assert capsys.readouterr().out == f"hello-{view}.svg\n"
     assert "<svg" in (hello / f"hello-{view}.svg").read_text()
+
+
+def test_render_gradients_of_a_run(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, document = run_json(capsys, "run", "hello.yaml")
+    asked = ["render", f"{document['folder']}/spec.yaml", "--view", "gradients", "-o", "a.svg"]
+    assert (code, invoke([*asked, "--run", document["folder"]])) == (0, 0)
+    trained = (hello / "a.svg").read_text()
+    assert invoke(asked) == 0
+    assert trained != (hello / "a.svg").read_text()
+    assert invoke([*asked, "--run", "nowhere"]) == 1
 
 
 @pytest.mark.parametrize(

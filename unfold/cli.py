@@ -123,7 +123,12 @@ def render(
         typer.Option("-o", "--output", metavar="FILE", help="Default NAME-VIEW.svg; - is stdout."),
     ] = None,
     view: Annotated[
-        str, typer.Option("--view", metavar="VIEW", help="folded, unfolded, backward or compare.")
+        str,
+        typer.Option(
+            "--view",
+            metavar="VIEW",
+            help="folded, unfolded, backward, gradients (their norms) or compare (modes).",
+        ),
     ] = "unfolded",
     steps: StepsOption = None,
     detail: Annotated[
@@ -134,13 +139,17 @@ def render(
         str | None,
         typer.Option("--format", metavar="FORMAT", help="svg, png, pdf or dot; default by FILE."),
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Run folder: gradients at its parameters."),
+    ] = None,
     changes: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Draw a spec's graph."""
     from unfold.commands import render as command
 
-    picture = command.Picture(view, steps, detail, mode or "teacher", format)
+    picture = command.Picture(view, steps, detail, mode or "teacher", format, run)
     raise typer.Exit(command.render(spec, changes or [], picture, output, as_json=json))
 
 

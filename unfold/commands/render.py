@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -15,9 +16,10 @@ from unfold.commands.loading import load, read_changes, read_mode
 from unfold.commands.report import print_json
 from unfold.errors import UnfoldError
 
-VIEWS = ("folded", "unfolded", "backward", "compare")
+VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
 DETAILS = ("cell", "node", "op")
 FORMATS = ("svg", "png", "pdf", "dot")
+SEED, BATCH = 0, 8  # of the random inputs that gradients are drawn for
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Picture:
         detail: one of DETAILS.
         mode: which branch of an output feedback is in force.
         format: one of FORMATS; None goes by the file's suffix.
+        run: a run folder whose trained parameters the gradients are taken at; None starts afresh.
     """
 
     view: str
@@ -37,6 +40,7 @@ class Picture:
     detail: str
     mode: str
     format: str | None
+    run: str | None = None
 
 
 def render(
@@ -55,6 +59,7 @@ def render(
         detail=picture.detail,
         mode=read_mode(picture.mode),
         format=form,
+        **(_values(model, picture.run) if picture.view == "gradients" else {}),
     )
     content = drawn.encode("utf-8") if isinstance(drawn, str) else drawn
     if output == "-":
@@ -67,6 +72,24 @@ def render(
     else:
         typer.echo(str(file))
     return 0
+
+
+def _values(model: Any, run: str | None) -> dict[str, Any]:
+    """Return parameters (of a run, or fresh) and random inputs at which gradients are drawn."""
+    from unfold.training.checkpoint import latest
+    from unfold.training.checkpoint import load as read_checkpoint
+    from unfold.training.data import random_inputs
+
+    parameters = model.init(seed=SEED)
+    if run is not None:
+        checkpoint = latest(Path(run) / "checkpoint")
+        if checkpoint is None:
+            raise UnfoldError(f"--run: {run} has no checkpoint; name the folder that a run left")
+        parameters = read_checkpoint(checkpoint).parameters
+    return {
+        "params": parameters,
+        "inputs": random_inputs(model.program, batch=BATCH, seed=SEED),
+    }
 
 
 def _require(option: str, value: str, allowed: tuple[str, ...]) -> None:
