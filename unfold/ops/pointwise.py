@@ -78,7 +78,10 @@ def _equal(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     if not categories:
         return _compare(types, attributes)
     if len(set(categories)) > 1 or any(t not in categories and t != Type() for t in known):
-        raise OpError("a category equals a category of the same classes, or a class number")
+        raise OpError(
+            "a category equals a category of the same classes, or a class number",
+            help="compare it with a number, as in x[t] == 3, or with another of its kind",
+        )
     return BOOL
 
 

@@ -11,14 +11,17 @@ becomes an equation of its own first.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from unfold.core.build import Builder, Term, dense
 from unfold.core.program import BATCH, Value
 from unfold.core.types import Type
-from unfold.errors import Diagnostic, ShapeError
-from unfold.spec.expression import Number
-from unfold.spec.problems import already_reported, fail
+from unfold.errors import Diagnostic, ShapeError, SpecError
+from unfold.spec.expression import Number, Unary
+from unfold.spec.hints import part_of
+from unfold.spec.model import Initial
+from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.scope import Boundary, Names
 from unfold.spec.sketch import UNKNOWN
 from unfold.spec.suggest import did_you_mean, listing
@@ -35,27 +38,47 @@ def boundary_axes(
     Raises:
         SpecError: an unknown name or axis, or a value that does not fit.
     """
+    name, axes = concerned(names, headers, boundary)
+    if boundary.initial.kind in ("zeros", "learned"):
+        return name, axes, None
+    return name, axes, _value(names, headers, boundary, name, axes, builder)
+
+
+def concerned(
+    names: Names, headers: Mapping[str, Header], boundary: Boundary
+) -> tuple[str, tuple[str, ...]]:
+    """Return which value an entry is about, and along which axes.
+
+    Raises:
+        SpecError: an unknown name or axis, or a value that cannot be learned.
+    """
     initial = boundary.initial
     name = names.resolve(boundary.name)
     if name is None and names.is_broken(boundary.name):
         raise already_reported()
     if name is None:
         known = names.visible(boundary.scope)
+        plain = listing(n for n in known if "." not in n)
         raise fail(
             f"unknown name {initial.name}",
             initial.at.location,
-            help=did_you_mean(initial.name, known)
-            or f"initial names nodes or inputs: {listing(known)}",
+            help=part_of(initial.name, known)
+            or did_you_mean(initial.name, known)
+            or f"initial names nodes or inputs: {plain}",
         )
-    own = tuple(a for a in headers[name].axes if a != BATCH)
+    scope = boundary.scope
+    own = tuple(a for a in headers[name].axes if a != BATCH and a not in scope.outer)
     axes = own
     if initial.axis is not None:
-        axis = boundary.scope.axes.get(initial.axis.value)
+        axis = scope.axes.get(initial.axis.value)
+        if axis is None and initial.axis.value in scope.broken:
+            raise already_reported()
         if axis not in own:
+            known = listing(map(scope.local, own))
             raise fail(
                 f"{initial.name} has no axis {initial.axis.value}",
                 initial.axis.at.location,
-                help=f"its axes are {listing(own) or 'none'}",
+                help=f"its axes are {known}" if own else f"{initial.name} has no axes at all",
             )
         axes = (axis,)
     if not own:
@@ -65,15 +88,16 @@ def boundary_axes(
             help="initial is for values with an index, such as h[t]",
         )
     header = headers[name]
-    if initial.kind == "learned" and header.type.kind != "real" and header.type is not UNKNOWN:
+    if initial.kind == "learned" and header.type.kind in ("category", "bool"):
         raise fail(
-            f"{initial.name} is a category; its initial value cannot be learned",
+            f"the initial value of {initial.name} cannot be learned",
             initial.value_at.location,
-            help="give a class number, or leave it out for none",
+            f"{initial.name} is {header.type.show()}, and only numbers are learned",
+            help="give a class number, or leave it out for no class"
+            if header.type.kind == "category"
+            else "leave it out for false",
         )
-    if initial.kind in ("zeros", "learned"):
-        return name, axes, None
-    return name, axes, _value(names, headers, boundary, name, axes, builder)
+    return name, axes
 
 
 def _value(
@@ -89,21 +113,22 @@ def _value(
     builder.node = f"{name}.initial" + (f".{axes[0]}" if initial.axis is not None else "")
     builder.at = initial.value_at.location
     if header.type.kind == "category" and initial.kind in ("ones", "expression"):
-        classes = header.type.shape[0]
-        value = initial.value
-        if isinstance(value, Number):
-            if not isinstance(value.value, int) or not -1 <= value.value < classes:
+        classes, number = int(header.type.shape[0]), _number(initial)
+        if number is not None:
+            if not isinstance(number, int) or not -1 <= number < classes:
                 raise fail(
-                    f"{initial.name} has no class {value.value}",
+                    f"{initial.name} has no class {number}",
                     initial.value_at.location,
+                    f"{initial.name} is {header.type.show()}",
                     help=f"classes are 0 to {classes - 1}; -1 is none",
                 )
-            return builder.emit("constant", (), {"value": value.value}, type=header.type)
+            return builder.emit("constant", (), {"value": number}, type=header.type)
     if initial.kind == "ones":
         term = builder.number(1.0)
     else:
         assert initial.value is not None, initial
         allowed = tuple(a for a in header.axes if a != BATCH and a not in axes)
+        builder.at = initial.value_at.location
         term = Translator(
             builder, names, headers, boundary.scope, allowed, f"the initial value of {initial.name}"
         ).term(initial.value)
@@ -122,21 +147,37 @@ def _value(
                     f"{initial.name} is {header.type.show()}; "
                     f"its initial value is {term.type.show()}",
                 ),
-                "both must have the same shape; a number is repeated",
+                "both must have the same shape; a number is repeated"
+                if header.type.kind == "real"
+                else "give a class number, or a category of the same classes"
+                if header.type.kind == "category"
+                else "give a condition, such as 1 > 0",
             )
         )
     return term
+
+
+def _number(initial: Initial) -> int | float | None:
+    """Return the number that an initial value is, if it is one."""
+    match initial.value:
+        case None:
+            return 1 if initial.kind == "ones" else None
+        case Number(value=value):
+            return value
+        case Unary(operator="-", operand=Number(value=value)):
+            return -value
+        case _:
+            return None
 
 
 def add_boundaries(names: Names, headers: Mapping[str, Header], builder: Builder) -> None:
     """Give the Program's values their boundaries; an entry of the caller replaces the cell's."""
     chosen: dict[tuple[str, str], Boundary] = {}
     for boundary in names.boundaries:
-        name, axes, _ = boundary_axes(names, headers, boundary, _scratch(builder))
-        depth = len(boundary.scope.prefix)
+        name, axes = concerned(names, headers, boundary)
         for axis in axes:
             other = chosen.get((name, axis))
-            if other is None or depth <= len(other.scope.prefix):
+            if other is None or _rank(boundary) <= _rank(other):
                 chosen[name, axis] = boundary
     done: dict[int, Term] = {}
     for (name, axis), boundary in chosen.items():
@@ -153,23 +194,39 @@ def add_boundaries(names: Names, headers: Mapping[str, Header], builder: Builder
             _settle(builder, name, axis)
 
 
-def _scratch(builder: Builder) -> Builder:
-    return Builder(dict(builder.axes), dict(builder.values))
+def _rank(boundary: Boundary) -> tuple[int, bool]:
+    """Order entries: the caller's before the cell's, one about one axis before one about all."""
+    return len(boundary.scope.prefix), boundary.initial.axis is None
+
+
+def check_twice(names: Names, headers: Mapping[str, Header], problems: Problems) -> None:
+    """Report entries of one file that are about the same boundary."""
+    seen: dict[tuple[str, tuple[str, ...], str], Boundary] = {}
+    for boundary in names.boundaries:
+        with suppress(SpecError):
+            name, axes = concerned(names, headers, boundary)
+            first = seen.setdefault((name, axes, boundary.scope.prefix), boundary)
+            if first is not boundary:
+                problems.add(
+                    f"the initial value of {boundary.initial.name} is given twice",
+                    boundary.initial.at.location,
+                    f"first given at {first.initial.at.location}",
+                    help="delete one of them",
+                )
 
 
 def _term(
     names: Names, headers: Mapping[str, Header], boundary: Boundary, builder: Builder
 ) -> Term:
     """Add what an entry needs and return what is read."""
-    name, _, _ = boundary_axes(names, headers, boundary, _scratch(builder))
+    name, _ = concerned(names, headers, boundary)
     initial = boundary.initial
     if initial.kind != "learned":
         found = boundary_axes(names, headers, boundary, builder)[2]
         assert found is not None, boundary
         return found
-    suffix = (
-        f".{initial.axis.value}" if initial.axis is not None and len(headers[name].axes) > 2 else ""
-    )
+    own = [a for a in headers[name].axes if a != BATCH]
+    suffix = f".{initial.axis.value}" if initial.axis is not None and len(own) > 1 else ""
     full = f"{name}.initial{suffix}"
     attributes = {"init": "zeros", "argument": None, "frozen": False}
     return builder.add(

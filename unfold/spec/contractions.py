@@ -23,7 +23,7 @@ def product(translator: Translator, expression: Binary) -> Term:
     """Translate `@`: matrix-vector, dot product, matrix-matrix or vector-matrix."""
     builder = translator.builder
     operands = [expression.left, expression.right]
-    left, right = terms = [translator.term(o) for o in operands]
+    left, right = terms = translator.terms(operands)
     if any(t.type is UNKNOWN for t in terms):
         assert isinstance(builder, Sketch)
         if builder.guessing and left.type is not UNKNOWN and len(left.type.shape) == 2:
@@ -80,7 +80,7 @@ def einsum(translator: Translator, expression: Call) -> Term:
             expression.at.location,
             help="give one value per group of letters, and no options",
         )
-    terms = [translator.term(o) for o in operands]
+    terms = translator.terms(operands)
     terms, text = _close(translator, terms, groups, right)
     with translator.located(expression, operands, terms[: len(operands)]):
         return translator.builder.emit("einsum", terms, {"equation": text})

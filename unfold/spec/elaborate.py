@@ -18,7 +18,7 @@ from unfold.core.build import Builder
 from unfold.core.program import BATCH, Axis, Program, StopRule
 from unfold.core.verify import verify
 from unfold.spec.boundaries import add_boundaries
-from unfold.spec.endings import LOSS, Endings
+from unfold.spec.endings import Endings
 from unfold.spec.equations import define
 from unfold.spec.expand import Expansion, root_scope
 from unfold.spec.files import CellFiles, check_extents, check_overrides
@@ -120,7 +120,7 @@ def _build(spec: Spec, inference: Inference, endings: Endings) -> tuple[Program,
     add_boundaries(names, headers, builder)
     stop = endings.add(builder)
     ordered = sorted(builder.values.values(), key=lambda v: SOURCE_ORDER.get(v.op, 2))
-    loss = LOSS if spec.loss is not None else None
+    loss = endings.loss_name if spec.loss is not None else None
     program = Program(spec.name, dict(builder.axes), {v.name: v for v in ordered}, (), loss)
     aliases = names.other_names()
     return replace(program, outputs=endings.outputs(program), aliases=aliases), stop

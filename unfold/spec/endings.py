@@ -16,7 +16,7 @@ from unfold.spec.sketch import UNKNOWN
 from unfold.spec.suggest import did_you_mean, listing, shortened
 from unfold.spec.translate import Translator
 
-LOSS, STOP = "loss", "stop"
+LOSS, STOP, EXTENT = "loss", "stop", "extent."
 
 
 class Endings:
@@ -30,6 +30,15 @@ class Endings:
 
     def __init__(self, spec: Spec, scope: Scope, inference: Inference) -> None:
         self.spec, self.scope, self.inference = spec, scope, inference
+        self.loss_name = self.free(LOSS)
+        self.added: set[str] = set()
+
+    def free(self, name: str) -> str:
+        """Return a name for a value of these sections that no node has."""
+        names = self.inference.names
+        while name in names.definitions or name in names.aliases:
+            name += "'"
+        return name
 
     def check(self, problems: Problems) -> None:
         """Add the mistakes of all three to `problems`."""
@@ -45,9 +54,11 @@ class Endings:
     def add(self, builder: Builder) -> StopRule | None:
         """Add the values of loss and stop to a Program; return the rule that reads the latter."""
         if self.spec.loss is not None:
-            builder.node, builder.at = LOSS, self.spec.loss.at.location
-            name_root(builder, self.loss(builder), LOSS, ())
-        return self.stop(builder)
+            builder.node, builder.at = self.loss_name, self.spec.loss.at.location
+            name_root(builder, self.loss(builder), self.loss_name, ())
+        rule = self.stop(builder)
+        self.added = {self.loss_name, *(rule.values if rule is not None else ())}
+        return rule
 
     def term(self, builder: Builder, expression: Expr, axes: tuple[str, ...], what: str) -> Term:
         """Translate an expression of one of these sections."""
@@ -84,10 +95,10 @@ class Endings:
             at_most = int(size(stop.at_most, self.scope))
         when = None
         if stop.when is not None:
-            when = STOP
-            builder.node, builder.at = STOP, stop.when.at.location
+            when = self.free(STOP)
+            builder.node, builder.at = when, stop.when.at.location
             term = self.condition(builder, stop.when)
-            name_root(builder, term, STOP, term.axes)
+            name_root(builder, term, when, term.axes)
         extents: dict[str, str] = {}
         for axis, expression in stop.extent:
             if axis.value not in self.scope.axes and axis.value in self.scope.broken:
@@ -99,7 +110,7 @@ class Endings:
                     axis.at.location,
                     help=did_you_mean(axis.value, self.scope.axes) or known,
                 )
-            name = extents[axis.value] = f"extent.{axis.value}"
+            name = extents[axis.value] = self.free(f"{EXTENT}{axis.value}")
             builder.node, builder.at = name, expression.at.location
             term = self.prediction(builder, expression, axis.value)
             name_root(builder, term, name, term.axes)
@@ -110,7 +121,7 @@ class Endings:
         term = self.term(builder, expression, tuple(self.scope.axes.values()), STOP)
         own = [a for a in term.axes if a != BATCH]
         if term.type not in (UNKNOWN, BOOL) or len(own) != 1:
-            axes = f"with the axes {listing(own)}" if len(own) > 1 else f"with the axis {own[0]}"
+            axes = f"with the ax{'i' if len(own) == 1 else 'e'}s {listing(own)}"
             raise fail(
                 "stop needs one condition along one axis",
                 expression.at.location,
@@ -151,14 +162,13 @@ class Endings:
         """Return the declared outputs, or what the loss reads, or what nothing else reads."""
         if self.spec.outputs:
             return tuple(dict.fromkeys(self.output(e) for e in self.spec.outputs))
-        loss = [v for v in program if v.node == LOSS]
+        loss = [v for v in program if v.node == program.loss]
         if loss:
             read = [r.value for v in loss for r in program.reads(v)]
         else:
             readers = [(v, r.value) for v in program for r in program.reads(v)]
             seen = {n for v, n in readers if v.node != program[n].node}
             read = [v.name for v in program if v.name not in seen]
-        own = {LOSS, STOP, *(v.name for v in program if v.name.startswith("extent."))}
-        named = [n for n in dict.fromkeys(read) if program[n].is_named and n not in own]
+        named = [n for n in dict.fromkeys(read) if program[n].is_named and n not in self.added]
         computed = [n for n in named if program[n].op not in SOURCES]
         return tuple(computed or named)

@@ -27,8 +27,8 @@ def translate(
         SpecError: a mistake in the expression.
     """
     assert definition.expression is not None, definition
-    target = definition.name.rpartition(".")[2] if definition.equation is not None else ""
     what = definition.what or definition.at.source
+    target = what.partition("[")[0] if definition.equation or "[" in what else ""
     translator = Translator(
         builder, names, headers, definition.scope, definition.axes, what, target
     )

@@ -29,6 +29,7 @@ from unfold.spec.suggest import did_you_mean, listing
 MAX_DEPTH = 16
 MAX_STACK = 1000
 MAX_DEFINITIONS = 20_000
+GENERATED = ("carry", "direction", "directional", "extent")
 
 LoadCell = Callable[[str, Spec], Spec | None]
 
@@ -65,7 +66,7 @@ class Expansion:
 
     def define(self, definition: Definition) -> None:
         """Add one definition."""
-        if self.is_full:
+        if self.is_full or definition.name in self.names.definitions:
             raise already_reported()
         if len(self.names.definitions) >= MAX_DEFINITIONS:
             self.is_full = True
@@ -184,6 +185,12 @@ class Expansion:
                 " on the left",
                 equation.at.location,
                 help=f"keep one name and reach inside of it, as in  {target.name}.s[t]",
+            )
+        if not scope.prefix and target.name in GENERATED:
+            raise fail(
+                f"{target.name} cannot be the name of a cell's instance",
+                target.name_at.location,
+                help="choose another name; values below this one are made by the program",
             )
         count = 1
         if equation.stack is not None:

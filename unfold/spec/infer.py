@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from unfold.core.program import BATCH, Axis
 from unfold.core.types import Dim, Type, dims
 from unfold.errors import SpecError
-from unfold.spec.boundaries import boundary_axes
+from unfold.spec.boundaries import boundary_axes, check_twice
 from unfold.spec.equations import translate
 from unfold.spec.expression import Expr, Reference, walk
 from unfold.spec.hints import unknown_name
@@ -74,6 +74,7 @@ class Inference:
         self._settle(range(len(self.items)))
         while (guessed := self._guess()) is not None:
             self._settle(guessed)
+        check_twice(self.names, self.headers, problems)
         for position in sorted(self.mistakes):
             with problems.collect():
                 if not self._follows(self.items[position]):
@@ -251,11 +252,16 @@ class Inference:
             form = Type(tuple(size(e, scope) for e in wanted), kind).show()
         source = shortened(binding.argument.at.source)
         plain = {0: "a number", 1: "a vector"}.get(len(wanted), "an array of that shape")
+        advice = f"give it {plain if kind == 'real' else 'a category of that many classes'}"
+        if given.kind == "bool":
+            advice = "choose numbers with where(condition, 1, 0)"
+        elif len(given.shape) == len(wanted) and kind == "real":
+            advice = "sizes that inputs share must be equal in all arguments and options of a call"
         return fail(
             f"the argument does not fit the input {name} of the cell {scope.spec.name}",
             binding.argument.at.location,
             f"{source} is {given.show()}; {name} must be {form}",
-            help=f"give it {plain if kind == 'real' else 'a category of that many classes'}",
+            help=advice,
         )
 
     def _sharing(self, sharing: Sharing) -> list[int]:

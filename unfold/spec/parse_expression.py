@@ -52,11 +52,11 @@ def parse_expression(text: Text, start: int = 0, end: int | None = None) -> e.Ex
         tree = ast.parse(written, mode="eval")
     except SyntaxError as error:
         column = max(0, min((error.offset or 1) - 1, len(written) - 1))
+        message, advice = "this cannot be read as an expression", None
         if "positional argument follows" in error.msg:
             message = "an argument without a name follows one with a name"
-        else:
-            message = "this cannot be read as an expression"
-        raise fail(message, text.locate(first + column)) from None
+            advice = "write it before the named ones, as in  lstm(x[t], hidden=64)"
+        raise fail(message, text.locate(first + column), help=advice) from None
     except (ValueError, MemoryError, RecursionError):
         raise _too_deep(text.span(first, last)) from None
     return _Builder(text, first, written).build(tree.body, 0)

@@ -201,10 +201,15 @@ class _Order:
         """Check that the expression is complete."""
         if self.open:
             token, _ = self.open[-1]
-            raise self._fail(f"this {token.text} is never closed", token)
+            raise self._fail(f"this {token.text} is never closed", token, self._comment())
         if self.wants_value:
             assert self.previous is not None
             raise self._fail(f"a value is missing after {self.previous.text}", self.previous)
+
+    def _comment(self) -> str | None:
+        """Return the advice for an expression that a comment cuts off."""
+        line = self.text.locate(len(self.text.value)).source
+        return "what follows a # is a comment; delete the #" if " #" in line else None
 
     def _fail(self, message: str, token: Token, help: str | None = None) -> SpecError:
         return fail(message, self.text.locate(token.start, token.end), help=help)

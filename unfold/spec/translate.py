@@ -103,12 +103,10 @@ class Translator:
             case Compare(operator=operator, left=left, right=right):
                 return self.apply(COMPARISON[operator], [left, right], expression)
             case Logical(operator=operator, operands=operands):
-                total = operands[0]
-                term = self.term(total)
-                for other in operands[1:]:
-                    right = self.term(other)
-                    with self.located(expression, [total, other], [term, right]):
-                        term = self.builder.emit(operator, (term, right))
+                term, *others = self.terms(operands)
+                for written, other in zip(operands[1:], others, strict=True):
+                    with self.located(expression, [operands[0], written], [term, other]):
+                        term = self.builder.emit(operator, (term, other))
                 return term
             case Call():
                 return self.call(expression)
@@ -119,6 +117,25 @@ class Translator:
                     advice = f"a constant vector is a parameter: {numbers}; join values with concat"
                 source = shortened(expression.at.source)
                 raise fail(f"{source} is not a value", expression.at.location, help=advice)
+
+    def terms(self, expressions: Sequence[Expr]) -> list[Term]:
+        """Translate several expressions, with the mistakes of all of them.
+
+        Raises:
+            SpecError: what is wrong with any of them.
+        """
+        found: list[Term] = []
+        mistakes: list[SpecError] = []
+        for expression in expressions:
+            try:
+                found.append(self.term(expression))
+            except SpecError as error:
+                mistakes.append(error)
+        if len(mistakes) == 1:
+            raise mistakes[0]
+        if mistakes:
+            raise SpecError(*(d for error in mistakes for d in error.diagnostics))
+        return found
 
     # References
 
@@ -211,7 +228,7 @@ class Translator:
         attributes: Mapping[str, Any] | None = None,
     ) -> Term:
         """Translate operands and apply a row of the op table."""
-        terms = [self.term(o) for o in operands]
+        terms = self.terms(operands)
         return self.apply_terms(op, operands, terms, whole, attributes or {})
 
     def apply_terms(
