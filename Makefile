@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= specs/char-rnn.yaml
 
-.PHONY: help run test check format fuzz clean
+.PHONY: help run test check format fuzz gallery clean
 
 help:
 	@echo "make run     install, then train $(SPEC) (SPEC=... for another one)"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   formatting, lints, types and tests: what CI asks for"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make fuzz    feed the parser thousands of damaged specs"
+	@echo "make gallery draw the pictures of docs/gallery.md anew"
 	@echo "make clean   remove the virtual environment and caches"
 
 run: $(VENV)/.installed
@@ -32,6 +33,9 @@ format: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz
+
+gallery: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_gallery.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

@@ -114,6 +114,12 @@ class Builder:
         wanted = set(axes)
         return tuple(a for a in self.axes if a in wanted)
 
+    def varies(self, axis: str) -> bool:
+        """Return whether the length of an axis may differ per sequence."""
+        own = self.axes[axis]
+        parents = {*own.extent.axes, *(name for name, _ in own.extent.lasts)}
+        return own.from_data or any(self.varies(p) for p in parents)
+
     def fresh(self) -> str:
         """Return an unused name for a part of the present equation."""
         while True:
@@ -209,7 +215,8 @@ class Builder:
         if not present:
             return term
         value = self.values.get(term.ref.value)
-        if value and value.op == "einsum" and term.ref == value.here:
+        own = value and value.node == self.node and not value.is_named
+        if value and own and value.op == "einsum" and term.ref == value.here:
             # A sum of products is a product with more summed axes: what a backend runs as one GEMM.
             operands = [self.read(r) for r in value.operands]
             return self.emit(
