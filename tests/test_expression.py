@@ -175,7 +175,7 @@ def refusal(text: str) -> tuple[str, str, str]:
 
 PRODUCTS = "write * for an elementwise product, @ for a matrix product"
 DOTS = "only an instance of a cell has parts: l1.s[t]; operators are called: sum(x)"
-SLICE = "a piece of the feature dimension is slice(x[t], from, to)"
+SLICE = "a piece of the feature dimension is slice(x[t], start=0, stop=4)"
 REFUSED = {
     "": ("", "an expression is missing here", ""),
     "a +": ("+", "a value is missing after +", ""),
@@ -221,7 +221,11 @@ REFUSED = {
     "f(*x)": ("*", "* cannot spread a list", "write its items out"),
     "f(**x)": ("**", "** cannot spread a list", "write its items out"),
     "f(a=1, a=2)": ("a", "the option a is given twice", ""),
-    "f(a=1, b)": (")", "an argument without a name follows one with a name", ""),
+    "f(a=1, b)": (
+        ")",
+        "an argument without a name follows one with a name",
+        "write it before the named ones, as in  lstm(x[t], hidden=64)",
+    ),
     "a if b else c": ("if", "if is not part of an expression",
                       "write  where(condition, a, b); if it is meant as a name, choose another"),
     "a in b": ("in", "in is not part of an expression",
