@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 import unfold
+from unfold.core.program import BATCH
+from unfold.unfolded.domain import Domain
 
 TOLERANCE = 1e-6
 STEP = 3e-5
@@ -168,3 +170,99 @@ def check_model(
         return model.hessian_vector(*split(values), direction, **kept)
 
     check_second(gradient, product, at, names=params, seed=seed, tolerance=tolerance)
+
+
+def sample(
+    text: str,
+    extents: Mapping[str, int],
+    lengths: Mapping[str, list[int]] | None = None,
+    *,
+    batch: int = 3,
+    seed: int = 0,
+) -> tuple[unfold.Model, dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Load a spec and draw parameters and inputs for it.
+
+    Args:
+        text: the spec.
+        extents: of its axes from data.
+        lengths: per axis, one per sequence.
+        batch: number of sequences.
+        seed: of all draws.
+
+    Returns:
+        the model, parameters, inputs, and the lengths as keyword of a run.
+    """
+    model = unfold.loads(text, axes=dict(extents))
+    domain = Domain(model.program, extents, lengths, batch)
+    shapes = {n: a.shape for n, a in model.init().items()}
+    params = draw(shapes, seed)
+    inputs: dict[str, Any] = {}
+    for index, value in enumerate(model.program.inputs):
+        rng = np.random.default_rng([seed, 1, index])
+        shape = domain.shape(value.axes) + value.type.stored
+        if value.type.kind == "category":
+            inputs[value.name] = rng.integers(-1, value.type.shape[0], shape)
+        else:
+            inputs[value.name] = rng.standard_normal(shape)
+    return model, params, inputs, {"lengths": dict(lengths)} if lengths else {}
+
+
+def check_each_alone(
+    model: unfold.Model,
+    params: Arrays,
+    inputs: Arrays,
+    lengths: Mapping[str, list[int]],
+    *,
+    mode: Any = "teacher",
+    tolerance: float = 1e-12,
+) -> None:
+    """Compare a padded batch with its sequences, each run alone over its own lengths.
+
+    Loss and gradients of a batch are the means over its sequences; nodes agree where a sequence has
+    points. For models that do not reduce over the batch themselves.
+    """
+    batch = len(next(iter(lengths.values())))
+    domain = Domain(model.program, _extents(model, inputs), lengths, batch)
+    real = [n for n, a in inputs.items() if np.asarray(a).dtype.kind == "f"]
+    wrt = (*params, *real)
+    options: dict[str, Any] = {"mode": mode, "training": False}
+    whole = model.value_and_grad(params, inputs, wrt=wrt, lengths=lengths, **options)
+    run = model.forward(params, inputs, lengths=lengths, **options)
+    losses, totals = [], {n: np.zeros(np.shape(a)) for n, a in params.items()}
+    for number in range(batch):
+
+        def inside(name: str, number: int = number) -> tuple[slice, ...]:
+            axes = model.program[name].axes
+            return tuple(slice(int(domain.length(a)[number])) for a in axes if a != BATCH)
+
+        own = {n: a[(slice(number, number + 1), *inside(n))] for n, a in inputs.items()}
+        loss, grads = model.value_and_grad(params, own, wrt=wrt, **options)
+        losses.append(loss)
+        for name in params:
+            shape = np.shape(grads[name])
+            totals[name][tuple(map(slice, shape))] += grads[name] / batch
+        for name in real:
+            expected = np.zeros_like(inputs[name][number])
+            expected[inside(name)] = grads[name][0] / batch
+            what = f"gradient of {name} of sequence {number}"
+            assert_close(what, whole[1][name][number], expected, tolerance)
+        alone = model.forward(params, own, **options)
+        for name in set(run) - {model.program.loss}:
+            found = np.asarray(run[name])[number][inside(name)]
+            assert_close(f"{name} of sequence {number}", found, alone[name][0], tolerance)
+    assert_close("loss", whole[0], float(np.mean(losses)), tolerance)
+    for name, total in totals.items():
+        assert_close(f"gradient of {name}", whole[1][name], total, tolerance)
+
+
+def assert_close(what: str, found: Any, expected: Any, tolerance: float) -> None:
+    """Fail with both arrays where they differ."""
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=what)
+
+
+def _extents(model: unfold.Model, inputs: Arrays) -> dict[str, int]:
+    """Return the extents that the inputs have."""
+    found: dict[str, int] = {}
+    for value in model.program.inputs:
+        found |= dict(zip(value.axes, np.shape(inputs[value.name]), strict=False))
+    return {a: n for a, n in found.items() if a != BATCH}

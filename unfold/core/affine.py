@@ -65,12 +65,10 @@ class Affine:
                 self.constant + other.constant,
                 _merge((self.lasts, 1), (other.lasts, 1)),
             )
-        # floor(x/d) + n = floor((x + n d)/d) holds only for a whole number n.
-        whole, fraction = (self, other) if self.divisor == 1 else (other, self)
-        if whole.divisor != 1:
-            raise ValueError(f"cannot add two divided indices: {self} and {other}")
-        numerator = _times(whole, fraction.divisor) + replace(fraction, divisor=1)
-        return _reduced(numerator, fraction.divisor)
+        # Of two extents one must be whole: floor(x/d) + n = floor((x + n d)/d).
+        left = _times(replace(self, divisor=1), other.divisor)
+        right = _times(replace(other, divisor=1), self.divisor)
+        return _reduced(left + right, self.divisor * other.divisor)
 
     def __sub__(self, other: Affine | int) -> Affine:
         return self + (-other if isinstance(other, int) else other * -1)
@@ -106,6 +104,11 @@ class Affine:
     def may_leave(self, axis: str) -> bool:
         """Return whether the expression, as an index along `axis`, can be outside of its domain."""
         return self not in (Affine.axis(axis), Affine.number(0), Affine.last(axis))
+
+    def may_pass_the_end(self, axis: str) -> bool:
+        """Return whether the expression, as an index along `axis`, can be above its domain."""
+        offset = self.offset_from(axis)
+        return self.may_leave(axis) and (offset is None or offset > 0)
 
     def substitute(self, replacements: Mapping[str, Affine]) -> Affine:
         """Replace axis indices by expressions (other axes stay)."""

@@ -1,10 +1,10 @@
 """Order and legality from the reduced dependence graph (Allen & Kennedy 1987, loop distribution).
 
-Nodes are equations, edges are references with one offset per axis. Strongly connected components
-come out in topological order. A component that carries a dependence on an axis, with all its
-offsets of one sign, becomes a `Loop` over that axis; the edges that the loop satisfies are removed,
-and the rest is ordered again inside it. What is in no loop is computed for all index points at
-once.
+Nodes are equations, edges are references with the span of their offsets per axis. Strongly
+connected components come out in topological order. A component that carries a dependence on an
+axis, with all its offsets of one sign, becomes a `Loop` over that axis; the edges that the loop
+satisfies are removed, and the rest is ordered again inside it. What is in no loop is computed for
+all index points at once.
 
     z[t] = W @ h[t-1] + U @ x[t]        Single(z.2)              U @ x, for all t
     h[t] = tanh(z[t])                   Loop(t, +1, (z.1, z, h))
@@ -16,7 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
+from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import CycleError, Diagnostic
 
@@ -40,13 +43,42 @@ class Loop:
 Block = Single | Loop
 
 
+class Span(NamedTuple):
+    """The least and the largest offset with which a reference reads along an axis.
+
+    A delay h[t-1] has the span (-1, -1), a window h[t-k-1] with three points k has (-3, -1), and
+    h[2*t+1] (1, inf): a tree is computed from its leaves.
+    """
+
+    low: float
+    high: float
+
+    @property
+    def behind(self) -> bool:
+        """Whether only earlier points are read."""
+        return self.high < 0
+
+    @property
+    def ahead(self) -> bool:
+        """Whether only later points are read."""
+        return self.low > 0
+
+    @property
+    def here(self) -> bool:
+        """Whether the reader's own point may be read."""
+        return self.low <= 0 <= self.high
+
+
+ANYWHERE = Span(-inf, inf)
+
+
 @dataclass(frozen=True)
 class Edge:
-    """`reader` reads `ref`, with one offset per axis: None where it is not `axis + constant`."""
+    """`reader` reads `ref`, with a span of offsets along each axis of what is read."""
 
     reader: str
     ref: Ref
-    offsets: Mapping[str, int | None]
+    offsets: Mapping[str, Span]
 
     @property
     def source(self) -> str:
@@ -56,33 +88,60 @@ class Edge:
     @property
     def immediate(self) -> bool:
         """Whether the value is read at the reader's own index point."""
-        return all(o == 0 for o in self.offsets.values())
+        return all(o == (0, 0) for o in self.offsets.values())
 
 
-def edges(program: Program) -> list[Edge]:
-    """Return every reference of every equation, boundary values included."""
+def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Edge]:
+    """Return every reference of every equation, boundary values included.
+
+    Args:
+        program: whose equations they are.
+        extents: of the axes; default: those that the Program fixes.
+    """
+    if extents is None:
+        fixed = [a for a in program.axes.values() if a.extent.is_constant and not a.from_data]
+        extents = {a.name: a.extent.constant for a in fixed}
     found: list[Edge] = []
     for value in program:
         for ref in program.reads(value):
-            found.append(Edge(value.name, ref, _offsets(value, program[ref.value], ref)))
+            source = program[ref.value]
+            offsets = {
+                axis: _span(index, axis, extents) if axis in value.axes else ANYWHERE
+                for axis, index in zip(source.axes, ref.index, strict=True)
+                if axis != BATCH
+            }
+            found.append(Edge(value.name, ref, offsets))
     return found
 
 
-def _offsets(value: Value, source: Value, ref: Ref) -> dict[str, int | None]:
-    return {
-        axis: index.offset_from(axis) if axis in value.axes else None
-        for axis, index in zip(source.axes, ref.index, strict=True)
-        if axis != BATCH
-    }
+def _span(index: Affine, axis: str, extents: Mapping[str, int]) -> Span:
+    """Return the least and the largest value of `index - axis` over all index points."""
+    offset = index.offset_from(axis)
+    if offset is not None:
+        return Span(offset, offset)
+    numerator = index - Affine.axis(axis)
+    terms, lasts = dict(numerator.terms), dict(numerator.lasts)
+    low = high = float(numerator.constant)
+    for name in {*terms, *lasts}:
+        most = extents[name] - 1 if name in extents else inf
+        here, end = terms.get(name, 0), lasts.get(name, 0)
+        # The corners of 0 <= index <= last <= most.
+        corners = [c * most if c else 0.0 for c in (end, here + end)]
+        low, high = low + min(0.0, *corners), high + max(0.0, *corners)
+    return Span(low / numerator.divisor, high / numerator.divisor)
 
 
-def order(program: Program) -> tuple[Block, ...]:
+def order(program: Program, extents: Mapping[str, int] | None = None) -> tuple[Block, ...]:
     """Return the equations as a nest of loops in an order that respects every dependence.
+
+    Args:
+        program: whose equations they are.
+        extents: see `edges`.
 
     Raises:
         CycleError: a cycle has no delay, or needs both directions of an axis.
     """
-    return _order(program, list(program.values), edges(program), frozenset())
+    return _order(program, list(program.values), edges(program, extents), frozenset())
 
 
 def _order(
@@ -97,7 +156,7 @@ def _order(
             continue
         axis, direction = _carrier(program, component, inner, looped)
         # Iteration order inside the loop: what earlier iterations have made is there already.
-        left = [e for e in inner if e.offsets.get(axis) == 0]
+        left = [e for e in inner if e.offsets[axis].here]
         body = _order(program, component, left, looped | {axis})
         blocks.append(Loop(axis, direction, body))
     return tuple(blocks)
@@ -109,12 +168,11 @@ def _carrier(
     for axis in program.axes:
         if axis == BATCH or axis in looped or any(axis not in program[n].axes for n in component):
             continue
-        offsets = [e.offsets[axis] for e in inner]
-        known = [o for o in offsets if o is not None]
-        if len(known) < len(offsets) or not any(known):
-            continue
-        if max(known) <= 0 or min(known) >= 0:
-            return axis, 1 if min(known) < 0 else -1
+        spans = [e.offsets[axis] for e in inner]
+        if all(s.high <= 0 for s in spans) and any(s.behind for s in spans):
+            return axis, 1
+        if all(s.low >= 0 for s in spans) and any(s.ahead for s in spans):
+            return axis, -1
     raise _cycle_error(program, inner)
 
 
@@ -201,10 +259,9 @@ def _cycle_error(program: Program, inner: Sequence[Edge]) -> CycleError:
                 "give one of these references a delay, as in h[t-1]",
             )
         )
-    axes = {a for e in inner for a, o in e.offsets.items() if o}
-    for axis in sorted(axes):
-        back = [e for e in inner if (e.offsets.get(axis) or 0) < 0]
-        ahead = [e for e in inner if (e.offsets.get(axis) or 0) > 0]
+    for axis in sorted({a for e in inner for a in e.offsets}):
+        back = [e for e in inner if e.offsets.get(axis, ANYWHERE).behind]
+        ahead = [e for e in inner if e.offsets.get(axis, ANYWHERE).ahead]
         for first in back:
             for second in ahead:
                 there = _path(first.source, second.reader, inner)

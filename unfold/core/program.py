@@ -11,7 +11,8 @@ Rules (checked by `unfold.core.verify`):
 * the axis "batch" comes first and is always read at its own index;
 * a reference outside of the domain of its value reads the value's boundary there, and zero
   (category -1, false) where it has none. The first axis, in order, on which the point is outside
-  decides;
+  decides. The domain is that of the sequence that the reader is computed for, also where all
+  sequences share the value;
 * `reduced` axes are bound by the equation: operands may use them, the value does not have them. The
   equation sums (or takes the maximum ...) over all their index points inside the domain;
 * the domain of an axis may differ per sequence; points outside of it do not exist.

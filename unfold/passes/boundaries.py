@@ -22,19 +22,26 @@ def lower_boundaries(program: Program) -> Program:
     if not any(v.boundary for v in program):
         return program
     builder = Builder.of(program)
-    done: dict[Ref, Ref] = {}
+    done: dict[tuple[Ref, bool], Ref] = {}
     for value in program:
         builder.node, builder.at = value.node, value.at
-        operands = tuple(_lowered(builder, program, r, done) for r in value.operands)
+        batched = BATCH in value.iteration
+        operands = tuple(_lowered(builder, program, r, batched, done) for r in value.operands)
         builder.values[value.name] = replace(value, operands=operands, boundary={})
     return builder.build(program)
 
 
-def inside(builder: Builder, index: Affine, axis: str) -> Term:
-    """Return the condition that an index is in the domain of an axis."""
-    offset = index.offset_from(axis)
+def inside(builder: Builder, index: Affine, axis: str, *, batched: bool) -> Term:
+    """Return the condition that an index is in the domain of an axis.
+
+    Args:
+        builder: receives it.
+        index: in terms of the reader's axes.
+        axis: whose domain is meant.
+        batched: whether the reader differs per sequence, and so sees its sequence's own domain.
+    """
     # A delay can only leave at the start, which is the same place in every sequence.
-    per_sequence = offset is None or offset > 0
+    per_sequence = batched and index.may_pass_the_end(axis)
     axes = (*index.axes, BATCH) if per_sequence else index.axes
     return builder.emit("inside", (), {"index": index, "axis": axis}, axes=axes, type=BOOL)
 
@@ -48,11 +55,17 @@ def zero_of(builder: Builder, value: Value) -> Term:
     return builder.emit("constant", (), {"value": empty}, type=value.type)
 
 
-def _lowered(builder: Builder, program: Program, ref: Ref, done: dict[Ref, Ref]) -> Ref:
+def _lowered(
+    builder: Builder,
+    program: Program,
+    ref: Ref,
+    batched: bool,
+    done: dict[tuple[Ref, bool], Ref],
+) -> Ref:
     value = program[ref.value]
     if not any(ref.index[value.axes.index(a)].may_leave(a) for a in value.boundary):
         return ref
-    if ref not in done:
+    if (ref, batched) not in done:
         term = builder.read(ref)
         at = dict(zip(value.axes, ref.index, strict=True))
         for axis in reversed(value.axes):
@@ -60,11 +73,12 @@ def _lowered(builder: Builder, program: Program, ref: Ref, done: dict[Ref, Ref])
                 continue
             outside = value.boundary.get(axis)
             if outside is not None:
-                other = builder.read(_lowered(builder, program, outside.substitute(at), done))
+                beyond = _lowered(builder, program, outside.substitute(at), batched, done)
+                other = builder.read(beyond)
             elif term.ref != ref:  # a later axis has a boundary, but this one decides
                 other = zero_of(builder, value)
             else:
                 continue
-            term = inside(builder, at[axis], axis).apply("where", term, other)
-        done[ref] = term.ref
-    return done[ref]
+            term = inside(builder, at[axis], axis, batched=batched).apply("where", term, other)
+        done[ref, batched] = term.ref
+    return done[ref, batched]

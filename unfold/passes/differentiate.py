@@ -156,7 +156,17 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
     """
     b = cotangent.builder
     solved, conditions = _solve(ref, reader, read)
+    batched, present = BATCH in reader.iteration, cotangent.axes
+    guarded = [
+        axis
+        for axis, index in solved.items()
+        if index != Affine.axis(_point(axis))
+        # Where a cotangent has no axis (or none of its own per sequence), nothing ends it there.
+        and (axis not in present or (batched and BATCH not in present))
+    ]
     used = {a for e in (*solved.values(), *conditions) for a in e.axes}
+    if guarded or any(_ends_per_sequence(i, a) for a, i in zip(read.axes, ref.index, strict=True)):
+        used.add(BATCH)
     remaining = [a for a in reader.iteration if a not in solved]
     cotangent = b.sum(cotangent, [a for a in remaining if a not in used])
     summed = [a for a in remaining if a in used]
@@ -165,17 +175,20 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
         if axis in read.axes:
             names[axis] = _alias(b, axis)
     solved = {a: e.rename(names) for a, e in solved.items()}
-    present = cotangent.axes
     term = cotangent.at({**solved, **{a: Affine.axis(names.get(a, a)) for a in summed}})
-    for axis, index in solved.items():
-        if axis not in present and index != Affine.axis(axis):
-            term = inside(b, index, axis).apply("where", term, b.number(0.0))
+    for axis in guarded:
+        term = inside(b, solved[axis], axis, batched=batched).apply("where", term, b.number(0.0))
     for condition in conditions:
         difference = replace(condition.rename(names), divisor=1)
-        axes = (*difference.axes, BATCH) if difference.lasts else difference.axes
+        axes = (*difference.axes, BATCH) if difference.lasts and batched else difference.axes
         at = b.emit("index", (), {"index": difference}, axes=axes, type=Type())
         term = at.apply("equal", b.number(0.0)).apply("where", term, b.number(0.0))
     return b.sum(term, [names.get(a, a) for a in summed])
+
+
+def _ends_per_sequence(index: Affine, axis: str) -> bool:
+    """Whether what an index reads depends on where the sequence ends."""
+    return bool(index.lasts) or index.may_pass_the_end(axis)
 
 
 def _point(axis: str) -> str:

@@ -71,13 +71,14 @@ def _branch(
     if kind == "teacher":
         return teacher
     source = program[teacher.ref.value]
-    for axis, index in zip(source.axes, teacher.ref.index, strict=True):
+    # The first axis that is left decides, so its condition comes last.
+    for axis, index in reversed(list(zip(source.axes, teacher.ref.index, strict=True))):
         if not start or axis == BATCH or not index.may_leave(axis):
             continue
         outside = source.boundary.get(axis)
         at = dict(zip(source.axes, teacher.ref.index, strict=True))
         first = builder.read(outside.substitute(at)) if outside else zero_of(builder, source)
-        free = inside(builder, index, axis).apply("where", free, first)
+        free = inside(builder, index, axis, batched=value.batched).apply("where", free, first)
     if kind == "free":
         return free
     axes = {BATCH, *value.axes}

@@ -79,6 +79,8 @@ def _reduce(
 ) -> Term:
     """Reduce a term over axes; softmax and log_softmax keep them."""
     b = translator.builder
+    if BATCH not in (*term.axes, *axes) and any(b.varies(a) for a in axes):
+        term = translator.per_sequence(term)
     if name == "sum":
         return b.sum(term, axes)
     if name == "mean":

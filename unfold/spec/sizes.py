@@ -176,7 +176,10 @@ def _affine(expression: Expr, scope: Scope) -> Affine:
             )
         case Binary(operator="//", left=left, right=right):
             divisor = whole(right, scope, "a divisor", 1, MAX_EXTENT)
-            return _affine(left, scope) // divisor
+            found = _affine(left, scope)
+            return (
+                Affine.number(found.constant // divisor) if found.is_constant else found // divisor
+            )
         case Binary(operator="+" | "-" as operator, left=left, right=right):
             a, b = _affine(left, scope), _affine(right, scope)
             if a.divisor != 1 and b.divisor != 1:
@@ -185,6 +188,8 @@ def _affine(expression: Expr, scope: Scope) -> Affine:
                     expression.at.location,
                     help="divide once, around everything, as in (t + s) // 2",
                 )
+            if operator == "-" and b.divisor != 1:  # a - floor(b/d) = floor((a d - b + d - 1)/d)
+                a = a + Affine.number(b.divisor - 1) // b.divisor
             return _bounded_affine(a + b if operator == "+" else a - b, expression)
         case Binary(operator="*", left=left, right=right):
             a, b = _affine(left, scope), _affine(right, scope)

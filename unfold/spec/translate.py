@@ -169,7 +169,18 @@ class Translator:
         index = tuple(
             self.index(written[a], a) if a in written else Affine.axis(a) for a in header.axes
         )
-        return Term(self.builder, Ref(resolved, index), header.type)
+        term = Term(self.builder, Ref(resolved, index), header.type)
+        ends = any(self.ends_per_sequence(i, a) for i, a in zip(index, header.axes, strict=True))
+        return self.per_sequence(term) if ends and BATCH not in header.axes else term
+
+    def ends_per_sequence(self, index: Affine, axis: str) -> bool:
+        """Whether what an index reads depends on the length of a sequence."""
+        passes = index.may_pass_the_end(axis) and self.builder.varies(axis)
+        return passes or any(self.builder.varies(a) for a, _ in index.lasts)
+
+    def per_sequence(self, term: Term) -> Term:
+        """Copy a value that all sequences share, so that each sees its own length of it."""
+        return self.builder.emit("identity", (term,), axes=(BATCH,))
 
     def index(self, expression: Expr, axis: str) -> Affine:
         """Translate an index along an axis, in full names."""

@@ -56,7 +56,7 @@ def levels(program: Program, domain: Domain) -> dict[str, Ints]:
         for each value, an array over its axes but "batch", with -1 where no sequence has the point.
     """
     levelling = _Levelling(program, domain)
-    levelling.run(order(program), {})
+    levelling.run(order(program, domain.extents), {})
     return levelling.level
 
 
@@ -201,10 +201,8 @@ class _Levelling:
         at = open_mesh({**own, **ranges})
         source = self.program[ref.value]
         reading = locate(source, ref, at, environment, guards)
-        if environment.own is not environment.longest:
-            here = within(
-                value, [at[a] for a in own], Environment(environment.own, environment.own)
-            )
+        if environment is not self.environments.longest:
+            here = within(value, [at[a] for a in own], environment)
             reading = Reading(reading.points, reading.inside, reading.exists & here)
         level = self._gather(source, reading, environment)
         over = tuple(range(len(own), len(own) + len(bound)))

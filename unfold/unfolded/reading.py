@@ -29,19 +29,9 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Environment:
-    """The extents that one sequence of a batch sees.
-
-    Attributes:
-        own: extents of the sequence; `last` and the domains of values that differ per sequence.
-        longest: extents of the whole batch; the domains of values that all sequences share.
-    """
+    """The extents that one sequence of a batch sees: what `last` and every domain mean in it."""
 
     own: Mapping[str, int]
-    longest: Mapping[str, int]
-
-    def extents(self, value: Value) -> Mapping[str, int]:
-        """Return the extents of a value's domain."""
-        return self.own if value.batched else self.longest
 
 
 @dataclass(frozen=True)
@@ -96,9 +86,8 @@ def evaluate(index: Affine, at: Mapping[str, Any], environment: Environment) -> 
 def within(value: Value, points: Iterable[Ints], environment: Environment) -> Bools:
     """Return whether points are in the domain of a value."""
     answer: Any = np.True_
-    extents = environment.extents(value)
     for axis, point in zip(inner(value), points, strict=True):
-        answer = answer & (point >= 0) & (point < extents[axis])
+        answer = answer & (point >= 0) & (point < environment.own[axis])
     return np.asarray(answer)
 
 
@@ -134,11 +123,10 @@ def locate(
 
 def deciding_axis(value: Value, points: Sequence[Ints], environment: Environment) -> Ints:
     """Return, for points outside of a value's domain, the position of the first axis left."""
-    extents = environment.extents(value)
     axes = inner(value)
     decided = np.full(np.broadcast_shapes(*(p.shape for p in points)), -1, dtype=np.int64)
     for i in reversed(range(len(axes))):
-        out = (points[i] < 0) | (points[i] >= extents[axes[i]])
+        out = (points[i] < 0) | (points[i] >= environment.own[axes[i]])
         decided = np.where(out, i, decided)
     return decided
 
@@ -198,12 +186,11 @@ class Environments:
     """
 
     def __init__(self, domain: Domain) -> None:
-        longest = domain.extents
-        self.longest = Environment(longest, longest)
+        self.longest = Environment(domain.extents)
         self.distinct = (
             (self.longest,)
             if domain.uniform
-            else tuple(Environment(own, longest) for own in domain.distinct())
+            else tuple(Environment(own) for own in domain.distinct())
         )
 
     def of(self, value: Value) -> tuple[Environment, ...]:

@@ -146,8 +146,7 @@ class Walk:
         for axis in reversed(source.axes):
             if axis == BATCH:
                 continue
-            # The domain of a value that all sequences share is the longest one's.
-            position, good = self.within(at[axis], axis, coordinates, batched and source.batched)
+            position, good = self.within(at[axis], axis, coordinates, batched)
             index.insert(0, np.clip(_three(position), 0, self.domain.extents[axis] - 1))
             if not np.all(good):
                 other = source.boundary.get(axis)
