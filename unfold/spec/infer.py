@@ -29,7 +29,7 @@ from unfold.spec.sketch import UNKNOWN, Sketch
 from unfold.spec.suggest import listing, shortened
 from unfold.spec.translate import Header
 
-MAX_MISTAKES = 300
+MAX_MISTAKES = 100
 
 Item = Definition | Boundary | Binding | Sharing
 
@@ -67,6 +67,7 @@ class Inference:
                 self.readers.setdefault(name, []).append(position)
             self.members.setdefault(id(item.scope), []).append(position)
         self.mistakes: dict[int, SpecError] = {}
+        self.undecided: dict[int, None] = {}
         self.guessing = False
 
     def run(self, problems: Problems) -> None:
@@ -75,18 +76,18 @@ class Inference:
         while (guessed := self._guess()) is not None:
             self._settle(guessed)
         check_twice(self.names, self.headers, problems)
-        for position in sorted(self.mistakes):
-            with problems.collect():
-                if not self._follows(self.items[position]):
-                    raise self.mistakes[position]
-
-    def _follows(self, item: Item) -> bool:
-        """Tell whether a mistake can only come from a call that is mistaken itself."""
-        if isinstance(item, Binding | Sharing):
-            return False
         mistaken = (self.items[p] for p in self.mistakes)
         wrong = {id(i.scope) for i in mistaken if isinstance(i, Binding | Sharing)}
-        read = (self.names.definitions[n].scope for n in self._reads(item)) if wrong else ()
+        for position in sorted(self.mistakes):
+            with problems.collect():
+                if not self._follows(self.items[position], wrong):
+                    raise self.mistakes[position]
+
+    def _follows(self, item: Item, wrong: set[int]) -> bool:
+        """Tell whether a mistake can only come from a call that is mistaken itself."""
+        if isinstance(item, Binding | Sharing) or not wrong:
+            return False
+        read = (self.names.definitions[n].scope for n in self._reads(item))
         scopes = (item.scope, *read)
         return any(id(s) in wrong for scope in scopes for s in scope.callers())
 
@@ -126,10 +127,11 @@ class Inference:
         """Work on one item; return the items that its news concern."""
         item = self.items[position]
         self.mistakes.pop(position, None)
+        self.undecided.pop(position, None)
         try:
             match item:
                 case Definition():
-                    return self._definition(item)
+                    return self._definition(position, item)
                 case Boundary():
                     return self._boundary(item)
                 case Binding():
@@ -146,10 +148,13 @@ class Inference:
         """Take one product for a vector; return the items it concerns, or None."""
         self.guessing = True
         try:
-            for position, item in enumerate(self.items):
-                unknown = isinstance(item, Definition) and self.types[item.name] is UNKNOWN
-                if unknown and position not in self.mistakes and (news := self._step(position)):
+            while self.undecided:
+                position = next(iter(self.undecided))
+                del self.undecided[position]
+                news = self._step(position)
+                if news:
                     return news
+                self.mistakes.pop(position, None)  # of the guess, not of the equation
             return None
         finally:
             self.guessing = False
@@ -164,13 +169,15 @@ class Inference:
         self.headers[name], self.types[name] = new, new.type
         return self.readers.get(name, []) if new != old else []
 
-    def _definition(self, definition: Definition) -> list[int]:
+    def _definition(self, position: int, definition: Definition) -> list[int]:
         """Find out the type of one definition, and whether it differs per sequence."""
         name = definition.name
         if definition.expression is None:
             declared = self._declared(definition)
             return [] if declared is None else self._update(name, type=declared)
         term = translate(definition, self.sketch(name), self.names, self.headers)
+        if term.type is UNKNOWN and not self.guessing:
+            self.undecided[position] = None
         check_rank(term.type, definition.at)
         known = self.types[name]
         if UNKNOWN not in (known, term.type) and known != term.type:

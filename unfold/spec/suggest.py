@@ -10,19 +10,23 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 MAX_GUESSED_LENGTH = 60
-MAX_CANDIDATES = 2000
+MAX_CANDIDATES = 150
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate most like `name`, letter case aside, or None where none is close."""
     if len(name) > MAX_GUESSED_LENGTH:
         return None
+    wanted = name.casefold()
     folded: dict[str, str] = {}
     for candidate in candidates:
-        if len(folded) >= MAX_CANDIDATES:
-            break
-        folded.setdefault(candidate.casefold(), candidate)
-    found = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+        if 0.4 * len(name) <= len(candidate) <= 2.4 * len(name):  # others cannot be close enough
+            folded.setdefault(candidate.casefold(), candidate)
+    near = list(folded)
+    if len(near) > MAX_CANDIDATES:  # comparing all of a large file's names would take long
+        near.sort(key=lambda c: (c[:1] != wanted[:1], c[:2] != wanted[:2], abs(len(c) - len(name))))
+        near = near[:MAX_CANDIDATES]
+    found = get_close_matches(wanted, near, n=1, cutoff=0.6)
     return folded[found[0]] if found else None
 
 
