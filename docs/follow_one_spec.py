@@ -1,4 +1,4 @@
-"""Write docs/follow-one-spec.md: one spec on its way from YAML to gradients, printed after each file.
+"""Write docs/follow-one-spec.md: one spec from YAML to gradients, printed after each file.
 
 python docs/follow_one_spec.py            # rewrites the page; a test keeps it true
 """
@@ -131,9 +131,9 @@ _PARSED = (
     " column. Nothing has been understood yet."
 )
 _PROGRAM = (
-    "Names are resolved, cells inlined, shapes inferred. One equation of the file may become several"
-    " values: `h.1` is a part of `h`. `| outside t` is the boundary: what `h[t-1]` reads at the first"
-    " step. On the right stands the type, by the names of the sizes."
+    "Names are resolved, cells inlined, shapes inferred. One equation of the file may become"
+    " several values: `h.1` is a part of `h`. `| outside t` is the boundary: what `h[t-1]` reads at"
+    " the first step. On the right stands the type, by the names of the sizes."
 )
 _LOWERED = (
     "The learned initial state becomes an ordinary choice, so that every read outside of a domain"
@@ -141,10 +141,13 @@ _LOWERED = (
 )
 _ADJOINT = (
     "The gradient of a set of recurrence equations is another one. A delay `t-1` has become `t+1`,"
-    " the fixed point `last` a condition, and each weight gradient one product summed over batch and"
-    " time. Only what is added is shown."
+    " the fixed point `last` a condition, and each weight gradient one product summed over batch"
+    " and time. Only what is added is shown."
 )
-_ORDER = "Two loops are left, one forwards and one backwards; all else is computed for all steps at once."
+_ORDER = (
+    "Two loops are left, one forwards and one backwards; all else is computed for all steps at"
+    " once."
+)
 _GRAPH = (
     "The Program instantiated at every index point. It is never stored: nodes and edges are index"
     " arithmetic. The level of a node is the length of the longest path that ends there."
