@@ -20,7 +20,8 @@ from math import inf
 from typing import NamedTuple
 
 from unfold.core.affine import Affine
-from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.core.cycles import explain_cycle
+from unfold.core.program import BATCH, Program, Ref
 from unfold.errors import CycleError, Diagnostic
 
 
@@ -139,32 +140,49 @@ def order(program: Program, extents: Mapping[str, int] | None = None) -> tuple[B
         extents: see `edges`.
 
     Raises:
-        CycleError: a cycle has no delay, or needs both directions of an axis.
+        CycleError: cycles that have no delay, or need both directions of an axis.
     """
-    return _order(program, list(program.values), edges(program, extents), frozenset())
+    mistakes: list[Diagnostic] = []
+    within = edges(program, extents)
+    blocks = _order(program, list(program.values), within, frozenset(), mistakes)
+    if mistakes:
+        raise CycleError(*mistakes)
+    return blocks
 
 
 def _order(
-    program: Program, names: Sequence[str], within: Sequence[Edge], looped: frozenset[str]
+    program: Program,
+    names: Sequence[str],
+    within: Sequence[Edge],
+    looped: frozenset[str],
+    mistakes: list[Diagnostic],
 ) -> tuple[Block, ...]:
     blocks: list[Block] = []
-    for component in components(names, within):
-        members = set(component)
-        inner = [e for e in within if e.reader in members and e.source in members]
+    found = components(names, within)
+    member = {name: position for position, component in enumerate(found) for name in component}
+    inside: list[list[Edge]] = [[] for _ in found]
+    for e in within:
+        if member[e.reader] == member[e.source]:
+            inside[member[e.reader]].append(e)
+    for component, inner in zip(found, inside, strict=True):
         if not inner:
             blocks.append(Single(component[0]))
             continue
-        axis, direction = _carrier(program, component, inner, looped)
+        carrier = _carrier(program, component, inner, looped)
+        if carrier is None:
+            mistakes.append(explain_cycle(program, inner))
+            continue
+        axis, direction = carrier
         # Iteration order inside the loop: what earlier iterations have made is there already.
         left = [e for e in inner if e.offsets[axis].here]
-        body = _order(program, component, left, looped | {axis})
+        body = _order(program, component, left, looped | {axis}, mistakes)
         blocks.append(Loop(axis, direction, body))
     return tuple(blocks)
 
 
 def _carrier(
     program: Program, component: Sequence[str], inner: Sequence[Edge], looped: frozenset[str]
-) -> tuple[str, int]:
+) -> tuple[str, int] | None:
     for axis in program.axes:
         if axis == BATCH or axis in looped or any(axis not in program[n].axes for n in component):
             continue
@@ -173,7 +191,7 @@ def _carrier(
             return axis, 1
         if all(s.low >= 0 for s in spans) and any(s.ahead for s in spans):
             return axis, -1
-    raise _cycle_error(program, inner)
+    return None
 
 
 def components(names: Sequence[str], within: Iterable[Edge]) -> list[list[str]]:
@@ -213,97 +231,9 @@ def components(names: Sequence[str], within: Iterable[Edge]) -> list[list[str]]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == index[node]:
-                    cut = stack.index(node)
-                    found.append(sorted(stack[cut:], key=position.__getitem__))
-                    on_stack -= set(stack[cut:])
-                    del stack[cut:]
+                    component = [stack.pop()]
+                    while component[-1] != node:
+                        component.append(stack.pop())
+                    on_stack.difference_update(component)
+                    found.append(sorted(component, key=position.__getitem__))
     return found
-
-
-def _path(start: str, goal: str, within: Sequence[Edge]) -> list[Edge] | None:
-    """Return the shortest chain of edges in which `start` depends on ... `goal`."""
-    came: dict[str, Edge | None] = {start: None}
-    queue = [start]
-    for node in queue:
-        if node == goal:
-            break
-        for e in within:
-            if e.reader == node and e.source not in came:
-                came[e.source] = e
-                queue.append(e.source)
-    if goal not in came:
-        return None
-    chain: list[Edge] = []
-    step = came[goal]
-    while step is not None:
-        chain.append(step)
-        step = came[step.reader]
-    return chain[::-1]
-
-
-def _cycle_through(edge: Edge, within: Sequence[Edge]) -> list[Edge] | None:
-    rest = _path(edge.source, edge.reader, within)
-    return None if rest is None else [edge, *rest]
-
-
-def _cycle_error(program: Program, inner: Sequence[Edge]) -> CycleError:
-    immediate = [e for e in inner if e.immediate]
-    cycles = [c for e in immediate if (c := _cycle_through(e, immediate))]
-    if cycles:
-        cycle = min(cycles, key=len)
-        return CycleError(
-            _diagnostic(
-                program,
-                cycle,
-                "these equations need each other at the same index point",
-                "give one of these references a delay, as in h[t-1]",
-            )
-        )
-    for axis in sorted({a for e in inner for a in e.offsets}):
-        back = [e for e in inner if e.offsets.get(axis, ANYWHERE).behind]
-        ahead = [e for e in inner if e.offsets.get(axis, ANYWHERE).ahead]
-        for first in back:
-            for second in ahead:
-                there = _path(first.source, second.reader, inner)
-                home = _path(second.source, first.reader, inner)
-                if there is not None and home is not None:
-                    return CycleError(
-                        _diagnostic(
-                            program,
-                            [first, *there, second, *home],
-                            f"this cycle needs both earlier and later values of axis {axis}",
-                            "split it: a cycle may use t-1 or t+1, not both",
-                        )
-                    )
-    cycle = min((c for e in inner if (c := _cycle_through(e, inner))), key=len)
-    return CycleError(
-        _diagnostic(
-            program,
-            cycle,
-            "this cycle cannot be computed in the order of any axis",
-            "every reference of a cycle must be a delay such as h[t-1] along one common axis",
-        )
-    )
-
-
-def _diagnostic(program: Program, cycle: Sequence[Edge], message: str, help: str) -> Diagnostic:
-    """Describe a cycle by its named equations; the parts in between are left out."""
-    steps: list[str] = []
-    for e in cycle:
-        reader, source = program[e.reader], program[e.source]
-        if reader.node == source.node and not source.is_named:
-            continue
-        line = f"   (line {reader.at.line})" if reader.at else ""
-        whole = program.values.get(reader.node, reader)
-        left = f"{reader.node}{_indices(whole)}"
-        shown = ",".join(
-            i.show() for a, i in zip(source.axes, e.ref.index, strict=True) if a != BATCH
-        )
-        steps.append(f"{left} needs {source.name}[{shown}]{line}")
-    named = next((program[e.reader] for e in cycle if program[e.reader].at), None)
-    return Diagnostic(message, named.at if named else None, tuple(steps), help)
-
-
-def _indices(value: Value) -> str:
-    axes = [a for a in value.axes if a != BATCH]
-    return f"[{','.join(axes)}]" if axes else ""

@@ -83,6 +83,8 @@ def elaborate(
     scope, found = root_scope(spec, problems, dict(sizes or {}), dict(axes or {}))
     check_extents(spec, found, problems)
     expansion = _expand(spec, scope, found, problems)
+    if expansion.is_full:
+        problems.raise_if_any()
     inference = Inference(expansion.names, expansion.axes)
     inference.run(problems)
     endings = Endings(spec, scope, inference)

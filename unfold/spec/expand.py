@@ -27,8 +27,8 @@ from unfold.spec.sizes import extent, size, whole
 from unfold.spec.suggest import did_you_mean, listing
 
 MAX_DEPTH = 16
-MAX_STACK = 1000
-MAX_DEFINITIONS = 20_000
+MAX_STACK = 256
+MAX_DEFINITIONS = 10_000
 GENERATED = ("carry", "direction", "directional", "extent")
 
 LoadCell = Callable[[str, Spec], Spec | None]

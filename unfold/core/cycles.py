@@ -1,0 +1,171 @@
+"""Explain why equations cannot be ordered: show one cycle, as short as can be found quickly.
+
+In: the edges of a strongly connected component that no axis can carry. Out: a `Diagnostic` with the
+cycle as a path of named equations, at the place of the one that is nearest to the user's own file.
+
+    these equations need each other at the same index point
+      a[t] needs c[t]   (line 14)
+      c[t] needs a[t]   (line 15)
+
+Searches start at a limited number of equations, so that a large component costs no more than a few
+walks over its edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from unfold.core.program import BATCH, Program, Value
+from unfold.errors import Diagnostic, Location
+
+if TYPE_CHECKING:
+    from unfold.core.dependence import Edge
+
+MAX_STARTS = 32
+MAX_STEPS = 24
+
+
+def explain_cycle(program: Program, inner: Sequence[Edge]) -> Diagnostic:
+    """Return what is wrong with a component that cannot be ordered.
+
+    Args:
+        program: whose equations they are.
+        inner: the edges between the equations of the component.
+    """
+    immediate = [e for e in inner if e.immediate]
+    cycle = _shortest(program, immediate, immediate, {})
+    if cycle:
+        return _diagnostic(
+            program,
+            cycle,
+            "these equations need each other at the same index point",
+            "give one of these references a delay, as in h[t-1]",
+        )
+    for axis in sorted({a for e in inner for a in e.offsets}):
+        behind = [e for e in inner if axis in e.offsets and e.offsets[axis].behind]
+        ahead = [e for e in inner if axis in e.offsets and e.offsets[axis].ahead]
+        if behind and ahead:
+            bits = {**{id(e): 1 for e in behind}, **{id(e): 2 for e in ahead}}
+            cycle = _shortest(program, inner, behind, bits, goal=3)
+            if cycle:
+                return _diagnostic(
+                    program,
+                    cycle,
+                    f"this cycle needs both earlier and later values of axis {axis}",
+                    f"a cycle may use {axis}-1 or {axis}+1, not both: make two sets of equations",
+                )
+    loose = [e for e in inner if any(s.low != s.high for s in e.offsets.values())]
+    cycle = _shortest(program, inner, loose or inner, {})
+    assert cycle, [e.ref for e in inner[:9]]
+    return _diagnostic(
+        program,
+        cycle,
+        "this cycle cannot be computed in the order of any axis",
+        "every reference of a cycle must be a delay such as h[t-1] along one common axis",
+    )
+
+
+def _shortest(
+    program: Program,
+    edges: Iterable[Edge],
+    through: Sequence[Edge],
+    marks: Mapping[int, int],
+    goal: int = 0,
+) -> list[Edge] | None:
+    """Return the shortest cycle found that starts with one of some edges.
+
+    Args:
+        program: whose equations they are.
+        edges: what the cycle may use.
+        through: edges to start with; those of the user's own equations are tried first.
+        marks: by the identity of an edge, bits that it adds to a walk.
+        goal: the bits that the walk must have when it is back.
+    """
+    readers: dict[str, list[Edge]] = {}
+    for e in edges:
+        readers.setdefault(e.reader, []).append(e)
+    best: list[Edge] | None = None
+    for first in sorted(through, key=lambda e: _depth(program, e))[:MAX_STARTS]:
+        found = _walk(first, readers, marks, goal)
+        if found is not None and (best is None or len(found) < len(best)):
+            best = found
+    return best
+
+
+def _walk(
+    first: Edge, readers: Mapping[str, Sequence[Edge]], marks: Mapping[int, int], goal: int
+) -> list[Edge] | None:
+    """Return the shortest walk that starts with an edge and ends where it starts, or None."""
+    start = (first.source, marks.get(id(first), 0))
+    came: dict[tuple[str, int], tuple[tuple[str, int], Edge] | None] = {start: None}
+    queue = [start]
+    end = (first.reader, goal)
+    for state in queue:
+        if state == end:
+            break
+        name, bits = state
+        for e in readers.get(name, ()):
+            following = (e.source, bits | marks.get(id(e), 0))
+            if following not in came:
+                came[following] = (state, e)
+                queue.append(following)
+    if end not in came:
+        return None
+    chain: list[Edge] = []
+    state = end
+    while (step := came[state]) is not None:
+        state, e = step
+        chain.append(e)
+    return [first, *chain[::-1]]
+
+
+def _depth(program: Program, edge: Edge) -> tuple[int, int]:
+    """Order edges: equations of the spec itself before those inside of cells, then by line."""
+    reader = program[edge.reader]
+    return reader.node.count("."), reader.at.line if reader.at else 0
+
+
+def _diagnostic(program: Program, cycle: Sequence[Edge], message: str, help: str) -> Diagnostic:
+    """Describe a cycle by its named equations; the parts in between are left out."""
+    start = min(range(len(cycle)), key=lambda i: (_depth(program, cycle[i]), i))
+    cycle = [*cycle[start:], *cycle[:start]]
+    named = next((program[e.reader] for e in cycle if program[e.reader].at), None)
+    place = named.at if named else None
+    steps: list[str] = []
+    for e in cycle:
+        reader, source = program[e.reader], program[e.source]
+        if reader.node == source.node and not source.is_named:
+            continue
+        whole = program.values.get(reader.node, reader)
+        left = f"{reader.node}{_brackets([a for a in whole.axes if a != BATCH])}"
+        steps.append(f"{left} needs {_reference(reader, source, e)}{_line(reader, place)}")
+    if len(steps) > MAX_STEPS:
+        left_out = len(steps) - MAX_STEPS
+        steps[MAX_STEPS // 2 : -MAX_STEPS // 2] = [f"… {left_out} more …"]
+    return Diagnostic(message, place, tuple(steps), help)
+
+
+def _reference(reader: Value, source: Value, edge: Edge) -> str:
+    """Return what is read, as the spec would write it."""
+    indices: list[str] = []
+    every: list[str] = []
+    for axis, index in zip(source.axes, edge.ref.index, strict=True):
+        if axis != BATCH:
+            indices.append(index.show().replace(f"last({axis})", "last"))
+            every += [a for a in index.axes if a in reader.reduced]
+    suffix = f" of every {', '.join(dict.fromkeys(every))}" if every else ""
+    name = source.name if source.is_named else source.node
+    return f"{name}{_brackets(indices)}{suffix}"
+
+
+def _line(reader: Value, place: Location | None) -> str:
+    if reader.at is None:
+        return ""
+    if place is None or reader.at.file == place.file:
+        return f"   (line {reader.at.line})"
+    return f"   ({reader.at.file}:{reader.at.line})"
+
+
+def _brackets(indices: Sequence[str]) -> str:
+    return f"[{','.join(indices)}]" if indices else ""
