@@ -120,7 +120,7 @@ class Expansion:
                 raise already_reported()
             if name not in scope.axes:
                 advice = f"declare it, as in  axes: {{{name}: 50}}"
-                known = f"  ; the axes are {listing(scope.axes)}" if scope.axes else ""
+                known = f"  (there is {listing(scope.axes)})" if scope.axes else ""
                 raise fail(
                     f"unknown axis {name}",
                     axis.at.location,

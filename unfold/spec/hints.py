@@ -68,8 +68,9 @@ def unknown_operator(expression: Call, names: Names, scope: Scope) -> SpecError:
     elif name in scope.axes or name in scope.sizes:
         hint = f"{name} is a number; multiply with *"
     else:
-        known = [*operators(), *cells]
-        hint = did_you_mean(name, known) or f"known are {listing(known, most=99)}"
+        hint = did_you_mean(name, [*operators(), *cells]) or (
+            f"the operators are {listing(operators(), most=99)}; the cells are {listing(cells)}"
+        )
     return fail(f"unknown operator or cell {name}", at, help=hint)
 
 

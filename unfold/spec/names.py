@@ -51,7 +51,8 @@ def check_name(at: Span) -> str:
     if not written.isidentifier():
         raise fail(f"{written} is not a name", place, help=_mended(written))
     if written.startswith("__"):
-        raise fail(f"{written} is not a name: it starts with two underscores", place)
+        advice = "names that start with two underscores are Python's own; rename it"
+        raise fail(f"{written} is not a name: it starts with two underscores", place, help=advice)
     return unicodedata.normalize("NFKC", written)
 
 

@@ -11,10 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from unfold.errors import Diagnostic, Location, SpecError
 
 MAX_REPORTED = 50
+_MISSING = (
+    "unknown name ",
+    "unknown size ",
+    "unknown axis ",
+    "unknown operator ",
+    "unknown index ",
+)
 
 
 class Problems:
@@ -67,11 +75,42 @@ class Problems:
         """
         if not self._found:
             return
-        found = [self._found[key] for key in sorted(self._found)]
+        found = _merged([self._found[key] for key in sorted(self._found)])
         if len(found) > MAX_REPORTED:
             more = Diagnostic(f"and {len(found) - MAX_REPORTED} more mistakes")
             found = [*found[:MAX_REPORTED], more]
         raise SpecError(*found)
+
+
+def _merged(found: list[Diagnostic]) -> list[Diagnostic]:
+    """Report a name that is missing once, with the other lines that use it."""
+    first: dict[tuple[str, str], Diagnostic] = {}
+    others: dict[tuple[str, str], list[int]] = {}
+    merged: list[Diagnostic] = []
+    for diagnostic in found:
+        at = diagnostic.location
+        if at is None or not diagnostic.message.startswith(_MISSING):
+            merged.append(diagnostic)
+            continue
+        key = (at.file, diagnostic.message)
+        if key in first:
+            others.setdefault(key, []).append(at.line)
+        else:
+            first[key] = diagnostic
+            merged.append(diagnostic)
+    return [_with_lines(d, others) for d in merged]
+
+
+def _with_lines(diagnostic: Diagnostic, others: dict[tuple[str, str], list[int]]) -> Diagnostic:
+    at = diagnostic.location
+    lines = sorted(
+        set(others.get((at.file, diagnostic.message), ()) if at else ()) - {at and at.line}
+    )
+    if not lines:
+        return diagnostic
+    shown = ", ".join(map(str, lines[:6])) + (", …" if len(lines) > 6 else "")
+    note = f"also in line{'s' if len(lines) > 1 else ''} {shown}"
+    return replace(diagnostic, notes=(*diagnostic.notes, note))
 
 
 def already_reported() -> SpecError:

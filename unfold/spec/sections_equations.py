@@ -46,7 +46,8 @@ def parse_nodes(node: Node, problems: Problems) -> tuple[Equation, ...]:
 def _equation(targets: tuple[Target, ...], key: Text, value: Node, problems: Problems) -> Equation:
     if isinstance(value, MapNode):
         return _long_equation(targets, key, value, problems)
-    expression = expect_expression(value, key.value, f"{key.value}: …, an expression")
+    example = f"{key.value}: tanh(a)  or another expression"
+    expression = expect_expression(value, key.value, example)
     return Equation(targets, expression, None, (), None, None, {}, key.span())
 
 

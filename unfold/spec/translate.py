@@ -134,7 +134,8 @@ class Translator:
         if len(mistakes) == 1:
             raise mistakes[0]
         if mistakes:
-            raise SpecError(*(d for error in mistakes for d in error.diagnostics))
+            every = [d for error in mistakes for d in error.diagnostics]
+            raise SpecError(*{d.message: d for d in every[::-1]}.values())
         return found
 
     # References
@@ -301,7 +302,12 @@ class Translator:
                 "feature_max", expression.arguments, [negative], expression, {}
             )
         if op not in OPS or name in HIDDEN:
-            raise unknown_operator(expression, self.names, self.scope)
+            unknown = unknown_operator(expression, self.names, self.scope)
+            try:
+                self.terms(expression.arguments)
+            except SpecError as error:
+                raise SpecError(*unknown.diagnostics, *error.diagnostics) from None
+            raise unknown
         if op == "feedback":
             return self.apply(op, self.branches(expression), expression)
         row = OPS[op]
