@@ -53,7 +53,7 @@ nodes:
   y[u]: tanh(sum[k](K[k] @ x[2*u+k-1]))
 loss: sum[u](sum(y[u]*y[u]))
 """,
-    # A[t,s] and a[s,t], with two axes over one domain.
+    # Both a[t,s] and a[s,t], with two axes over one domain.
     "transpose": """
 axes: {t: 5, s: t}
 inputs: {x[t]: [2]}
@@ -63,7 +63,7 @@ nodes:
   b[t,s]: a[s,t] * a[t,s] + a[s,s]
 loss: sum[t,s](b[t,s] * t)
 """,
-    # A[j,i] of a matrix that is not square: part of it is outside.
+    # The entry a[j,i] of a matrix that is not square: part of it is outside.
     "rectangular": """
 axes: {i: 3, j: 4}
 inputs: {x[i,j]: [2]}
@@ -73,7 +73,7 @@ nodes:
   b[i,j]: a[j,i] * a[i,j]
 loss: sum[i,j](sum(b[i,j]))
 """,
-    # A[t,t] and a[t-1,t].
+    # The diagonal a[t,t], and a[t-1,t].
     "diagonal": """
 axes: {t: 5, s: t}
 inputs: {x[t]: [2]}
@@ -214,7 +214,7 @@ initial:
   h: learned
 loss: sum[t](sum(h[t]*h[t-2]))
 """,
-    # X[t-1] and x[t+1], with a boundary at both ends.
+    # Both x[t-1] and x[t+1], with a boundary at both ends.
     "two-sided": """
 axes: {t: 5}
 inputs: {x[t]: [2]}

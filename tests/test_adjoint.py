@@ -67,7 +67,7 @@ def test_stopped_gradients() -> None:
     held = model.forward(params, inputs, **options)
     stopped = np.einsum("ij,btj->bti", params["W"], np.pad(held["h"], ((0, 0), (1, 0), (0, 0))))
     replaced = text("stopped").replace("stop_gradient(W @ h[t-1])", "q[t]")
-    replaced = replaced.replace("  x[t]: [2]\n", "  x[t]: [2]\n  q[t]: [2]\n")
+    replaced = replaced.replace("{x[t]: [2]}", "{x[t]: [2], q[t]: [2]}")
     other = unfold.loads(replaced, axes=extents(own))
     given = {**inputs, "q": stopped[:, :-1]}
     _, expected = other.value_and_grad(params, given, wrt=("V", "x"), **options)
