@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from unfold.core.affine import Affine
 from unfold.core.dependence import order
-from unfold.core.op import OPS, Kind
+from unfold.core.op import OPS, Kind, OpError
 from unfold.core.program import BATCH, Program, Ref, Value
+
+# The ops that know what to do with axes that an equation binds.
+REDUCING = ("sum", "max", "einsum", "count")
 
 
 def verify(program: Program) -> Program:
@@ -25,10 +28,11 @@ def verify(program: Program) -> Program:
         assert set(value.iteration) <= set(program.axes), (name, value.axes, value.reduced)
         assert len(set(value.iteration)) == len(value.iteration), (name, value.axes, value.reduced)
         assert BATCH not in value.axes[1:], (name, value.axes)
+        assert not value.reduced or value.op in REDUCING, (name, value.op, value.reduced)
         for ref in value.operands:
             _verify_ref(program, value, ref, allowed=value.iteration)
         for axis, ref in value.boundary.items():
-            assert axis in value.axes, (name, axis)
+            assert axis in value.axes and axis != BATCH, (name, axis)
             _verify_ref(program, value, ref, allowed=value.axes)
             assert program[ref.value].type == value.type, (name, ref.value, program[ref.value].type)
         _verify_type(program, value)
@@ -54,5 +58,8 @@ def _verify_type(program: Program, value: Value) -> None:
     types = [program[r.value].type for r in value.operands]
     for i, t in enumerate(types):
         assert t.kind != "category" or i in op.categories, (value.name, value.op, i, t)
-    inferred = op.infer(types, value.attributes)
+    try:
+        inferred = op.infer(types, value.attributes)
+    except OpError as error:
+        raise AssertionError(value.name, value.op, types, error.message) from error
     assert inferred == value.type, (value.name, value.op, inferred, value.type)
