@@ -82,9 +82,9 @@ def _part(definition: Definition, translator: Translator) -> Term:
         parts = call.arguments[1]
         if not isinstance(parts, Number) or parts.value != count:
             raise fail(
-                f"split into {parts.at.source}, but {count} names on the left",
+                f"split into {shortened(parts.at.source)}, but {count} names on the left",
                 parts.at.location,
-                help=f"write split({call.arguments[0].at.source}, {count})",
+                help=f"write split({shortened(call.arguments[0].at.source)}, {count})",
             )
     term = dense(translator.term(call.arguments[0]))
     if term.type is UNKNOWN:
@@ -95,7 +95,7 @@ def _part(definition: Definition, translator: Translator) -> Term:
             Diagnostic(
                 f"cannot split into {count} equal parts",
                 call.at.location,
-                (f"{call.arguments[0].at.source} is {term.type.show()}",),
+                (f"{shortened(call.arguments[0].at.source)} is {term.type.show()}",),
                 f"its first dimension must be a multiple of {count}",
             )
         )

@@ -17,18 +17,22 @@ from dataclasses import dataclass, field
 from unfold.core.affine import Affine
 from unfold.core.program import Axis
 from unfold.core.types import Dim
-from unfold.errors import SpecError
+from unfold.errors import Location, SpecError
 from unfold.spec.expression import Call, Expr, Reference
+from unfold.spec.files import MAX_AXES
 from unfold.spec.model import Equation, InputDeclaration, Spec, Target
-from unfold.spec.operators import operators
+from unfold.spec.operators import is_operator
 from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.scope import Binding, Boundary, Definition, Names, Scope, Sharing
 from unfold.spec.sizes import extent, size, whole
 from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.text import Span
 
 MAX_DEPTH = 16
 MAX_STACK = 256
 MAX_DEFINITIONS = 10_000
+MAX_CALLS = 3000
+MAX_OWN_AXES = 16
 GENERATED = ("carry", "direction", "directional", "extent")
 
 LoadCell = Callable[[str, Spec], Spec | None]
@@ -49,7 +53,9 @@ class Expansion:
     problems: Problems
     axes: dict[str, Axis]
     names: Names = field(init=False)
+    calls: int = 0
     is_full: bool = False
+    refused: set[Span] = field(default_factory=set[Span])
 
     def __post_init__(self) -> None:
         """Share the record of mistaken definitions."""
@@ -70,10 +76,9 @@ class Expansion:
             raise already_reported()
         if len(self.names.definitions) >= MAX_DEFINITIONS:
             self.is_full = True
-            calls = [s.called_at for s in definition.scope.callers() if s.called_at is not None]
             raise fail(
                 f"there are more than {MAX_DEFINITIONS:,} values once all cells are inlined",
-                (calls or [definition.at])[-1].location,
+                _outermost(definition.scope, definition.at),
                 help="use fewer or smaller stacks of cells",
             )
         self.names.definitions[definition.name] = definition
@@ -83,7 +88,7 @@ class Expansion:
         spec = scope.spec
         for use in spec.uses:
             with self.collect(scope):
-                if use.name in operators():
+                if is_operator(use.name):
                     raise fail(
                         f"{use.name} is an operator, and cannot be the name of a cell",
                         use.at.location,
@@ -114,6 +119,12 @@ class Expansion:
     def axes_of(self, target: Target, scope: Scope) -> tuple[str, ...]:
         """Return the full names of a target's axes."""
         found: list[str] = []
+        if len(target.axes) > MAX_OWN_AXES:
+            raise fail(
+                f"{target.name} has {len(target.axes)} axes",
+                target.name_at.location,
+                help=f"a value has at most {MAX_OWN_AXES}",
+            )
         for axis in target.axes:
             name = axis.value
             if name not in scope.axes and name in scope.broken:
@@ -143,7 +154,7 @@ class Expansion:
             if cell is not None:
                 self.call(equation, call, cell, axes, scope, depth)
                 return
-        misspelt = isinstance(call, Call) and call.function not in operators()
+        misspelt = isinstance(call, Call) and not is_operator(call.function)
         for option in ("stack", "reverse", "share"):
             if option in equation.options_at and not misspelt:
                 raise fail(
@@ -177,7 +188,18 @@ class Expansion:
         """Add one instance of a cell, or a chain of them."""
         chain = [s.spec for s in scope.callers() if s.called_at is not None]
         if cell in chain or depth >= MAX_DEPTH:
+            if call.function_at in self.refused:
+                raise already_reported()
+            self.refused.add(call.function_at)
             raise _too_deep(call, cell, chain)
+        self.calls += 1
+        if self.calls > MAX_CALLS:
+            self.is_full = True
+            raise fail(
+                f"cells are called more than {MAX_CALLS:,} times",
+                _outermost(scope, call.at),
+                help="use fewer or smaller cells",
+            )
         target, *others = equation.targets
         if others:
             raise fail(
@@ -412,6 +434,11 @@ class Expansion:
         self.define(Definition(name, axes, instance, output.at, output, what="the output"))
 
 
+def _outermost(scope: Scope, at: Span) -> Location:
+    """Return the call in the spec itself that a piece of a cell comes from, or the piece."""
+    return [at, *(s.called_at for s in scope.callers() if s.called_at is not None)][-1].location
+
+
 def _too_deep(call: Call, cell: Spec, chain: Sequence[Spec]) -> SpecError:
     """Describe a cell that uses itself, or cells that are nested too deep."""
     place = call.function_at.location
@@ -445,10 +472,12 @@ def root_scope(
     data_axes = {a for i in spec.inputs for a in i.target.axis_names}
     found: dict[str, Axis] = {}
     scope.axes = {a.name: a.name for a in spec.axes}
-    for axis in spec.axes:
+    for position, axis in enumerate(spec.axes):
         value = Affine.number(1)
         with problems.collect():
-            if axis.name in axes:
+            if position >= MAX_AXES:
+                pass  # reported by `check_extents`
+            elif axis.name in axes:
                 value = Affine.number(axes[axis.name])
             elif axis.extent is not None:
                 value = extent(axis.extent, scope)

@@ -9,7 +9,7 @@ from pathlib import Path
 from unfold.core.program import Axis
 from unfold.errors import SpecError
 from unfold.spec.model import AxisDeclaration, Spec, Use
-from unfold.spec.operators import operators
+from unfold.spec.operators import is_operator
 from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.reader import read_file
 from unfold.spec.sections import parse_spec
@@ -38,7 +38,7 @@ class CellFiles:
         Raises:
             SpecError: the cell's file is missing, is not a cell, or has mistakes of its own.
         """
-        if name in operators():
+        if is_operator(name):
             return None
         use = next((u for u in caller.uses if u.name == name), None)
         path = CELLS / f"{name}.yaml" if use is None else Path(caller.file).parent / use.path
@@ -72,7 +72,11 @@ def _text(use: Use, path: Path) -> str:
             raise fail("it is not a file", use.path_at.location)
         return read_file(str(path))
     except (SpecError, ValueError, OSError) as error:
-        found = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
+        found = "this is no path of a file"
+        if isinstance(error, SpecError):
+            found = error.diagnostics[0].message
+        elif isinstance(error, OSError):
+            found = (error.strerror or str(error)).lower()
         with suppress(OSError, ValueError):
             if not path.exists():
                 found = "there is no such file"
@@ -151,7 +155,8 @@ def _default(
     if name in known:
         return known[name]
     extent = axes[name].extent
-    parents = [d for d in spec.axes if d.name in extent.axes]
+    own = set(extent.axes)
+    parents = [d for d in spec.axes if d.name in own]
     found = [_default(d, spec, axes, known, (*waiting, name)) for d in parents]
     if name in known or (declaration.extent is None and extent.constant == 1) or None in found:
         return known.setdefault(name, None)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from unfold.errors import SpecError
 from unfold.spec.expression import Call, Reference
 from unfold.spec.files import cell_names
-from unfold.spec.operators import operators
+from unfold.spec.operators import is_operator, operators
 from unfold.spec.problems import fail
 from unfold.spec.scope import Names, Scope
 from unfold.spec.suggest import did_you_mean, listing
@@ -24,7 +24,7 @@ def unknown_name(expression: Reference, names: Names, scope: Scope) -> SpecError
     name = expression.name
     visible = names.visible(scope)
     known = [*visible, *scope.sizes, *scope.axes]
-    if name in operators():
+    if is_operator(name):
         hint = f"{name} is an operator, called with parentheses: {name}(…)"
     elif name in cell_names(scope.spec):
         hint = f"{name} is a cell; give it an entry of its own, as in  l1[t]: {name}(…)"

@@ -9,7 +9,7 @@ from unfold.core.program import BATCH
 from unfold.errors import SpecError
 from unfold.spec.expression import Binary, Expr, Number, Reference, Unary
 from unfold.spec.problems import already_reported, fail
-from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.suggest import did_you_mean, listing, shortened
 
 if TYPE_CHECKING:
     from unfold.spec.translate import Translator
@@ -32,7 +32,7 @@ def index_of(expression: Expr, axis: str, translator: Translator) -> Affine:
     numbers = (found.constant, *(c for _, c in (*found.terms, *found.lasts)))
     if any(abs(n) > LARGEST for n in numbers):
         raise fail(
-            f"the index {expression.at.source} is too large",
+            f"the index {shortened(expression.at.source)} is too large",
             expression.at.location,
             help=f"the numbers of an index go up to {LARGEST}",
         )
@@ -55,7 +55,7 @@ def _affine(expression: Expr, axis: str, translator: Translator) -> Affine:
             if a.is_constant or b.is_constant:
                 return b * a.constant if a.is_constant else a * b.constant
     raise fail(
-        f"{expression.at.source} is not an index",
+        f"{shortened(expression.at.source)} is not an index",
         expression.at.location,
         help="an index is affine: axes, whole numbers, + - and *, as in t-1, 2*t+k-1, last-t",
     )

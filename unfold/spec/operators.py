@@ -55,6 +55,11 @@ def operators() -> list[str]:
     return sorted(own | {*REDUCTIONS, "split"})
 
 
+def is_operator(name: str) -> bool:
+    """Tell whether a spec may call an operator of this name."""
+    return (name in OPS and name not in HIDDEN) or name in REDUCTIONS or name == "split"
+
+
 def usage(name: str) -> str:
     """Return how an operator is written."""
     return USAGE.get(name, f"{name}(x)")

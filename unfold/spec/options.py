@@ -9,6 +9,7 @@ from unfold.spec.expression import Sequence as ListOf
 from unfold.spec.problems import already_reported, fail
 from unfold.spec.scope import Scope
 from unfold.spec.sizes import MAX_SIZE, size, whole
+from unfold.spec.suggest import shortened
 
 WHOLE = {"start": 0, "stop": 1}  # options that are whole numbers, and the least of each
 
@@ -25,9 +26,9 @@ def option(keyword: Keyword, scope: Scope) -> float | tuple[int, ...]:
     if name == "shape":
         if not isinstance(value, ListOf):
             raise fail(
-                f"shape must be a list, found {value.at.source}",
+                f"shape must be a list, found {shortened(value.at.source)}",
                 value.at.location,
-                help=f"write  shape=[{value.at.source}]",
+                help=f"write  shape=[{shortened(value.at.source)}]",
             )
         return tuple(size(item, scope) for item in value.items)
     if name in WHOLE:
@@ -51,11 +52,13 @@ def _number(expression: Expr, scope: Scope, name: str) -> float:
         case Binary(operator="+" | "-" | "*" | "/" as sign, left=left, right=right):
             a, b = _number(left, scope, name), _number(right, scope, name)
             if sign == "/" and b == 0:
-                raise fail(f"division by zero: {right.at.source} is 0", right.at.location)
+                raise fail(
+                    f"division by zero: {shortened(right.at.source)} is 0", right.at.location
+                )
             return {"+": a + b, "-": a - b, "*": a * b, "/": a / b if b else 0.0}[sign]
         case _:
             raise fail(
-                f"{name} must be a number, found {expression.at.source}",
+                f"{name} must be a number, found {shortened(expression.at.source)}",
                 expression.at.location,
                 help=f"as in  {name}=0.5  ; it may use sizes, but no values",
             )

@@ -67,6 +67,8 @@ class Scope:
 
     def traced(self, error: SpecError) -> SpecError:
         """Return an error that says which instance of a cell it was found in."""
+        if not error.diagnostics:
+            return error
         notes = tuple(
             f"in the cell {s.spec.name}, used as {s.prefix[:-1]} at {s.called_at.location}"
             for s in self.callers()

@@ -55,7 +55,7 @@ def whole(expression: Expr, scope: Scope, noun: str, least: int, most: int) -> i
 
 def _outside(expression: Expr, value: int, noun: str, least: int, most: int) -> SpecError:
     literal = expression.at.source == str(value)
-    where = "" if literal else f": {expression.at.source} is {value}"
+    where = "" if literal else f": {shortened(expression.at.source)} is {value}"
     return fail(
         f"{noun} cannot be {value if literal else 'too small' if value < least else 'too large'}"
         f"{where}",
@@ -79,7 +79,7 @@ def _integer(expression: Expr, scope: Scope, noun: str) -> int:
             a, b = _integer(left, scope, noun), _integer(right, scope, noun)
             if operator == "//" and b == 0:
                 raise fail(
-                    f"division by zero: {right.at.source} is 0",
+                    f"division by zero: {shortened(right.at.source)} is 0",
                     right.at.location,
                     help="divide by a whole number of at least 1",
                 )
@@ -87,7 +87,7 @@ def _integer(expression: Expr, scope: Scope, noun: str) -> int:
             return _bounded(total, expression)
         case _:
             raise fail(
-                f"{noun} cannot be {expression.at.source}",
+                f"{noun} cannot be {shortened(expression.at.source)}",
                 expression.at.location,
                 help="it is a whole number, or names of sizes with + - * //",
             )
@@ -184,7 +184,7 @@ def _affine(expression: Expr, scope: Scope) -> Affine:
             a, b = _affine(left, scope), _affine(right, scope)
             if a.divisor != 1 and b.divisor != 1:
                 raise fail(
-                    f"{expression.at.source} is not an extent",
+                    f"{shortened(expression.at.source)} is not an extent",
                     expression.at.location,
                     help="divide once, around everything, as in (t + s) // 2",
                 )
@@ -198,7 +198,7 @@ def _affine(expression: Expr, scope: Scope) -> Affine:
                 if other.divisor == 1:
                     return _bounded_affine(other * factor, expression)
             raise fail(
-                f"{expression.at.source} is not an extent",
+                f"{shortened(expression.at.source)} is not an extent",
                 expression.at.location,
                 help="multiply an extent by a whole number, before any division",
             )
@@ -207,7 +207,7 @@ def _affine(expression: Expr, scope: Scope) -> Affine:
             if inner.divisor == 1:
                 return inner * -1
             raise fail(
-                f"{expression.at.source} is not an extent",
+                f"{shortened(expression.at.source)} is not an extent",
                 expression.at.location,
                 help="a division cannot be negated",
             )

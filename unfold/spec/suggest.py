@@ -18,16 +18,18 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     if len(name) > MAX_GUESSED_LENGTH:
         return None
     wanted = name.casefold()
-    folded: dict[str, str] = {}
+    alike: dict[str, str] = {}
+    others: dict[str, str] = {}
     for candidate in candidates:
         if 0.4 * len(name) <= len(candidate) <= 2.4 * len(name):  # others cannot be close enough
-            folded.setdefault(candidate.casefold(), candidate)
-    near = list(folded)
-    if len(near) > MAX_CANDIDATES:  # comparing all of a large file's names would take long
-        near.sort(key=lambda c: (c[:1] != wanted[:1], c[:2] != wanted[:2], abs(len(c) - len(name))))
-        near = near[:MAX_CANDIDATES]
-    found = get_close_matches(wanted, near, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+            folded = candidate.casefold()
+            near = alike if folded[:1] == wanted[:1] else others
+            near.setdefault(folded, candidate)
+            if len(alike) >= MAX_CANDIDATES:  # comparing all names of a large file takes long
+                break
+    near = {**alike, **others}
+    found = get_close_matches(wanted, list(near)[:MAX_CANDIDATES], n=1, cutoff=0.6)
+    return near[found[0]] if found else None
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
