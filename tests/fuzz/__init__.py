@@ -1,0 +1,1 @@
+"""Damaged specs: whatever a file says, the answer is a model or a diagnostic."""

@@ -1,0 +1,131 @@
+"""Feed damaged specs to everything that reads them.
+
+    python -m tests.fuzz --count 20000 --seed 0
+
+A case passes when the outcome is a model or an `UnfoldError`, within 2 seconds and without growing
+the process beyond 4 GiB of addresses. A model is also taken through modes, boundaries and
+differentiation, and a small one is run. Anything else is written to a folder with the text that
+caused it; exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from math import prod
+from multiprocessing import Pool
+from pathlib import Path
+from types import FrameType
+
+from tests.fuzz.mutate import corpus, mutated
+from unfold.errors import UnfoldError
+
+SECONDS = 2
+MEMORY = 4 * 2**30
+SMALL = 20_000
+
+
+class TooSlowError(Exception):
+    """A case took longer than it may."""
+
+
+def _alarm(number: int, frame: FrameType | None) -> None:
+    raise TooSlowError
+
+
+def outcome(text: str) -> str:
+    """Return "model" or "diagnostic"; anything else is an exception."""
+    import unfold
+
+    try:
+        model = unfold.loads(text, file="case.yaml")
+        if model.program.loss is not None and model.program.parameters:
+            names = [v.name for v in model.program.parameters if not v.attributes["frozen"]]
+            if names:
+                model.pipeline.adjoint(names)
+                model.pipeline.adjoint(names, mode="free")
+        _run(model)
+    except UnfoldError:
+        return "diagnostic"
+    return "model"
+
+
+def _run(model: object) -> None:
+    """Run a small model forward, where its sizes allow it."""
+    import unfold
+    from unfold.training.data import random_inputs
+    from unfold.unfolded.domain import Domain
+
+    assert isinstance(model, unfold.Model)
+    extents = Domain(model.program).extents
+    total = sum(
+        prod(int(d) for d in v.type.shape) * prod(extents[a] for a in v.axes) for v in model.program
+    )
+    if total <= SMALL:
+        model.forward(model.init(seed=0), random_inputs(model.program, batch=1, seed=0))
+
+
+def case(arguments: tuple[int, int, Sequence[str]]) -> tuple[int, str, str, float]:
+    """Run one case; return its number, its outcome, what went wrong and the seconds it took."""
+    seed, number, texts = arguments
+    text = mutated(seed, number, texts)
+    signal.signal(signal.SIGALRM, _alarm)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    began = time.perf_counter()
+    try:
+        found, wrong = outcome(text), ""
+    except TooSlowError:
+        found, wrong = "too slow", f"more than {SECONDS} s"
+    except MemoryError:
+        found, wrong = "too large", "more than 4 GiB of addresses"
+    except BaseException:
+        found, wrong = "crash", traceback.format_exc()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return number, found, wrong, time.perf_counter() - began
+
+
+def _start() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def run(count: int, seed: int, folder: Path, *, workers: int = 2, first: int = 0) -> Counter[str]:
+    """Run cases; write those that fail into a folder, and return how often each outcome came."""
+    texts = corpus()
+    outcomes: Counter[str] = Counter()
+    slowest, began = 0.0, time.perf_counter()
+    jobs = ((seed, n, texts) for n in range(first, first + count))
+    with Pool(workers, initializer=_start) as pool:
+        for number, found, wrong, seconds in pool.imap_unordered(case, jobs, chunksize=20):
+            outcomes[found] += 1
+            slowest = max(slowest, seconds)
+            if wrong:
+                folder.mkdir(parents=True, exist_ok=True)
+                name = folder / f"{found.replace(' ', '-')}-{seed}-{number}"
+                name.with_suffix(".yaml").write_text(mutated(seed, number, texts))
+                name.with_suffix(".txt").write_text(wrong)
+                print(f"case {number}: {found}: {wrong.strip().splitlines()[-1]}", flush=True)
+    print(f"{dict(outcomes)} in {time.perf_counter() - began:.0f} s, slowest {slowest:.2f} s")
+    return outcomes
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path("build/fuzz"))
+    given = parser.parse_args()
+    outcomes = run(given.count, given.seed, given.folder, first=given.first)
+    return 0 if set(outcomes) <= {"model", "diagnostic"} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
