@@ -3,8 +3,8 @@
     python docs/operators.py            rewrites the part of docs/language.md between its markers
 
 The names and options come from the op table, the kind of the result from elaborating the example;
-only the meaning is written here. `tests/test_language.py` checks that every operator a spec may call
-stands in `MEANINGS` and that the page is up to date.
+only the meaning is written here. `tests/test_language.py` checks that every operator a spec may
+call stands in `MEANINGS` and that the page is up to date.
 """
 
 from __future__ import annotations
