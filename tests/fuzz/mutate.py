@@ -1,4 +1,5 @@
-"""Make a damaged spec from a sound one: bytes, tokens, lines, indices, and pieces of other specs.
+"""Make a damaged spec from a sound one: bytes, tokens, lines, indices, parts of expressions, names,
+options, sections, and pieces of other specs.
 
 Everything is drawn from one `random.Random`, so a seed and a number name a case for ever.
 """
@@ -7,8 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
+
+from unfold.errors import UnfoldError
+from unfold.spec.expression import walk
+from unfold.spec.parse_expression import parse_expression
+from unfold.spec.text import Text
 
 ROOT = Path(__file__).parents[2]
 TOKEN = re.compile(r"\w+|[^\w\s]|\s+")
@@ -41,15 +48,15 @@ Mutation = Callable[[Random, str, Sequence[str]], str]
 
 
 def corpus() -> list[str]:
-    """Return the texts to damage: sound specs three times in four, else wrong ones."""
-    sound, wrong = (
+    """Return the texts to damage: sound specs three times in four, else wrong ones and cells."""
+    sound, cells, wrong = (
         [
             f.read_text(encoding="utf-8", errors="replace")
             for f in sorted((ROOT / d).rglob("*.yaml"))
         ]
-        for d in ("specs", "tests/bad_specs")
+        for d in ("specs", "unfold/cells", "tests/bad_specs")
     )
-    return sound * (1 + 3 * len(wrong) // len(sound)) + wrong
+    return sound * (1 + 3 * len(wrong) // len(sound)) + cells + wrong
 
 
 def _tokens(random: Random, text: str, change: Callable[[list[str], int], None]) -> str:
@@ -154,15 +161,91 @@ def splice(random: Random, text: str, others: Sequence[str]) -> str:
     return "".join([*found[:at], *taken, *found[at + random.choice([0, 0, len(taken)]) :]])
 
 
-MUTATIONS: tuple[Mutation, ...] = (
-    mild, mild, mild, characters, swap_tokens, strange_tokens, indices, lines, wrap, splice,
+def parts(text: str) -> list[tuple[int, int]]:
+    """Return where the parts of the expressions of a file are, as far as they can be read."""
+    found: list[tuple[int, int]] = []
+    for line in re.finditer(r"^(?:  [\w\[\], .]+|loss): (?=[^{\[\n])(.+)$", text, re.MULTILINE):
+        start = line.start(1)
+        with suppress(UnfoldError):
+            whole = parse_expression(Text.of(line.group(1)))
+            found += [(start + e.at.start, start + e.at.end) for e in walk(whole)]
+    return found
+
+
+def graft(random: Random, text: str, others: Sequence[str]) -> str:
+    """Put a part of an expression, of this file or of another, in the place of another part."""
+    donor = text if random.random() < 0.7 else random.choice(others)
+    here, there = parts(text), parts(donor)
+    if not here or not there:
+        return text
+    start, end = random.choice(here)
+    first, last = random.choice(there)
+    return f"{text[:start]}{donor[first:last]}{text[end:]}"
+
+
+def rename(random: Random, text: str, others: Sequence[str]) -> str:
+    """Exchange two names everywhere, or give one the name of the other."""
+    names = sorted(set(re.findall(r"\b[A-Za-z]\w*\b", text.partition("axes:")[2])))
+    if len(names) < 2:
+        return text
+    one, two = random.sample(names, 2)
+    both = random.random() < 0.5
+    return re.sub(
+        rf"\b(?:{one}|{two})\b", lambda m: two if m.group() == one else one if both else two, text
+    )
+
+
+def options(random: Random, text: str, others: Sequence[str]) -> str:
+    """Write an equation in its long form, with an option."""
+    found = list(re.finditer(r"^  ([\w\[\], ]+): ([^{\n]+)$", text, re.MULTILINE))
+    if not found:
+        return text
+    at = random.choice(found)
+    names = re.findall(r"\b[A-Za-z]\w*\b", text) or ["x"]
+    option = random.choice(
+        ["stack: 2", "stack: 3", "reverse: t", "reverse: [t, s]", "shape: [hidden]", "shape: []",
+         f"share: {random.choice(names)}", f"shape: [{random.choice(names)}]"]
+    )  # fmt: skip
+    expression = at.group(2)
+    if random.random() < 0.5:
+        cell = random.choice(["rnn", "lstm", "gru", "lstm_peephole", "gru_cho"])
+        expression = f"{cell}({random.choice(names)}[t], hidden={random.choice(['3', *names])})"
+    long = f"  {at.group(1)}: {{is: '{expression.replace(chr(39), '')}', {option}}}"
+    return text[: at.start()] + long + text[at.end() :]
+
+
+def sections(random: Random, text: str, others: Sequence[str]) -> str:
+    """Drop a section, move it to the end, or add one."""
+    found = list(re.finditer(r"^\w+:.*\n(?:[ #\n].*\n?)*", text, re.MULTILINE))
+    names = re.findall(r"\b[A-Za-z]\w*\b", text) or ["x"]
+    name, value = random.choice(names), random.choice([*names, "learned", "ones", "1", "-1"])
+    new = random.choice(
+        [f"initial: {{{name}: {value}}}\n", f"initial: {{{name}[t]: {value}}}\n",
+         f"outputs: [{name}, {value}]\n", f"stop: {{when: {name}[t] > 0, at_most: 5}}\n",
+         f"stop: {{extent: {{t: sum({name}[0])}}}}\n", f"loss: mean[t](sum({name}[t]))\n",
+         f"loss: mean[t](mse({name}[t], {value}[t]))\n", f"use: {{{name}: {value}.yaml}}\n"]
+    )  # fmt: skip
+    if not found or random.random() < 0.4:
+        return text + new
+    at = random.choice(found)
+    rest = text[: at.start()] + text[at.end() :]
+    return rest + random.choice(["", at.group(), new])
+
+
+GENTLE: tuple[Mutation, ...] = (mild, mild, mild, indices, graft, graft, rename, options, sections)
+ROUGH: tuple[Mutation, ...] = (
+    characters, swap_tokens, strange_tokens, lines, wrap, splice, *GENTLE,
 )  # fmt: skip
 
 
 def mutated(seed: int, number: int, texts: Sequence[str]) -> str:
-    """Return case `number` of a seed: a text of the corpus with one to four mutations."""
+    """Return case `number` of a seed: a text of the corpus with one to four mutations.
+
+    Half of the cases are changed gently, so that many are sound and reach the passes.
+    """
     random = Random(f"{seed}:{number}")
     text = random.choice(texts)
-    for _ in range(random.choice([1, 1, 2, 2, 3, 4])):
-        text = random.choice(MUTATIONS)(random, text, texts)
+    gentle = random.random() < 0.5
+    for _ in range(random.choice([1, 1, 2] if gentle else [1, 1, 2, 2, 3, 4])):
+        text = random.choice(GENTLE if gentle else ROUGH)(random, text, texts)
     return text

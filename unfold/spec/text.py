@@ -13,12 +13,15 @@ Invariant: `len(offsets) == len(value) + 1`, ascending; the last one is where th
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from unfold.errors import Location
+
+_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 class Source:
@@ -36,15 +39,7 @@ class Source:
     @cached_property
     def _starts(self) -> list[int]:
         """Offsets at which a line starts, under YAML's line breaks (LF, CRLF, CR)."""
-        starts, offset, text = [0], 0, self.text
-        while True:
-            breaks = [at for at in (text.find("\n", offset), text.find("\r", offset)) if at >= 0]
-            if not breaks:
-                return starts
-            offset = min(breaks) + 1
-            if text[offset - 1 : offset + 1] == "\r\n":
-                offset += 1
-            starts.append(offset)
+        return [0, *(found.end() for found in _BREAK.finditer(self.text))]
 
     def line_of(self, offset: int) -> int:
         """Return the 1-based number of the line that holds `offset`."""
