@@ -185,6 +185,11 @@ CASES: dict[str, str] = {
     "node of many axes": f"unfold: 1\nname: m\naxes: [{MANY_AXES}]\nnodes:\n  h[{MANY_AXES}]: 1\n",
     "many axes": entries("axes", 9000, "a{}: 1").replace("axes: {t: 5}\n", ""),
     "chain of extents": entries("axes", 5000, "a{0}: a{0} + 1").replace("axes: {t: 5}\n", ""),
+    "extents like rabbits": HEAD.replace(
+        "t: 5",
+        "t: , a0: t, a1: t, " + ", ".join(f"a{i}: a{i - 1} + a{i - 2}" for i in range(2, 60)),
+    )
+    + "nodes:\n  h[a59]: a\n",
     "many sizes": entries("sizes", 9000, "s{}: 1").replace("sizes: {n: 4}\n", ""),
     "values of many numbers": parameter(f"{{shape: [n], init: {{values: [{'1, ' * 19_000}1]}}}}"),
     # many mistakes

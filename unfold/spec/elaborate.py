@@ -21,7 +21,7 @@ from unfold.spec.boundaries import add_boundaries
 from unfold.spec.endings import Endings
 from unfold.spec.equations import define
 from unfold.spec.expand import Expansion, root_scope
-from unfold.spec.files import CellFiles, check_extents, check_overrides
+from unfold.spec.files import CellFiles, check_extents, check_overrides, settle_open
 from unfold.spec.infer import Inference
 from unfold.spec.limits import check_program
 from unfold.spec.model import Spec
@@ -81,7 +81,8 @@ def elaborate(
         )
     check_overrides(spec, sizes or {}, axes or {})
     scope, found = root_scope(spec, problems, dict(sizes or {}), dict(axes or {}))
-    check_extents(spec, found, problems)
+    if check_extents(spec, found, problems):
+        found = settle_open(spec, found, axes or {})
     expansion = _expand(spec, scope, found, problems)
     if expansion.is_full:
         problems.raise_if_any()

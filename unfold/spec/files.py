@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from unfold.core.affine import Affine
 from unfold.core.program import Axis
 from unfold.errors import SpecError
 from unfold.spec.model import AxisDeclaration, Spec, Use
@@ -119,8 +121,13 @@ def check_overrides(spec: Spec, sizes: Mapping[str, int], axes: Mapping[str, int
                 )
 
 
-def check_extents(spec: Spec, axes: Mapping[str, Axis], problems: Problems) -> None:
-    """Check that extents do not depend on one another in a circle, and leave every axis a point."""
+def check_extents(spec: Spec, axes: Mapping[str, Axis], problems: Problems) -> bool:
+    """Check that extents do not depend on one another in a circle, and leave every axis a point.
+
+    Returns:
+        whether they are all right.
+    """
+    before = problems.count
     known: dict[str, int | None] = {}
     for declaration in spec.axes:
         if len(known) >= MAX_AXES:
@@ -129,9 +136,10 @@ def check_extents(spec: Spec, axes: Mapping[str, Axis], problems: Problems) -> N
                 declaration.at.location,
                 help="things that are alike can share an axis",
             )
-            return
+            return False
         with problems.collect():
             _default(declaration, spec, axes, known, ())
+    return problems.count == before
 
 
 def _default(
@@ -172,3 +180,29 @@ def _default(
             help="every axis needs at least one point",
         )
     return value
+
+
+def settle_open(spec: Spec, axes: Mapping[str, Axis], given: Mapping[str, int]) -> dict[str, Axis]:
+    """Give axes without an extent the shortest one that leaves every derived axis a point.
+
+    Args:
+        spec: the file; extents are not in a circle.
+        axes: its axes, those without an extent as short as can be.
+        given: extents that the caller sets.
+    """
+    free = [d.name for d in spec.axes if d.extent is None and d.name not in given]
+    for length in (1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256, 512, 1024):
+        chosen = {a: replace(axes[a], extent=Affine.number(length)) for a in free}
+        settled = {**axes, **chosen}
+        known: dict[str, int] = {}
+        if all(_points(a, settled, known) >= 1 for a in settled):
+            return settled
+    return dict(axes)
+
+
+def _points(axis: str, axes: Mapping[str, Axis], known: dict[str, int]) -> int:
+    if axis not in known:
+        extent = axes[axis].extent
+        parents = {a: _points(a, axes, known) for a in extent.axes}
+        known[axis] = int(extent.evaluate(parents, {})[0])
+    return known[axis]
