@@ -166,6 +166,7 @@ class Model:
         program = self._without(whole, feeds)
         if mode == "free":
             lengths = self._stopped(program, params, feeds, lengths, seed, batch)
+        program = self.pipeline.with_state(program)
         values, domain = self._runner.run(
             program, params, feeds, lengths=lengths, seed=seed, batch=batch
         )
@@ -174,8 +175,8 @@ class Model:
         return Run(
             {n: whole_batch(values[n], domain, batched=program[n].batched) for n in shown},
             loss,
-            self._state(program, domain, values, carry),
-            {a: domain.length(a) for a in program.axes if a != BATCH},
+            self.pipeline.state(values),
+            {a: domain.length(a) for a in self.program.axes if a != BATCH},
             self.program.aliases,
         )
 
@@ -215,15 +216,14 @@ class Model:
         _check_backend(backend)
         names = self._wrt(wrt)
         program = self.pipeline.adjoint(
-            names, mode=mode, training=training, carry=carry is not None
+            names, mode=mode, training=training, carry=carry is not None, state=True
         )
         feeds = {**inputs, **_carried(program, carry)}
-        values, domain = self._runner.run(program, params, feeds, lengths=lengths, seed=seed)
+        values, _ = self._runner.run(program, params, feeds, lengths=lengths, seed=seed)
         grads = {n: values[adjoint_name(n)] for n in names}
         grads = {n: g if program[n].batched else padded(g[0], params[n]) for n, g in grads.items()}
         assert program.loss is not None
-        state = self._state(program, domain, values, carry)
-        return Step(float(values[program.loss].item()), grads, state)
+        return Step(float(values[program.loss].item()), grads, self.pipeline.state(values))
 
     def hessian_vector(
         self,
@@ -296,17 +296,6 @@ class Model:
             return self._runner.run(needed, params, given, lengths=bounds, seed=seed, batch=batch)
 
         return stopped_lengths(rule, needed, given, lengths or {}, run, batch)
-
-    def _state(
-        self, program: Program, domain: Domain, values: Arrays, carry: Arrays | None
-    ) -> dict[str, Any]:
-        from unfold.unfolded.state import last_values
-
-        axis = self.pipeline.carry_axis
-        delays = {n: d for n, d in self.pipeline.delays.items() if n in values}
-        if axis is None:
-            return {}
-        return last_values(program, domain, axis, delays, values, carry or {})
 
     # Seeing
 

@@ -99,15 +99,13 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Ed
         program: whose equations they are.
         extents: of the axes; default: those that the Program fixes.
     """
-    if extents is None:
-        fixed = [a for a in program.axes.values() if a.extent.is_constant and not a.from_data]
-        extents = {a.name: a.extent.constant for a in fixed}
+    extents = fixed_extents(program) if extents is None else extents
     found: list[Edge] = []
     for value in program:
         for ref in program.reads(value):
             source = program[ref.value]
             offsets = {
-                axis: _span(index, axis, extents) if axis in value.axes else ANYWHERE
+                axis: span(index, axis, extents) if axis in value.axes else ANYWHERE
                 for axis, index in zip(source.axes, ref.index, strict=True)
                 if axis != BATCH
             }
@@ -115,8 +113,20 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Ed
     return found
 
 
-def _span(index: Affine, axis: str, extents: Mapping[str, int]) -> Span:
-    """Return the least and the largest value of `index - axis` over all index points."""
+def fixed_extents(program: Program) -> dict[str, int]:
+    """Return the extents that no data can change."""
+    fixed = [a for a in program.axes.values() if a.extent.is_constant and not a.from_data]
+    return {a.name: a.extent.constant for a in fixed}
+
+
+def span(index: Affine, axis: str, extents: Mapping[str, int]) -> Span:
+    """Return the least and the largest value of `index - axis` over all index points.
+
+    Args:
+        index: along `axis`, in terms of the reader's axes.
+        axis: of the value that is read.
+        extents: those that are known; other axes have any number of points.
+    """
     offset = index.offset_from(axis)
     if offset is not None:
         return Span(offset, offset)

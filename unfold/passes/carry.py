@@ -7,32 +7,39 @@ before:
 
 so its boundary along the axis becomes an input `carry.h` with an axis of its own, read at `t + D`.
 Beyond that input's ends the old boundary stays in force. Nothing else changes; gradients stop at
-the chunk's start.
+the chunk's start. What the next chunk needs is a value like any other:
+
+    next.h[k] = h[last + k - D + 1]     which reads the boundary where the chunk is shorter than D
+
+Known weakness: a bare index counts from the start of each chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder
-from unfold.core.program import BATCH, Axis, Program, Value
+from unfold.core.dependence import fixed_extents, span
+from unfold.core.program import BATCH, Axis, Program, Ref, Value
 
-PREFIX = "carry."
+PREFIX, NEXT = "carry.", "next."
 
 
-def delays(program: Program, axis: str) -> Mapping[str, int]:
+def delays(program: Program, axis: str) -> dict[str, int]:
     """Return the longest delay with which each computed value or input is read along an axis."""
     found: dict[str, int] = {}
+    extents = fixed_extents(program)
     for value in program:
         for ref in program.reads(value):
             source = program[ref.value]
-            if axis not in source.axes or axis not in value.axes or source.op == "parameter":
+            if axis not in source.axes or axis not in value.iteration or source.op == "parameter":
                 continue
-            offset = ref.index[source.axes.index(axis)].offset_from(axis)
-            if offset is not None and offset < 0:
-                found[ref.value] = max(found.get(ref.value, 0), -offset)
+            low = span(ref.index[source.axes.index(axis)], axis, extents).low
+            if -inf < low < 0:
+                found[ref.value] = max(found.get(ref.value, 0), -int(low))
     return found
 
 
@@ -43,27 +50,82 @@ def carry_state(program: Program, axis: str) -> Program:
         program: with boundaries.
         axis: the axis along which sequences are cut into chunks.
     """
+    needed = delays(program, axis)
+    program = _per_sequence(program, needed)
     builder = Builder.of(program)
-    for name, delay in delays(program, axis).items():
-        value = program[name]
-        extra = f"{PREFIX}{name}.{axis}"
-        builder.axes[extra] = Axis(extra, Affine.number(delay))
-        others = tuple(a for a in value.axes if a not in (BATCH, axis))
-        own = (BATCH, extra, *others)
+    for name, delay in needed.items():
+        value, extra = program[name], _axis(builder, name, axis, delay)
         boundary = {a: r for a, r in value.boundary.items() if axis not in r.axes and a != axis}
         if axis in value.boundary:
             boundary[extra] = value.boundary[axis]
+        full = f"{PREFIX}{name}"
+        own = (BATCH, extra, *_others(value, axis))
         builder.add(
-            Value(
-                f"{PREFIX}{name}",
-                own,
-                value.type,
-                "input",
-                boundary=boundary,
-                node=f"{PREFIX}{name}",
-                at=value.at,
-            )
+            Value(full, own, value.type, "input", boundary=boundary, node=full, at=value.at)
         )
-        here = builder.term(f"{PREFIX}{name}").at({extra: Affine.axis(axis) + delay})
+        here = builder.term(full).at({extra: Affine.axis(axis) + delay})
         builder.values[name] = replace(value, boundary={**value.boundary, axis: here.ref})
     return builder.build(program)
+
+
+def hand_over(program: Program, axis: str, needed: Mapping[str, int]) -> Program:
+    """Return the Program with outputs `next.NAME`, [batch, delay, ...], beside its own.
+
+    Args:
+        program: with boundaries.
+        axis: the axis along which sequences are cut into chunks.
+        needed: how many of the last values of each state to keep; names it lacks are left out.
+    """
+    builder = Builder.of(program)
+    made: list[str] = []
+    for name, delay in needed.items():
+        if name not in program.values:
+            continue
+        value, extra = program[name], _axis(builder, name, axis, delay)
+        full = f"{NEXT}{name}"
+        end = Affine.last(axis) + Affine.axis(extra) - (delay - 1)
+        index = tuple(end if a == axis else Affine.axis(a) for a in value.axes)
+        own = (BATCH, extra, *_others(value, axis))
+        builder.node, builder.at = full, value.at
+        builder.emit("identity", (builder.read(Ref(name, index)),), axes=own, name=full)
+        builder.values[full] = replace(builder.values[full], axes=own)
+        made.append(full)
+    return builder.build(program, outputs=(*program.outputs, *made))
+
+
+def _axis(builder: Builder, name: str, axis: str, delay: int) -> str:
+    """Add the axis of a state, which is as long as its delay."""
+    extra = f"{PREFIX}{name}.{axis}"
+    builder.axes[extra] = Axis(extra, Affine.number(delay))
+    return extra
+
+
+def _others(value: Value, axis: str) -> tuple[str, ...]:
+    return tuple(a for a in value.axes if a not in (BATCH, axis))
+
+
+def _per_sequence(program: Program, names: Iterable[str]) -> Program:
+    """Let some values, and with them all that read them, differ per sequence."""
+    turned = {n for n in names if not program[n].batched}
+    grew = bool(turned)
+    while grew:
+        more = {
+            v.name
+            for v in program
+            if BATCH not in v.iteration and any(r.value in turned for r in program.reads(v))
+        }
+        grew = not more <= turned
+        turned |= more
+
+    def own(ref: Ref) -> Ref:
+        return Ref(ref.value, (Affine.axis(BATCH), *ref.index)) if ref.value in turned else ref
+
+    return program.with_values(
+        replace(
+            v,
+            axes=(BATCH, *v.axes) if v.name in turned else v.axes,
+            operands=tuple(map(own, v.operands)),
+            boundary={a: own(r) for a, r in v.boundary.items()},
+        )
+        for v in program
+    )

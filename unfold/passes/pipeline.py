@@ -18,7 +18,7 @@ from unfold.core.program import Program, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
 from unfold.passes.boundaries import lower_boundaries
-from unfold.passes.carry import carry_state, delays
+from unfold.passes.carry import NEXT, carry_state, delays, hand_over
 from unfold.passes.differentiate import adjoint_name, differentiate
 from unfold.passes.modes import Mode, resolve_modes
 from unfold.passes.simplify import drop_dead
@@ -99,6 +99,18 @@ class Pipeline:
             lambda: drop_dead(replace(program, outputs=outputs, loss=None)),
         )
 
+    def with_state(self, program: Program) -> Program:
+        """Return a resolved Program with the state for the next chunk among its outputs."""
+        return self._once(("state", id(program)), lambda: self._handed_over(program))
+
+    def _handed_over(self, program: Program) -> Program:
+        axis = self.carry_axis
+        return hand_over(program, axis, self.delays) if axis else program
+
+    def state(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the state for the next chunk, by the names of the values it consists of."""
+        return {n: values[f"{NEXT}{n}"] for n in self.delays if f"{NEXT}{n}" in values}
+
     def adjoint(
         self,
         wrt: Iterable[str],
@@ -106,22 +118,24 @@ class Pipeline:
         mode: Mode = "teacher",
         training: bool = True,
         carry: bool = False,
+        state: bool = False,
     ) -> Program:
         """Return the Program of the loss and its gradients.
 
         Args:
             wrt: parameters, real inputs and carried states.
             mode, training, carry: see `resolved`.
+            state: whether the state for the next chunk is computed too.
         """
         names = tuple(wrt)
 
         def make() -> Program:
             program = self.resolved(mode=mode, training=training, carry=carry)
-            state = tuple(n for n in self.delays if n in program.values)
-            lowered = verify(lower_boundaries(replace(program, outputs=state)))
+            whole = replace(program, outputs=())
+            lowered = verify(lower_boundaries(self._handed_over(whole) if state else whole))
             return differentiate(lowered, names)
 
-        return self._once(("adjoint", names, mode, training, carry), make)
+        return self._once(("adjoint", names, mode, training, carry, state), make)
 
     def curvature(self, wrt: Iterable[str], *, mode: Mode = "teacher") -> Program:
         """Return the Program of the Hessian of the loss times a direction.

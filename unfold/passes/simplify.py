@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from unfold.core.affine import Affine
-from unfold.core.program import SOURCES, Program, Ref, Value
+from unfold.core.op import OPS, Kind
+from unfold.core.program import Program, Ref, Value
 
 
 def drop_dead(program: Program) -> Program:
@@ -14,7 +15,8 @@ def drop_dead(program: Program) -> Program:
     needed = {v.name for v in (*program.inputs, *program.parameters)} | set(roots)
     work = list(needed)
     while work:
-        for ref in program.reads(program[work.pop()]):
+        value = program[work.pop()]
+        for ref in (*value.operands, *value.boundary.values()):
             if ref.value not in needed:
                 needed.add(ref.value)
                 work.append(ref.value)
@@ -71,7 +73,9 @@ def _is_copy(program: Program, value: Value) -> bool:
     ref = value.operands[0]
     source = program[ref.value]
     same = source.type == value.type and set(source.axes) == set(value.axes)
-    return same and source.op not in SOURCES and not source.boundary and ref == source.here
+    # A source keeps its name: what it is fed with, or the random numbers it draws, depend on it.
+    computed = OPS[source.op].kind is not Kind.SOURCE
+    return same and computed and not source.boundary and ref == source.here
 
 
 def _renamed(program: Program, ref: Ref, name: str) -> Ref:

@@ -20,6 +20,7 @@ from unfold.errors import DataError
 from unfold.unfolded.domain import Domain
 
 Arrays = Mapping[str, Any]
+CARRY = "carry."
 
 
 def check_inputs(program: Program, inputs: Arrays, needed: Iterable[str]) -> dict[str, Any]:
@@ -112,7 +113,8 @@ def domain_of(
     """Return the domain that some inputs and lengths imply.
 
     Raises:
-        DataError: two inputs disagree about the batch or about an extent.
+        DataError: two inputs disagree about the batch or about an extent, or a carried state does
+            not fit.
     """
     extents: dict[str, tuple[int, str]] = {}
     for value in program.inputs:
@@ -129,5 +131,12 @@ def domain_of(
                 raise DataError(f"input {value.name} is empty along {axis}")
     sizes = {a: n for a, (n, _) in extents.items()}
     count = sizes.pop(BATCH, batch or 1)
-    fixed = {a: n for a, n in sizes.items() if not a.startswith("carry.")}
-    return Domain(program, fixed, lengths, count)
+    for axis in [a for a in sizes if a.startswith(CARRY)]:  # the axis of a state belongs to it
+        size, wanted = sizes.pop(axis), program.axes[axis].extent.constant
+        if size != wanted:
+            name = extents[axis][1]
+            raise DataError(
+                f"{name} holds {size} steps, expected the last {wanted}; give it what a run of the"
+                " chunk before returned"
+            )
+    return Domain(program, sizes, lengths, count)
