@@ -44,4 +44,5 @@ def uniform(key: int, coordinates: Sequence[Any], shape: tuple[int, ...]) -> Any
         ]
         for lane in lanes:
             state = _mixed((state ^ lane.astype(np.uint64)) + GOLDEN)
-    return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    # 52 bits and a half: one more bit, and the largest number would round to 1.
+    return ((state >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
