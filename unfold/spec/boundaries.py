@@ -131,7 +131,7 @@ def _value(
         builder.at = initial.value_at.location
         term = Translator(
             builder, names, headers, boundary.scope, allowed, f"the initial value of {initial.name}"
-        ).term(initial.value)
+        ).whole(initial.value)
     if UNKNOWN in (header.type, term.type):
         return term
     if header.type.kind == "real":

@@ -64,7 +64,7 @@ class Endings:
         """Translate an expression of one of these sections."""
         inference = self.inference
         translator = Translator(builder, inference.names, inference.headers, self.scope, axes, what)
-        return translator.term(expression)
+        return translator.whole(expression)
 
     def loss(self, builder: Builder) -> Term:
         """Translate the loss: a number per sequence, then the mean over the batch."""

@@ -35,7 +35,7 @@ def translate(
     if definition.part is not None:
         term = _part(definition, translator)
     else:
-        term = translator.term(definition.expression)
+        term = translator.whole(definition.expression)
     equation = definition.equation
     if equation is None or equation.shape is None:
         return term
@@ -86,7 +86,7 @@ def _part(definition: Definition, translator: Translator) -> Term:
                 parts.at.location,
                 help=f"write split({shortened(call.arguments[0].at.source)}, {count})",
             )
-    term = dense(translator.term(call.arguments[0]))
+    term = dense(translator.whole(call.arguments[0]))
     if term.type is UNKNOWN:
         return term
     whole = term.type.shape[0] if term.type.shape else 1

@@ -85,6 +85,23 @@ class Translator:
         inner.axes = [*self.axes, *bound]
         return inner
 
+    def whole(self, expression: Expr) -> Term:
+        """Translate a right-hand side; all that is left of its axes must be the equation's.
+
+        Raises:
+            SpecError: a mistake in it, or `softmax[s](…)` where s is not an axis of the equation.
+        """
+        term = self.term(expression)
+        left = [a for a in term.axes if a != BATCH and a not in self.axes]
+        if left:
+            raise fail(
+                f"{shortened(expression.at.source)} still depends on {left[0]}, which is not an"
+                f" axis of {self.what}",
+                expression.at.location,
+                help=f"reduce over it, as in sum[{left[0]}](…)",
+            )
+        return term
+
     def term(self, expression: Expr) -> Term:
         """Translate an expression that is a value."""
         match expression:
