@@ -44,7 +44,7 @@ def resolve_modes(
             f"unknown mode {mode!r}; choose teacher, free, or ('scheduled', p) with 0 <= p <= 1"
         )
     if not program.of("feedback", "keep_mask"):
-        return program
+        return drop_dead(program)
     builder = Builder.of(program)
     for value in program.of("feedback"):
         builder.node, builder.at = value.node, value.at
