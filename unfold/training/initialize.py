@@ -39,7 +39,7 @@ def initialize(
         leading = tuple(extents[a] for a in value.axes)
         generator = np.random.default_rng(stream(seed, value.name))
         array = _draw(value, leading, generator, folder)
-        found[value.name] = np.ascontiguousarray(array, dtype=dtype)
+        found[value.name] = np.array(array, dtype=dtype, order="C")
     return found
 
 
