@@ -111,3 +111,11 @@ def test_a_spec_without_mistakes_of_syntax_is_needed_for_none_of_meaning() -> No
         "a value is missing after +",
         "unknown name c",
     ]
+
+
+@pytest.mark.parametrize("init", ["zeros", "{constant: 2}", "{normal: 1}", "{values: 3}", "glorot"])
+def test_a_parameter_may_be_a_number(init: str) -> None:
+    model = load(f"parameters: {{p: {{shape: [], init: {init}}}}}\nnodes:\n  y[t]: p * t\n")
+    params = model.init(seed=0)
+    assert params["p"].shape == ()
+    assert model.forward(params, {}, batch=1)["y"][0, 2] == 2 * params["p"]

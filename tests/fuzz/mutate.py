@@ -43,19 +43,33 @@ NUMBERS = ["0", "-1", "1", "2", "7", "1000000000000", "0.5", "1e400", "nan", "9"
 WORDS = ["first", "last", "batch", "learned", "zeros", "reverse", "stack", "share", "is", "shape"]
 CALLS = ["tanh", "softmax", "sum[t]", "mean[batch]", "split", "concat", "where", "einsum"]
 CALLS += ["feedback", "lstm", "argmax", "dropout", "max[s]", "sample", "slice", "reshape"]
+CALLS += [
+    "one_hot",
+    "logsumexp[t]",
+    "flatten",
+    "layer_norm",
+    "norm",
+    "stop_gradient",
+    "gelu",
+    "min",
+]
 
 Mutation = Callable[[Random, str, Sequence[str]], str]
 
 
 def corpus() -> list[str]:
-    """Return the texts to damage: sound specs three times in four, else wrong ones and cells."""
-    sound, cells, wrong = (
+    """Return the texts to damage: sound specs three times in four, else wrong ones and cells.
+
+    The four of `seeds` use every operator and construct; they come as often as all other specs.
+    """
+    specs, seeds, cells, wrong = (
         [
             f.read_text(encoding="utf-8", errors="replace")
             for f in sorted((ROOT / d).rglob("*.yaml"))
         ]
-        for d in ("specs", "unfold/cells", "tests/bad_specs")
+        for d in ("specs", "tests/fuzz/seeds", "unfold/cells", "tests/bad_specs")
     )
+    sound = specs + seeds * (len(specs) // len(seeds))
     return sound * (1 + 3 * len(wrong) // len(sound)) + cells + wrong
 
 
