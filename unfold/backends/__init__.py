@@ -1,0 +1,1 @@
+"""Engines that run a Plan; each is a folder of its own."""
