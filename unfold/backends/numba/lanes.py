@@ -14,7 +14,6 @@ order of operations are as written.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -253,12 +252,10 @@ def not_(a: Any) -> Any:
 
 def _constant_power(x: VX, exponent: float) -> VX:
     if exponent == 0.5:
-        root = x.trace.call("fabs", x.trace.call("sqrt", x))  # the root of -0.0 is -0.0
-        return select(x == -math.inf, math.inf, root)
+        return x.trace.call("sqrt", x)  # as NumPy does, which has NaN of -inf
     if exponent != int(exponent) or abs(exponent) > _EXACT_POWERS:
         return x.trace.call("pow", x, x.trace.lift(exponent))
-    power = _integer_power(x, abs(int(exponent)))
-    return 1.0 / power if exponent < 0 else power
+    return _integer_power(1.0 / x if exponent < 0 else x, abs(int(exponent)))
 
 
 def _integer_power(x: VX, exponent: int) -> VX:

@@ -80,8 +80,6 @@ def vector_kernel(
     lanes = (width or vector_bytes()) // _SIZES[dtype]
 
     def decorate(body: Callable[..., Any]) -> Any:
-        assert len(inspect.signature(body).parameters) == len(loads), (body.__name__, loads)
-
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Value:
             _emit(builder, dtype, lanes, body, (readers, writers), list(arguments))
             return context.get_dummy_value()
@@ -117,7 +115,8 @@ def _emit(
     def run(block: Block) -> None:
         results = body(*(load.read(block) for load in loads))
         results = results if isinstance(results, tuple) else (results,)
-        assert len(results) == len(stores), (body.__name__, len(results), len(stores))
+        if len(results) != len(stores):
+            raise ValueError(f"{body.__name__} has {len(results)} results, {len(stores)} stores")
         for store, result in zip(stores, results, strict=True):
             store.write(block, result)
 
