@@ -270,14 +270,14 @@ _row(
 )
 _row(
     "identity",
-    np.positive,
+    lambda x: x,
     lambda g, y, xs, v: (g,),
     lambda x: x,
     infer=_same,
     categories=(0,),
     symbol="{}",
 )
-_row("stop_gradient", np.positive, None, lambda x: x, infer=_same, categories=(0,))
+_row("stop_gradient", lambda x: x, None, lambda x: x, infer=_same, categories=(0,))
 _row("tanh", np.tanh, lambda g, y, xs, v: (g * (1.0 - y * y),), _f("tanh"))
 _row(
     "sigmoid", _sigmoid, lambda g, y, xs, v: (g * y * (1.0 - y),), lambda x: 1.0 / (1.0 + S.exp(-x))
