@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from unfold.unfolded.results import Run, Step
 
 Arrays = Mapping[str, Any]
-BACKENDS = ("reference",)
+BACKENDS = ("reference", "numba")
 VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
 
 
@@ -88,11 +88,11 @@ class Model:
     """
 
     def __init__(self, elaborated: Elaborated) -> None:
-        from unfold.unfolded.running import Runner
+        from unfold.execution import Execution
 
         self.elaborated = elaborated
         self.pipeline = Pipeline(elaborated.program)
-        self._runner = Runner()
+        self._execution = Execution()
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {len(self.pipeline.nodes)} nodes>"
@@ -133,7 +133,7 @@ class Model:
         params: Arrays,
         inputs: Arrays,
         *,
-        backend: str = "reference",
+        backend: str = BACKENDS[0],
         mode: Mode = "teacher",
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -147,7 +147,8 @@ class Model:
             params: from `init`.
             inputs: arrays [batch, *axes, *shape]. What only the loss or the teacher needs may be
                 left out.
-            backend: "reference".
+            backend: "numba" (compiled, in the precision of the parameters) or "reference"
+                (slow and obvious, float64).
             mode: "teacher", "free" or ("scheduled", p).
             lengths: per axis, the length of each sequence, [batch].
             seed: of random values.
@@ -160,15 +161,14 @@ class Model:
         """
         from unfold.unfolded.results import Run, whole_batch
 
-        _check_backend(backend)
         whole = self.pipeline.resolved(mode=mode, training=training, carry=carry is not None)
         feeds = {**inputs, **_carried(whole, carry)}
         program = self._without(whole, feeds)
         if mode == "free":
-            lengths = self._stopped(program, params, feeds, lengths, seed, batch)
+            lengths = self._stopped(backend, program, params, feeds, lengths, seed, batch)
         program = self.pipeline.with_state(program)
-        values, domain = self._runner.run(
-            program, params, feeds, lengths=lengths, seed=seed, batch=batch
+        values, domain = self._execution.run(
+            backend, program, params, feeds, lengths=lengths, seed=seed, batch=batch
         )
         shown = [n for n in (*self.pipeline.nodes, *inputs) if n in values]
         loss = float(values[program.loss].item()) if program.loss else None
@@ -193,7 +193,7 @@ class Model:
         inputs: Arrays,
         *,
         wrt: Iterable[str] | None = None,
-        backend: str = "reference",
+        backend: str = BACKENDS[0],
         mode: Mode = "teacher",
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -213,13 +213,14 @@ class Model:
         """
         from unfold.unfolded.results import Step, padded
 
-        _check_backend(backend)
         names = self._wrt(wrt)
         program = self.pipeline.adjoint(
             names, mode=mode, training=training, carry=carry is not None, state=True
         )
         feeds = {**inputs, **_carried(program, carry)}
-        values, _ = self._runner.run(program, params, feeds, lengths=lengths, seed=seed)
+        values, _ = self._execution.run(
+            backend, program, params, feeds, lengths=lengths, seed=seed
+        )
         grads = {n: values[adjoint_name(n)] for n in names}
         grads = {n: g if program[n].batched else padded(g[0], params[n]) for n, g in grads.items()}
         assert program.loss is not None
@@ -231,6 +232,7 @@ class Model:
         inputs: Arrays,
         direction: Arrays,
         *,
+        backend: str = BACKENDS[0],
         mode: Mode = "teacher",
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -244,7 +246,9 @@ class Model:
         names = self._wrt(direction)
         program = self.pipeline.curvature(names, mode=mode)
         feeds = {**params, **{f"direction.{n}": a for n, a in direction.items()}}
-        values, _ = self._runner.run(program, feeds, inputs, lengths=lengths, seed=seed)
+        values, _ = self._execution.run(
+            backend, program, feeds, inputs, lengths=lengths, seed=seed
+        )
         return {n: values[adjoint_name(n, 2)][0] for n in names}
 
     def _wrt(self, wrt: Iterable[str] | None) -> tuple[str, ...]:
@@ -276,6 +280,7 @@ class Model:
 
     def _stopped(
         self,
+        backend: str,
         program: Program,
         params: Arrays,
         feeds: Arrays,
@@ -293,7 +298,9 @@ class Model:
         given = {v.name: feeds[v.name] for v in needed.inputs if v.name in feeds}
 
         def run(bounds: Mapping[str, Any]) -> tuple[Mapping[str, Any], Domain]:
-            return self._runner.run(needed, params, given, lengths=bounds, seed=seed, batch=batch)
+            return self._execution.run(
+                backend, needed, params, given, lengths=bounds, seed=seed, batch=batch
+            )
 
         return stopped_lengths(rule, needed, given, lengths or {}, run, batch)
 
@@ -418,7 +425,9 @@ class Model:
         from unfold.unfolded.results import norms
 
         program = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
-        values, _ = self._runner.run(program, params, inputs, lengths=lengths, seed=seed)
+        values, _ = self._execution.run(
+            "reference", program, params, inputs, lengths=lengths, seed=seed
+        )
         names = [n for n in self.pipeline.nodes if adjoint_name(n) in values]
         return norms(program, {n: values[adjoint_name(n)] for n in names})
 
@@ -454,11 +463,6 @@ class Model:
             "nodes": list(self.pipeline.nodes),
             "outputs": list(self.program.outputs),
         }
-
-
-def _check_backend(backend: str) -> None:
-    if backend not in BACKENDS:
-        raise UnsupportedError(f"unknown backend {backend}; this version has {', '.join(BACKENDS)}")
 
 
 def _carried(program: Program, carry: Arrays | None) -> dict[str, Any]:

@@ -23,13 +23,16 @@ Arrays = Mapping[str, Any]
 CARRY = "carry."
 
 
-def check_inputs(program: Program, inputs: Arrays, needed: Iterable[str]) -> dict[str, Any]:
+def check_inputs(
+    program: Program, inputs: Arrays, needed: Iterable[str], *, dtype: str | None = "float64"
+) -> dict[str, Any]:
     """Return the inputs as arrays of the right kind.
 
     Args:
         program: whose inputs they are.
         inputs: arrays by name.
         needed: names of inputs that must be there.
+        dtype: of real arrays; None leaves them as they are.
 
     Raises:
         DataError: an unknown or missing name, a wrong rank, shape or kind, or a class out of range.
@@ -47,7 +50,7 @@ def check_inputs(program: Program, inputs: Arrays, needed: Iterable[str]) -> dic
     for name in needed:
         if name not in inputs:
             raise DataError(f"input {name} is missing: {_expected(known[name])}")
-    return {name: _array(known[name], array) for name, array in inputs.items()}
+    return {name: _array(known[name], array, dtype) for name, array in inputs.items()}
 
 
 def _expected(value: Value) -> str:
@@ -57,7 +60,7 @@ def _expected(value: Value) -> str:
     return f"an array of {kind} [{axes}{features}] is expected ({show_type(value)})"
 
 
-def _array(value: Value, given: Any) -> Any:
+def _array(value: Value, given: Any, dtype: str | None) -> Any:
     array = np.asarray(given)
     rank = len(value.axes) + len(value.type.stored)
     if array.ndim != rank:
@@ -79,11 +82,19 @@ def _array(value: Value, given: Any) -> Any:
         return array.astype(np.int64, copy=False)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
         raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
-    return array.astype(np.float64, copy=False)
+    return array if dtype is None else array.astype(dtype, copy=False)
 
 
-def check_parameters(program: Program, domain: Domain, parameters: Arrays) -> dict[str, Any]:
-    """Return the parameters as float64 arrays of the right shape.
+def check_parameters(
+    program: Program, domain: Domain, parameters: Arrays, *, dtype: str | None = "float64"
+) -> dict[str, Any]:
+    """Return the parameters as arrays of the right shape.
+
+    Args:
+        program: whose parameters they are.
+        domain: of the run.
+        parameters: arrays by name.
+        dtype: of the result; None leaves arrays as they are.
 
     Raises:
         DataError: a parameter is missing or does not fit.
@@ -92,7 +103,7 @@ def check_parameters(program: Program, domain: Domain, parameters: Arrays) -> di
     for value in program.parameters:
         if value.name not in parameters:
             raise DataError(f"parameter {value.name} is missing; start from model.init()")
-        array = np.asarray(parameters[value.name], dtype=np.float64)
+        array = np.asarray(parameters[value.name], dtype=dtype)
         wanted = domain.shape(value.axes) + tuple(map(int, value.type.shape))
         longer = value.axes and array.shape[len(value.axes) :] == tuple(value.type.shape)
         if longer and all(a >= w for a, w in zip(array.shape, wanted, strict=True)):

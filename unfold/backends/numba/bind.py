@@ -1,0 +1,229 @@
+"""Bind the blocks of a Plan to memory: one arena, and one array of slots per block.
+
+In: blocks, extents, the addresses of compiled functions. Out: a `Bound` whose `table` a driver
+walks. What a slot means is its first word:
+
+    extent AXIS            number of points
+    address BUFFER ...     of the element whose loop indices are all 0
+    stride BUFFER AXIS f   bytes for f points of an axis
+    halo, start, count     of a buffer, to fill it
+    pack, packstride       of a packed operand
+    function NAME          of the library
+    scratch, outside, waste  memory for products, for what is outside, for what nobody reads
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+
+from unfold.backends.numba.generate import ITEM, Block, Slot
+from unfold.backends.numba.layout import ALIGN, Place, halo, place, widest
+from unfold.core.plan import Dim, Plan
+
+
+class Library(Protocol):
+    """The compiled products of one element type, as addresses."""
+
+    gemm: int
+    matmul: int
+    pack: int
+
+    def packed_bytes(self, k: int, n: int, /) -> int:
+        """Return the bytes of a packed B[K, N]."""
+        ...
+
+    def scratch_bytes(self, m: int, n: int, k: int, /) -> int:
+        """Return the bytes a general product needs."""
+        ...
+
+
+class Bound:
+    """A Plan bound to memory.
+
+    Args:
+        plan: what to bind.
+        blocks: its blocks.
+        functions: address of each block.
+        library: products.
+        dtype: element type.
+        extents: of every axis, "batch" included.
+
+    Attributes:
+        arena: the memory of all buffers; parameters without a halo live outside.
+        table: (function, slots) per block, addresses.
+        views: arrays over the buffers in the arena, halos left out, [*stored axes, *shape].
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        blocks: Sequence[Block],
+        functions: Sequence[int],
+        library: Library,
+        dtype: str,
+        extents: Mapping[str, int],
+    ) -> None:
+        self.plan, self.library, self.extents = plan, library, dict(extents)
+        self.item, self.dtype = ITEM[dtype], np.dtype(dtype)
+        self._places = self._placed(blocks)
+        self._packs = {n: self._pack_bytes(n) for n in plan.packs}
+        self._row = self.item * (
+            16 + max((self._row_of(p) for p in self._places.values()), default=1)
+        )
+        self._offsets, total = self._allotted(blocks)
+        self.arena = np.zeros(total + ALIGN, np.uint8)
+        self._base = -(-self.arena.ctypes.data // ALIGN) * ALIGN
+        self.views = {n: self._view(p) for n, p in self._places.items() if n in self._offsets}
+        self._prepare()
+        self._moving: dict[str, list[tuple[Any, int, int]]] = {}
+        self._held: dict[str, Any] = {}
+        self.slots = [self._slots(b) for b in blocks]
+        pairs = [(f, s.ctypes.data) for f, s in zip(functions, self.slots, strict=True)]
+        self.table = np.array(pairs, np.int64).reshape(-1)
+
+    def outside(self, name: str) -> bool:
+        """Whether a buffer is the user's own array."""
+        return name in self._places and name not in self._offsets
+
+    def keep(self, name: str, array: Any) -> None:
+        """Use an array of the user for a parameter, and hold on to it."""
+        if self._held.get(name) is array:
+            return
+        self._held[name], address = array, array.ctypes.data
+        for slots, position, offset in self._moving.get(name, ()):
+            slots[position] = address + offset
+
+    # Memory
+
+    def _placed(self, blocks: Sequence[Block]) -> dict[str, Place]:
+        found = [
+            (slot[1], axis, halo(index, axis, self.extents))
+            for block in blocks
+            for slot in block.slots
+            if slot[0] == "address"
+            for axis, index in slot[3]  # type: ignore[union-attr]
+        ]
+        halos = widest(found)  # type: ignore[arg-type]
+        return {
+            n: place(b, self.extents, halos.get(n, {}), self.item)
+            for n, b in self.plan.buffers.items()
+        }
+
+    def _row_of(self, own: Place) -> int:
+        batch = self.extents.get("batch", 1)
+        return batch * prod(own.buffer.shape)
+
+    def _pack_bytes(self, name: str) -> int:
+        pack = self.plan.packs[name]
+        return self.library.packed_bytes(self._size(pack.k), self._size(pack.n))
+
+    def _size(self, dims: Sequence[Dim]) -> int:
+        return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)
+
+    def _allotted(self, blocks: Sequence[Block]) -> tuple[dict[str, int], int]:
+        """Return the offset of everything in the arena, and its size."""
+        used = {s[1] for b in blocks for s in b.slots if s[0] in ("address", "start")}
+        scratch = [
+            self.library.scratch_bytes(*(self._size(d) for d in s[1:]))  # type: ignore[arg-type]
+            for b in blocks
+            for s in b.slots
+            if s[0] == "scratch"
+        ]
+        sizes = {"#0.0": self._row, "#-1.0": self._row, "#waste": self._row}
+        sizes["#scratch"] = max(scratch, default=0)
+        for name, size in self._packs.items():
+            sizes[f"#{name}"] = size * prod(self.extents[a] for a in self.plan.packs[name].over)
+        for name, own in self._places.items():
+            wanted = name in used or name in self.plan.results or own.buffer.role == "host"
+            if wanted and not self._is_direct(own):
+                sizes[name] = own.bytes
+        offsets, total = dict[str, int](), 0
+        for name, size in sizes.items():
+            offsets[name] = total
+            total += -(-size // ALIGN) * ALIGN + ALIGN
+        return offsets, total
+
+    def _is_direct(self, own: Place) -> bool:
+        return own.buffer.role == "parameter" and not any(b or a for b, a in own.halos)
+
+    def _view(self, own: Place) -> Any:
+        start = self._base - self.arena.ctypes.data + self._offsets[own.buffer.name]
+        whole = np.ndarray(own.sizes, self.dtype, self.arena, start, own.strides)
+        inner = [slice(b, n - a) for n, (b, a) in zip(own.sizes, own.halos, strict=False)]
+        return whole[(*inner, ...)]
+
+    def _prepare(self) -> None:
+        """Set what lies outside of domains; it stays as it is."""
+        start = self._base - self.arena.ctypes.data
+        for name, own in self._places.items():
+            if name in self._offsets and own.buffer.empty:
+                at = start + self._offsets[name]
+                self.arena[at : at + own.bytes].view(self.dtype)[:] = own.buffer.empty
+        at = start + self._offsets["#-1.0"]
+        self.arena[at : at + self._row].view(self.dtype)[:] = -1.0
+
+    # Slots
+
+    def _slots(self, block: Block) -> Any:
+        values = np.zeros(max(len(block.slots), 1), np.int64)
+        for position, slot in enumerate(block.slots):
+            values[position] = self._value(slot, values, position)
+        return values
+
+    def _value(self, slot: Slot, values: Any, position: int) -> int:
+        kind, *rest = slot
+        return getattr(self, f"_{kind}")(values, position, *rest)
+
+    def _extent(self, values: Any, position: int, axis: str) -> int:
+        return self.extents[axis]
+
+    def _address(self, values: Any, position: int, name: str, fixed: Any, whole: Any) -> int:
+        own, offset = self._places[name], 0
+        for axis, index in fixed:
+            at = index.constant + sum(f * (self.extents[a] - 1) for a, f in index.lasts)
+            offset += (at + own.halo(axis)) * own.stride(axis)
+        for stored in own.buffer.axes:  # checked indices start at the first point
+            if stored.ring is None and stored.axis not in dict(fixed):
+                offset += own.halo(stored.axis) * own.stride(stored.axis)
+        if name not in self._offsets:
+            self._moving.setdefault(name, []).append((values, position, offset))
+            return offset
+        return self._base + self._offsets[name] + offset
+
+    def _stride(self, values: Any, position: int, name: str, axis: str, factor: int) -> int:
+        return self._places[name].stride(axis) * factor
+
+    def _halo(self, values: Any, position: int, name: str, axis: str) -> int:
+        return self._places[name].halo(axis)
+
+    def _start(self, values: Any, position: int, name: str) -> int:
+        return self._base + self._offsets[name]
+
+    def _count(self, values: Any, position: int, name: str, looped: tuple[str, ...]) -> int:
+        own = self._places[name]
+        kept = [n for s, n in zip(own.buffer.axes, own.sizes, strict=False) if s.axis not in looped]
+        return prod(kept) * prod(own.buffer.shape)
+
+    def _pack(self, values: Any, position: int, name: str) -> int:
+        return self._base + self._offsets[f"#{name}"]
+
+    def _packstride(self, values: Any, position: int, name: str, axis: str) -> int:
+        over = self.plan.packs[name].over
+        inner = over[over.index(axis) + 1 :]
+        return self._packs[name] * prod(self.extents[a] for a in inner)
+
+    def _function(self, values: Any, position: int, name: str) -> int:
+        return int(getattr(self.library, name))
+
+    def _scratch(self, values: Any, position: int, *dims: Any) -> int:
+        return self._base + self._offsets["#scratch"]
+
+    def _outside(self, values: Any, position: int, empty: float) -> int:
+        return self._base + self._offsets[f"#{empty}"]
+
+    def _waste(self, values: Any, position: int) -> int:
+        return self._base + self._offsets["#waste"]

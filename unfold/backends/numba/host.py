@@ -1,0 +1,70 @@
+"""Values that are known before a run: counts of index points, lengths, random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unfold.core.op import OPS
+from unfold.core.program import BATCH, Program, Value
+from unfold.core.random import stream
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is over.
+
+    Attributes:
+        extents: of every axis, "batch" included.
+        lengths: per axis, of every sequence, [batch].
+        seed: of random values.
+    """
+
+    extents: Mapping[str, int]
+    lengths: Mapping[str, Any]
+    seed: int = 0
+
+
+def host_value(program: Program, name: str, run: Run) -> Any:
+    """Return a value that no block computes, [*axes, *stored]."""
+    if name.startswith("last."):
+        return run.lengths[name.removeprefix("last.")] - 1
+    value = program[name]
+    return _count(value, run) if value.op == "count" else _random(value, run)
+
+
+def _count(value: Value, run: Run) -> Any:
+    """Return how many points of the reduced axes there are, for each sequence that has its own."""
+    axes = value.iteration
+    checked = axes if BATCH in value.reduced else value.reduced
+    total = np.ones([run.extents[a] for a in axes])
+    if BATCH in axes:
+        for axis in checked:
+            if axis != BATCH:
+                total = total * _exists(axis, axes, run)
+    over = tuple(axes.index(a) for a in value.reduced)
+    return total.sum(axis=over)
+
+
+def _exists(axis: str, axes: tuple[str, ...], run: Run) -> Any:
+    points = np.arange(run.extents[axis])
+    inside = points[None] < np.asarray(run.lengths[axis])[:, None]
+    first, second = axes.index(BATCH), axes.index(axis)
+    shape = [1] * len(axes)
+    shape[first], shape[second] = inside.shape
+    return (inside if first < second else inside.T).reshape(shape)
+
+
+def _random(value: Value, run: Run) -> Any:
+    own = [run.extents[a] for a in value.axes]
+    grids = np.meshgrid(*(np.arange(n) for n in own), indexing="ij") if own else []
+    draw = OPS[value.op].evaluate
+    assert draw is not None, value
+    key = stream(run.seed, value.name)
+    shape = value.type.shape
+    return np.reshape(
+        draw(key=key, coordinates=grids, shape=shape, **value.attributes), (*own, *shape)
+    )

@@ -1,0 +1,137 @@
+"""Run a Program on a backend: arrays in, arrays out; what was planned and compiled is kept.
+
+The reference walks the unfolded graph; a compiled backend gets a Plan of the Program, with masks
+where the sequences of a batch differ in length. Together with `api.py` and the command line this is
+the code that names all stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unfold.core.plan import Plan
+from unfold.core.program import BATCH, Program
+from unfold.core.verify import verify
+from unfold.errors import UnsupportedError
+from unfold.passes.boundaries import lower_boundaries
+from unfold.passes.lengths import mask_lengths
+from unfold.passes.planning import plan
+from unfold.unfolded.domain import Domain
+from unfold.unfolded.feeds import check_inputs, check_parameters, domain_of
+from unfold.unfolded.running import Runner
+
+if TYPE_CHECKING:
+    from unfold.backends.numba.engine import Engine
+
+Arrays = Mapping[str, Any]
+BACKENDS = ("numba", "reference")
+DEFAULT = "numba"
+
+
+class Planned:
+    """A Program and its Plan."""
+
+    def __init__(self, program: Program, varying: Iterable[str]) -> None:
+        lowered = verify(lower_boundaries(program))
+        self.varying = tuple(varying)
+        self.source = program
+        self.program = verify(mask_lengths(lowered, self.varying)) if self.varying else lowered
+        self.plan: Plan = plan(self.program, self.varying)
+
+
+class Execution:
+    """Runs Programs on any backend."""
+
+    def __init__(self) -> None:
+        self._runner = Runner()
+        self._engine: Engine | None = None
+        self._planned: dict[Any, Planned] = {}
+
+    def run(
+        self,
+        backend: str,
+        program: Program,
+        params: Arrays,
+        inputs: Arrays,
+        *,
+        lengths: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        batch: int | None = None,
+    ) -> tuple[dict[str, Any], Domain]:
+        """Compute what a Program is asked for.
+
+        Args:
+            backend: one of `BACKENDS`.
+            program: what to run.
+            params: arrays [*extents, *shape] by name.
+            inputs: arrays [batch, *extents, *shape] by name.
+            lengths: per axis, the length of each sequence, [batch].
+            seed: of random values.
+            batch: number of sequences where there are no inputs.
+
+        Returns:
+            arrays [batch or 1, *extents, *stored shape] by name, and the domain of the run.
+
+        Raises:
+            DataError: arrays that do not fit.
+        """
+        if backend not in BACKENDS:
+            raise UnsupportedError(f"unknown backend {backend}; choose {' or '.join(BACKENDS)}")
+        if backend == "reference":
+            return self._runner.run(
+                program, params, inputs, lengths=lengths, seed=seed, batch=batch
+            )
+        read = {r.value for v in program for r in program.reads(v)}
+        dtype = element_type(params, inputs)
+        needed = [v.name for v in program.inputs if v.name in read]
+        arrays = check_inputs(program, inputs, needed, dtype=None)
+        domain = domain_of(program, arrays, lengths, batch)
+        arrays |= check_parameters(program, domain, params, dtype=None)
+        planned = self.planned(program, domain)
+        values = self.engine.run(
+            planned.plan, planned.program, arrays, _over(domain, seed), dtype=dtype
+        )
+        for name, value in ((n, program.values[n]) for n in inputs if n in program.values):
+            values.setdefault(name, arrays[name])
+            assert value.batched
+        return values, domain
+
+    @property
+    def engine(self) -> Engine:
+        """The compiled backend, made when it is needed first."""
+        if self._engine is None:
+            from unfold.backends.numba.engine import Engine
+
+            self._engine = Engine()
+        return self._engine
+
+    def planned(self, program: Program, domain: Domain | None = None) -> Planned:
+        """Return the Plan of a Program for the lengths of a domain; default: all are equal."""
+        varying: tuple[str, ...] = ()
+        if domain is not None and not domain.uniform:
+            varying = tuple(
+                a
+                for a in program.axes
+                if a != BATCH and bool((domain.length(a) != domain.extents[a]).any())
+            )
+        key = (id(program), varying)
+        if key not in self._planned:
+            self._planned[key] = Planned(program, varying)
+        return self._planned[key]
+
+
+def _over(domain: Domain, seed: int) -> Any:
+    from unfold.backends.numba.host import Run
+
+    lengths = {a: domain.length(a) for a in domain.extents if a != BATCH}
+    return Run(domain.extents, lengths, seed)
+
+
+def element_type(params: Arrays, inputs: Arrays) -> str:
+    """Return "float32" where all real arrays of a run are, else "float64"."""
+    arrays = params.values() if params else inputs.values()
+    kinds = {np.asarray(a).dtype for a in arrays if np.asarray(a).dtype.kind == "f"}
+    return "float32" if kinds == {np.dtype("float32")} else "float64"

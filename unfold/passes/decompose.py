@@ -1,0 +1,222 @@
+"""Rewrite equations into the few forms that planning knows; an ordinary Program comes out.
+
+* a product of more than two operands becomes products of two;
+* a matrix that a category picks a column of is transposed first, so that a pick is a row;
+* a gradient that a category scatters into columns is computed transposed;
+* an operand that is read at an index that is no plain stride is copied first;
+* pads that are added up and do not overlap become one `concat`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import replace
+from itertools import combinations
+from math import prod
+
+from unfold.core.affine import Affine
+from unfold.core.build import Builder, Term
+from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.core.types import Type
+
+
+def letters(value: Value) -> tuple[list[str], str]:
+    """Return the letters of an einsum's operands and of its result."""
+    left, _, right = str(value.attributes["equation"]).replace(" ", "").partition("->")
+    return left.split(","), right
+
+
+def decompose(program: Program, varying: Container[str] = ()) -> Program:
+    """Return the Program in the forms above; names and meaning stay.
+
+    Args:
+        program: without boundaries and feedback.
+        varying: axes whose length differs per sequence.
+    """
+    builder = Builder.of(program)
+    uses = _uses(program)
+    for value in program:
+        builder.node, builder.at = value.node, value.at
+        if value.op == "einsum":
+            _binary(builder, value)
+        elif value.op == "add":
+            _joined(builder, program, value, uses)
+    for value in [v for v in builder.values.values() if v.op == "einsum"]:
+        builder.node, builder.at = value.node, value.at
+        _categories_first(builder, value)
+    for value in [v for v in builder.values.values() if v.op == "einsum"]:
+        builder.node, builder.at = value.node, value.at
+        _evenly_read(builder, value, varying)
+    return builder.build(program)
+
+
+def _uses(program: Program) -> dict[str, int]:
+    found: dict[str, int] = dict.fromkeys(program.outputs, 2)
+    for value in program:
+        for ref in value.operands:
+            found[ref.value] = found.get(ref.value, 0) + 1
+    return found
+
+
+def _binary(builder: Builder, value: Value) -> None:
+    """Multiply the two operands whose product is smallest until two are left."""
+    own, result = letters(value)
+    operands = list(value.operands)
+    sizes: dict[str, int] = {}
+    for ref, names in zip(operands, own, strict=True):
+        sizes.update(zip(names, map(int, builder.values[ref.value].type.shape), strict=True))
+    while len(operands) > 2:
+
+        def kept(pair: tuple[int, int], own: list[str] = own) -> str:
+            others = "".join(o for i, o in enumerate(own) if i not in pair) + result
+            both = dict.fromkeys(own[pair[0]] + own[pair[1]])
+            return "".join(c for c in both if c in others)
+
+        def size(pair: tuple[int, int], operands: list[Ref] = operands) -> tuple[int, int]:
+            batched = sum(bool(operands[i].axes) for i in pair)
+            return prod(sizes[c] for c in kept(pair)), -batched
+
+        first, second = best = min(combinations(range(len(operands)), 2), key=size)
+        equation = f"{own[first]},{own[second]}->{kept(best)}"
+        product = builder.emit(
+            "einsum",
+            [builder.read(operands[i]) for i in best],
+            {"equation": equation},
+            type=Type(tuple(sizes[c] for c in kept(best))),
+        )
+        # The product is read where the operands were: its axes are those that they use.
+        rest = [i for i in range(len(operands)) if i not in best]
+        operands = [operands[i] for i in rest] + [product.ref]
+        own = [own[i] for i in rest] + [kept(best)]
+    if len(value.operands) > 2:
+        attributes = {"equation": f"{','.join(own)}->{result}"}
+        changed = replace(value, operands=tuple(operands), attributes=attributes)
+        builder.values[value.name] = changed
+
+
+def _categories_first(builder: Builder, value: Value) -> None:
+    """Let the letters that categories decide come first in the operands and in the result."""
+    own, result = letters(value)
+    kinds = [builder.values[r.value].type.kind for r in value.operands]
+    decided = {o for o, k in zip(own, kinds, strict=True) if k == "category"}
+    if not decided:
+        return
+
+    def order(names: str) -> str:
+        return "".join(sorted(names, key=lambda c: c not in decided))
+
+    operands: list[Ref] = []
+    for i, (ref, kind) in enumerate(zip(value.operands, kinds, strict=True)):
+        source = builder.values[ref.value]
+        wanted = order(own[i])
+        if kind == "category" or wanted == own[i]:
+            operands.append(ref)
+            continue
+        turned = _transposed(builder, source, f"{own[i]}->{wanted}")
+        operands.append(replace(ref, value=turned))
+        own[i] = wanted
+    free = {
+        c
+        for c in result
+        if c in decided
+        and not any(c in o for o, k in zip(own, kinds, strict=True) if k != "category")
+    }
+    target = "".join(sorted(result, key=lambda c: c not in free))
+    equation = f"{','.join(own)}->{target}"
+    if target == result:
+        attributes = {"equation": equation}
+        builder.values[value.name] = replace(value, operands=tuple(operands), attributes=attributes)
+        return
+    terms = [builder.read(r) for r in operands]
+    product = builder.emit(
+        "einsum", terms, {"equation": equation}, reduced=value.reduced, axes=value.axes
+    )
+    back = {"equation": f"{target}->{result}"}
+    aligned = Ref(product.ref.value, tuple(product.ref.index))
+    builder.values[value.name] = replace(value, operands=(aligned,), attributes=back, reduced=())
+
+
+def is_uneven(index: Affine, varying: Container[str], *, batched: bool) -> bool:
+    """Whether an index has to be checked, or looked up, for every point."""
+    return index.divisor != 1 or (batched and any(a in varying for a, _ in index.lasts))
+
+
+def _evenly_read(builder: Builder, value: Value, varying: Container[str]) -> None:
+    """Copy operands whose index is uneven, so that a product can stride over them."""
+    batched = BATCH in value.iteration
+
+    def even(ref: Ref) -> Ref:
+        source = builder.values[ref.value]
+        if source.type.kind != "real" or not any(
+            is_uneven(i, varying, batched=batched) for i in ref.index
+        ):
+            return ref
+        copy = builder.emit("identity", (builder.read(ref),), axes=(BATCH,) if batched else ())
+        return copy.ref
+
+    operands = tuple(even(r) for r in value.operands)
+    if operands != value.operands:
+        builder.values[value.name] = replace(value, operands=operands)
+
+
+def _transposed(builder: Builder, source: Value, equation: str) -> str:
+    name = f"{source.name}~{equation.replace('->', '~')}"
+    if name not in builder.values:
+        shape = builder.infer("einsum", [source.type], {"equation": equation})
+        turned = Value(
+            name,
+            source.axes,
+            shape,
+            "einsum",
+            (source.here,),
+            {"equation": equation},
+            node=source.node,
+            at=source.at,
+        )
+        builder.values[name] = turned
+    return name
+
+
+def _joined(builder: Builder, program: Program, value: Value, uses: dict[str, int]) -> None:
+    """Turn a sum of pads that do not overlap into a `concat` of what was padded."""
+    pads = _summands(program, value, uses)
+    if pads is None or len(pads) < 2:
+        return
+    position, parts = 0, list[Term]()
+    for pad in sorted(pads, key=lambda p: int(p.attributes["before"])):
+        before = int(pad.attributes["before"])
+        if before < position:
+            return
+        shape = program[pad.operands[0].value].type.shape
+        if before > position:
+            parts.append(_zeros(builder, (before - position, *shape[1:])))
+        parts.append(builder.read(pad.operands[0]))
+        position = before + int(shape[0])
+    missing = int(value.type.shape[0]) - position
+    if missing:
+        parts.append(_zeros(builder, (missing, *value.type.shape[1:])))
+    changed = replace(value, op="concat", operands=tuple(p.ref for p in parts), attributes={})
+    builder.values[value.name] = changed
+
+
+def _zeros(builder: Builder, shape: tuple[int, ...]) -> Term:
+    return builder.number(0.0).apply("broadcast_to", shape=shape)
+
+
+def _summands(program: Program, value: Value, uses: dict[str, int]) -> Sequence[Value] | None:
+    """Return the pads that a tree of additions adds, None where something else is added."""
+    found: list[Value] = []
+    for ref in value.operands:
+        source = program[ref.value]
+        if ref != source.here or set(source.axes) != set(value.axes):
+            return None
+        if source.op == "pad" and len(source.type.shape) == len(value.type.shape):
+            found.append(source)
+        elif source.op == "add" and uses.get(source.name) == 1:
+            inner = _summands(program, source, uses)
+            if inner is None:
+                return None
+            found += inner
+        else:
+            return None
+    return found

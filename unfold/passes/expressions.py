@@ -1,0 +1,291 @@
+"""Write the elements of values as straight-line scalar code: what a kernel does.
+
+`Expressions` adds leaves and lines to a `Kernel`. A value that is kept in a buffer becomes a load;
+any other is written out in terms of its operands, at the index and features that are asked for. One
+element is written once per kernel.
+
+    z[t, 128 + #]  with  z = z.1 + b      x0 = load z.1[t, 128 + #];  x1 = load b[128 + #]
+                                          v0 = x0 + x1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from unfold.core.affine import Affine
+from unfold.core.op import OPS, Kind
+from unfold.core.plan import Access, Coordinate, Kernel, Last, Leaf, Load
+from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.core.scalar import X, call
+from unfold.passes.decompose import is_uneven, letters
+
+At = Mapping[str, Affine]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """An index along a feature dimension: a dimension of the statement or a category, + offset."""
+
+    dim: str | None = None
+    offset: int = 0
+    category: Access | None = None
+
+    def moved(self, offset: int) -> Feature:
+        """Return the index further on."""
+        return replace(self, offset=self.offset + offset)
+
+
+Features = tuple[Feature, ...]
+
+
+def last_name(axis: str) -> str:
+    """Name the buffer that holds the last index of every sequence."""
+    return f"last.{axis}"
+
+
+def strides(shape: Sequence[int]) -> list[int]:
+    """Return elements per step of every feature dimension."""
+    return [prod(map(int, shape[i + 1 :])) for i in range(len(shape))]
+
+
+class Expressions:
+    """The writer of one kernel.
+
+    Args:
+        program: decomposed.
+        stored: names of the values that have buffers.
+        varying: axes whose length differs per sequence.
+        kernel: receives leaves and lines.
+    """
+
+    def __init__(
+        self, program: Program, stored: Container[str], varying: Container[str], kernel: Kernel
+    ) -> None:
+        self.program, self.stored, self.varying, self.kernel = program, stored, varying, kernel
+        self.known: dict[object, X] = {}
+        self._leaves: dict[Leaf, X] = {v: X(n) for n, v in kernel.leaves.items()}
+
+    def leaf(self, leaf: Leaf) -> X:
+        """Return the variable of a leaf."""
+        if leaf not in self._leaves:
+            name = f"x{len(self.kernel.leaves)}"
+            self.kernel.leaves[name] = leaf
+            self._leaves[leaf] = X(name)
+        return self._leaves[leaf]
+
+    def line(self, x: X) -> X:
+        """Give an expression a variable."""
+        if not x.arguments:
+            return x
+        name = f"v{len(self.kernel.lines)}"
+        self.kernel.lines.append((name, x))
+        return X(name)
+
+    def read(self, ref: Ref, reader: Value, at: At, features: Features) -> X:
+        """Return an operand of an equation, with the reader's axes at `at`."""
+        source = self.program[ref.value]
+        index = {a: i.substitute(at) for a, i in zip(source.axes, ref.index, strict=True)}
+        return self.element(source, index, features, batched=BATCH in reader.iteration)
+
+    def access(self, value: Value, at: At, features: Features, *, batched: bool) -> Access:
+        """Return where an element of a stored value is."""
+        shape = value.type.stored
+        assert len(shape) == len(features), (value.name, shape, features)
+        terms: list[tuple[str, int]] = []
+        offset, indirect = 0, []
+        for step, feature in zip(strides(shape), features, strict=True):
+            offset += feature.offset * step
+            if feature.dim is not None:
+                terms.append((feature.dim, step))
+            if feature.category is not None:
+                indirect.append((feature.category, step))
+        index = tuple((a, at[a]) for a in value.axes)
+        guarded = tuple(a for a, i in index if is_uneven(i, self.varying, batched=batched))
+        ends = batched and bool(guarded)
+        return Access(value.name, index, _merged(terms), offset, tuple(indirect), guarded, ends)
+
+    def element(self, value: Value, at: At, features: Features, *, batched: bool) -> X:
+        """Return an element of a value."""
+        if value.name in self.stored:
+            access = self.access(value, at, features, batched=batched)
+            key: object = access
+            if key not in self.known:
+                self.known[key] = self.leaf(Load(access))
+            return self.known[key]
+        key = (value.name, tuple(at.items()), features, batched and value.op in ("inside", "index"))
+        if key not in self.known:
+            self.known[key] = self.line(self.written(value, at, features, batched=batched))
+        return self.known[key]
+
+    def written(self, value: Value, at: At, features: Features, *, batched: bool) -> X:
+        """Return an element of a value in terms of its operands."""
+        op = OPS[value.op]
+        own = getattr(self, f"_{value.op}", None)
+        if own is not None:
+            return own(value, at, features, batched)
+        assert op.kind is Kind.POINTWISE and op.scalar is not None, value
+        return op.scalar(
+            *(self.operand(value, i, at, features) for i in range(len(value.operands)))
+        )
+
+    def operand(self, value: Value, position: int, at: At, features: Features) -> X:
+        """Return an operand of a pointwise equation, its features repeated where they are 1."""
+        ref = value.operands[position]
+        return self.read(
+            ref, value, at, fitted(self.program[ref.value].type.stored, value.type.stored, features)
+        )
+
+    def coordinate(self, feature: Feature) -> X:
+        """Return a feature index as a number."""
+        if feature.category is not None:
+            base = self.leaf(Load(feature.category))
+        elif feature.dim is not None:
+            base = self.leaf(Coordinate(feature.dim))
+        else:
+            return X("number", (), float(feature.offset))
+        return self.line(base + float(feature.offset)) if feature.offset else base
+
+    def affine(self, index: Affine, *, batched: bool) -> X:
+        """Return an index as a number, not divided."""
+        total: X | None = None
+        for axis, factor in index.terms:
+            total = _plus(total, self.leaf(Coordinate(axis)), factor)
+        for axis, factor in index.lasts:
+            total = _plus(total, self.last(axis, batched=batched), factor)
+        if total is None:
+            return X("number", (), float(index.constant))
+        return self.line(total + float(index.constant)) if index.constant else self.line(total)
+
+    def last(self, axis: str, *, batched: bool) -> X:
+        """Return the last index of an axis, of the reader's sequence if it has one."""
+        if batched and axis in self.varying:
+            own = ((BATCH, Affine.axis(BATCH)),)
+            return self.leaf(Load(Access(last_name(axis), own, batched=True)))
+        return self.leaf(Last(axis))
+
+    # Rows that are not pointwise
+
+    def _constant(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        return X("number", (), float(value.attributes["value"]))
+
+    def _index(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        index = value.attributes["index"].substitute(at)
+        number = self.affine(index, batched=value.batched)
+        return number if index.divisor == 1 else call("floor", number / float(index.divisor))
+
+    def _inside(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        axis = value.attributes["axis"]
+        return self.inside(value.attributes["index"].substitute(at), axis, batched=value.batched)
+
+    def inside(self, index: Affine, axis: str, *, batched: bool) -> X:
+        """Return whether an index is in the domain of an axis."""
+        number = self.affine(index, batched=batched)
+        end = self.last(axis, batched=batched)
+        low = call("le", 0.0, number)
+        if index.divisor == 1:
+            return call("and", low, call("le", number, end))
+        whole = self.line(call("floor", number / float(index.divisor)))
+        exact = call("eq", whole * float(index.divisor), number)
+        return call("and", call("and", low, call("le", whole, end)), exact)
+
+    def _slice(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        first, *rest = features
+        moved = (first.moved(int(value.attributes["start"])), *rest)
+        return self.read(value.operands[0], value, at, moved)
+
+    def _reshape(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        ref = value.operands[0]
+        source = self.program[ref.value]
+        return self.read(ref, value, at, reshaped(source.type.shape, value.type.shape, features))
+
+    def _broadcast_to(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        return self.operand(value, 0, at, features)
+
+    def _one_hot(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        category = self.read(value.operands[0], value, at, ())
+        return self.hit(category, features[0])
+
+    def hit(self, category: X, feature: Feature) -> X:
+        """Return 1 where a feature index is a category, else 0."""
+        return call("select", call("eq", category, self.coordinate(feature)), 1.0, 0.0)
+
+    def _einsum(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        _, result = letters(value)
+        return self.product(value, at, dict(zip(result, features, strict=True)))
+
+    def product(self, value: Value, at: At, where: Mapping[str, Feature]) -> X:
+        """Return the product of an einsum's operands at some point of its letters.
+
+        A letter that `where` lacks is one that a category decides.
+        """
+        own, _ = letters(value)
+        kinds = [self.program[r.value].type.kind for r in value.operands]
+        picked = self.picks(value, at, where)
+        factors: list[X] = []
+        for ref, names, kind in zip(value.operands, own, kinds, strict=True):
+            if kind == "category":
+                category = self.read(ref, value, at, ())
+                if names in where:
+                    factors.append(self.hit(category, where[names]))
+                elif picked[names] != self._category(ref, value, at):
+                    factors.append(
+                        call(
+                            "select", call("eq", category, self.leaf(Load(picked[names]))), 1.0, 0.0
+                        )
+                    )
+                elif all(
+                    names not in o for o, k in zip(own, kinds, strict=True) if k != "category"
+                ):
+                    factors.append(call("select", call("le", 0.0, category), 1.0, 0.0))
+                continue
+            chosen = tuple(where[c] if c in where else Feature(category=picked[c]) for c in names)
+            factors.append(self.read(ref, value, at, chosen))
+        total = factors[0] if factors else X("number", (), 1.0)
+        for factor in factors[1:]:
+            total = total * factor
+        return total
+
+    def picks(self, value: Value, at: At, where: Container[str]) -> dict[str, Access]:
+        """Return the category that decides each letter which is not looped over."""
+        own, _ = letters(value)
+        found: dict[str, Access] = {}
+        for ref, names in zip(value.operands, own, strict=True):
+            if self.program[ref.value].type.kind == "category" and names not in where:
+                found.setdefault(names, self._category(ref, value, at))
+        return found
+
+    def _category(self, ref: Ref, value: Value, at: At) -> Access:
+        source = self.program[ref.value]
+        index = {a: i.substitute(at) for a, i in zip(source.axes, ref.index, strict=True)}
+        assert source.name in self.stored, source
+        return self.access(source, index, (), batched=BATCH in value.iteration)
+
+
+def _plus(total: X | None, x: X, factor: int) -> X:
+    term = x if factor == 1 else x * float(factor)
+    return term if total is None else total + term
+
+
+def _merged(terms: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    found: dict[str, int] = {}
+    for dim, step in terms:
+        found[dim] = found.get(dim, 0) + step
+    return tuple(sorted(found.items()))
+
+
+def fitted(shape: Sequence[int], into: Sequence[int], features: Features) -> Features:
+    """Return the features of an operand of a pointwise equation."""
+    if not shape:
+        return ()
+    return tuple(
+        Feature() if int(n) == 1 and int(m) != 1 else f
+        for n, m, f in zip(shape, into, features, strict=True)
+    )
+
+
+def reshaped(source: Sequence[int], target: Sequence[int], features: Features) -> Features:
+    """Return the features of a value that is only given or rid of dimensions of 1."""
+    kept = [f for n, f in zip(target, features, strict=True) if int(n) != 1]
+    return tuple(Feature() if int(n) == 1 else kept.pop(0) for n in source)

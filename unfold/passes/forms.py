@@ -1,0 +1,244 @@
+"""Decide what each equation becomes, and which values are kept in buffers.
+
+A value is a `Form`: scalar code ("pointwise"), scalar code joined from pieces, a reduction, a
+product that runs as GEMM, or something that is there before the run. Pointwise values are written
+out in the kernels that read them, unless
+
+* they are asked for, read at another index point, or read by a GEMM or through a category;
+* they cost a transcendental function, and are read in another loop, at more index points, or by a
+  reduction and by something else;
+* they are long and read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from unfold.core.affine import Affine
+from unfold.core.dependence import Block, Loop
+from unfold.core.plan import Dim
+from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.passes.decompose import letters
+
+HEAVY = frozenset(  # operators worth more than a load and a store
+    ("tanh", "sigmoid", "exp", "log", "sqrt", "sin", "cos", "erf", "gelu", "silu", "softplus")
+    + ("pow", "mod", "floordiv")
+)
+HOST = ("input", "parameter", "count", "uniform", "normal", "keep_mask")
+REDUCING = ("sum", "max", "feature_sum", "feature_max", "sum_to", "argmax")
+LONG = 40
+
+
+def letter(name: str) -> str:
+    """Name the dimension of an einsum's letter; axes have names without the sign."""
+    return f"#{name}"
+
+
+class Form(Enum):
+    """What an equation becomes."""
+
+    HOST = "given"
+    POINTWISE = "pointwise"
+    PIECES = "pieces"
+    REDUCE = "reduction"
+    GEMM = "product"
+
+
+@dataclass(frozen=True)
+class Product:
+    """The dimensions of an einsum of two operands, by class; roles are positions of operands."""
+
+    a: int
+    b: int
+    m: tuple[Dim, ...]
+    n: tuple[Dim, ...]
+    k: tuple[Dim, ...]
+    outer: tuple[Dim, ...]
+
+
+@dataclass
+class Forms:
+    """The decisions.
+
+    Attributes:
+        program: decomposed.
+        paths: the loops around each value, outermost first.
+        form: of each value.
+        products: of values whose form is GEMM.
+        stored: values that have buffers.
+    """
+
+    program: Program
+    paths: Mapping[str, tuple[Loop, ...]]
+    form: dict[str, Form] = field(default_factory=dict[str, Form])
+    products: dict[str, Product] = field(default_factory=dict[str, Product])
+    stored: set[str] = field(default_factory=set[str])
+
+
+def decide(program: Program, blocks: tuple[Block, ...], results: Iterable[str]) -> Forms:
+    """Return what each equation becomes.
+
+    Args:
+        program: decomposed.
+        blocks: its order.
+        results: values that are asked for.
+    """
+    paths = dict(_paths(blocks, ()))
+    forms = Forms(program, paths)
+    for value in program:
+        forms.form[value.name] = _form(forms, value)
+    readers = _readers(program)
+    forms.stored = _required(forms, readers, set(results))
+    size: dict[str, int] = {}
+    for name in _in_order(blocks):
+        value = program[name]
+        if name not in forms.stored:
+            below = [size.get(r.value, 1) for r in value.operands if r.value not in forms.stored]
+            size[name] = 1 + sum(below)
+            if _worth_keeping(forms, value, readers[name], size[name]):
+                forms.stored.add(name)
+    return forms
+
+
+def _paths(
+    blocks: tuple[Block, ...], path: tuple[Loop, ...]
+) -> Iterable[tuple[str, tuple[Loop, ...]]]:
+    for block in blocks:
+        if isinstance(block, Loop):
+            yield from _paths(block.body, (*path, block))
+        else:
+            yield block.name, path
+
+
+def _in_order(blocks: tuple[Block, ...]) -> Iterable[str]:
+    for block in blocks:
+        if isinstance(block, Loop):
+            yield from _in_order(block.body)
+        else:
+            yield block.name
+
+
+def _readers(program: Program) -> dict[str, list[tuple[Value, Ref]]]:
+    found: dict[str, list[tuple[Value, Ref]]] = {n: [] for n in program.values}
+    for value in program:
+        for ref in value.operands:
+            found[ref.value].append((value, ref))
+    return found
+
+
+def _form(forms: Forms, value: Value) -> Form:
+    if value.op in HOST:
+        return Form.HOST
+    if value.op in REDUCING:
+        return Form.REDUCE
+    if value.op in ("concat", "pad"):
+        return Form.PIECES
+    if value.op == "reshape":
+        source = forms.program[value.operands[0].value].type.shape
+        kept = [[int(n) for n in s if int(n) != 1] for s in (source, value.type.shape)]
+        return Form.POINTWISE if kept[0] == kept[1] else Form.PIECES
+    if value.op == "einsum":
+        return _einsum(forms, value)
+    return Form.POINTWISE
+
+
+def _einsum(forms: Forms, value: Value) -> Form:
+    own, result = letters(value)
+    kinds = [forms.program[r.value].type.kind for r in value.operands]
+    decided = {o for o, k in zip(own, kinds, strict=True) if k == "category"}
+    summed = {c for o in own for c in o if c not in result} - decided
+    if not summed and not value.reduced:
+        return Form.POINTWISE
+    product = None if decided or len(own) != 2 else classify(forms, value)
+    if product is None:
+        return Form.REDUCE
+    forms.products[value.name] = product
+    return Form.GEMM
+
+
+def classify(forms: Forms, value: Value) -> Product | None:
+    """Return the classes of the dimensions of a product, None where it is not worth a GEMM."""
+    own, result = letters(value)
+    looped = {loop.axis for loop in forms.paths[value.name]}
+    sizes: dict[str, int] = {}
+    for ref, names in zip(value.operands, own, strict=True):
+        sizes.update(zip(names, map(int, forms.program[ref.value].type.shape), strict=True))
+    inside = [
+        {*ref.axes, *map(letter, names)} for ref, names in zip(value.operands, own, strict=True)
+    ]
+    produced = {*value.axes, *map(letter, result)}
+    dims = [Dim(a) for a in value.iteration if a not in looped and a != BATCH]
+    dims += [Dim(BATCH)] * (BATCH in value.iteration)
+    dims += [Dim(letter(c), sizes[c]) for c in dict.fromkeys("".join(own))]
+    last = next((c for c in reversed(result) if sizes[c] > 1), result[-1:])
+    if not last or (last in own[0]) == (last in own[1]):
+        return None
+    b = 0 if last in own[0] else 1
+    a = 1 - b
+    if last != own[b][-1:] and last != own[b][:1]:
+        return None
+    classes: dict[str, list[Dim]] = {"m": [], "n": [], "k": [], "outer": []}
+    for dim in dims:
+        here = (dim.name in inside[a], dim.name in inside[b], dim.name in produced)
+        name = _CLASSES.get(here)
+        if name is None:
+            return None
+        classes[name].append(dim)
+    found = Product(a, b, *(tuple(classes[c]) for c in ("m", "n", "k", "outer")))
+    work = any(d.size is not None for d in found.k) or bool(found.m)
+    return found if found.n and found.k and work and found.n[-1].name == letter(last) else None
+
+
+_CLASSES = {
+    (True, False, True): "m",
+    (False, True, True): "n",
+    (True, True, False): "k",
+    (True, True, True): "outer",
+}
+
+
+def _required(
+    forms: Forms, readers: Mapping[str, list[tuple[Value, Ref]]], results: set[str]
+) -> set[str]:
+    """Return the values that must have buffers."""
+    stored: set[str] = set()
+    for value in forms.program:
+        form = forms.form[value.name]
+        wanted = form is not Form.POINTWISE or value.name in results
+        if wanted or any(_needs_buffer(forms, value, *use) for use in readers[value.name]):
+            stored.add(value.name)
+    return stored
+
+
+def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
+    if any(i != Affine.axis(a) for a, i in zip(value.axes, ref.index, strict=True)):
+        return True
+    if forms.form[reader.name] is Form.GEMM or reader.op == "reshape":
+        return True
+    if reader.op != "einsum":
+        return False
+    own, _ = letters(reader)
+    kinds = [forms.program[r.value].type.kind for r in reader.operands]
+    decided = {o for o, k in zip(own, kinds, strict=True) if k == "category"}
+    return any(
+        r == ref and (k == "category" or decided & set(o))
+        for r, o, k in zip(reader.operands, own, kinds, strict=True)
+    )
+
+
+def _worth_keeping(forms: Forms, value: Value, readers: list[tuple[Value, Ref]], size: int) -> bool:
+    if not value.operands or len(readers) == 0:
+        return False
+    if size > LONG and len(readers) > 1:
+        return True
+    if value.op not in HEAVY and size < LONG // 2:
+        return False
+    paths = {forms.paths[r.name] for r, _ in readers}
+    if value.op not in HEAVY:
+        return len(paths) > 1 and size >= LONG // 2
+    looped = {loop.axis for loop in forms.paths[value.name]}
+    wider = any(set(r.iteration) - set(value.iteration) - looped for r, _ in readers)
+    reduced = any(forms.form[r.name] is not Form.POINTWISE for r, _ in readers) and len(readers) > 1
+    return paths != {forms.paths[value.name]} or wider or reduced

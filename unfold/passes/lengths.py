@@ -1,0 +1,122 @@
+"""Insert masks, so that a batch of sequences of unequal length can be run over the longest one.
+
+The meaning of a Program is each sequence unfolded over its own length: points beyond it do not
+exist. What is computed there must not be seen, so a value that differs per sequence is set to zero
+(no category, false) beyond the end wherever somebody could look:
+
+* it is asked for;
+* it is reduced over an axis whose length varies;
+* it is read at an index that may pass the end.
+
+A value that all sequences share is masked for the reader. Backends know nothing of lengths:
+`inside` is an operator like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+
+from unfold.core.affine import Affine
+from unfold.core.build import Builder, Term
+from unfold.core.program import BATCH, SOURCES, Program, Ref, Value
+from unfold.core.types import BOOL
+from unfold.passes.boundaries import zero_of
+
+HOST = (*SOURCES, "uniform", "normal", "keep_mask", "count")
+
+
+def mask_lengths(program: Program, varying: Container[str]) -> Program:
+    """Return the Program with masks.
+
+    Args:
+        program: without boundaries and feedback.
+        varying: axes of which some sequence is shorter than the longest.
+    """
+    builder = Builder.of(program)
+    seen = {r.value for v in program for r in v.operands if _looks_beyond(program, v, r, varying)}
+    asked = {*program.outputs, *([program.loss] if program.loss else [])}
+    masked: dict[str, str] = {}
+    for value in program:
+        axes = _own(value, varying)
+        if value.batched and axes and value.name in seen | asked:
+            masked[value.name] = _mask(builder, value, axes)
+    for value in program:
+        raw = _raw(value) if masked.get(value.name) == value.name else value.name
+        present = builder.values[raw]
+        builder.node, builder.at = value.node, value.at
+        operands = tuple(
+            _operand(builder, program, value, r, varying, masked) for r in present.operands
+        )
+        builder.values[raw] = replace(present, operands=operands)
+    return builder.build(program)
+
+
+def _own(value: Value, varying: Container[str]) -> list[str]:
+    return [a for a in value.axes if a in varying]
+
+
+def _raw(value: Value) -> str:
+    return f"{value.name}~"
+
+
+def _looks_beyond(program: Program, reader: Value, ref: Ref, varying: Container[str]) -> bool:
+    """Whether a reader could see what lies beyond the end of a sequence."""
+    if BATCH not in reader.iteration:
+        return False
+    source = program[ref.value]
+    reduced = {a for a in reader.reduced if a in varying}
+    if BATCH in reader.reduced:
+        reduced |= {a for a in reader.axes if a in varying}
+    for axis, index in zip(source.axes, ref.index, strict=True):
+        if axis in varying and (index.may_pass_the_end(axis) or reduced & set(index.axes)):
+            return True
+    return False
+
+
+def _mask(builder: Builder, value: Value, axes: list[str]) -> str:
+    """Mask a value under its own name; a source, which keeps its name, under another."""
+    builder.node, builder.at = value.node, value.at
+    source = value.op in HOST
+    raw = value if source else replace(value, name=_raw(value))
+    builder.values[raw.name] = raw
+    if not source:
+        del builder.values[value.name]
+        builder.pending[value.name] = value.type
+    name = _raw(value) if source else value.name
+    term = builder.term(raw.name)
+    for axis in axes[:-1]:
+        term = _kept(builder, term, Affine.axis(axis), axis, zero_of(builder, value))
+    last = axes[-1]
+    _kept(builder, term, Affine.axis(last), last, zero_of(builder, value), name)
+    builder.values[name] = replace(builder.values[name], axes=value.axes, at=value.at)
+    return name
+
+
+def _kept(
+    builder: Builder, term: Term, index: Affine, axis: str, zero: Term, name: str | None = None
+) -> Term:
+    condition = builder.emit(
+        "inside", (), {"index": index, "axis": axis}, axes=(BATCH, *index.axes), type=BOOL
+    )
+    return builder.emit("where", (condition, term, zero), name=name)
+
+
+def _operand(
+    builder: Builder,
+    program: Program,
+    reader: Value,
+    ref: Ref,
+    varying: Container[str],
+    masked: dict[str, str],
+) -> Ref:
+    if not _looks_beyond(program, reader, ref, varying):
+        return ref
+    if ref.value in masked:
+        return replace(ref, value=masked[ref.value])
+    source = program[ref.value]
+    term = builder.read(ref)
+    for axis, index in zip(source.axes, ref.index, strict=True):
+        if axis in varying:
+            term = _kept(builder, term, index, axis, zero_of(builder, source))
+    return term.ref

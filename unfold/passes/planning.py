@@ -1,0 +1,136 @@
+"""Make the Plan of a Program: decompose, decide, schedule, pack, place.
+
+In: a Program of one mode, without boundaries and feedback. Out: a Plan (`unfold.core.plan`), which
+says for every equation where it is computed; `Plan.notes` says it in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from unfold.core.dependence import order
+from unfold.core.plan import Access, Gemm, Loop, Pack, Plan, Statement
+from unfold.core.program import BATCH, Program, Value
+from unfold.core.verify import verify
+from unfold.passes.decompose import decompose
+from unfold.passes.expressions import last_name
+from unfold.passes.forms import Form, Forms, decide
+from unfold.passes.schedule import Schedule
+from unfold.passes.simplify import drop_dead
+from unfold.passes.storage import buffers, fills
+from unfold.passes.works import Works
+
+
+def plan(program: Program, varying: Iterable[str] = ()) -> Plan:
+    """Return the Plan of a Program.
+
+    Args:
+        program: without boundaries and feedback.
+        varying: axes whose length differs per sequence (their masks are in the Program).
+    """
+    loss = (program.loss,) if program.loss else ()
+    results = tuple(dict.fromkeys((*program.outputs, *loss)))
+    varying = frozenset(varying)
+    ready = verify(drop_dead(decompose(program, varying)))
+    blocks = order(ready)
+    forms = decide(ready, blocks, results)
+    works = Works(forms, varying)
+    late, parallel = _late(ready, forms)
+    early = {v.name for v in ready} - late
+    first = _packed(Schedule(works).statements(blocks, early), forms)
+    second = _packed(Schedule(works).statements(blocks, late), forms)
+    packs = {s.name: s for s in first + second if isinstance(s, Pack)}
+    kept = buffers(forms, first + second, set(results) | (_crossing(ready, early, late)))
+    for axis in sorted(varying):
+        kept[last_name(axis)] = _lengths(axis)
+    first, second = fills(first, kept), fills(second, kept)
+    partial = {n: k for n, k in _partial(ready, early).items() if n in kept} if parallel else {}
+    return Plan(program.name, kept, packs, first + second, results, len(second), parallel, partial)
+
+
+def _lengths(axis: str):
+    from unfold.core.plan import Buffer, Stored
+
+    return Buffer(last_name(axis), (Stored(BATCH),), (), "host")
+
+
+def _late(program: Program, forms: Forms) -> tuple[set[str], bool]:
+    """Return the values that need a reduction over the batch, and whether shards can run alone.
+
+    Shards cannot where a value that differs per sequence needs such a reduction.
+    """
+    late: set[str] = set()
+    grew = True
+    while grew:
+        more = {
+            v.name
+            for v in program
+            if any(r.value in late or _adds_up(program[r.value]) for r in v.operands)
+        }
+        grew = not more <= late
+        late |= more
+    mixed = any(BATCH in program[n].iteration for n in late)
+    return (set[str](), False) if mixed else (late, True)
+
+
+def _adds_up(value: Value) -> bool:
+    """Whether a value needs all sequences; how many there are is known before."""
+    return BATCH in value.reduced and value.op != "count"
+
+
+def _partial(program: Program, early: set[str]) -> dict[str, str]:
+    """Return how shards combine each reduction over the batch."""
+    return {
+        v.name: "max" if v.op == "max" else "sum"
+        for v in program
+        if _adds_up(v) and v.name in early
+    }
+
+
+def _crossing(program: Program, early: set[str], late: set[str]) -> set[str]:
+    return {r.value for n in late for r in program[n].operands if r.value in early}
+
+
+def _packed(statements: list[Statement], forms: Forms) -> list[Statement]:
+    """Pack the operands of products in loops that no loop changes, before the outermost loop."""
+    made: dict[object, Pack] = {}
+    result: list[Statement] = []
+    for statement in statements:
+        if isinstance(statement, Loop):
+            packs: list[Pack] = []
+            statement = _pack_loop(statement, (statement.axis,), forms, made, packs)
+            result += packs
+        result.append(statement)
+    return result
+
+
+def _pack_loop(
+    loop: Loop, looped: tuple[str, ...], forms: Forms, made: dict[object, Pack], packs: list[Pack]
+) -> Loop:
+    body: list[Statement] = []
+    for statement in loop.body:
+        if isinstance(statement, Loop):
+            statement = _pack_loop(statement, (*looped, statement.axis), forms, made, packs)
+        elif isinstance(statement, Gemm) and _is_fixed(statement, forms):
+            over = tuple(a for a in looped if statement.b.moves(a))
+            key = (statement.b, statement.n, statement.k, over)
+            if key not in made:
+                made[key] = Pack(f"pack.{len(made)}", statement.b, statement.n, statement.k, over)
+                packs.append(made[key])
+            from dataclasses import replace
+
+            statement = replace(statement, packed=made[key].name)
+        body.append(statement)
+    return Loop(loop.axis, loop.direction, body)
+
+
+def _is_fixed(gemm: Gemm, forms: Forms) -> bool:
+    """Whether B is made outside of all loops, and its dimensions can be packed."""
+    b: Access = gemm.b
+    features = all(d.size is not None for d in (*gemm.n, *gemm.k))
+    plain = all(len(dims) == 1 for dims in (gemm.n, gemm.k))
+    still = not any(b.moves(d.name) for d in gemm.outer)
+    return not forms.paths[b.buffer] and features and plain and still and not b.guarded
+
+
+__all__ = ["Form", "plan"]

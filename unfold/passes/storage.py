@@ -1,0 +1,179 @@
+"""Decide what of each value is kept: all of its points, a ring of the last few, or one.
+
+A value that is written and read inside the same loop, at the loop's own index point, needs no
+dimension for the loop's axis; with constant delays it needs a ring of as many points. The same
+holds for the loops of a nest. So the intermediate values of a time step live in a few lines of the
+cache, and only what is read elsewhere (by the adjoint, by a weight gradient) is kept for all steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from unfold.core.affine import Affine
+from unfold.core.plan import (
+    Access,
+    Buffer,
+    Dim,
+    Fill,
+    Gemm,
+    Load,
+    Loop,
+    Nest,
+    Pack,
+    Statement,
+    Stored,
+)
+from unfold.core.program import BATCH, Value
+from unfold.passes.forms import Form, Forms
+
+Place = tuple[Loop | Nest, ...]
+
+
+@dataclass
+class Uses:
+    """Where one value is written and read: the loops and nests around, and the access."""
+
+    writes: list[tuple[Place, Access]]
+    reads: list[tuple[Place, Access]]
+
+
+def buffers(forms: Forms, statements: list[Statement], results: set[str]) -> dict[str, Buffer]:
+    """Return the buffer of every value that is kept.
+
+    Args:
+        forms: what each equation becomes.
+        statements: those that make and read the values, packs included.
+        results: values that are kept whole.
+    """
+    found: dict[str, Uses] = {n: Uses([], []) for n in forms.stored}
+    for place, writes, reads in _accesses(statements, ()):
+        for access in writes:
+            found.setdefault(access.buffer, Uses([], [])).writes.append((place, access))
+        for access in reads:
+            found.setdefault(access.buffer, Uses([], [])).reads.append((place, access))
+    filled = {s.buffer: s.looped for s in _leaves(statements) if isinstance(s, Fill)}
+    return {
+        n: _buffer(forms, n, uses, n in results, filled.get(n))
+        for n, uses in found.items()
+        if n in forms.program.values
+    }
+
+
+def _accesses(
+    statements: list[Statement], place: Place
+) -> Iterator[tuple[Place, list[Access], list[Access]]]:
+    for statement in statements:
+        if isinstance(statement, Loop):
+            yield from _accesses(statement.body, (*place, statement))
+        elif isinstance(statement, Nest):
+            inner = (*place, statement)
+            for kernel in statement.kernels:
+                loads = [leaf.access for leaf in kernel.leaves.values() if isinstance(leaf, Load)]
+                stores = [s.access for _, s in kernel.stores]
+                indirect = [a for x in (*loads, *stores) for a, _ in x.indirect]
+                yield inner, stores, loads + indirect
+        elif isinstance(statement, Gemm):
+            reads = [statement.a] if statement.packed else [statement.a, statement.b]
+            yield place, [statement.c], reads
+        elif isinstance(statement, Pack):
+            yield place, [], [statement.b]
+
+
+def _buffer(
+    forms: Forms, name: str, uses: Uses, whole: bool, filled: tuple[str, ...] | None
+) -> Buffer:
+    value = forms.program[name]
+    host = forms.form[name] is Form.HOST
+    role = value.op if value.op in ("input", "parameter") else "host" if host else "computed"
+    empty = -1.0 if value.type.kind == "category" else 0.0
+    # What is set for one point of a loop is contiguous there.
+    loops = list(filled) if filled is not None else [o.axis for o in forms.paths[name]]
+    own = sorted(
+        value.axes, key=lambda a: (a == BATCH, loops.index(a) if a in loops else len(loops))
+    )
+    rings: Mapping[str, int] = {} if host or whole else _rings(value, uses)
+    axes = tuple(
+        Stored(a, rings.get(a) if rings.get(a) != 1 else None) for a in own if rings.get(a) != 1
+    )
+    return Buffer(name, axes, tuple(map(int, value.type.stored)), role, empty)
+
+
+def _rings(value: Value, uses: Uses) -> dict[str, int]:
+    """Return how many points of an axis are needed, for axes of which not all are."""
+    found: dict[str, int] = {}
+    if not uses.writes:
+        return found
+    first = uses.writes[0][0]
+    shared = len(first)
+    for place, _ in (*uses.writes, *uses.reads):
+        same = [x is y for x, y in zip(first, place, strict=False)]
+        shared = min(shared, same.index(False) if False in same else len(same))
+    for around in first[:shared]:
+        if isinstance(around, Loop):
+            depth = _depth(around, value, uses)
+            if depth is not None:
+                found[around.axis] = depth
+            if depth != 1 and around.axis in value.axes:
+                break  # read by a later iteration, so nothing inside may be given up
+        else:
+            for dim in around.dims:
+                if dim.name in value.axes and _is_here(dim, uses):
+                    found[dim.name] = 1
+    return found
+
+
+def _is_here(dim: Dim, uses: Uses) -> bool:
+    here = Affine.axis(dim.name)
+    return all(dict(a.index).get(dim.name) == here for _, a in (*uses.writes, *uses.reads))
+
+
+def _depth(loop: Loop, value: Value, uses: Uses) -> int | None:
+    if loop.axis not in value.axes:
+        return None
+    offsets = [dict(a.index)[loop.axis].offset_from(loop.axis) for _, a in uses.reads]
+    writes = [dict(a.index)[loop.axis].offset_from(loop.axis) for _, a in uses.writes]
+    if any(o is None for o in offsets) or any(w != 0 for w in writes):
+        return None
+    behind = [-o * loop.direction for o in offsets if o is not None]
+    if any(b < 0 for b in behind):
+        return None
+    return max(behind, default=0) + 1
+
+
+def fills(statements: list[Statement], kept: Mapping[str, Buffer]) -> list[Statement]:
+    """Return statements with a fill before each loop for the rings that it turns.
+
+    What a ring holds before the first step is what lies outside of the domain: zero.
+    """
+
+    def rings(statement: Statement) -> set[str]:
+        names = {s.c.buffer for s in _leaves([statement]) if isinstance(s, Gemm)}
+        for nest in _leaves([statement]):
+            if isinstance(nest, Nest):
+                names |= {s.access.buffer for k in nest.kernels for _, s in k.stores}
+        return names
+
+    def visit(level: list[Statement], looped: tuple[str, ...]) -> list[Statement]:
+        result: list[Statement] = []
+        for statement in level:
+            if isinstance(statement, Loop):
+                for name in sorted(rings(statement)):
+                    buffer = kept[name]
+                    if any(s.axis == statement.axis and s.ring for s in buffer.axes):
+                        result.append(Fill(name, looped, buffer.empty))
+                body = visit(statement.body, (*looped, statement.axis))
+                statement = Loop(statement.axis, statement.direction, body)
+            result.append(statement)
+        return result
+
+    return visit(statements, ())
+
+
+def _leaves(statements: list[Statement]) -> Iterator[Statement]:
+    for statement in statements:
+        if isinstance(statement, Loop):
+            yield from _leaves(statement.body)
+        else:
+            yield statement

@@ -1,0 +1,355 @@
+"""Turn the values that are kept into units of work: what is computed, over which dimensions.
+
+A `Work` is one store of one value (a `concat` has one per piece). Works are the atoms that
+scheduling puts into nests and loops; `write` adds one to a kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
+from math import inf
+
+from unfold.core.affine import Affine
+from unfold.core.plan import VECTOR, Access, Dim, Gemm, Kernel, Load, Store
+from unfold.core.program import BATCH, Value
+from unfold.core.scalar import X
+from unfold.passes.decompose import letters
+from unfold.passes.expressions import At, Expressions, Feature, strides
+from unfold.passes.forms import Form, Forms, letter
+
+Root = Callable[[Expressions, At], X]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One store.
+
+    Attributes:
+        value: the equation.
+        dims: the loops around the kernel, without the axes of `path`, outermost first.
+        vector: the dimension the kernel runs over, None for single elements.
+        path: axes of the loops that the equation is in.
+        store: where the result goes.
+        root: writes the result.
+        fill: what the target holds before anything accumulates there, if it does.
+        reads: what the kernel loads.
+    """
+
+    value: str
+    dims: tuple[Dim, ...]
+    vector: Dim | None
+    path: tuple[str, ...]
+    store: Store
+    root: Root
+    fill: float | None
+    reads: tuple[Access, ...] = ()
+
+    def write(self, expressions: Expressions) -> None:
+        """Add the work to a kernel."""
+        at = {d: Affine.axis(d) for d in expressions.program[self.value].iteration}
+        kernel, result = expressions.kernel, expressions.line(self.root(expressions, at))
+        if result.head == "number":
+            kernel.lines.append((f"v{len(kernel.lines)}", result))
+            result = X(kernel.lines[-1][0])
+        kernel.stores.append((result.head, self.store))
+        kernel.values.append(self.value)
+
+
+class Works:
+    """Makes works.
+
+    Args:
+        forms: what each equation becomes.
+        varying: axes whose length differs per sequence.
+    """
+
+    def __init__(self, forms: Forms, varying: Container[str]) -> None:
+        self.forms, self.program, self.varying = forms, forms.program, varying
+        self.order = [a for a in forms.program.axes if a != BATCH] + [BATCH]
+
+    def expressions(self, kernel: Kernel) -> Expressions:
+        """Return the writer of a kernel."""
+        return Expressions(self.program, self.forms.stored, self.varying, kernel)
+
+    def of(self, value: Value) -> list[Work]:
+        """Return the works of a value that is kept and is no GEMM."""
+        form = self.forms.form[value.name]
+        if form is Form.PIECES:
+            return self._pieces(value)
+        if form is Form.REDUCE:
+            return [self._einsum(value) if value.op == "einsum" else self._reduction(value)]
+        shape = list(map(int, value.type.stored))
+        return [self._elements(value, shape, lambda e, at, f: self._whole(e, value, at, f))]
+
+    def gemm(self, value: Value) -> Gemm:
+        """Return a product as GEMM."""
+        own, result = letters(value)
+        product = self.forms.products[value.name]
+        expressions = self.expressions(Kernel(None))
+        at = {d: Affine.axis(d) for d in value.iteration}
+        batched = BATCH in value.iteration
+
+        def operand(position: int) -> Access:
+            ref = value.operands[position]
+            source = self.program[ref.value]
+            index = {a: i.substitute(at) for a, i in zip(source.axes, ref.index, strict=True)}
+            features = tuple(Feature(letter(c)) for c in own[position])
+            return expressions.access(source, index, features, batched=batched)
+
+        target = self._target(value, tuple(Feature(letter(c)) for c in result))
+        classes = (product.m, product.n, product.k, product.outer)
+        return Gemm(value.name, operand(product.a), operand(product.b), target, *classes)
+
+    # Kinds of works
+
+    def _whole(self, e: Expressions, value: Value, at: At, features: tuple[Feature, ...]) -> X:
+        return e.written(value, at, features, batched=BATCH in value.iteration)
+
+    def _axes(self, value: Value) -> list[Dim]:
+        """Return the axes that are looped over by the work itself, batch last."""
+        looped = {loop.axis for loop in self.forms.paths[value.name]}
+        return [Dim(a) for a in self.order if a in value.iteration and a not in looped]
+
+    def _target(self, value: Value, features: tuple[Feature, ...]) -> Access:
+        at = {a: Affine.axis(a) for a in value.axes}
+        return self.expressions(Kernel(None)).access(value, at, features, batched=False)
+
+    def _elements(
+        self,
+        value: Value,
+        shape: list[int],
+        root: Callable[[Expressions, At, tuple[Feature, ...]], X],
+        start: int = 0,
+    ) -> Work:
+        """Return the work of a value, or of the part of it that starts at an element."""
+        labels = _labels(shape)
+        features = tuple(Feature(n) for n in labels)
+        dims = self._axes(value) + [
+            Dim(n, size) for n, size in zip(labels, shape, strict=True) if n and n != VECTOR
+        ]
+        vector = Dim(VECTOR, shape[labels.index(VECTOR)]) if VECTOR in labels else None
+        target = Access(
+            value.name,
+            tuple((a, Affine.axis(a)) for a in value.axes),
+            tuple(sorted((n, s) for n, s in zip(labels, strides(shape), strict=True) if n)),
+            start,
+        )
+        return self._finish(
+            value, dims, vector, Store(target), lambda e, at: root(e, at, features), None
+        )
+
+    def _pieces(self, value: Value) -> list[Work]:
+        works: list[Work] = []
+        if value.op == "reshape":
+            source = self.program[value.operands[0].value]
+            return [self._piece(value, 0, list(map(int, source.type.shape)), 0)]
+        step = strides(value.type.shape)[0]
+        position = 0
+        if value.op == "pad":
+            position = int(value.attributes["before"])
+            size = int(self.program[value.operands[0].value].type.shape[0])
+            after = int(value.attributes["after"])
+            works += [
+                self._zeros(value, [n, *map(int, value.type.shape[1:])], start * step)
+                for start, n in ((0, position), (position + size, after))
+                if n
+            ]
+        for which, ref in enumerate(value.operands):
+            shape = list(map(int, self.program[ref.value].type.shape))
+            works.append(self._piece(value, which, shape, position * step))
+            position += shape[0] if shape else 1
+        return works
+
+    def _piece(self, value: Value, which: int, shape: list[int], start: int) -> Work:
+        return self._elements(
+            value, shape, lambda e, at, f: e.read(value.operands[which], value, at, f), start
+        )
+
+    def _zeros(self, value: Value, shape: list[int], start: int) -> Work:
+        return self._elements(value, shape, lambda e, at, f: X("number"), start)
+
+    def _reduction(self, value: Value) -> Work:
+        """Return the work of a sum or maximum over axes or features."""
+        ref = value.operands[0]
+        shape = list(map(int, self.program[ref.value].type.shape))
+        labels = _labels(shape)
+        features = tuple(Feature(n) for n in labels)
+        kept = self._kept(value, shape, labels)
+        dims = self._axes(value)
+        outer = [Dim(n, s) for n, s in zip(labels, shape, strict=True) if n and n != VECTOR]
+        vector = Dim(VECTOR, shape[labels.index(VECTOR)]) if VECTOR in labels else None
+        target = self._target(value, kept)
+        largest = value.op in ("max", "feature_max")
+        return self._accumulate(
+            value,
+            dims + outer,
+            vector,
+            target,
+            lambda e, at: e.read(ref, value, at, features),
+            largest=largest,
+        )
+
+    def _kept(
+        self, value: Value, shape: list[int], labels: list[str | None]
+    ) -> tuple[Feature, ...]:
+        """Return the features of the result, in terms of those of the operand."""
+        own = [Feature(n) for n in labels]
+        if value.op in ("feature_sum", "feature_max"):
+            return (*own[:-1], Feature()) if value.attributes.get("keep") else tuple(own[:-1])
+        if value.op == "sum_to":
+            wanted = list(map(int, value.type.shape))
+            return tuple(Feature() if n == 1 else f for n, f in zip(wanted, own, strict=False))
+        return () if value.op == "argmax" else tuple(own)
+
+    def _einsum(self, value: Value) -> Work:
+        """Return the work of a product that is no GEMM."""
+        own, result = letters(value)
+        kinds = [self.program[r.value].type.kind for r in value.operands]
+        sizes: dict[str, int] = {}
+        for ref, names in zip(value.operands, own, strict=True):
+            sizes.update(zip(names, map(int, self.program[ref.value].type.shape), strict=True))
+        decided = {o for o, k in zip(own, kinds, strict=True) if k == "category"}
+        free = [
+            c for c in sizes if c not in decided or self._is_looped(c, own, result, kinds, value)
+        ]
+        chosen = _vector_letter(
+            [o for o, k in zip(own, kinds, strict=True) if k != "category"], result, free, sizes
+        )
+        label = {c: VECTOR if c == chosen else letter(c) for c in free}
+        where = {c: Feature(label[c] if sizes[c] > 1 else None) for c in free}
+        at = {d: Affine.axis(d) for d in value.iteration}
+        picks = self.expressions(Kernel(None)).picks(value, at, where)
+        target = self._target(
+            value,
+            tuple(where[c] if c in where else Feature(category=picks[c]) for c in result),
+        )
+        dims = self._axes(value)
+        dims += [Dim(label[c], sizes[c]) for c in free if c != chosen and sizes[c] > 1]
+        vector = Dim(VECTOR, sizes[chosen]) if chosen else None
+        return self._accumulate(
+            value, dims, vector, target, lambda e, at: e.product(value, at, where), largest=False
+        )
+
+    def _is_looped(
+        self, name: str, own: list[str], result: str, kinds: list[str], value: Value
+    ) -> bool:
+        """Whether a letter that a category decides is looped over all the same (and compared)."""
+        scattered = name in result and value.reduced
+        if scattered:
+            return False
+        gathered = any(name in o for o, k in zip(own, kinds, strict=True) if k != "category")
+        if not gathered:
+            return name in result
+        # A dot product with a category, over features that are made in the same kernel.
+        which = next(
+            i
+            for i, (o, k) in enumerate(zip(own, kinds, strict=True))
+            if k != "category" and name in o
+        )
+        return self.program[value.operands[which].value].name not in self.forms.stored
+
+    def _accumulate(
+        self,
+        value: Value,
+        dims: list[Dim],
+        vector: Dim | None,
+        target: Access,
+        root: Root,
+        *,
+        largest: bool,
+    ) -> Work:
+        over = vector is not None and not target.moves(vector.name)
+        if value.op == "argmax":
+            return self._finish(value, dims, vector, Store(target, "argmax"), root, None)
+        number = -inf if largest else 0.0
+        outer = [d.name for d in dims if not target.moves(d.name)]
+        looped = {loop.axis for loop in self.forms.paths[value.name]} & set(value.reduced)
+        assert not looped, (value.name, looped)
+        if over:
+            mode = "max" if largest else "sum"
+            if not outer:
+                return self._finish(value, dims, vector, Store(target, mode, number), root, None)
+        else:
+            scattered = bool(target.indirect)
+            mode = "maximum" if largest else "add"
+            if not outer and not scattered:
+                return self._finish(value, dims, vector, Store(target), root, None)
+        return self._finish(value, dims, vector, Store(target, mode), root, number)
+
+    def _finish(
+        self,
+        value: Value,
+        dims: list[Dim],
+        vector: Dim | None,
+        store: Store,
+        root: Root,
+        fill: float | None,
+    ) -> Work:
+        path = tuple(loop.axis for loop in self.forms.paths[value.name])
+        work = Work(value.name, tuple(dims), vector, path, store, root, fill)
+        work = replace(work, reads=self._trial(work))
+        if vector is None and any(d.name == BATCH for d in dims) and self._simple(work):
+            return self._over_batch(work)
+        return work
+
+    def _trial(self, work: Work) -> tuple[Access, ...]:
+        kernel = Kernel(work.vector)
+        work.write(self.expressions(kernel))
+        return tuple(dict.fromkeys(_loads(kernel)))
+
+    def _simple(self, work: Work) -> bool:
+        """Whether a kernel without features can run over the batch instead."""
+        accesses = (*work.reads, work.store.access)
+        return work.store.mode != "argmax" and not any(
+            a.indirect or (a.guarded and a.batched) for a in accesses
+        )
+
+    def _over_batch(self, work: Work) -> Work:
+        dims = tuple(d for d in work.dims if d.name != BATCH)
+        store, fill = work.store, work.fill
+        if not store.access.moves(BATCH):
+            mode = {"store": "sum", "add": "sum", "maximum": "max"}[store.mode]
+            still = any(not store.access.moves(d.name) for d in dims)
+            reset = None if still or fill is None else fill
+            store = Store(store.access, mode, reset)
+            fill = fill if still else None
+        elif fill is not None and all(store.access.moves(d.name) for d in dims):
+            store, fill = Store(store.access), None
+        return replace(work, dims=dims, vector=Dim(BATCH), store=store, fill=fill)
+
+
+def _loads(kernel: Kernel) -> list[Access]:
+    found: list[Access] = []
+    for leaf in kernel.leaves.values():
+        if isinstance(leaf, Load):
+            found.append(leaf.access)
+            found += [a for a, _ in leaf.access.indirect]
+    for _, store in kernel.stores:
+        found += [a for a, _ in store.access.indirect]
+    return found
+
+
+def _labels(shape: list[int]) -> list[str | None]:
+    """Name the feature dimensions of a statement: the last one longer than 1 is the vector."""
+    long = [i for i, n in enumerate(shape) if n > 1]
+    return [
+        None if n == 1 else VECTOR if i == long[-1] else letter(str(i)) for i, n in enumerate(shape)
+    ]
+
+
+def _vector_letter(
+    own: list[str], result: str, free: list[str], sizes: dict[str, int]
+) -> str | None:
+    """Choose the letter that most operands have innermost."""
+    long = [c for c in free if sizes[c] > 1]
+    if not long:
+        return None
+
+    def contiguous(c: str) -> tuple[int, int, int]:
+        names = [*own, result]
+        inner = sum(o.endswith(c) for o in names)
+        strided = sum(c in o and not o.endswith(c) for o in names)
+        return inner - 2 * strided, int(result.endswith(c)), sizes[c]
+
+    return max(long, key=contiguous)
