@@ -7,7 +7,7 @@ out in the kernels that read them, unless
 * they are asked for, read at another index point, or read by a GEMM or through a category;
 * they cost a transcendental function, and are read in another loop, at more index points, or by a
   reduction and by something else;
-* they are long and read twice.
+* they are long, and read in different loops.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HEAVY = frozenset(  # operators worth more than a load and a store
 )
 HOST = ("input", "parameter", "count", "uniform", "normal", "keep_mask")
 REDUCING = ("sum", "max", "feature_sum", "feature_max", "sum_to", "argmax")
-LONG = 40
+LONG, VERY_LONG = 20, 200  # operations of an expression that is written out more than once
 
 
 def letter(name: str) -> str:
@@ -229,16 +229,19 @@ def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
 
 
 def _worth_keeping(forms: Forms, value: Value, readers: list[tuple[Value, Ref]], size: int) -> bool:
-    if not value.operands or len(readers) == 0:
+    if not value.operands or not readers:
         return False
-    if size > LONG and len(readers) > 1:
-        return True
-    if value.op not in HEAVY and size < LONG // 2:
-        return False
-    paths = {forms.paths[r.name] for r, _ in readers}
+    paths = {_path(forms, value, r) for r, _ in readers}
     if value.op not in HEAVY:
-        return len(paths) > 1 and size >= LONG // 2
+        return len(readers) > 1 and size > (LONG if len(paths) > 1 else VERY_LONG)
     looped = {loop.axis for loop in forms.paths[value.name]}
     wider = any(set(r.iteration) - set(value.iteration) - looped for r, _ in readers)
     reduced = any(forms.form[r.name] is not Form.POINTWISE for r, _ in readers) and len(readers) > 1
     return paths != {forms.paths[value.name]} or wider or reduced
+
+
+def _path(forms: Forms, value: Value, reader: Value) -> tuple[Loop, ...]:
+    """Return the loops that a reader will be in: a reduction goes where its operand is made."""
+    own, other = forms.paths[value.name], forms.paths[reader.name]
+    sinks = forms.form[reader.name] is Form.REDUCE and other == own[: len(other)]
+    return own if sinks else other

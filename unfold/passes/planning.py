@@ -15,6 +15,7 @@ from unfold.core.verify import verify
 from unfold.passes.decompose import decompose
 from unfold.passes.expressions import last_name
 from unfold.passes.forms import Form, Forms, decide
+from unfold.passes.pack import pack
 from unfold.passes.schedule import Schedule
 from unfold.passes.simplify import drop_dead
 from unfold.passes.storage import buffers, fills
@@ -31,7 +32,7 @@ def plan(program: Program, varying: Iterable[str] = ()) -> Plan:
     loss = (program.loss,) if program.loss else ()
     results = tuple(dict.fromkeys((*program.outputs, *loss)))
     varying = frozenset(varying)
-    ready = verify(drop_dead(decompose(program, varying)))
+    ready = verify(pack(drop_dead(decompose(program, varying))))
     blocks = order(ready)
     forms = decide(ready, blocks, results)
     works = Works(forms, varying)
