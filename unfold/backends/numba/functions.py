@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.backends.numba import coefficients as C
 from unfold.backends.numba.lanes import VX, and_, not_, or_, select, trace_of
 from unfold.core.scalar import FUNCTIONS
 
@@ -83,133 +84,118 @@ def _function(of_number: Callable[[float], float]) -> Callable[..., Any]:
 
 def _horner(x: VX, coefficients: Sequence[float]) -> VX:
     """Evaluate a polynomial, highest power first."""
-    result: VX = x.trace.lift(coefficients[0])
-    for c in coefficients[1:]:
+    result = (
+        x + coefficients[1] if coefficients[0] == 1.0 else x * coefficients[0] + coefficients[1]
+    )
+    for c in coefficients[2:]:
         result = result * x + c
     return result
 
 
-def _at_most(x: VX, limit: float) -> VX:
-    return select(x > limit, limit, x)
-
-
-def _at_least(x: VX, limit: float) -> VX:
-    return select(x < limit, limit, x)
+def _between(x: VX, low: float, high: float) -> VX:
+    """Limit numbers; NaN stays."""
+    below = select(x > high, high, x)
+    return select(below < low, low, below)
 
 
 def _power_of_two(n: VX) -> VX:
-    """Return 2**n for whole n within the exponents of normal numbers."""
+    """Return 2**n for whole n: 0 where that is no normal number; n must not exceed 127 (1023)."""
     t = n.trace
-    bias, shift = (1023, 52) if t.double else (127, 23)
-    whole = t.record("fptosi", n.value, t.ints)
+    bias, digits = (1023, 52) if t.double else (127, 23)
+    whole = t.record("fptosi", n.value, t.ints)  # of NaN any, but NaN is its factor
     biased = t.record("add", whole, t.constant(t.ints, bias))
-    return VX(t, t.record("bitcast", t.record("shl", biased, t.constant(t.ints, shift)), t.floats))
+    return VX(t, t.record("bitcast", t.record("shl", biased, t.constant(t.ints, digits)), t.floats))
 
 
 _LOG2E = 1.4426950408889634
+# log(2) in two parts, the first with so few digits that its whole multiples are exact.
 _LN2 = {False: (0.693359375, -2.12194440e-4), True: (0.6931471803691238, 1.9082149292705877e-10)}
-_EXP = {
-    False: (
-        1.9875691500e-4,
-        1.3981999507e-3,
-        8.3334519073e-3,
-        4.1665795894e-2,
-        1.6666665459e-1,
-        5.0000001201e-1,
-    ),
-    True: tuple(1.0 / math.factorial(k) for k in range(13, 1, -1)),
-}
+# Beyond these exp is infinite, and no normal number.
+_EXP_LIMITS = {False: (-87.3, 89.0), True: (-708.3, 710.0)}
 
 
-def _exp_parts(x: VX) -> tuple[VX, VX]:
-    """Return whole n and m with exp(x) = 2**n (1 + m), |m| < 0.42, for moderate x."""
-    double = x.trace.double
+def _reduce(x: VX) -> tuple[VX, VX]:
+    """Return whole n and r, |r| < 0.35, with x = n log(2) + r, for x within the limits of exp."""
     n = x.trace.call("rint", x * _LOG2E)
-    high, low = _LN2[double]
-    r = (x - n * high) - n * low
-    return n, r * r * _horner(r, _EXP[double]) + r
+    high, low = _LN2[x.trace.double]
+    return n, (x - n * high) - n * low
 
 
 @_function(np.exp)
 def exp(x: VX) -> VX:
-    """e to the x."""
-    t = x.trace
-    limit = 760.0 if t.double else 110.0
-    n, m = _exp_parts(_at_least(_at_most(x, limit), -limit))
-    half = t.call("floor", n * 0.5)
-    return (1.0 + m) * _power_of_two(half) * _power_of_two(n - half)
+    """e to the x; results below 2**-125 (2**-1021) are 0."""
+    double = x.trace.double
+    n, r = _reduce(_between(x, *_EXP_LIMITS[double]))
+    # 2 exp(r), as 2**n / 2 is in range where 2**n is not.
+    twice = 2.0 + r * _horner(r, [2.0 * c for c in C.EXP[double]])
+    return twice * _power_of_two(n - 1.0)
 
 
 @_function(np.expm1)
 def expm1(x: VX) -> VX:
     """exp(x) - 1, with all digits near 0."""
-    t = x.trace
-    limit = 760.0 if t.double else 110.0
-    n, m = _exp_parts(_at_least(_at_most(x, limit), -limit))
-    half = t.call("floor", n * 0.5)
-    a, b = _power_of_two(half), _power_of_two(n - half)
-    small = a * b
-    return select(x > limit * 0.5, (1.0 + m) * a * b, small * m + (small - 1.0))
+    double = x.trace.double
+    n, r = _reduce(_between(x, *_EXP_LIMITS[double]))
+    half = _power_of_two(n - 1.0)
+    return (half * (r * _horner(r, C.EXPM1[double])) + (half - 0.5)) * 2.0
 
 
 @_function(lambda x: 1.0 / (1.0 + np.exp(-x)))
 def sigmoid(x: VX) -> VX:
-    """1 / (1 + exp(-x))."""
-    return 1.0 / (1.0 + exp(-x))
+    """1 / (1 + exp(-x)); small results have all their digits, unlike 0.5 + 0.5 tanh(x / 2)."""
+    t = x.trace
+    if t.double:
+        return 1.0 / (1.0 + exp(-x))
+    # Limits: the power is finite, and nothing beside 1.
+    z = _between(x, -88.37, 30.0)
+    n = t.call("rint", z * -_LOG2E)
+    r = t.call("fmuladd", z, t.lift(-_LOG2E), -n)
+    return 1.0 / (1.0 + (1.0 + r * _horner(r, C.EXP2)) * _power_of_two(n))
 
 
 @_function(np.tanh)
 def tanh(x: VX) -> VX:
-    """Hyperbolic tangent."""
-    e = expm1(abs_(x) * -2.0)
-    return x.trace.call("copysign", -e / (e + 2.0), x)
-
-
-_LOG = {
-    False: (0.24279078841, 0.28498786688, 0.40000972152, 0.66666662693),
-    True: (
-        1.479819860511658591e-01,
-        1.531383769920937332e-01,
-        1.818357216161805012e-01,
-        2.222219843214978396e-01,
-        2.857142874366239149e-01,
-        3.999999999940941908e-01,
-        6.666666666666735130e-01,
-    ),
-}
+    """Hyperbolic tangent: a rational function, or of expm1 for float64."""
+    t = x.trace
+    if t.double:
+        n, r = _reduce(_between(abs_(x) * -2.0, -50.0, 0.0))
+        power = _power_of_two(n)
+        e = power * (r * _horner(r, C.EXPM1[True])) + (power - 1.0)
+        return t.call("copysign", e / (e + 2.0), x)
+    z = _between(x, -C.TANH_LIMIT, C.TANH_LIMIT)
+    u = z * z
+    return z * _horner(u, C.TANH_ABOVE) / _horner(u, C.TANH_BELOW)
 
 
 @_function(np.log)
 def log(x: VX) -> VX:
-    """Natural logarithm; the method is fdlibm's."""
+    """Natural logarithm; the method is that of fdlibm's e_log.c."""
     t = x.trace
     digits, smallest = (52, 2.0**-1022) if t.double else (23, 2.0**-126)
     tiny = x < smallest
     normal = select(tiny, x * 2.0**digits, x)
-    bits = t.record("bitcast", normal.value, t.ints)
-    # The mantissa is brought to sqrt(0.5) .. sqrt(2).
-    root_half = 0x3FE6A09E667F3BCD if t.double else 0x3F3504F3
-    above = t.record("sub", bits, t.constant(t.ints, root_half))
+    # x = 2**n (1 + f), sqrt(0.5) <= 1 + f < sqrt(2).
+    root_half = t.constant(t.ints, 0x3FE6A09E667F3BCD if t.double else 0x3F3504F3)
+    above = t.record("sub", t.record("bitcast", normal.value, t.ints), root_half)
     whole = t.record("ashr", above, t.constant(t.ints, digits))
     fraction = t.record("and_", above, t.constant(t.ints, (1 << digits) - 1))
-    mantissa = t.record("add", fraction, t.constant(t.ints, root_half))
+    mantissa = t.record("bitcast", t.record("add", fraction, root_half), t.floats)
     n = VX(t, t.record("sitofp", whole, t.floats)) + select(tiny, -float(digits), 0.0)
-    f = VX(t, t.record("bitcast", mantissa, t.floats)) - 1.0
+    f = VX(t, mantissa) - 1.0
     high, low = _LN2[t.double]
-    s = f / (f + 2.0)
-    square = f * f * 0.5
-    series = s * s * _horner(s * s, _LOG[t.double])
+    s, square = f / (f + 2.0), f * f * 0.5
+    series = s * s * _horner(s * s, C.LOG[t.double])
     y = n * high - ((square - (s * (square + series) + n * low)) - f)
-    y = select(x == 0.0, -inf, select(x == inf, inf, y))
-    return select(x >= 0.0, y, select(x < 0.0, nan, x))
+    return select(x > 0.0, select(x < inf, y, x), select(x == 0.0, -inf, nan))
 
 
 @_function(np.log1p)
 def log1p(x: VX) -> VX:
     """log(1 + x), with all digits near 0."""
     u = x + 1.0
-    y = log(u) + (x - (u - 1.0)) / u
-    return select(or_(u == 0.0, x == inf), log(u), select(u == 1.0, x, y))
+    y = log(u)
+    lost = (x - (u - 1.0)) / u  # what rounding took from 1 + x
+    return select(and_(u > 0.0, u < inf), y + lost, y)
 
 
 @_function(np.sqrt)
@@ -232,8 +218,13 @@ def cos(x: VX) -> VX:
 
 @_function(math.erf)
 def erf(x: VX) -> VX:
-    """Gauss's error function."""
-    return x.trace.per_lane("erf" if x.trace.double else "erff", x)
+    """Gauss's error function: x P(x**2) up to 1, beyond that 1 - exp(Q(|x|))."""
+    t = x.trace
+    a = abs_(x)
+    z = select(a < C.ERF_LIMIT[t.double], a, C.ERF_LIMIT[t.double])
+    far = 1.0 - exp(_horner(z, C.ERF_FAR[t.double]))
+    near = x * _horner(x * x, C.ERF_NEAR[t.double])
+    return select(a > 1.0, t.call("copysign", far, x), near)
 
 
 @_function(abs)
