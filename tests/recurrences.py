@@ -431,6 +431,15 @@ nodes:
   h[t]: tanh(V @ (stop_gradient(W @ h[t-1]) + x[t]) + 0.5 * h[t-2])
 loss: sum[t](h[t] @ h[t])
 """,
+    # A diagonal that is read one step late, along an axis that is not the first.
+    "diagonal recurrence": """
+axes: {k: 3, t: 5}
+inputs: {x[t]: [2]}
+parameters: {W: [2,2], V[k]: [2,2]}
+nodes:
+  h[k,t]: tanh(W @ h[t-1,t-1] + V[k] @ h[k,t-1] + x[t])
+loss: sum[k,t](h[k,t] @ h[k,t])
+""",
     # Reductions inside reductions, over the same axis and over others.
     "nested reductions": """
 axes: {t: 5, s: 4}

@@ -200,7 +200,12 @@ def _solve(ref: Ref, reader: Value, read: Value) -> tuple[dict[str, Affine], lis
     """Solve `index == point` for the reader's axes; what is left must be zero (a condition)."""
     solved: dict[str, Affine] = {}
     conditions: list[Affine] = []
-    pairs = sorted(zip(read.axes, ref.index, strict=True), key=lambda p: p[1] != Affine.axis(p[0]))
+    # An axis is solved from its own index where it stands there: h[t-1,t-1] of h[k,t] is a delay
+    # along t, under a condition on k.
+    pairs = sorted(
+        zip(read.axes, ref.index, strict=True),
+        key=lambda p: (p[1] != Affine.axis(p[0]), p[0] not in p[1].axes),
+    )
     for axis, index in pairs:
         equation = index.substitute(solved)
         point = Affine.axis(_point(axis))
