@@ -122,7 +122,7 @@ def test_small_probabilities_keep_their_digits(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_powers_and_remainders_agree_with_numpy(dtype: str) -> None:
-    exponents = (0.0, 1.0, 2.0, 3.0, 7.0, -1.0, -2.0, 0.5, -0.5, 1.5, 40.0, 1e9)
+    exponents = (0.0, 1.0, 2.0, 3.0, 7.0, -1.0, -2.0, 0.5, -0.5, 1.5, 40.0, 1e9, inf)
 
     def body(a: Any, b: Any) -> Any:
         return (a**b, 2.0**a, a % b, a % 3.0, 7.5 % a, *(a**e for e in exponents))
@@ -155,17 +155,18 @@ def test_conditions_are_stored_as_numbers_and_read_from_numbers() -> None:
         return (
             *(x < y, x <= y, x > y, x >= y, x == y, x != y),
             *(F.and_(x, y > 0.0), F.or_(x, y), F.not_(x), F.select(x, y, -1.0)),
-            *(F.select(x < y, x == x, True), (x < y) + 1.0, 2.5, 3.0 < 2.0, 1.0 - x),
+            *(F.select(x < y, x == x, True), (x < y) + 1.0, 2.5, 3.0 < 2.0, 1.0 - x, x - 1e300),
         )
 
-    kernel = vector_kernel("float32", loads="vv", stores=["store"] * 15)(body)
-    results = np.empty((15, len(x)), "float32")
+    kernel = vector_kernel("float32", loads="vv", stores=["store"] * 16)(body)
+    results = np.empty((16, len(x)), "float32")
     run(kernel, len(x), x, y, *results)
     true = x != 0
     wanted = [
         *(x < y, x <= y, x > y, x >= y, x == y, x != y),
         *(true & (y > 0), true | (y != 0), ~true, np.where(true, y, -1.0)),
         *(np.where(x < y, x == x, True), (x < y) + 1.0, np.full(len(x), 2.5), 0 * true, 1 - x),
+        np.where(np.isfinite(x) | (x < 0), -inf, nan),
     ]
     for i, (got, want) in enumerate(zip(results, wanted, strict=True)):
         np.testing.assert_array_equal(got, want.astype("float32"), err_msg=str(i))

@@ -75,7 +75,7 @@ def _function(of_number: Callable[[float], float]) -> Callable[..., Any]:
             if trace is None:
                 with np.errstate(all="ignore"):
                     return float(of_number(float(x)))
-            return of_vector(trace.lift(x))
+            return of_vector(trace.number(x))
 
         return apply
 
@@ -102,9 +102,9 @@ def _power_of_two(n: VX) -> VX:
     """Return 2**n for whole n: 0 where that is no normal number; n must not exceed 127 (1023)."""
     t = n.trace
     bias, digits = (1023, 52) if t.double else (127, 23)
-    whole = t.record("fptosi", n.value, t.ints)  # of NaN any, but NaN is its factor
-    biased = t.record("add", whole, t.constant(t.ints, bias))
-    return VX(t, t.record("bitcast", t.record("shl", biased, t.constant(t.ints, digits)), t.floats))
+    whole = t.record("fptosi", n.value, t.lanes.ints)  # of NaN any, but NaN is its factor
+    biased = t.record("add", whole, t.whole(bias))
+    return VX(t, t.record("bitcast", t.record("shl", biased, t.whole(digits)), t.lanes.floats))
 
 
 _LOG2E = 1.4426950408889634
@@ -149,7 +149,7 @@ def sigmoid(x: VX) -> VX:
     # Limits: the power is finite, and nothing beside 1.
     z = _between(x, -88.37, 30.0)
     n = t.call("rint", z * -_LOG2E)
-    r = t.call("fmuladd", z, t.lift(-_LOG2E), -n)
+    r = t.call("fmuladd", z, t.number(-_LOG2E), -n)
     return 1.0 / (1.0 + (1.0 + r * _horner(r, C.EXP2)) * _power_of_two(n))
 
 
@@ -175,12 +175,12 @@ def log(x: VX) -> VX:
     tiny = x < smallest
     normal = select(tiny, x * 2.0**digits, x)
     # x = 2**n (1 + f), sqrt(0.5) <= 1 + f < sqrt(2).
-    root_half = t.constant(t.ints, 0x3FE6A09E667F3BCD if t.double else 0x3F3504F3)
-    above = t.record("sub", t.record("bitcast", normal.value, t.ints), root_half)
-    whole = t.record("ashr", above, t.constant(t.ints, digits))
-    fraction = t.record("and_", above, t.constant(t.ints, (1 << digits) - 1))
-    mantissa = t.record("bitcast", t.record("add", fraction, root_half), t.floats)
-    n = VX(t, t.record("sitofp", whole, t.floats)) + select(tiny, -float(digits), 0.0)
+    root_half = t.whole(0x3FE6A09E667F3BCD if t.double else 0x3F3504F3)
+    above = t.record("sub", t.record("bitcast", normal.value, t.lanes.ints), root_half)
+    whole = t.record("ashr", above, t.whole(digits))
+    fraction = t.record("and_", above, t.whole((1 << digits) - 1))
+    mantissa = t.record("bitcast", t.record("add", fraction, root_half), t.lanes.floats)
+    n = VX(t, t.record("sitofp", whole, t.lanes.floats)) + select(tiny, -float(digits), 0.0)
     f = VX(t, mantissa) - 1.0
     high, low = _LN2[t.double]
     s, square = f / (f + 2.0), f * f * 0.5
