@@ -182,6 +182,42 @@ def explain(spec: SpecArgument, changes: SetOption = None, json: JsonOption = Fa
 
 
 @app.command()
+def bench(
+    spec: Annotated[
+        str | None,
+        typer.Argument(metavar="SPEC", help="What to time; without one, unfold and its peers."),
+    ] = None,
+    backends: Annotated[
+        list[str] | None,
+        typer.Option("--backend", metavar="NAME", help="One to time (repeatable); default all."),
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences in the batch.")] = 32,
+    dtype: Annotated[
+        str, typer.Option("--dtype", metavar="TYPE", help="float32 or float64.")
+    ] = "float32",
+    mode: ModeOption = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.0, metavar="S", help="To time each.")
+    ] = 1.0,
+    cells: Annotated[
+        str, typer.Option("--cells", metavar="NAMES", help="Without SPEC: cells to compare.")
+    ] = "lstm",
+    shapes: Annotated[
+        str, typer.Option("--shapes", metavar="NAMES", help="Without SPEC: S1 to S5, or TxBxH.")
+    ] = "S2",
+    changes: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Time a spec, or compare with PyTorch, JAX and NumPy."""
+    from unfold.commands import bench as command
+
+    if spec is None:
+        raise typer.Exit(command.compare(cells, shapes, seconds, as_json=json))
+    asked = command.Question(backends or [], batch, dtype, mode or "teacher", seconds)
+    raise typer.Exit(command.bench(spec, changes or [], asked, as_json=json))
+
+
+@app.command()
 def specs(json: JsonOption = False) -> None:
     """List the specs that come with unfold."""
     from unfold.commands import library as command

@@ -1,0 +1,179 @@
+"""Tables of a document: on a terminal, and as the Markdown of `benchmarks/README.md`.
+
+In: a document (see `document`). Out: tables, each a title, headings and rows of words; the terminal
+and Markdown show the same ones. One row per cell and shape, one column per peer:
+
+    cell | shape | unfold | % of peak | torch | torch-loop | jax | numpy | best peer / unfold (goal)
+    lstm | S2    | 9.2    | 61        | 16.7  | 65         | 24  | 99    | 1.8 (1.8)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.peers.document import OURS, Document
+
+# Goals by shape: the best peer's time over unfold's, for cells that libraries have and for all
+# others; and the part of the product of matrices.
+GOALS = {
+    True: {"S1": 2.5, "S2": 1.8, "S3": 1.6, "S4": 1.2, "S5": 4.0},
+    False: {"S1": 2.5, "S2": 4.0, "S3": 2.0, "S4": 1.5, "S5": 4.0},
+}
+SHARES = {"S2": 0.60, "S3": 0.78, "S4": 0.78}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, headings and rows; the first `words` columns are words, the others numbers."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+    words: int
+
+
+def tables(document: Document) -> list[Table]:
+    """Return all tables of a document that have rows."""
+    peers = list(dict.fromkeys(row["peer"] for row in document["results"]))
+    cases: dict[tuple[str, str], dict[str, Document]] = {}
+    for row in document["results"]:
+        cases.setdefault((row["cell"], row["shape"]), {})[row["peer"]] = row
+    groups = list(cases.values())
+    found = [
+        _times("Milliseconds, minimum", "minimum", "slower", groups, peers),
+        _times("Milliseconds, median", "median", "slower_median", groups, peers),
+        _starts(document["starts"]),
+    ]
+    return [table for table in found if table.rows]
+
+
+def _times(
+    title: str, key: str, ratio: str, groups: list[dict[str, Document]], peers: list[str]
+) -> Table:
+    others = [p for p in peers if p != OURS]
+    headings = ["cell", "shape", *([OURS, "% of peak"] if OURS in peers else []), *others]
+    rows: list[list[str]] = []
+    for group in groups:
+        first = next(iter(group.values()))
+        row = [first["cell"], first["shape"]]
+        if OURS in peers:
+            ours = group.get(OURS, {})
+            row += [_milliseconds(ours.get(key)), _share(ours, first["shape"])]
+        row += [_peer(group.get(p, {}), key) for p in others]
+        if OURS in peers and others:
+            row.append(_best(group, ratio))
+        rows.append(row)
+    if OURS in peers and others:
+        headings.append("best peer / unfold (goal)")
+    return Table(title, headings, rows, 2)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{_digits(1e3 * seconds)}"
+
+
+def _digits(number: float) -> str:
+    """Return three significant digits, as in 0.254, 9.21, 16.7, 839."""
+    decimals = next((d for d, limit in ((3, 1), (2, 10), (1, 100)) if number < limit), 0)
+    return f"{number:.{decimals}f}"
+
+
+def _share(row: Document, shape: str) -> str:
+    if row.get("share") is None:
+        return "–"
+    goal = f" ({100 * SHARES[shape]:.0f})" if shape in SHARES else ""
+    return f"{100 * row['share']:.0f}{goal}"
+
+
+def _peer(row: Document, key: str) -> str:
+    """Return a peer's time, marked where one thread was quicker than all."""
+    if row.get(key) is None:
+        return "–"
+    return _milliseconds(row[key]) + ("¹" if row["threads"] == 1 else "")
+
+
+def _best(group: dict[str, Document], ratio: str) -> str:
+    ratios = {p: r[ratio] for p, r in group.items() if p != OURS and ratio in r}
+    if not ratios:
+        return "–"
+    peer = min(ratios, key=ratios.__getitem__)
+    first = next(iter(group.values()))
+    goal = GOALS[first["library"]].get(first["shape"])
+    told = f" ({goal:.1f})" if goal is not None else ""
+    return f"{peer} {ratios[peer]:.2f}{told}"
+
+
+def _starts(starts: list[Document]) -> Table:
+    headings = ["cell", "shape", "peer", "import, s", "first gradients, cold, s", "warm, s"]
+    headings += ["imported, MB", "peak, MB"]
+    keys = ("imports", "cold", "warm", "idle_memory", "peak_memory")
+    rows = [
+        [
+            row["cell"],
+            row["shape"],
+            row["peer"],
+            *("–" if row[k] is None else _start_figure(k, row[k]) for k in keys),
+        ]
+        for row in starts
+    ]
+    return Table("Starting, in new processes", headings, rows, 3)
+
+
+def _start_figure(key: str, value: float) -> str:
+    return f"{value:.0f}" if key.endswith("memory") else f"{value:.2f}"
+
+
+def facts(document: Document) -> list[str]:
+    """Return the lines that belong under the tables: machine, versions, limits, what is missing."""
+    machine, peak, size = document["machine"], document["peak"], document["settings"]["gemm"]
+    limits = ", ".join(f"{v / 1e9:.0f} on {k}" for k, v in peak.items())
+    versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
+    found = [
+        f"{document['date']}; {machine['processor']}, {machine['processors']} processors,"
+        f" {machine['system']}, Python {machine['python']}; {versions}.",
+        f"Product of {size} x {size} matrices, float32, Gflop/s by number of threads: {limits}.",
+        "¹ one thread was quicker than all of them.",
+    ]
+    found += [
+        f"{row['cell']} {row['shape']}: {row['peer']} was not timed: {row['note']}."
+        for row in (*document["results"], *document["starts"])
+        if row["note"]
+    ]
+    return found
+
+
+def markdown(document: Document) -> Iterator[str]:
+    """Yield lines of Markdown."""
+    for table in tables(document):
+        yield f"**{table.title}**\n"
+        yield f"| {' | '.join(table.headings)} |"
+        numbers = len(table.headings) - table.words
+        yield f"|{'---|' * table.words}{'---:|' * numbers}"
+        for row in table.rows:
+            yield f"| {' | '.join(row)} |"
+        yield ""
+    yield from (f"{line}  " for line in facts(document))
+
+
+def show(document: Document, console: Any) -> None:
+    """Print the tables with rich.
+
+    Args:
+        document: what was found.
+        console: a `rich.console.Console`.
+    """
+    from rich import box
+    from rich.table import Table as Grid
+
+    for table in tables(document):
+        grid = Grid(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+        for number, heading in enumerate(table.headings):
+            grid.add_column(heading, justify="left" if number < table.words else "right")
+        for row in table.rows:
+            grid.add_row(*row)
+        console.print(grid)
+        console.print()
+    for line in facts(document):
+        console.print(line, highlight=False)
