@@ -139,7 +139,8 @@ def test_powers_and_remainders_agree_with_numpy(dtype: str) -> None:
         number = np.dtype(dtype).type
         wanted = [np.power(a, b), np.power(number(2), a), np.mod(a, b)]
         wanted += [np.mod(a, number(3)), np.mod(number(7.5), a)]
-        wanted += [np.power(a, number(e)) for e in exponents]
+        # Of -inf ** 0.5, versions of NumPy think differently.
+        wanted += [np.sqrt(a) if e == 0.5 else np.power(a, number(e)) for e in exponents]
         for i, (got, want) in enumerate(zip(results, wanted, strict=True)):
             bound = 20 * np.finfo(dtype).eps
             np.testing.assert_allclose(got, want, rtol=bound, atol=0, err_msg=str(i))
