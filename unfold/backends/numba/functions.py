@@ -99,7 +99,7 @@ def _between(x: VX, low: float, high: float) -> VX:
 
 
 def _power_of_two(n: VX) -> VX:
-    """Return 2**n for whole n: 0 where that is no normal number; n must not exceed 127 (1023)."""
+    """Return 2**n for whole n, |n| <= 127 (1023); 2**-127 (2**-1023) is 0."""
     t = n.trace
     bias, digits = (1023, 52) if t.double else (127, 23)
     whole = t.record("fptosi", n.value, t.lanes.ints)  # of NaN any, but NaN is its factor
@@ -142,7 +142,11 @@ def expm1(x: VX) -> VX:
 
 @_function(lambda x: 1.0 / (1.0 + np.exp(-x)))
 def sigmoid(x: VX) -> VX:
-    """1 / (1 + exp(-x)); small results have all their digits, unlike 0.5 + 0.5 tanh(x / 2)."""
+    """1 / (1 + exp(-x)), with the digits of small results, unlike 0.5 + 0.5 tanh(x / 2).
+
+    The relative error of float32 grows with -x, to 1.3e-6 at -80 (5e-6 where the host has no fused
+    multiply-add): no more than that of x itself. A more exact reduction took 5 % more time.
+    """
     t = x.trace
     if t.double:
         return 1.0 / (1.0 + exp(-x))
