@@ -167,7 +167,7 @@ def test_a_document_says_what_was_found(played: tuple[dict[str, Any], str]) -> N
     found, told = played
     assert found["ok"] and set(found["peak"]) == {"1"}
     assert set(found["versions"]) == {"unfold", "numpy"}
-    assert {"processor", "processors", "system", "python"} == set(found["machine"])
+    assert {"processor", "processors", "system", "python", "load"} == set(found["machine"])
     rows = found["results"]
     assert [(r["cell"], r["peer"]) for r in rows] == [
         (c, p) for c in ("rnn", "mut1") for p in ("unfold", "numpy")

@@ -13,6 +13,7 @@ product of matrices on all threads, memory MB. `slower` is a time over unfold's,
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -74,12 +75,13 @@ def _case(found: Result | Start) -> Document:
 
 
 def describe_machine() -> Mapping[str, Any]:
-    """Return what a reader has to know of the machine."""
+    """Return what a reader has to know of the machine; its load is that before the benchmarks."""
     return {
         "processor": _processor(),
         "processors": processors(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 2),
     }
 
 

@@ -134,7 +134,8 @@ def facts(document: Document) -> list[str]:
         f"{document['date']}; {machine['processor']}, {machine['processors']} processors,"
         f" {machine['system']}, Python {machine['python']}; {versions}.",
         f"Product of {size} x {size} matrices, float32, Gflop/s by number of threads: {limits}.",
-        "¹ one thread was quicker than all of them.",
+        "¹ one thread was quicker than all of them. Load of the machine before the benchmarks:"
+        f" {machine['load']}.",
     ]
     found += [
         f"{row['cell']} {row['shape']}: {row['peer']} was not timed: {row['note']}."

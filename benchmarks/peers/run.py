@@ -28,6 +28,8 @@ from benchmarks.peers.startup import Start, start
 from benchmarks.peers.team import Failed, Player, Seat, seats
 from unfold.commands.timing import GEMM_SIZE, gemm_peak, processors
 
+BUSY = 0.5  # load from which on other programs are in the way
+
 
 def main(words: list[str]) -> int:
     """Run the benchmarks and return the exit code."""
@@ -102,6 +104,9 @@ def play(asked: argparse.Namespace) -> Document:
         if not PEERS[name].available:
             raise SystemExit(f"{name} needs {PEERS[name].needs}; try: pip install -e '.[bench]'")
     places = seats(names, asked.threads)
+    machine = describe_machine()
+    if machine["load"] > BUSY:
+        tell(f"the machine is busy (load {machine['load']}): figures will be worth little")
     tell("measuring the product of matrices")
     peak = {str(n): gemm_peak(n, size=asked.gemm) for n in sorted({1, asked.threads})}
     starts = list(_starts(places, asked))
@@ -119,7 +124,7 @@ def play(asked: argparse.Namespace) -> Document:
     return {
         "ok": all(r.difference is None or r.difference <= TOLERANCE for r in results),
         "date": datetime.date.today().isoformat(),
-        "machine": describe_machine(),
+        "machine": machine,
         "versions": versions,
         "settings": {n: getattr(asked, n) for n in ("backend", "seconds", "threads", "gemm")},
         "peers": {n: PEERS[n].about for n in names},
