@@ -1,0 +1,64 @@
+"""Products of matrices in memory, by address: packed panels and register tiles.
+
+    C[M, N] (+)= A[M, K] B[K, N]
+
+    pack(dst, src, rs, cs, K, N)                                B into panels
+    gemm(a, rsa, csa, packed, c, rsc, M, N, K, accumulate)      B in panels, as in a time loop
+    matmul(a, rsa, csa, b, rsb, csb, c, rsc, M, N, K, accumulate, scratch)
+
+A panel holds NR columns of B, [K][NR], zero padded, so that the micro-kernel reads it in order; a
+tile of 8 rows and NR columns of C stays in registers for a block of K. `gemm` reads A where it lies,
+with any strides (0 repeats a row); `matmul` packs both operands blockwise into scratch memory (the
+blocking of Goto & van de Geijn 2008). Strides are bytes, and C has unit column stride. Sums are in
+one order, whatever runs beside: equal inputs give equal bits.
+
+The functions are the same for all Programs and compiled once per element type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from unfold.backends.numba import store
+from unfold.backends.numba.tiles import ITEM
+from unfold.backends.numba.vector import vector_bytes
+
+KC, MC, MR = 256, 96, 8
+
+
+@dataclass(frozen=True)
+class Library:
+    """Addresses of the functions of one element type, and the memory that they need."""
+
+    dtype: str
+    lanes: int
+    pack: int
+    gemm: int
+    matmul: int
+
+    def _padded(self, n: int) -> int:
+        two, three = (-(-n // (v * self.lanes)) * v * self.lanes for v in (2, 3))
+        return three if three * 50 <= two * 51 else two
+
+    def packed_bytes(self, k: int, n: int) -> int:
+        """Return the bytes of a packed B[K, N]."""
+        return max(k, 1) * self._padded(n) * ITEM[self.dtype]
+
+    def scratch_bytes(self, m: int, n: int, k: int) -> int:
+        """Return the bytes of scratch memory of `matmul`."""
+        return (self._padded(n) * min(k, KC) + (MC + MR) * KC) * ITEM[self.dtype]
+
+
+@cache
+def library(dtype: str) -> Library:
+    """Return the functions of an element type, compiled or from the cache."""
+    text = Path(__file__).with_name("gemm_module.py").read_text(encoding="utf-8")
+    lanes = vector_bytes() // ITEM[dtype]
+    for name, value in (("DTYPE", dtype), ("LANES", lanes), ("KC", KC), ("MC", MC)):
+        text = text.replace(f"{name} = ...", f"{name} = {value!r}")
+    module = store.load_module(text)
+    addresses: dict[str, Any] = {n: getattr(module, n).address for n in ("pack", "gemm", "matmul")}
+    return Library(dtype, lanes, **addresses)

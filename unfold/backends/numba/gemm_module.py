@@ -1,0 +1,166 @@
+"""The functions of `gemm`: a template whose constants are filled in, cached like generated code.
+
+See `unfold.backends.numba.gemm` for what they do. Panels are 2 or 3 vectors wide: 3 keep more of C
+in registers, 2 waste less where N is small.
+"""
+
+# pyright: basic
+from numba import cfunc, njit
+
+from unfold.backends.numba.tiles import ITEM, tile, turn
+from unfold.backends.numba.vector import vector_kernel
+
+DTYPE = ...
+LANES = ...
+KC = ...
+MC = ...
+I = ITEM[DTYPE]  # noqa: E741
+N2, N3 = 2 * LANES, 3 * LANES
+
+t8x2, t4x2, t2x2, t1x2 = (tile(DTYPE, m, 2, LANES, s) for m, s in ((8, 1), (4, 1), (2, 2), (1, 4)))
+t8x3, t4x3, t2x3, t1x3 = (tile(DTYPE, m, 3, LANES, s) for m, s in ((8, 1), (4, 1), (2, 2), (1, 4)))
+square = turn(DTYPE, LANES)
+
+
+@vector_kernel(DTYPE, loads="v", stores=("store",))
+def copy(x):
+    return (x,)
+
+
+@vector_kernel(DTYPE, loads="s", stores=("store",))
+def collect(x):
+    return (x,)
+
+
+@vector_kernel(DTYPE, loads="", stores=("store",))
+def clear():
+    return (0.0,)
+
+
+@njit("int64(int64)", cache=True)
+def width(n):
+    """Columns of a panel."""
+    two, three = (n + N2 - 1) // N2 * N2, (n + N3 - 1) // N3 * N3
+    return N3 if three * 50 <= two * 51 else N2
+
+
+@njit("void(int64, int64, int64, int64, int64, int64, int64)", cache=True)
+def panels(dst, src, rs, cs, k, n, nr):
+    """Pack B[k, n] into panels of nr columns."""
+    for j in range(0, n, nr):
+        m = min(nr, n - j)
+        if rs == I and cs != I:
+            for jj in range(0, m, LANES):
+                for kk in range(0, k, LANES):
+                    rows, columns = min(LANES, m - jj), min(LANES, k - kk)
+                    at = src + kk * rs + (j + jj) * cs
+                    square(dst + (kk * nr + jj) * I, nr * I, at, cs, rows, columns)
+        else:
+            for kk in range(k):
+                at = src + kk * rs + j * cs
+                if cs == I:
+                    copy(m, at, dst + kk * nr * I)
+                else:
+                    collect(m, at, cs, dst + kk * nr * I)
+        if m < nr:
+            for kk in range(k):
+                clear(nr - m, dst + (kk * nr + m) * I)
+        dst += k * nr * I
+
+
+@njit("void(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
+def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
+    """One panel's columns of C, a panel of 2 vectors."""
+    i = 0
+    while i + 8 <= m:
+        t8x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 8
+    if i + 4 <= m:
+        t4x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 4
+    if i + 2 <= m:
+        t2x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 2
+    if i < m:
+        t1x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+
+
+@njit("void(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
+def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
+    """One panel's columns of C, a panel of 3 vectors."""
+    i = 0
+    while i + 8 <= m:
+        t8x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 8
+    if i + 4 <= m:
+        t4x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 4
+    if i + 2 <= m:
+        t2x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 2
+    if i < m:
+        t1x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+
+
+@cfunc("void(int64, int64, int64, int64, int64, int64)", cache=True)
+def pack(dst, src, rs, cs, k, n):
+    panels(dst, src, rs, cs, k, n, width(n))
+
+
+@cfunc("void(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
+def gemm(a, rsa, csa, b, c, rsc, m, n, k, accumulate):
+    nr = width(n)
+    for k0 in range(0, max(k, 1), KC):
+        kc = min(KC, k - k0)
+        more = 1 if k0 > 0 else accumulate
+        panel = b + k0 * nr * I
+        for j in range(0, n, nr):
+            here, there = a + k0 * csa, c + j * I
+            if nr == N3:
+                column3(here, rsa, csa, panel, there, rsc, m, min(nr, n - j), kc, more)
+            else:
+                column2(here, rsa, csa, panel, there, rsc, m, min(nr, n - j), kc, more)
+            panel += k * nr * I
+
+
+@njit("void(int64, int64, int64, int64, int64, int64)", cache=True)
+def strips(dst, a, rsa, csa, m, k):
+    """Pack A[m, k] into strips of 8 rows, [k][8]."""
+    for i in range(0, m, 8):
+        rows = min(8, m - i)
+        for kk in range(k):
+            at = a + i * rsa + kk * csa
+            if rsa == I:
+                copy(rows, at, dst + kk * 8 * I)
+            else:
+                collect(rows, at, rsa, dst + kk * 8 * I)
+        dst += 8 * k * I
+
+
+@cfunc(
+    "void(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)",
+    cache=True,
+)
+def matmul(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
+    nr = width(n)
+    block = (n + nr - 1) // nr * nr * min(k, KC) * I
+    for k0 in range(0, max(k, 1), KC):
+        kc = min(KC, k - k0)
+        more = 1 if k0 > 0 else accumulate
+        panels(scratch, b + k0 * rsb, rsb, csb, kc, n, nr)
+        for i0 in range(0, m, MC):
+            mc = min(MC, m - i0)
+            here, row, column, strip = a + i0 * rsa + k0 * csa, rsa, csa, 8 * rsa
+            if csa != I and m > 8:
+                strips(scratch + block, here, rsa, csa, mc, kc)
+                here, row, column, strip = scratch + block, I, 8 * I, 8 * kc * I
+            panel = scratch
+            for j in range(0, n, nr):
+                for i in range(0, mc, 8):
+                    rows, at = min(8, mc - i), here + i // 8 * strip
+                    there = c + (i0 + i) * rsc + j * I
+                    if nr == N3:
+                        column3(at, row, column, panel, there, rsc, rows, min(nr, n - j), kc, more)
+                    else:
+                        column2(at, row, column, panel, there, rsc, rows, min(nr, n - j), kc, more)
+                panel += kc * nr * I
