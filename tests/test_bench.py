@@ -217,6 +217,22 @@ def test_goals_stand_beside_ratios() -> None:
     assert report.facts(found)[-1] == "lstm S2: numpy was not timed: no answer in 600 s."
 
 
+def test_the_time_of_a_step_is_shown_where_steps_vary() -> None:
+    cases = [Case(CELLS["rnn"], shape) for shape in read_shapes("S1,T=1000,T=10000")]
+    times = {"S1": 1.0, "T=1000": 0.5, "T=10000": 6.0}
+    results = [
+        compare.Result(case, "jax", 1, timing.Times(least, least, 5), 0.0)
+        for case, least in zip(cases, times.values(), strict=True)
+    ]
+    found = {"results": document.result_rows(results, peak=1e11), "starts": []}
+    growth = report.tables(found)[-1]
+    assert growth.title == "Microseconds of a step, minimum"
+    assert growth.rows == [
+        ["rnn", "T=1000, B=1, H=64", "500"],
+        ["rnn", "T=10000, B=1, H=64", "600"],
+    ]
+
+
 class FakePlayer:
     """Stands for a process: answers with given numbers and times."""
 

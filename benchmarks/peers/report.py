@@ -44,6 +44,7 @@ def tables(document: Document) -> list[Table]:
     found = [
         _times("Milliseconds, minimum", "minimum", "slower", groups, peers),
         _times("Milliseconds, median", "median", "slower_median", groups, peers),
+        _growth(groups, peers),
         _starts(document["starts"]),
     ]
     return [table for table in found if table.rows]
@@ -68,6 +69,22 @@ def _times(
     if OURS in peers and others:
         headings.append("best peer / unfold (goal)")
     return Table(title, headings, rows, 2)
+
+
+def _growth(groups: list[dict[str, Document]], peers: list[str]) -> Table:
+    """Return the time of one step where cells were run at several numbers of steps."""
+    longer: dict[tuple[str, int, int], dict[int, dict[str, Document]]] = {}
+    for group in groups:
+        row = next(iter(group.values()))
+        key = (row["cell"], row["batch"], row["hidden"])
+        longer.setdefault(key, {})[row["steps"]] = group
+    rows: list[list[str]] = []
+    for (cell, batch, hidden), runs in longer.items():
+        for steps, group in sorted(runs.items()) if len(runs) > 1 else ():
+            times = [group.get(p, {}).get("minimum") for p in peers]
+            figures = ["–" if t is None else _digits(1e6 * t / steps) for t in times]
+            rows.append([cell, f"T={steps}, B={batch}, H={hidden}", *figures])
+    return Table("Microseconds of a step, minimum", ["cell", "shape", *peers], rows, 2)
 
 
 def _milliseconds(seconds: float | None) -> str:
