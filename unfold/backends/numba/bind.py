@@ -16,29 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from unfold.backends.numba.gemm import Library
 from unfold.backends.numba.generate import ITEM, Block, Slot
 from unfold.backends.numba.layout import ALIGN, Place, halo, place, widest
 from unfold.core.plan import Dim, Plan
-
-
-class Library(Protocol):
-    """The compiled products of one element type, as addresses."""
-
-    gemm: int
-    matmul: int
-    pack: int
-
-    def packed_bytes(self, k: int, n: int, /) -> int:
-        """Return the bytes of a packed B[K, N]."""
-        ...
-
-    def scratch_bytes(self, m: int, n: int, k: int, /) -> int:
-        """Return the bytes a general product needs."""
-        ...
 
 
 class Bound:

@@ -7,16 +7,17 @@
     matmul(a, rsa, csa, b, rsb, csb, c, rsc, M, N, K, accumulate, scratch)
 
 A panel holds NR columns of B, [K][NR], zero padded, so that the micro-kernel reads it in order; a
-tile of 8 rows and NR columns of C stays in registers for a block of K. `gemm` reads A where it lies,
-with any strides (0 repeats a row); `matmul` packs both operands blockwise into scratch memory (the
-blocking of Goto & van de Geijn 2008). Strides are bytes, and C has unit column stride. Sums are in
-one order, whatever runs beside: equal inputs give equal bits.
+tile of 8 rows and NR columns of C stays in registers for a block of K. `gemm` reads A where it
+lies, with any strides (0 repeats a row); `matmul` packs both operands blockwise into scratch memory
+(the blocking of Goto & van de Geijn 2008). Strides are bytes, and C has unit column stride. Sums
+are in one order, whatever runs beside: equal inputs give equal bits.
 
 The functions are the same for all Programs and compiled once per element type.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,7 +59,7 @@ def library(dtype: str) -> Library:
     text = Path(__file__).with_name("gemm_module.py").read_text(encoding="utf-8")
     lanes = vector_bytes() // ITEM[dtype]
     for name, value in (("DTYPE", dtype), ("LANES", lanes), ("KC", KC), ("MC", MC)):
-        text = text.replace(f"{name} = ...", f"{name} = {value!r}")
+        text = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE)
     module = store.load_module(text)
     addresses: dict[str, Any] = {n: getattr(module, n).address for n in ("pack", "gemm", "matmul")}
     return Library(dtype, lanes, **addresses)

@@ -7,13 +7,13 @@ in registers, 2 waste less where N is small.
 # pyright: basic
 from numba import cfunc, njit
 
-from unfold.backends.numba.tiles import ITEM, tile, turn
+from unfold.backends.numba.tiles import ITEM, integers, tile, turn
 from unfold.backends.numba.vector import vector_kernel
 
-DTYPE = ...
-LANES = ...
-KC = ...
-MC = ...
+DTYPE = "float32"
+LANES = 16
+KC = 256
+MC = 96
 I = ITEM[DTYPE]  # noqa: E741
 N2, N3 = 2 * LANES, 3 * LANES
 
@@ -44,7 +44,7 @@ def width(n):
     return N3 if three * 50 <= two * 51 else N2
 
 
-@njit("void(int64, int64, int64, int64, int64, int64, int64)", cache=True)
+@njit(integers(7), cache=True)
 def panels(dst, src, rs, cs, k, n, nr):
     """Pack B[k, n] into panels of nr columns."""
     for j in range(0, n, nr):
@@ -68,7 +68,7 @@ def panels(dst, src, rs, cs, k, n, nr):
         dst += k * nr * I
 
 
-@njit("void(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
+@njit(integers(10), cache=True)
 def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
     """One panel's columns of C, a panel of 2 vectors."""
     i = 0
@@ -85,7 +85,7 @@ def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
         t1x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
 
 
-@njit("void(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
+@njit(integers(10), cache=True)
 def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
     """One panel's columns of C, a panel of 3 vectors."""
     i = 0
@@ -102,12 +102,12 @@ def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
         t1x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
 
 
-@cfunc("void(int64, int64, int64, int64, int64, int64)", cache=True)
+@cfunc(integers(6), cache=True)
 def pack(dst, src, rs, cs, k, n):
     panels(dst, src, rs, cs, k, n, width(n))
 
 
-@cfunc("void(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
+@cfunc(integers(10), cache=True)
 def gemm(a, rsa, csa, b, c, rsc, m, n, k, accumulate):
     nr = width(n)
     for k0 in range(0, max(k, 1), KC):
@@ -123,7 +123,7 @@ def gemm(a, rsa, csa, b, c, rsc, m, n, k, accumulate):
             panel += k * nr * I
 
 
-@njit("void(int64, int64, int64, int64, int64, int64)", cache=True)
+@njit(integers(6), cache=True)
 def strips(dst, a, rsa, csa, m, k):
     """Pack A[m, k] into strips of 8 rows, [k][8]."""
     for i in range(0, m, 8):
@@ -137,10 +137,7 @@ def strips(dst, a, rsa, csa, m, k):
         dst += 8 * k * I
 
 
-@cfunc(
-    "void(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)",
-    cache=True,
-)
+@cfunc(integers(13), cache=True)
 def matmul(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
     nr = width(n)
     block = (n + nr - 1) // nr * nr * min(k, KC) * I

@@ -199,14 +199,14 @@ def _is_whole(folder: Path, text: str) -> bool:
 
 def _imported(folder: Path, name: str) -> ModuleType:
     """Import an entry; Numba looks for machine code beside it, whatever the user's settings."""
-    import numba
+    from numba.core import config as settings
 
     file = folder / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    config: Any = numba.config
+    config: Any = settings
     elsewhere, config.CACHE_DIR = config.CACHE_DIR, ""
     try:
         spec.loader.exec_module(module)

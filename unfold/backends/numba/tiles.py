@@ -21,6 +21,11 @@ _INT, _INT32, _BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 FLAGS = ("contract", "nsz", "reassoc")
 
 
+def integers(count: int) -> Any:
+    """Return the signature of a function of 64-bit integers that returns nothing."""
+    return types.void(*[types.int64] * count)
+
+
 class _Lanes:
     """Vectors of one element type while code is written."""
 
@@ -89,7 +94,7 @@ def tile(dtype: str, rows: int, vectors: int, lanes: int, split: int = 1) -> Any
             _write_tile(_Lanes(builder, dtype, lanes), rows, vectors, split, arguments)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 9), code
+        return integers(9), code
 
     return kernel
 
@@ -162,7 +167,7 @@ def turn(dtype: str, lanes: int) -> Any:
             _write_turn(_Lanes(builder, dtype, lanes), arguments)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 6), code
+        return integers(6), code
 
     return kernel
 
