@@ -1,4 +1,4 @@
-"""The command: read what is asked for, let the peers play, print what was found.
+"""Time unfold and its peers: read what is asked for, let them play, print what was found.
 
     python -m benchmarks.peers                                all cells at S1 to S5: half an hour
     python -m benchmarks.peers --cells lstm --shapes S1,S2    two minutes
