@@ -440,6 +440,16 @@ nodes:
   h[k,t]: tanh(W @ h[t-1,t-1] + V[k] @ h[k,t-1] + x[t])
 loss: sum[k,t](h[k,t] @ h[k,t])
 """,
+    # A cycle through a window whose reader also has the window's axis.
+    "window of a window": """
+axes: {t: 5, k: 3}
+inputs: {x[t]: [2]}
+parameters: {W: [2,2], V[k]: [2,2]}
+nodes:
+  g[t,k]: V[k] @ h[t-1]
+  h[t]: tanh(sum[k](W @ g[t+k-2,first] + x[t-k]))
+loss: sum[t](h[t] @ h[t])
+""",
     # Reductions inside reductions, over the same axis and over others.
     "nested reductions": """
 axes: {t: 5, s: 4}

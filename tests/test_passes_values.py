@@ -159,3 +159,24 @@ def test_carried_programs_compute_the_same_after_zero_state() -> None:
     found = run(program, feeds, own)
     expected = run(model.program, {**params, **inputs}, own)
     np.testing.assert_allclose(found["h"], expected["h"], rtol=1e-14)
+
+
+def test_a_boundary_goes_with_the_input_that_it_needs() -> None:
+    model = unfold.loads(
+        """
+unfold: 1
+name: without
+axes: {t: 4}
+inputs: {x[t]: [2], y[t]: [2]}
+nodes:
+  h[t]: tanh(y[t])
+  late[t]: h[t-1]
+initial:
+  h: x[last]
+outputs: [h]
+""".lstrip()
+    )
+    y = np.ones((1, 4, 2))
+    run = model.forward({}, {"y": y}, backend="reference")
+    assert "late" not in run
+    np.testing.assert_array_equal(run["h"], np.tanh(y))

@@ -114,9 +114,20 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Ed
 
 
 def fixed_extents(program: Program) -> dict[str, int]:
-    """Return the extents that no data can change."""
-    fixed = [a for a in program.axes.values() if a.extent.is_constant and not a.from_data]
-    return {a.name: a.extent.constant for a in fixed}
+    """Return the extents that no data can change, those derived from others of them too."""
+    open_axes = [a for a in program.axes.values() if not a.from_data]
+    found: dict[str, int] = {}
+    while True:
+        lasts = {name: extent - 1 for name, extent in found.items()}
+        known = [a for a in open_axes if a.name not in found and _follows(a.extent, found)]
+        if not known:
+            return found
+        found |= {a.name: int(a.extent.evaluate(found, lasts)[0]) for a in known}
+
+
+def _follows(extent: Affine, known: Mapping[str, int]) -> bool:
+    """Whether an extent is a number, or an expression of known ones."""
+    return {*extent.axes, *(name for name, _ in extent.lasts)} <= set(known)
 
 
 def span(index: Affine, axis: str, extents: Mapping[str, int]) -> Span:

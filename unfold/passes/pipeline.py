@@ -86,7 +86,12 @@ class Pipeline:
         def make() -> Program:
             outputs = tuple(n for n in program.outputs if n not in lost)
             loss = None if program.loss in lost else program.loss
-            kept = [v for v in program if v.name not in lost]
+            # Nothing that is kept reads a boundary that is lost.
+            kept = [
+                replace(v, boundary={a: r for a, r in v.boundary.items() if r.value not in lost})
+                for v in program
+                if v.name not in lost
+            ]
             return drop_dead(program.with_values(kept, outputs=outputs, loss=loss))
 
         return self._once(("without", id(program), frozenset(lost)), make), lost
