@@ -173,7 +173,7 @@ class Model:
         shown = [n for n in (*self.pipeline.nodes, *inputs) if n in values]
         loss = float(values[program.loss].item()) if program.loss else None
         return Run(
-            {n: whole_batch(values[n], domain, batched=program[n].batched) for n in shown},
+            {n: whole_batch(values[n], program[n], domain) for n in shown},
             loss,
             self.pipeline.state(values),
             {a: domain.length(a) for a in self.program.axes if a != BATCH},

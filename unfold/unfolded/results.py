@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from unfold.core.program import BATCH, Program
+from unfold.core.program import BATCH, Program, Value
 from unfold.unfolded.domain import Domain
+from unfold.unfolded.reference import EMPTY
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,17 @@ class Step:
     carry: dict[str, Any]
 
 
-def whole_batch(array: Any, domain: Domain, *, batched: bool) -> Any:
-    """Repeat a value that all sequences share for each of them."""
-    return array if batched else np.broadcast_to(array, (domain.batch, *array.shape[1:]))
+def whole_batch(array: Any, value: Value, domain: Domain) -> Any:
+    """Repeat a value that all sequences share for each of them, with nothing past their ends."""
+    if value.batched:
+        return array
+    whole = np.broadcast_to(array, (domain.batch, *array.shape[1:]))
+    for position, axis in enumerate(value.axes, start=1):
+        inside = np.arange(domain.extents[axis]) < domain.length(axis)[:, None]
+        if not inside.all():
+            others = [i for i in range(1, whole.ndim) if i != position]
+            whole = np.where(np.expand_dims(inside, others), whole, EMPTY[value.type.kind])
+    return whole
 
 
 def padded(gradient: Any, parameter: Any) -> Any:
