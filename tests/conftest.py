@@ -1,4 +1,4 @@
-"""What every test shares: the switch for slow tests, and visible skips where a device is missing.
+"""What every test shares: the default backend, the switch for slow tests, and visible skips.
 
 pytest --slow        also runs tests marked slow
 """
@@ -6,8 +6,12 @@ pytest --slow        also runs tests marked slow
 from __future__ import annotations
 
 import importlib.util
+import os
 
 import pytest
+
+# What the language means is tested on the backend that defines it; tests of the others name them.
+os.environ.setdefault("UNFOLD_BACKEND", "reference")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import unfold.ops  # noqa: F401  (fills the op table)
+from unfold.backends import BACKENDS as BACKENDS
 from unfold.core.program import BATCH, Program
 from unfold.errors import DataError, UnsupportedError
 from unfold.passes.differentiate import adjoint_name
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from unfold.unfolded.results import Run, Step
 
 Arrays = Mapping[str, Any]
-BACKENDS = ("reference", "numba")
 VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
 
 
@@ -133,7 +133,7 @@ class Model:
         params: Arrays,
         inputs: Arrays,
         *,
-        backend: str = BACKENDS[0],
+        backend: str | None = None,
         mode: Mode = "teacher",
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -148,7 +148,7 @@ class Model:
             inputs: arrays [batch, *axes, *shape]. What only the loss or the teacher needs may be
                 left out.
             backend: "numba" (compiled, in the precision of the parameters) or "reference"
-                (slow and obvious, float64).
+                (slow and obvious, float64); default: $UNFOLD_BACKEND, or "numba".
             mode: "teacher", "free" or ("scheduled", p).
             lengths: per axis, the length of each sequence, [batch].
             seed: of random values.
@@ -193,7 +193,7 @@ class Model:
         inputs: Arrays,
         *,
         wrt: Iterable[str] | None = None,
-        backend: str = BACKENDS[0],
+        backend: str | None = None,
         mode: Mode = "teacher",
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -232,7 +232,7 @@ class Model:
         inputs: Arrays,
         direction: Arrays,
         *,
-        backend: str = BACKENDS[0],
+        backend: str | None = None,
         mode: Mode = "teacher",
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -280,7 +280,7 @@ class Model:
 
     def _stopped(
         self,
-        backend: str,
+        backend: str | None,
         program: Program,
         params: Arrays,
         feeds: Arrays,

@@ -43,7 +43,13 @@ SetOption = Annotated[
     ),
 ]
 BackendOption = Annotated[
-    str, typer.Option("--backend", metavar="NAME", help="What computes: reference.")
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="NAME",
+        help="What computes: numba (compiled) or reference.",
+        envvar="UNFOLD_BACKEND",
+    ),
 ]
 DtypeOption = Annotated[str, typer.Option("--dtype", metavar="TYPE", help="float64 or float32.")]
 ModeOption = Annotated[
@@ -88,7 +94,7 @@ def welcome(
 def run(
     spec: SpecArgument,
     changes: SetOption = None,
-    backend: BackendOption = "reference",
+    backend: BackendOption = None,
     dtype: DtypeOption = "float64",
     mode: ModeOption = None,
     folder: Annotated[
@@ -157,7 +163,7 @@ def render(
 def grad(
     spec: SpecArgument,
     changes: SetOption = None,
-    backend: BackendOption = "reference",
+    backend: BackendOption = None,
     mode: ModeOption = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences in the batch.")] = 2,
     tolerance: Annotated[

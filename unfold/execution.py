@@ -7,11 +7,13 @@ the code that names all stages.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unfold.backends import BACKENDS
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 from unfold.core.verify import verify
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from unfold.backends.numba.engine import Engine
 
 Arrays = Mapping[str, Any]
-BACKENDS = ("numba", "reference")
-DEFAULT = "numba"
 
 
 class Planned:
@@ -49,10 +49,11 @@ class Execution:
         self._runner = Runner()
         self._engine: Engine | None = None
         self._planned: dict[Any, Planned] = {}
+        self._read: dict[int, tuple[Program, tuple[str, ...]]] = {}
 
     def run(
         self,
-        backend: str,
+        backend: str | None,
         program: Program,
         params: Arrays,
         inputs: Arrays,
@@ -64,7 +65,7 @@ class Execution:
         """Compute what a Program is asked for.
 
         Args:
-            backend: one of `BACKENDS`.
+            backend: one of `BACKENDS`; default: $UNFOLD_BACKEND, or the first.
             program: what to run.
             params: arrays [*extents, *shape] by name.
             inputs: arrays [batch, *extents, *shape] by name.
@@ -78,16 +79,15 @@ class Execution:
         Raises:
             DataError: arrays that do not fit.
         """
+        backend = backend or os.environ.get("UNFOLD_BACKEND") or BACKENDS[0]
         if backend not in BACKENDS:
             raise UnsupportedError(f"unknown backend {backend}; choose {' or '.join(BACKENDS)}")
         if backend == "reference":
             return self._runner.run(
                 program, params, inputs, lengths=lengths, seed=seed, batch=batch
             )
-        read = {r.value for v in program for r in program.reads(v)}
         dtype = element_type(params, inputs)
-        needed = [v.name for v in program.inputs if v.name in read]
-        arrays = check_inputs(program, inputs, needed, dtype=None)
+        arrays = check_inputs(program, inputs, self._needed(program), dtype=None)
         domain = domain_of(program, arrays, lengths, batch)
         arrays |= check_parameters(program, domain, params, dtype=None)
         planned = self.planned(program, domain)
@@ -98,6 +98,14 @@ class Execution:
             values.setdefault(name, arrays[name])
             assert value.batched
         return values, domain
+
+    def _needed(self, program: Program) -> tuple[str, ...]:
+        """Return the inputs that a Program reads."""
+        key = id(program)
+        if key not in self._read:
+            read = {r.value for v in program for r in program.reads(v)}
+            self._read[key] = program, tuple(v.name for v in program.inputs if v.name in read)
+        return self._read[key][1]
 
     @property
     def engine(self) -> Engine:
@@ -132,6 +140,6 @@ def _over(domain: Domain, seed: int) -> Any:
 
 def element_type(params: Arrays, inputs: Arrays) -> str:
     """Return "float32" where all real arrays of a run are, else "float64"."""
-    arrays = params.values() if params else inputs.values()
-    kinds = {np.asarray(a).dtype for a in arrays if np.asarray(a).dtype.kind == "f"}
-    return "float32" if kinds == {np.dtype("float32")} else "float64"
+    arrays = (np.asarray(a) for a in (params or inputs).values())
+    kinds = {a.dtype.char for a in arrays if a.dtype.kind == "f"}
+    return "float32" if kinds == {"f"} else "float64"

@@ -1,1 +1,3 @@
-"""Engines that run a Plan; each is a folder of its own."""
+"""Machines that run Plans, one folder each; the reference run is in `unfold.unfolded`."""
+
+BACKENDS = ("numba", "reference")

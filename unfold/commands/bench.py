@@ -20,7 +20,7 @@ from typing import Any
 
 import typer
 
-from unfold.commands.loading import check_backend, load, read_changes, read_mode
+from unfold.commands.loading import choose_backend, load, read_changes, read_mode
 from unfold.commands.report import MISTAKE, named, paint, plural, print_json, table
 from unfold.commands.timing import Times, gemm_peak, interleave, processors, timed, turn
 from unfold.errors import UnfoldError
@@ -77,7 +77,7 @@ class Found:
 def bench(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
     """Time a spec on random inputs and return the exit code."""
     for backend in asked.backends:
-        check_backend(backend)
+        choose_backend(backend)
     if asked.dtype not in DTYPES:
         raise UnfoldError(f"--dtype {asked.dtype}: expected one of {', '.join(DTYPES)}")
     model = load(spec, read_changes(items))

@@ -12,10 +12,10 @@ one. The error is relative to the larger of the two and to a thousandth of the g
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from unfold.commands.loading import check_backend, load, read_changes, read_mode
+from unfold.commands.loading import choose_backend, load, read_changes, read_mode
 from unfold.commands.report import MISTAKE, print_json, table
 from unfold.errors import UnfoldError
 
@@ -33,7 +33,7 @@ FLOOR = 1e-3
 class Question:
     """How to check: with which backend, mode, batch, tolerance and seed."""
 
-    backend: str
+    backend: str | None
     mode: str
     batch: int
     tolerance: float
@@ -44,7 +44,7 @@ def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
     """Check every parameter, learned initial state and real input; exit code 1 if any is wrong."""
     import typer
 
-    check_backend(asked.backend)
+    asked = replace(asked, backend=choose_backend(asked.backend))
     model = load(spec, read_changes(items))
     if model.program.loss is None:
         raise UnfoldError(f"{spec}: there is no loss to differentiate\n  help: add  loss: ...")

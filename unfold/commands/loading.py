@@ -104,16 +104,17 @@ def load(name: str, changes: Changes, sizes: Mapping[str, int] | None = None) ->
     return unfold.load(find_spec(name), sizes={**(sizes or {}), **changes.sizes}, axes=changes.axes)
 
 
-def check_backend(name: str) -> None:
-    """Refuse a backend that this version does not have.
+def choose_backend(name: str | None) -> str:
+    """Return the backend that is asked for, or the default one.
 
     Raises:
-        UnfoldError: with those that it has.
+        UnfoldError: this version does not have it.
     """
-    from unfold.api import BACKENDS
+    from unfold.backends import BACKENDS
 
-    if name not in BACKENDS:
+    if name is not None and name not in BACKENDS:
         raise UnfoldError(f"--backend {name}: this version has {', '.join(BACKENDS)}")
+    return name or BACKENDS[0]
 
 
 def section(model: unfold.Model, name: str, changes: Changes) -> ChangedSection | Settings | None:

@@ -47,7 +47,7 @@ class Request:
 
     spec: str
     items: list[str]
-    backend: str
+    backend: str | None
     dtype: str
     mode: str | None
     runs: Path

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unfold.commands.language import language_model
-from unfold.commands.loading import Changes, check_backend, load, read_changes, read_mode, section
+from unfold.commands.loading import Changes, choose_backend, load, read_changes, read_mode, section
 from unfold.errors import Diagnostic, SpecError, UnfoldError
 from unfold.training.data import (
     Source,
@@ -92,13 +92,13 @@ class Task:
     sections: Mapping[str, Mapping[str, Any]]
 
 
-def prepare(spec: str, items: list[str], backend: str, dtype: str, mode: str | None) -> Task:
+def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: str | None) -> Task:
     """Load a spec, its settings and its data.
 
     Raises:
         UnfoldError: for every mistake of the user in any of them.
     """
-    check_backend(backend)
+    backend = choose_backend(backend)
     if dtype not in DTYPES:
         raise UnfoldError(f"--dtype {dtype}: expected one of {', '.join(DTYPES)}")
     changes = read_changes(items)

@@ -27,6 +27,11 @@ class Run:
     lengths: Mapping[str, Any]
     seed: int = 0
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What host values depend on."""
+        return (self.seed, *((a, np.asarray(n).tobytes()) for a, n in self.lengths.items()))
+
 
 def host_value(program: Program, name: str, run: Run) -> Any:
     """Return a value that no block computes, [*axes, *stored]."""

@@ -1,0 +1,110 @@
+"""One thread's share of a batch: a Plan bound to memory, how it is fed, where results are.
+
+What has to be done in every run is worked out once, when the share is made: views of buffers with
+their dimensions in the user's order, so that feeding and gathering are plain copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unfold.backends.numba import gemm
+from unfold.backends.numba.bind import Bound
+from unfold.backends.numba.generate import Block
+from unfold.backends.numba.host import Run, host_value
+from unfold.core.plan import Buffer, Plan
+from unfold.core.program import BATCH, Program
+
+
+@dataclass
+class Compiled:
+    """A Plan's blocks, and the addresses of their functions, for one element type."""
+
+    plan: Plan
+    program: Program
+    dtype: str
+    blocks: tuple[Block, ...]
+    functions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Where a result is: a view [batch or 1, *axes, *stored], and the type that is not real."""
+
+    view: Any
+    batched: bool
+    kind: Any
+
+
+class Share:
+    """Some sequences of a batch.
+
+    Args:
+        compiled: what to run.
+        run: the whole batch.
+        rows: the sequences of this share.
+    """
+
+    def __init__(self, compiled: Compiled, run: Run, rows: slice) -> None:
+        extents = {**run.extents, BATCH: rows.stop - rows.start}
+        self.program, self.rows = compiled.program, rows
+        self.bound = Bound(
+            compiled.plan,
+            compiled.blocks,
+            compiled.functions,
+            gemm.library(compiled.dtype),
+            compiled.dtype,
+            extents,
+        )
+        self.address: int = self.bound.table.ctypes.data
+        buffers = compiled.plan.buffers
+        roles = {n: b.role for n, b in buffers.items()}
+        views = {n: self._view(b) for n, b in buffers.items() if n in self.bound.views}
+        self._direct = [n for n in buffers if self.bound.outside(n)]
+        self._copied = [(n, v) for n, v in views.items() if roles[n] in ("input", "parameter")]
+        self._host = [(n, v) for n, v in views.items() if roles[n] == "host"]
+        self._over: Any = None
+        self.results = {n: self._result(n, views[n]) for n in compiled.plan.results}
+
+    def _axes(self, name: str) -> tuple[str, ...]:
+        value = self.program.values.get(name)
+        return value.axes if value else (BATCH,)
+
+    def _view(self, buffer: Buffer) -> Any:
+        """Return a view of a buffer with its axes in the order of the value."""
+        view, stored = self.bound.views[buffer.name], [s.axis for s in buffer.axes]
+        own = [a for a in self._axes(buffer.name) if a in stored]
+        order = [stored.index(a) for a in own]
+        return np.transpose(view, [*order, *range(len(order), view.ndim)])
+
+    def _result(self, name: str, view: Any) -> Result:
+        value = self.program[name]
+        kind = {"category": np.int64, "bool": np.bool_}.get(value.type.kind)
+        return Result(view if value.batched else view[None], value.batched, kind)
+
+    def feed(self, arrays: Mapping[str, Any], run: Run) -> None:
+        """Put inputs, parameters and host values where the blocks read them.
+
+        Args:
+            arrays: inputs and parameters of the whole batch.
+            run: of the whole batch; host values are made anew when it differs from the last one.
+        """
+        for name in self._direct:
+            array = arrays[name]
+            if array.dtype != self.bound.dtype or not array.flags.c_contiguous:
+                array = np.ascontiguousarray(array, dtype=self.bound.dtype)
+            self.bound.keep(name, array)
+        for name, view in self._copied:
+            view[...] = self._own(name, arrays[name])
+        if self._host and run.key != self._over:
+            self._over = run.key
+            for name, view in self._host:
+                view[...] = self._own(name, host_value(self.program, name, run))
+
+    def _own(self, name: str, array: Any) -> Any:
+        axes = self._axes(name)
+        return array[self.rows] if axes[:1] == (BATCH,) else array
