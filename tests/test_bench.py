@@ -233,6 +233,14 @@ def test_the_time_of_a_step_is_shown_where_steps_vary() -> None:
     ]
 
 
+def test_peers_are_tried_with_several_numbers_of_threads() -> None:
+    assert list(map(str, team.seats(["unfold", "jax"], 1))) == ["unfold", "jax@1"]
+    assert list(map(str, team.seats(["jax"], 2))) == ["jax@1", "jax@2"]
+    assert [s.threads for s in team.seats(["numpy"], 16)] == [1, 2, 16]
+    assert team.thread_settings(None) == {}
+    assert team.thread_settings(2)["OMP_NUM_THREADS"] == team.thread_settings(2)["NPROC"] == "2"
+
+
 class FakePlayer:
     """Stands for a process: answers with given numbers and times."""
 

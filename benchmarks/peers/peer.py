@@ -47,7 +47,7 @@ class Entry:
         module: file in this folder; its function `make(**options)` returns the Peer.
         needs: a package that must be importable.
         options: of `make`.
-        threads: numbers of threads to try; the better one counts. None: the peer decides itself.
+        threaded: whether it is told how many threads to use; else it decides itself.
         cells: those it has; None: all.
         longest: number of steps that it can be asked for in reason.
         about: what it is, in the report.
@@ -57,7 +57,7 @@ class Entry:
     needs: str
     about: str
     options: Mapping[str, str]
-    threads: tuple[int | None, ...] = (1, 2)
+    threaded: bool = True
     cells: tuple[str, ...] | None = None
     longest: int | None = None
 
@@ -79,7 +79,7 @@ class Entry:
 
 PEERS: Mapping[str, Entry] = {
     "unfold": Entry(
-        "unfold_peer", "unfold", "this package, its public interface", {}, threads=(None,)
+        "unfold_peer", "unfold", "this package, its public interface", {}, threaded=False
     ),
     "torch": Entry(
         "torch_peer",

@@ -130,10 +130,10 @@ def thread_settings(threads: int | None) -> dict[str, str]:
 
 
 def seats(names: list[str], most: int) -> list[Seat]:
-    """Return every peer with every number of threads that it may try, up to `most`."""
+    """Return every peer with 1, 2 and `most` threads, or once where it decides itself."""
+    counts = sorted({1, min(2, most), most})
     return [
         Seat(name, threads)
         for name in names
-        for threads in PEERS[name].threads
-        if threads is None or threads <= most
+        for threads in (counts if PEERS[name].threaded else [None])
     ]
