@@ -18,7 +18,7 @@ from unfold.core.affine import Affine
 from unfold.core.program import Axis
 from unfold.core.types import Dim
 from unfold.errors import Location, SpecError
-from unfold.spec.expression import Call, Expr, Reference
+from unfold.spec.expression import Call, Expr, Reference, walk
 from unfold.spec.files import MAX_AXES
 from unfold.spec.model import Equation, InputDeclaration, Spec, Target
 from unfold.spec.operators import is_operator
@@ -457,6 +457,16 @@ def _too_deep(call: Call, cell: Spec, chain: Sequence[Spec]) -> SpecError:
     )
 
 
+def _ended(spec: Spec) -> set[str]:
+    """Return the axes along which `stop` gives every sequence a length of its own."""
+    if spec.stop is None:
+        return set()
+    used = () if spec.stop.when is None else walk(spec.stop.when)
+    return {a.value for a, _ in spec.stop.extent} | {
+        e.name for e in used if isinstance(e, Reference) and e.indices is None
+    }
+
+
 def root_scope(
     spec: Spec, problems: Problems, overrides: dict[str, int], axes: dict[str, int]
 ) -> tuple[Scope, dict[str, Axis]]:
@@ -469,7 +479,7 @@ def root_scope(
             elif declaration.value is not None:
                 value = size(declaration.value, scope)
                 scope.sizes[declaration.name] = Dim(value, declaration.name)
-    data_axes = {a for i in spec.inputs for a in i.target.axis_names}
+    data_axes = {a for i in spec.inputs for a in i.target.axis_names} | _ended(spec)
     found: dict[str, Axis] = {}
     scope.axes = {a.name: a.name for a in spec.axes}
     for position, axis in enumerate(spec.axes):

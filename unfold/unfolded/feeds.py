@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.build import Builder
 from unfold.core.printing import show_type
 from unfold.core.program import BATCH, Program, Value
 from unfold.errors import DataError
@@ -150,4 +151,29 @@ def domain_of(
                 f"{name} holds {size} steps, expected the last {wanted}; give it what a run of the"
                 " chunk before returned"
             )
-    return Domain(program, sizes, lengths, count)
+    domain = Domain(program, sizes, lengths, count)
+    _check_lengths(program, domain)
+    return domain
+
+
+def _check_lengths(program: Program, domain: Domain) -> None:
+    """Refuse unequal lengths along an axis that no input has, where a shared value sees them."""
+    whole = Builder.of(program)
+    for axis in program.axes:
+        if bool((domain.length(axis) == domain.extents[axis]).all()) or whole.varies(axis):
+            continue
+        for value in program:
+            if BATCH in value.iteration:
+                continue
+            reads = [
+                read
+                for r in program.reads(value)
+                for read in zip(program[r.value].axes, r.index, strict=True)
+            ]
+            passes = any(a == axis and index.may_pass_the_end(axis) for a, index in reads)
+            ends = any(axis in dict(index.lasts) for _, index in reads)
+            if axis in value.reduced or passes or ends:
+                raise DataError(
+                    f"sequences cannot differ in length along {axis}: no input has this axis, and"
+                    f" {value.node} is computed once for all of them; run them one by one"
+                )
