@@ -1,0 +1,1 @@
+"""Random legal Programs, on which every backend must agree with the reference."""
