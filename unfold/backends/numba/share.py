@@ -63,7 +63,8 @@ class Share:
         self.address: int = self.bound.table.ctypes.data
         buffers = compiled.plan.buffers
         roles = {n: b.role for n, b in buffers.items()}
-        views = {n: self._view(b) for n, b in buffers.items() if n in self.bound.views}
+        seen = [n for n in self.bound.views if roles[n] != "computed" or n in compiled.plan.results]
+        views = {n: self._view(buffers[n]) for n in seen}
         self._direct = [n for n in buffers if self.bound.outside(n)]
         self._copied = [(n, v) for n, v in views.items() if roles[n] in ("input", "parameter")]
         self._host = [(n, v) for n, v in views.items() if roles[n] == "host"]
