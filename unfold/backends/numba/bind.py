@@ -65,7 +65,7 @@ class Bound:
         self.views = {n: self._view(p) for n, p in self._places.items() if n in self._offsets}
         self._prepare()
         self._moving: dict[str, list[tuple[Any, int, int]]] = {}
-        self._held: dict[str, Any] = {}
+        self.held: dict[str, Any] = {}
         self.slots = [self._slots(b) for b in blocks]
         pairs = [(f, s.ctypes.data) for f, s in zip(functions, self.slots, strict=True)]
         self.table = np.array(pairs, np.int64).reshape(-1)
@@ -76,9 +76,9 @@ class Bound:
 
     def keep(self, name: str, array: Any) -> None:
         """Use an array of the user for a parameter, and hold on to it."""
-        if self._held.get(name) is array:
+        if self.held.get(name) is array:
             return
-        self._held[name], address = array, array.ctypes.data
+        self.held[name], address = array, array.ctypes.data
         for slots, position, offset in self._moving.get(name, ()):
             slots[position] = address + offset
 

@@ -10,7 +10,6 @@ over the batch are added, in a fixed order, and the last statements run once.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,27 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from unfold.backends.numba import store
 from unfold.backends.numba.generate import blocks
 from unfold.backends.numba.host import Run
-from unfold.backends.numba.share import Compiled, Share
+from unfold.backends.numba.machine import Compiled, Machine
+from unfold.backends.numba.share import Share, Written
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 
 MAX_BOUND = 32
-DRIVER = '''\
-"""Call the blocks of a table, one after another."""
-
-from numba import cfunc
-
-from unfold.backends.numba.calls import call, load_i64
-
-
-@cfunc("void(int64, int64)", cache=True)
-def block(table, n):
-    for i in range(n):
-        call(load_i64(table, 2 * i), load_i64(table, 2 * i + 1))
-'''
 
 
 class Engine:
@@ -48,30 +34,26 @@ class Engine:
 
     Args:
         threads: how many to use; default: as many as the process may run on.
+        machine: what runs blocks; default: compiled code.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, machine: Machine | None = None) -> None:
+        self.machine: Machine = machine or Compiled()
         self.threads = threads or len(os.sched_getaffinity(0))
-        self._compiled: dict[tuple[int, str], Compiled] = {}
+        self._compiled: dict[tuple[int, str], Written] = {}
         self._bound: dict[Any, list[Share]] = {}
-
-    @cached_property
-    def _driver(self) -> Any:
-        address = store.load(DRIVER).address
-        return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(address)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max(self.threads - 1, 1), thread_name_prefix="unfold")
 
-    def compiled(self, plan: Plan, program: Program, dtype: str) -> Compiled:
+    def compiled(self, plan: Plan, program: Program, dtype: str) -> Written:
         """Return a Plan with its blocks compiled."""
         key = (id(plan), dtype)
         if key not in self._compiled:
             made = blocks(plan, dtype)
-            loaded = store.load_all([b.text for b in made])
-            addresses = tuple(k.address for k in loaded)
-            self._compiled[key] = Compiled(plan, program, dtype, made, addresses)
+            addresses = self.machine.functions([b.text for b in made])
+            self._compiled[key] = Written(plan, program, dtype, made, addresses)
         return self._compiled[key]
 
     def run(
@@ -108,7 +90,7 @@ class Engine:
 
     def _call(self, bound: Share, start: int, count: int) -> None:
         if count:
-            self._driver(bound.address + 16 * start, count)
+            self.machine.call(bound.address + 16 * start, count)
 
     def _shares(self, plan: Plan, run: Run) -> list[slice]:
         batch = run.extents[BATCH]
@@ -116,12 +98,14 @@ class Engine:
         ends = [batch * i // parts for i in range(parts + 1)]
         return [slice(a, b) for a, b in pairwise(ends)]
 
-    def _bind(self, compiled: Compiled, run: Run) -> list[Share]:
+    def _bind(self, compiled: Written, run: Run) -> list[Share]:
         key = (id(compiled.plan), compiled.dtype, *run.extents.items())
         if key not in self._bound:
             if len(self._bound) >= MAX_BOUND:
                 self._bound.clear()
-            self._bound[key] = [Share(compiled, run, r) for r in self._shares(compiled.plan, run)]
+            self._bound[key] = [
+                Share(compiled, self.machine, run, r) for r in self._shares(compiled.plan, run)
+            ]
         return self._bound[key]
 
     def _gathered(self, bounds: Sequence[Share], name: str) -> Any:

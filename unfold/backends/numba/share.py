@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from unfold.backends.numba import gemm
 from unfold.backends.numba.bind import Bound
 from unfold.backends.numba.generate import Block
 from unfold.backends.numba.host import Run, host_value
+from unfold.backends.numba.machine import Machine
 from unfold.core.plan import Buffer, Plan
 from unfold.core.program import BATCH, Program
 
 
 @dataclass
-class Compiled:
+class Written:
     """A Plan's blocks, and the addresses of their functions, for one element type."""
 
     plan: Plan
@@ -45,18 +45,19 @@ class Share:
 
     Args:
         compiled: what to run.
+        machine: what runs it.
         run: the whole batch.
         rows: the sequences of this share.
     """
 
-    def __init__(self, compiled: Compiled, run: Run, rows: slice) -> None:
+    def __init__(self, compiled: Written, machine: Machine, run: Run, rows: slice) -> None:
         extents = {**run.extents, BATCH: rows.stop - rows.start}
         self.program, self.rows = compiled.program, rows
         self.bound = Bound(
             compiled.plan,
             compiled.blocks,
             compiled.functions,
-            gemm.library(compiled.dtype),
+            machine.library(compiled.dtype),
             compiled.dtype,
             extents,
         )
