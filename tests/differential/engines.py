@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import unfold
+from tests.differential.interpreted import InterpretedEngine
 from unfold.core.op import LEAD
 from unfold.core.program import Program
 from unfold.unfolded.domain import Domain
@@ -68,9 +69,15 @@ class Backend:
 
 
 def engine(model: unfold.Model, name: str, dtype: str) -> Engine:
-    """Return the engine of a name: "noisy" (with "single" as its float32), or a backend."""
+    """Return the engine of a name: "noisy" (with "single" as its float32), or a backend.
+
+    "interpreted" is the backend numba with its blocks interpreted instead of compiled.
+    """
     if name in WALKS:
         return Inexact(model, "single" if dtype == "float32" else name)
+    if name == "interpreted":
+        model._execution.__dict__.setdefault("engine", InterpretedEngine())
+        name = "numba"
     return Backend(model, dtype, name)
 
 

@@ -79,7 +79,7 @@ class Writer:
             return self.hot(d.read(d.pick(hot), place))
         if found and d.chance(0.85):
             return d.read(d.pick(found), place)
-        if d.chance(0.25) or not d.readable(place):
+        if d.chance(0.5) or not d.readable(place):
             return d.parameter(shape, place)
         made = productions.LEAVES[len(shape)](self, shape, place, 0)
         return self.tame(made) if made is not None else d.parameter(shape, place)

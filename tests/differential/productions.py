@@ -330,13 +330,13 @@ def joined(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
 
 def flattened(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
     """Flatten a matrix, where the size is a product."""
-    left, found, right = w.draft.sizes.get(shape[0], "").partition(" * ")
-    if not found or len(shape) > 1:
+    left, found, right = w.draft.sizes.get("".join(shape), "").partition(" * ")
+    if not found:
         return None
     piece = w.real((left, right), place, depth)
     if w.draft.chance(0.5):
         return Piece("flatten({0})", (piece,), "flatten", piece.bound)
-    return Piece(f"reshape({{0}}, shape=[{shape[0]}])", (piece,), "reshape", piece.bound)
+    return Piece(f"reshape({{0}}, shape=[{''.join(shape)}])", (piece,), "reshape", piece.bound)
 
 
 def folded(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
