@@ -460,4 +460,15 @@ nodes:
   y[t]: mean[s](softmax[s](z[s] * e[t]) * z[s])
 loss: mean[t](sum(y[t]) * sum[s](z[s] @ y[t])) + sum[s](sum(z[s] * mean[t](y[t])))
 """,
+    # References that are never inside, whatever the length: they are initial values.
+    "never inside": """
+axes: {t: 5}
+inputs: {x[t]: [2]}
+parameters: {W: [2,2], V: [2,2]}
+nodes:
+  h[t]: tanh(W @ h[t-1] + V @ h[-2] + x[last+1] * x[t])
+  g[t]: tanh(V @ g[t-t-1]) * h[t] + x[t-last-1]
+initial: {h: learned, x: 0.5}
+loss: sum[t](h[t] @ g[t])
+""",
 }

@@ -135,6 +135,17 @@ def test_leaving_a_domain() -> None:
         assert index.may_leave("t") and index.may_pass_the_end("t")
 
 
+def test_being_outside_for_good() -> None:
+    end, other = Affine.last("t"), Affine.last("s")
+    for index in (Affine.number(-1), end + 1, T - T - 1, T * -1 - 1, end + K + 1, end * 2 + 1):
+        assert index.is_outside("t"), index
+    for index in (T - end - 1, K - Affine.last("k") - 2, end - other - end - 1):
+        assert index.is_outside("t"), index
+    for index in (T - 1, T + 1, end, end - 1, end - T, Affine.number(3), end + 1 - T, other + 1):
+        assert not index.is_outside("t"), index
+    assert not ((T - 3) // 2).is_outside("t")
+
+
 def test_constants() -> None:
     assert Affine.number(3).is_constant
     assert not any(i.is_constant for i in (T, Affine.last("t"), Affine.number(3) // 2))

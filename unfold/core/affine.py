@@ -105,6 +105,14 @@ class Affine:
         """Return whether the expression, as an index along `axis`, can be outside of its domain."""
         return self not in (Affine.axis(axis), Affine.number(0), Affine.last(axis))
 
+    def is_outside(self, axis: str) -> bool:
+        """Return whether the expression, as an index along `axis`, is outside at every point.
+
+        True for -1, last + 1, -t - 1 and t - last - 1, whatever the extents are; an index with a
+        divisor counts as inside.
+        """
+        return self.divisor == 1 and (_is_negative(self) or _is_negative(Affine.last(axis) - self))
+
     def may_pass_the_end(self, axis: str) -> bool:
         """Return whether the expression, as an index along `axis`, can be above its domain."""
         offset = self.offset_from(axis)
@@ -172,6 +180,13 @@ def _signed(coefficient: int, name: str, *, first: bool) -> str:
     sign = "-" if coefficient < 0 else ("" if first else "+")
     size = abs(coefficient)
     return f"{sign}{name}" if size == 1 else f"{sign}{size}*{name}"
+
+
+def _is_negative(value: Affine) -> bool:
+    """Whether an expression is below 0 at every index point of axes of any extent."""
+    terms, lasts = dict(value.terms), dict(value.lasts)
+    ends = [(lasts.get(a, 0), lasts.get(a, 0) + terms.get(a, 0)) for a in {*terms, *lasts}]
+    return value.constant < 0 and all(first <= 0 and last <= 0 for first, last in ends)
 
 
 def _times(expression: Affine, factor: int) -> Affine:

@@ -95,6 +95,8 @@ class Edge:
 def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Edge]:
     """Return every reference of every equation, boundary values included.
 
+    What is never inside of its domain, as h[-1], is no dependence.
+
     Args:
         program: whose equations they are.
         extents: of the axes; default: those that the Program fixes.
@@ -104,6 +106,8 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Ed
     for value in program:
         for ref in program.reads(value):
             source = program[ref.value]
+            if ref.is_outside(source.axes):
+                continue
             offsets = {
                 axis: span(index, axis, extents) if axis in value.axes else ANYWHERE
                 for axis, index in zip(source.axes, ref.index, strict=True)

@@ -4,7 +4,8 @@
 
 In: a Program whose values have boundaries. Out: the same meaning with ordinary `where` and `inside`
 values and no boundary left, which is what differentiation and backends expect. Where several axes
-can be left at once, the first one in the value's axes' order decides.
+can be left at once, the first one in the value's axes' order decides. What is never inside, as
+h[-1], is its boundary, and no dependence on h.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from unfold.core.types import BOOL
 
 def lower_boundaries(program: Program) -> Program:
     """Return the Program without boundaries."""
-    if not any(v.boundary for v in program):
+    never = any(r.is_outside(program[r.value].axes) for v in program for r in v.operands)
+    if not never and not any(v.boundary for v in program):
         return program
     builder = Builder.of(program)
     done: dict[tuple[Ref, bool], Ref] = {}
@@ -63,7 +65,8 @@ def _lowered(
     done: dict[tuple[Ref, bool], Ref],
 ) -> Ref:
     value = program[ref.value]
-    if not any(ref.index[value.axes.index(a)].may_leave(a) for a in value.boundary):
+    never = ref.is_outside(value.axes)
+    if not never and not any(ref.index[value.axes.index(a)].may_leave(a) for a in value.boundary):
         return ref
     if (ref, batched) not in done:
         term = builder.read(ref)
@@ -75,10 +78,13 @@ def _lowered(
             if outside is not None:
                 beyond = _lowered(builder, program, outside.substitute(at), batched, done)
                 other = builder.read(beyond)
-            elif term.ref != ref:  # a later axis has a boundary, but this one decides
+            elif never or term.ref != ref:  # of a later axis's boundary, this one decides
                 other = zero_of(builder, value)
             else:
                 continue
-            term = inside(builder, at[axis], axis, batched=batched).apply("where", term, other)
+            if at[axis].is_outside(axis):
+                term = other
+            else:
+                term = inside(builder, at[axis], axis, batched=batched).apply("where", term, other)
         done[ref, batched] = term.ref
     return done[ref, batched]
