@@ -5,7 +5,7 @@ exist. What is computed there must not be seen, so a value that differs per sequ
 (no category, false) beyond the end wherever somebody could look:
 
 * it is asked for;
-* it is reduced over an axis whose length varies;
+* it is summed over an axis whose length varies (a maximum sees minus infinity there);
 * it is read at an index that may pass the end.
 
 A value that all sequences share is masked for the reader. Backends know nothing of lengths:
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
+from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
@@ -34,7 +35,12 @@ def mask_lengths(program: Program, varying: Container[str]) -> Program:
         varying: axes of which some sequence is shorter than the longest.
     """
     builder = Builder.of(program)
-    seen = {r.value for v in program for r in v.operands if _looks_beyond(program, v, r, varying)}
+    seen = {
+        r.value
+        for v in program
+        for r in v.operands
+        if v.op != "max" and _looks_beyond(program, v, r, varying)
+    }
     asked = {*program.outputs, *([program.loss] if program.loss else [])}
     masked: dict[str, str] = {}
     for value in program:
@@ -48,6 +54,7 @@ def mask_lengths(program: Program, varying: Container[str]) -> Program:
         operands = tuple(
             _operand(builder, program, value, r, varying, masked) for r in present.operands
         )
+        operands = _existing(builder, program, value, operands, varying)
         builder.values[raw] = replace(present, operands=operands)
     return builder.build(program)
 
@@ -112,6 +119,8 @@ def _operand(
 ) -> Ref:
     if not _looks_beyond(program, reader, ref, varying):
         return ref
+    if reader.op == "max":
+        return _least(builder, reader, ref, varying)
     if ref.value in masked:
         return replace(ref, value=masked[ref.value])
     source = program[ref.value]
@@ -120,3 +129,41 @@ def _operand(
         if axis in varying:
             term = _kept(builder, term, index, axis, zero_of(builder, source))
     return term.ref
+
+
+def _least(builder: Builder, reader: Value, ref: Ref, varying: Container[str]) -> Ref:
+    """Let a maximum see minus infinity at points that do not exist."""
+    axes = reader.iteration if BATCH in reader.reduced else reader.reduced
+    term, lowest = builder.read(ref), builder.number(-inf)
+    for axis in axes:
+        if axis in varying:
+            term = _kept(builder, term, Affine.axis(axis), axis, lowest)
+    return term.ref
+
+
+def _existing(
+    builder: Builder,
+    program: Program,
+    reader: Value,
+    operands: tuple[Ref, ...],
+    varying: Container[str],
+) -> tuple[Ref, ...]:
+    """Leave points that do not exist out of a sum, where no operand is zero there by itself."""
+    if reader.op not in ("sum", "einsum") or BATCH not in reader.iteration or not operands:
+        return operands
+    axes = reader.iteration if BATCH in reader.reduced else reader.reduced
+    covered = {
+        a
+        for r in reader.operands
+        for a, i in zip(program[r.value].axes, r.index, strict=True)
+        if i == Affine.axis(a)
+    }
+    open_axes = [a for a in axes if a in varying and a not in covered]
+    if not open_axes:
+        return operands
+    smallest = min(range(len(operands)), key=lambda i: len(builder.read(operands[i]).type.shape))
+    term = builder.read(operands[smallest])
+    zero = zero_of(builder, builder.values[term.ref.value])
+    for axis in open_axes:
+        term = _kept(builder, term, Affine.axis(axis), axis, zero)
+    return (*operands[:smallest], term.ref, *operands[smallest + 1 :])

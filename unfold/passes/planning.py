@@ -38,8 +38,9 @@ def plan(program: Program, varying: Iterable[str] = ()) -> Plan:
     works = Works(forms, varying)
     late, parallel = _late(ready, forms)
     early = {v.name for v in ready} - late
-    first = _packed(Schedule(works).statements(blocks, early), forms)
-    second = _packed(Schedule(works).statements(blocks, late), forms)
+    made: dict[object, Pack] = {}
+    first = _packed(Schedule(works).statements(blocks, early), forms, made)
+    second = _packed(Schedule(works).statements(blocks, late), forms, made)
     packs = {s.name: s for s in first + second if isinstance(s, Pack)}
     kept = buffers(forms, first + second, set(results) | (_crossing(ready, early, late)))
     for axis in sorted(varying):
@@ -92,9 +93,8 @@ def _crossing(program: Program, early: set[str], late: set[str]) -> set[str]:
     return {r.value for n in late for r in program[n].operands if r.value in early}
 
 
-def _packed(statements: list[Statement], forms: Forms) -> list[Statement]:
+def _packed(statements: list[Statement], forms: Forms, made: dict[object, Pack]) -> list[Statement]:
     """Pack the operands of products in loops that no loop changes, before the outermost loop."""
-    made: dict[object, Pack] = {}
     result: list[Statement] = []
     for statement in statements:
         if isinstance(statement, Loop):
