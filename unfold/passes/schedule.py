@@ -226,6 +226,9 @@ class Schedule:
 
     def _shares(self, store: Store, name: str, work: Work) -> bool:
         """Whether a work can use what a kernel stores while it is still in registers."""
+        picks = {c.buffer for a in (*work.reads, work.store.access) for c, _ in a.indirect}
+        if name in picks:  # a row is chosen before the kernel runs
+            return False
         reads = [a for a in work.reads if a.buffer == name and not _earlier(a, work.path)]
         return store.mode == "store" and all(a == store.access for a in reads)
 
