@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unfold.drawing import palette
 from unfold.drawing.curves import Outline, cut, line, sample
@@ -23,6 +23,7 @@ from unfold.drawing.route import (
     Surroundings,
     place_beside,
     place_label,
+    place_square,
     route,
     shifted,
     thinned,
@@ -51,10 +52,11 @@ class Template:
 
 @dataclass(frozen=True)
 class Track:
-    """A routed template at column 0 of its block, and where its label and delay's words are."""
+    """A routed template at column 0 of its block, and where its label, square and words are."""
 
     routed: Routed
     label: Rectangle | None = None
+    square: Point | None = None
     delay: Rectangle | None = None
 
 
@@ -86,8 +88,9 @@ def connect(placed: Placed) -> Connected:
                 x, y = block.x + spot.column * block.pitch, block.y - spot.row * block.row_pitch
                 track = tracks[template]
                 found[id(edge)] = _edge(edge, styles, track, x, y, labelled)
-                if edge.delay is not None and track.delay:
-                    squares.append(_square(edge, found[id(edge)], len(squares)))
+                if edge.delay is not None and track.square and track.delay:
+                    at = (track.square[0] + x, track.square[1] + y)
+                    squares.append(_square(edge, found[id(edge)], at, len(squares)))
                     at = (track.delay[0] + x, track.delay[1] + y)
                     words.append(Words(text=edge.delay, x=at[0], y=at[1], colour=palette.INK))
     found |= _between(placed, between, list(found.values()), styles, labelled)
@@ -151,35 +154,31 @@ def _lay(
             thorough=len(order) <= MOST_THOROUGH,
             clear=clear,
         )
-        tracks[template] = Track(routed)
+        square = place_square(routed.curve, near, SQUARE) if delayed else None
+        tracks[template] = Track(routed, square=square)
         around.add_curve(routed.curve, _shifts(template, block))
-        if delayed:
-            around.outlines.append(Outline(*_middle(routed), SQUARE, SQUARE, False))
+        if square:
+            around.outlines.append(Outline(*square, SQUARE, SQUARE, False))
     for template in order:
-        if groups[template][0].delay is not None:
-            tracks[template] = _with_square(tracks[template], groups[template][0], around)
+        tracks[template] = _with_words(tracks[template], groups[template][0], around)
     for template in order if labelled else ():
         text = max((e.label for e in groups[template]), key=len)
         if text:
             track = tracks[template]
             label = place_label(text, track.routed.curve, _near(around, template, block))
-            tracks[template] = Track(track.routed, label, track.delay)
+            tracks[template] = replace(track, label=label)
             around.add_label(label, _shifts(template, block))
     return tracks
 
 
-def _with_square(track: Track, edge: SketchEdge, around: Surroundings) -> Track:
-    """Place a delay's words beside the square in the middle of the curve."""
-    square = (*_middle(track.routed), SQUARE, SQUARE)
+def _with_words(track: Track, edge: SketchEdge, around: Surroundings) -> Track:
+    """Place a delay's words beside its square."""
+    if track.square is None:
+        return track
+    square = (*track.square, SQUARE, SQUARE)
     words = place_beside(edge.delay or "", square, track.routed.curve, around)
     around.add_label(words, [(0.0, 0.0)])
-    return Track(track.routed, None, words)
-
-
-def _middle(routed: Routed) -> Point:
-    points = sample(routed.curve)
-    x, y = points[len(points) // 2]
-    return float(x), float(y)
+    return replace(track, delay=words)
 
 
 def _shifts(template: Template, block: BlockPlace) -> list[Point]:
@@ -265,11 +264,10 @@ def _edge(
     )
 
 
-def _square(sketched: SketchEdge, edge: Edge, number: int) -> Node:
-    """Return the black square in the middle of a delayed edge."""
-    x, y = _middle(Routed(edge.curve, edge.tip))
+def _square(sketched: SketchEdge, edge: Edge, at: Point, number: int) -> Node:
+    """Return the black square of a delayed edge."""
     return Node(
-        id=f"delay {number}", label="", kind="delay", x=x, y=y, width=SQUARE, height=SQUARE,
+        id=f"delay {number}", label="", kind="delay", x=at[0], y=at[1], width=SQUARE, height=SQUARE,
         shape="square", tooltip=(f"delay {sketched.delay}", *edge.tooltip),
     )  # fmt: skip
 

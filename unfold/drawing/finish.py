@@ -102,8 +102,11 @@ def with_legend(body: Picture, placed: Placed) -> Picture:
     left, bottom, right, _ = body.box
     parts = [body]
     y = bottom - 22.0
-    for row in _rows(entries, max(right - left, LEGEND_WIDTH)):
-        x = left
+    rows = _rows(entries, max(right - left, LEGEND_WIDTH))
+    widest = max(sum(map(_width, row)) for row in rows) - LEGEND_GAP
+    start = min(left, (left + right - widest) / 2)  # a narrow picture stands over its middle
+    for row in rows:
+        x = start
         for entry in row:
             parts.append(_sample(entry, styles[entry.key], x, y))
             x += _width(entry)

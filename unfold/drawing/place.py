@@ -263,7 +263,8 @@ def _relations(inner: Inner) -> tuple[list[tuple[Key, Key]], set[Key]]:
                 recurrent.add(a.key)
             continue
         here = edge.kind not in ("gap", "boundary", "feedback") and edge.delay is None
-        if here and a.key != b.key:
+        dots = GAP in (*a.key, *b.key)  # these stand beside the points they are left out from
+        if here and a.key != b.key and not dots:
             order[(b.key, a.key) if _hangs(source, target) else (a.key, b.key)] = None
     return list(order), recurrent
 

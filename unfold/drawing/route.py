@@ -28,6 +28,8 @@ FARFETCHED = 0.8
 REACH = 120.0
 FAR = 300.0
 GRID = 9
+BESIDE = 60.0
+BETWEEN = 6
 BULGES = (12.0, 20.0, 30.0, 42.0, 56.0, 75.0, 100.0, 135.0, 180.0, 240.0)
 Rectangle = tuple[float, float, float, float]
 
@@ -314,7 +316,7 @@ def place_label(
         centre x, centre y, width and height.
     """
     points = sample(curve)
-    curves = np.concatenate([points, *around.curves])
+    curves = _near(points, around.curves)
     width, height = palette.text_width(text, size) + 3, size + 1
     best: tuple[float, Rectangle] | None = None
     for order, share in enumerate((0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.2, 0.8)):
@@ -336,6 +338,21 @@ def place_label(
     return best[1]
 
 
+def place_square(curve: Curve, around: Surroundings, size: float) -> Point:
+    """Return where a square stands on a curve: near its middle, but on no other curve."""
+    points = sample(curve)
+    others = _near(points, around.curves, own=False)
+    best: tuple[float, Point] | None = None
+    for order, share in enumerate((0.5, 0.45, 0.55, 0.4, 0.6, 0.35, 0.65, 0.3, 0.7)):
+        x, y = points[round(share * (len(points) - 1))]
+        touched = (np.abs(others - (x, y)) < size / 2 + 2).all(axis=1).sum()
+        cost = order + 3.0 * float(touched)
+        if best is None or cost < best[0]:
+            best = (cost, (float(x), float(y)))
+    assert best is not None
+    return best[1]
+
+
 def place_beside(
     text: str,
     square: Rectangle,
@@ -349,7 +366,7 @@ def place_beside(
     width, height = palette.text_width(text, size) + 2, size
     aside, over = across / 2 + width / 2 + 2, across / 2 + height / 2 + 1
     points = sample(curve)
-    curves = np.concatenate([points, *around.curves])
+    curves = _near(points, around.curves)
     away = x - (points[0][0] + points[-1][0]) / 2
     first = 1 if away >= 0 else -1
     spots = [(x + first * aside, y), (x - first * aside, y), (x, y - over), (x, y + over)]
@@ -359,6 +376,18 @@ def place_beside(
     ]
     a, b = spots[costs.index(min(costs))]
     return a, b, width, height
+
+
+def _near(curve: Points, others: Sequence[Points], *, own: bool = True) -> Points:
+    """Return points of curves that come near one, close enough for no label to slip between."""
+    if not others:
+        return curve if own else curve[:0]
+    low, high = curve.min(axis=0) - BESIDE, curve.max(axis=0) + BESIDE
+    stacked = np.stack(others)
+    meets = (stacked.min(axis=1) < high).all(axis=1) & (stacked.max(axis=1) > low).all(axis=1)
+    a, b = stacked[meets, :-1, None], stacked[meets, 1:, None]
+    dense = (a + (b - a) * np.arange(BETWEEN)[:, None] / BETWEEN).reshape(-1, 2)
+    return np.concatenate([curve, dense]) if own else dense
 
 
 def _sides(normal: Point) -> tuple[int, int]:
