@@ -378,3 +378,22 @@ def run_through(picture: Picture) -> Iterator[tuple[str, str, str]]:
             shape = Outline(node.x, node.y, node.width, node.height, node.shape == "circle")
             if shape.covers(points, -1.0).any():
                 yield edge.source, edge.target, node.id
+
+
+@pytest.mark.parametrize("view", ["unfolded", "backward"])
+def test_inner_points_of_one_step_stand_in_one_line(view: str) -> None:
+    found = nodes(library("attention").draw(view, steps=3))
+    rows = {(i.split("[")[0], n.y) for i, n in found.items() if "," in i and n.shape != "frame"}
+    assert len(rows) == len({name for name, _ in rows}) == 2
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_a_black_square_stands_on_one_line(name: str) -> None:
+    figure = library(name).draw("folded")
+    curves = [sample(e.curve) for e in figure.picture.edges if e.kind != "legend"]
+    for square in nodes(figure, "delay").values():
+        middle, half = np.array([square.x, square.y]), square.width / 2
+        steps = np.linspace(0, 1, 20)[:, None, None]
+        dense = [(c[:-1] + (c[1:] - c[:-1]) * steps).reshape(-1, 2) for c in curves]
+        touched = [bool((np.abs(c - middle) < half).all(axis=1).any()) for c in dense]
+        assert sum(touched) == 1, square.id
