@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +48,6 @@ class Execution:
 
     def __init__(self) -> None:
         self._runner = Runner()
-        self._engine: Engine | None = None
         self._planned: dict[Any, Planned] = {}
         self._read: dict[int, tuple[Program, tuple[str, ...]]] = {}
 
@@ -107,14 +107,12 @@ class Execution:
             self._read[key] = program, tuple(v.name for v in program.inputs if v.name in read)
         return self._read[key][1]
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
         """The compiled backend, made when it is needed first."""
-        if self._engine is None:
-            from unfold.backends.numba.engine import Engine
+        from unfold.backends.numba.engine import Engine
 
-            self._engine = Engine()
-        return self._engine
+        return Engine()
 
     def planned(self, program: Program, domain: Domain | None = None) -> Planned:
         """Return the Plan of a Program for the lengths of a domain; default: all are equal."""
