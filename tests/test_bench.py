@@ -204,16 +204,19 @@ def test_goals_stand_beside_ratios() -> None:
     found = {
         "results": document.result_rows(results, peak=2.5e11),
         "starts": [],
-        "settings": {"gemm": 2048},
+        "settings": {"gemm": 2048, "threads": 2},
         "peak": {"1": 1.25e11, "2": 2.5e11},
         "versions": {},
         "date": "today",
-        "machine": document.describe_machine(),
+        "machine": {**document.describe_machine(), "load": 3.0},
     }
     table = report.tables(found)[0]
     assert table.rows == [
         ["lstm", "S2", "10.0", "57 (60)", "21.0", "30.0¹", "–", "torch 2.10 (1.8)"]
     ]
+    assert any("Other programs were running" in line for line in report.facts(found))
+    found["machine"]["load"] = 0.1
+    assert not any("Other programs" in line for line in report.facts(found))
     assert report.facts(found)[-1] == "lstm S2: numpy was not timed: no answer in 600 s."
 
 

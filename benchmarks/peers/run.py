@@ -23,12 +23,10 @@ from benchmarks.peers.cases import CELLS, Case, Shape, read_shapes
 from benchmarks.peers.compare import TOLERANCE, Result, compare
 from benchmarks.peers.document import Document, describe_machine, result_rows, start_rows
 from benchmarks.peers.peer import PEERS, USUAL
-from benchmarks.peers.report import markdown, show
+from benchmarks.peers.report import BUSY, markdown, show
 from benchmarks.peers.startup import Start, start
 from benchmarks.peers.team import Failed, Player, Seat, seats
 from unfold.commands.timing import GEMM_SIZE, gemm_peak, processors
-
-BUSY = 0.5  # load from which on other programs are in the way
 
 
 def main(words: list[str]) -> int:
