@@ -450,6 +450,18 @@ nodes:
   h[t]: tanh(sum[k](W @ g[t+k-2,first] + x[t-k]))
 loss: sum[t](h[t] @ h[t])
 """,
+    # What all sequences share, read at the end of each, beyond a boundary along another axis.
+    "shared value at the end": """
+axes: {t: 5, k: 3}
+inputs: {x[t]: [2]}
+parameters: {w: [2], v: [2]}
+nodes:
+  n[k,t]: w * (t + k + 1)
+  y[k]: tanh(n[k-1,last]) + n[k,last-k]
+initial:
+  n: v
+loss: sum[k](y[k] @ x[first])
+""",
     # Reductions inside reductions, over the same axis and over others.
     "nested reductions": """
 axes: {t: 5, s: 4}

@@ -57,6 +57,12 @@ def zero_of(builder: Builder, value: Value) -> Term:
     return builder.emit("constant", (), {"value": empty}, type=value.type)
 
 
+def _ends(builder: Builder, axis: str, index: Affine) -> bool:
+    """Whether what an index reads depends on the length of a sequence."""
+    passes = index.may_pass_the_end(axis) and builder.varies(axis)
+    return passes or any(builder.varies(a) for a, _ in index.lasts)
+
+
 def _lowered(
     builder: Builder,
     program: Program,
@@ -69,8 +75,11 @@ def _lowered(
     if not never and not any(ref.index[value.axes.index(a)].may_leave(a) for a in value.boundary):
         return ref
     if (ref, batched) not in done:
-        term = builder.read(ref)
         at = dict(zip(value.axes, ref.index, strict=True))
+        term = read = builder.read(ref)
+        if batched and not value.batched and any(_ends(builder, a, i) for a, i in at.items()):
+            # All sequences share the value, and each reads it at its own end.
+            term = read = builder.emit("identity", (read,), axes=(BATCH,))
         for axis in reversed(value.axes):
             if axis == BATCH or not at[axis].may_leave(axis):
                 continue
@@ -78,7 +87,7 @@ def _lowered(
             if outside is not None:
                 beyond = _lowered(builder, program, outside.substitute(at), batched, done)
                 other = builder.read(beyond)
-            elif never or term.ref != ref:  # of a later axis's boundary, this one decides
+            elif never or term is not read:  # of a later axis's boundary, this one decides
                 other = zero_of(builder, value)
             else:
                 continue
