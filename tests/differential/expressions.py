@@ -37,11 +37,8 @@ class Writer:
         """Return an expression of a shape."""
         if depth > 0:
             table = productions.TABLES[len(shape)]
-            if (
-                shape
-                and not self.draft.sizes.get(shape[0], "1").isdigit()
-                and self.draft.chance(0.5)
-            ):
+            compound = bool(shape) and not self.draft.sizes.get(shape[0], "1").isdigit()
+            if compound and self.draft.chance(0.7):
                 table = productions.COMPOUND
             for _ in range(ATTEMPTS):
                 found = self.draft.weigh(table)(self, shape, place, depth - 1)

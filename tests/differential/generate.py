@@ -80,10 +80,13 @@ def _inputs(d: Draft) -> dict[str, str]:
         other = [d.pick(list(d.axes))] if d.chance(0.3) else []
         axes.append(d.pick([("t",), ("t",), (), tuple(dict.fromkeys(["t", *other]))]))
     found: dict[str, str] = {}
+    classes = len(axes) if d.chance(0.35) else None
+    axes += [("t",)] if classes is not None else []
     for axis in {a for own in axes for a in own if d.axes[a].window}:
         d.axes[axis] = replace(d.axes[axis], origin="data")  # now the data decide its extent
     for i, own in enumerate(axes):
-        kind = d.weigh({"vector": 5.0, "number": 1.0, "matrix": 1.0, "category": 4.0 * (i > 0)})
+        kind = d.weigh({"vector": 5.0, "number": 1.0, "matrix": 1.0, "category": 3.0 * (i > 0)})
+        kind = "category" if i == classes else kind
         shape: Shape = {"number": (), "matrix": (d.size(), d.size())}.get(kind, (d.size(),))
         real = kind != "category"
         name = d.name("x" if real else "c")

@@ -38,7 +38,7 @@ class Groups:
             self._plain: 3.0,
             self._recurrent: 7.0,
             self._grid: 2.0 * (len(d.axes) > 1),
-            self._feedback: 1.6,
+            self._feedback: 2.2,
             self._cell: 1.2,
             self._split: 0.7,
             self._tree: 0.25,
@@ -239,7 +239,7 @@ class Groups:
         d = self.draft
         truths = [v for v in d.values if v.axes == ("t",) and v.name[0] in "xc"]
         classes = [v for v in truths if v.kind == "category"]
-        truth = d.pick(classes if classes and d.chance(0.6) else truths)
+        truth = d.pick(classes if classes and d.chance(0.75) else truths)
         direction = 1 if d.chance(0.8) else -1
         read = Source(d.name("n"), ("t",), truth.shape, truth.kind)
         state = Source(d.name("n"), ("t",), (d.size(),))

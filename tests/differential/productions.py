@@ -255,6 +255,8 @@ def product(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
             return Piece('einsum("ij,j->i", {0}, {1})', parts, "einsum with a category")
         return Piece("({0} @ {1})", (W, d.read(source, place)), "matrix @ category", 1.0)
     inner = w.vector_size(place)
+    if depth > 0 and inner in d.sizes and d.sizes[inner].isdigit() and d.chance(0.15):
+        inner = d.derived(f"{inner} + {d.size()}")  # a matrix times two vectors that are joined
     v = w.closed(w.tame(w.real((inner,), place, depth), 3.0))
     bound = 1.2 * v.bound
     form = d.weigh({"W @ v": 8, "v @ W": 2, "M @ v": 1.5, "einsum": 1})
