@@ -110,7 +110,7 @@ def choose_backend(name: str | None) -> str:
     Raises:
         UnfoldError: this version does not have it.
     """
-    from unfold.backends import BACKENDS
+    from unfold.api import BACKENDS
 
     if name is not None and name not in BACKENDS:
         raise UnfoldError(f"--backend {name}: this version has {', '.join(BACKENDS)}")
