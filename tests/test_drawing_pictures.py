@@ -127,10 +127,10 @@ def test_a_million_steps_cost_what_is_drawn() -> None:
     for name in ("char-rnn", "attention", "encoder-decoder", "rnn-2d"):
         model = library(name)
         axes = [a for a in model.program.axes if a != "batch"]
-        started = time.perf_counter()
+        started = time.process_time()
         svg = model.draw(steps=3, extents=dict.fromkeys(axes, 1_000_000)).to_svg()
         assert "999999" in svg
-        assert time.perf_counter() - started < 5.0, name
+        assert time.process_time() - started < 5.0, name
 
 
 def test_a_single_step_can_be_drawn() -> None:

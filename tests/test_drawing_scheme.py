@@ -117,10 +117,10 @@ def test_products_of_a_value_with_itself_do_not_multiply_lines() -> None:
     for _ in range(40):
         term = term * term
     net.node("z", "t", term)
-    started = time.perf_counter()
+    started = time.process_time()
     scheme = make_scheme(net.program("z"))
     assert shown(scheme) == {"x -> z [t]"}
-    assert time.perf_counter() - started < 5.0
+    assert time.process_time() - started < 5.0
 
 
 def test_a_line_knows_one_parameter_only_if_there_is_one() -> None:

@@ -294,10 +294,10 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_expressions_are_refused_quickly(name: str) -> None:
     text, wanted = HOSTILE[name]
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(SpecError) as caught:
         parse(text)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert caught.value.diagnostics[0].message.startswith(wanted)
     assert len(str(caught.value)) < 1_000
 

@@ -364,12 +364,12 @@ def test_a_large_networkx_view_warns_first(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_million_nodes_are_built_and_counted_quickly() -> None:
     program = lstm(100_000)
-    start = time.perf_counter()
+    start = time.process_time()
     graph = UnfoldedGraph(program, Domain(program))
     assert graph.number_of_nodes() == 1_100_001
     levels(graph.program, graph.domain)
     assert graph.successors(Node("s", (77_777,))) == (Node("k", (77_778,)), Node("h", (77_777,)))
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def test_shared_scores_of_two_axes_have_an_inverse() -> None:

@@ -97,9 +97,9 @@ def test_a_loop_that_never_becomes_periodic_is_still_exact() -> None:
     ("program", "nodes"), [(lstm(100_000), 1_100_001), (grid(500, 500), 1_000_001)]
 )
 def test_a_million_nodes_take_two_seconds_and_300_megabytes(program: Program, nodes: int) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     found = levels(program, Domain(program))
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert sum(a.size for a in found.values()) == nodes
     tracemalloc.start()
     levels(program, Domain(program))

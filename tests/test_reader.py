@@ -304,9 +304,9 @@ HOSTILE = {
 def test_hostile_files_are_refused_quickly(name: str) -> None:
     text, wanted = HOSTILE[name]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()
     said = message(text)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert said.startswith(wanted)
     assert len(said) < 2000

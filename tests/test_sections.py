@@ -114,9 +114,9 @@ def test_targets_know_their_pieces() -> None:
 def test_every_shipped_file_is_read(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     parse_spec(text, str(path))
-    start = time.perf_counter()
+    start = time.process_time()
     parse_spec(text, str(path))
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
 
 
 def test_inputs() -> None:
