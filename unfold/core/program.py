@@ -82,8 +82,7 @@ class Value:
         operands: what it reads, in terms of `axes` and `reduced`.
         attributes: constants of the op.
         reduced: axes bound (and reduced over) by this equation.
-        boundary: per axis, what a reference outside of the domain reads; in terms of `axes`. What
-            it reads there has no boundary of its own that it could need.
+        boundary: per axis, what a reference outside of the domain reads; in terms of `axes`.
         node: the named equation of the spec that this value is a part of.
         at: where that equation is written.
     """
@@ -168,12 +167,20 @@ class Program:
 
     def reads(self, value: Value) -> tuple[Ref, ...]:
         """Return what an equation may read: operands, and boundaries where they leave a domain."""
-        found = list(value.operands)
-        for ref in value.operands:
+        found: dict[Ref, None] = {}
+        work = [(ref, frozenset[tuple[str, str]]()) for ref in reversed(value.operands)]
+        while work:  # what stands outside of a domain may itself be read outside of its own
+            ref, before = work.pop()
+            found[ref] = None
             source = self.values[ref.value]
             at = dict(zip(source.axes, ref.index, strict=True))
-            found += [b.substitute(at) for a, b in source.boundary.items() if at[a].may_leave(a)]
-        return tuple(dict.fromkeys(found))
+            outside = [
+                (b.substitute(at), before | {(source.name, a)})
+                for a, b in source.boundary.items()
+                if (source.name, a) not in before and at[a].may_leave(a)
+            ]
+            work.extend(reversed(outside))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
