@@ -232,6 +232,17 @@ def specs(json: JsonOption = False) -> None:
 
 
 @app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all compiled kernels.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show where compiled kernels are kept, or remove them."""
+    from unfold.commands import cache as command
+
+    raise typer.Exit(command.cache(clear=clear, as_json=json))
+
+
+@app.command()
 def schema(
     json: Annotated[bool, typer.Option("--json", help="The schema is JSON either way.")] = False,
 ) -> None:

@@ -59,7 +59,7 @@ class Loaded:
 
 
 _modules: dict[str, ModuleType] = {}
-_compiled: set[str] = set()
+_compiled: list[str] = []  # names, in the order they were made
 
 
 @cache
@@ -168,7 +168,7 @@ def _make(folder: Path, name: str, text: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / f"{name}.py").write_text(text, encoding="utf-8")
-    _compiled.add(name)
+    _compiled.append(name)
     _modules[name] = _imported(folder, name)
     sums = {str(f.relative_to(folder)): _sum(f) for f in _files(folder)}
     partial = folder / f"{CHECKS}.{os.getpid()}"

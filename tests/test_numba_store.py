@@ -1,0 +1,131 @@
+"""The store of compiled kernels: found again, damaged, shared by processes, emptied."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from unfold.backends.numba import store
+from unfold.errors import BackendError
+
+# Writes its own argument's first integer, plus a number, behind it.
+TEXT = """
+from numba import cfunc
+
+from unfold.backends.numba.calls import load_i64
+from unfold.backends.numba.memory import put_float64
+
+
+@cfunc("void(int64)", cache=True)
+def block(f):
+    put_float64(f + 8, load_i64(f, 0) + {number})
+"""
+RUN = """
+import sys
+sys.path[:0] = {path!r}
+from tests.test_numba_store import TEXT, answer
+from unfold.backends.numba import store
+loaded = store.load(TEXT.format(number=5))
+print(answer(loaded.address), loaded.compiled)
+"""
+
+
+def answer(address: int) -> float:
+    """Call the kernel with 37."""
+    slots = (ctypes.c_int64 * 2)(37, 0)
+    ctypes.CFUNCTYPE(None, ctypes.c_int64)(address)(ctypes.addressof(slots))
+    return ctypes.c_double.from_buffer(slots, 8).value
+
+
+def other_process(folder: Path) -> subprocess.Popen[str]:
+    """Load the kernel in another process."""
+    root = str(Path(__file__).parent.parent)
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN.format(path=[root])],
+        env={**os.environ, "UNFOLD_CACHE": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> list[str]:
+    """Wait for a process and return the words it printed."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out.split()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Use a store of its own."""
+    monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
+    monkeypatch.setattr(store, "_modules", {})
+    store.cache_dir.cache_clear()
+    yield tmp_path
+    store.cache_dir.cache_clear()
+
+
+def test_a_kernel_is_compiled_once(folder: Path) -> None:
+    first = store.load(TEXT.format(number=5))
+    assert (answer(first.address), first.compiled) == (42.0, True)
+    assert not store.load(TEXT.format(number=5)).compiled
+    assert finished(other_process(folder)) == ["42.0", "False"]
+
+
+def test_another_text_is_another_kernel(folder: Path) -> None:
+    addresses = [k.address for k in store.load_all([TEXT.format(number=n) for n in (1, 2, 1)])]
+    assert [answer(a) for a in addresses] == [38.0, 39.0, 38.0]
+    assert len(store.entries()) == 2
+
+
+@pytest.mark.parametrize("suffix", [".py", ".nbi", ".nbc", "checksums.json"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_damaged_entries_are_made_anew(folder: Path, suffix: str, damage: str) -> None:
+    store.load(TEXT.format(number=5))
+    (entry, _, _) = store.entries()[0]
+    (file,) = [f for f in entry.rglob("*") if f.name.endswith(suffix)]
+    whole = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    else:
+        changed = bytes([whole[0] ^ 1]) + whole[1:]
+        file.write_bytes(whole[: len(whole) // 2] if damage == "cut" else changed)
+    store._modules.clear()
+    again = store.load(TEXT.format(number=5))
+    assert (answer(again.address), again.compiled) == (42.0, True)
+
+
+def test_processes_share_a_store(folder: Path) -> None:
+    answers = [finished(p) for p in [other_process(folder) for _ in range(3)]]
+    assert [a[0] for a in answers] == ["42.0"] * 3
+    assert sum(a[1] == "True" for a in answers) == 1
+    assert len(store.entries()) == 1
+
+
+def test_a_kernel_that_does_not_compile_names_its_file(folder: Path) -> None:
+    with pytest.raises(BackendError, match=r"the kernel .*k[0-9a-f]+\.py does not compile"):
+        store.load(TEXT.format(number="no_such_name"))
+    assert not store.is_ready(TEXT.format(number="no_such_name"))
+
+
+def test_clearing(folder: Path) -> None:
+    store.load(TEXT.format(number=5))
+    count, size = store.clear()
+    assert count == 1
+    assert size > 1000
+    assert store.entries() == []
+
+
+def test_an_unwritable_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNFOLD_CACHE", "/proc/unfold")
+    store.cache_dir.cache_clear()
+    with pytest.warns(UserWarning, match="cannot write to /proc/unfold"):
+        assert store.cache_dir().is_dir()
+    store.cache_dir.cache_clear()

@@ -1,0 +1,33 @@
+"""`unfold cache`: where compiled kernels are kept, how much they take, and how to remove them."""
+
+from __future__ import annotations
+
+from unfold.commands.report import print_json, table
+
+
+def cache(*, clear: bool, as_json: bool) -> int:
+    """Show the store of compiled kernels, or empty it."""
+    from unfold.backends.numba import store
+
+    folder = store.cache_dir()
+    if clear:
+        count, size = store.clear()
+        if as_json:
+            print_json({"folder": str(folder), "removed": count, "bytes": size})
+        else:
+            print(f"removed {count} kernels, {_megabytes(size)}, from {folder}")
+        return 0
+    entries = store.entries()
+    size = sum(e[1] for e in entries)
+    if as_json:
+        print_json({"folder": str(folder), "kernels": len(entries), "bytes": size})
+    else:
+        table(
+            ("folder", "kernels", "size", "limit"),
+            [(str(folder), str(len(entries)), _megabytes(size), _megabytes(store.LIMIT))],
+        )
+    return 0
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MB"
