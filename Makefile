@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= specs/char-rnn.yaml
 
-.PHONY: help run test check format fuzz gallery clean
+.PHONY: help run test check format fuzz differential bench gallery clean
 
 help:
 	@echo "make run     install, then train $(SPEC) (SPEC=... for another one)"
@@ -12,6 +12,8 @@ help:
 	@echo "make check   formatting, lints, types and tests: what CI asks for"
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make fuzz    feed the parser thousands of damaged specs"
+	@echo "make differential  compare 20,000 random programs with the reference"
+	@echo "make bench   time against PyTorch, JAX and NumPy (installs them)"
 	@echo "make gallery draw the pictures of docs/gallery.md anew"
 	@echo "make clean   remove the virtual environment and caches"
 
@@ -33,6 +35,13 @@ format: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz
+
+differential: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.differential --count 20000 --backend interpreted --jobs 2
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks.peers
 
 gallery: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_gallery.py
