@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "execution": {*LAYERS, "backends"},
     "api": {*LAYERS, "drawing", "training", "backends", "execution"},
     "__init__": {"api", "errors"},
-    "commands": {*LAYERS, "drawing", "training", "api", "unfold"},
+    "commands": {*LAYERS, "drawing", "training", "api", "unfold", "backends"},
     "cli": {"commands", "errors"},
     "__main__": {"cli"},
 }

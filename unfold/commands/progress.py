@@ -22,6 +22,28 @@ PLAIN_SECONDS = 30.0
 WIDE = 110  # columns that hold the words and a bar
 
 
+@contextmanager
+def show_compiling() -> Iterator[None]:
+    """Say on stderr that kernels are being compiled, and how long that took."""
+    from unfold.backends.numba import store
+
+    began = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal began
+        if done == 0:
+            began = time.perf_counter()
+            typer.echo(f"compiling {total} kernels, which are kept for the next run", err=True)
+        elif done == total:
+            typer.echo(f"compiled in {time.perf_counter() - began:.1f} s", err=True)
+
+    store.listeners.append(tell)
+    try:
+        yield
+    finally:
+        store.listeners.remove(tell)
+
+
 class PlainProgress:
     """A line every twentieth of the run, or half a minute, with the mean loss since the last."""
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import typer
 
-from unfold.commands.progress import bits, make_progress, stop_on_signals
+from unfold.commands.progress import bits, make_progress, show_compiling, stop_on_signals
 from unfold.commands.report import MISTAKE, first_sentence, named, paint, plural, print_json, table
 from unfold.commands.resolve import resolve
 from unfold.commands.resume import is_run_folder, resume
@@ -86,13 +86,14 @@ def run(asked: Request, *, as_json: bool) -> int:
     begun = resume(task, folder, asked.dtype) if task.source else None
     _write_spec_and_pictures(task, folder)
     teller.say(f"{paint('drew', bold=True)}   {folder}/graph-folded.svg, graph-unfolded.svg")
-    if task.source is None or begun is None:
-        document = _run_once(task, folder, asked.dtype, teller)
-        code = 0
-    else:
-        trained = _train(task, task.source, folder, *begun)
-        document = _conclude(task, trained, folder, teller)
-        code = EXITS[trained.outcome]
+    with show_compiling():
+        if task.source is None or begun is None:
+            document = _run_once(task, folder, asked.dtype, teller)
+            code = 0
+        else:
+            trained = _train(task, task.source, folder, *begun)
+            document = _conclude(task, trained, folder, teller)
+            code = EXITS[trained.outcome]
     teller.say(f"\neverything is in {paint(str(folder), bold=True)}")
     if as_json:
         print_json({"ok": code == 0, "name": task.model.name, "folder": str(folder), **document})

@@ -58,6 +58,9 @@ class Loaded:
     seconds: float
 
 
+Progress = Callable[[int, int], None]
+
+listeners: list[Progress] = []  # told (done, in all) before each kernel of a Plan is compiled
 _modules: dict[str, ModuleType] = {}
 _compiled: list[str] = []  # names, in the order they were made
 
@@ -114,24 +117,23 @@ def load(text: str, entry: str = "block") -> Loaded:
     return Loaded(address, len(_compiled) > before, time.perf_counter() - start)
 
 
-def load_all(
-    texts: Sequence[str], progress: Callable[[int, int], None] | None = None
-) -> list[Loaded]:
-    """Return the C functions of several modules.
+def load_all(texts: Sequence[str]) -> list[Loaded]:
+    """Return the C functions of several modules; `listeners` hear of those to be compiled.
 
     Args:
         texts: the modules; equal ones are compiled once.
-        progress: called with (done, in all) before each kernel that has to be compiled.
     """
     missing = [t for t in dict.fromkeys(texts) if not is_ready(t)]
     done = {t: i for i, t in enumerate(missing)}
     found: list[Loaded] = []
     for text in texts:
-        if progress is not None and text in done and not is_ready(text):
-            progress(done[text], len(missing))
+        if text in done and not is_ready(text):
+            for tell in listeners:
+                tell(done[text], len(missing))
         found.append(load(text))
-    if progress is not None and missing:
-        progress(len(missing), len(missing))
+    if missing:
+        for tell in listeners:
+            tell(len(missing), len(missing))
     return found
 
 
