@@ -157,11 +157,14 @@ def small(**options: Any) -> Sample:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, kind: type[engines.Backend]) -> None:
-    made = lambda model, name, dtype: (  # noqa: E731
-        engines.Backend(model, dtype, name)
-        if name == "reference"
-        else kind(model, dtype, "reference")
-    )
+    """Let the name "wrong" stand for an engine."""
+    honest = engines.engine
+
+    def made(model: unfold.Model, name: str, dtype: str) -> engines.Engine:
+        if name == "wrong":
+            return kind(model, dtype, "reference")
+        return honest(model, name, dtype)
+
     monkeypatch.setattr("tests.differential.compare.engine", made)
 
 
@@ -176,7 +179,7 @@ def test_a_wrong_gradient_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_number_in_the_padding_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Dirty)
-    outcome = check(small(lengths={"t": [4, 2]}), "dirty", ("values",))
+    outcome = check(small(lengths={"t": [4, 2]}), "wrong", ("values",))
     assert outcome.kind == "disagrees"
     assert "padding is not zero, at [1, 2, 0]" in outcome.message
 

@@ -180,7 +180,7 @@ def main() -> int:
     add("--count", type=int, default=20_000, help="how many cases")
     add("--first", type=int, default=0, help="number of the first one")
     add("--seed", type=int, default=0, help="of the series of cases")
-    add("--backend", default="numba", help="or noisy, single, differences: see README.md")
+    add("--backend", default="numba", help="or another engine: see README.md")
     add("--jobs", type=int, default=2, help="how many processes")
     add("--levels", default=",".join(LEVELS), help=f"any of {', '.join(LEVELS)}")
     add("--shrink", type=float, default=120.0, help="seconds for each failure to be made small")

@@ -87,6 +87,8 @@ def engine(model: unfold.Model, name: str, dtype: str) -> Engine:
 class NoisyWalk(Walk):
     """Adds a rounding error to every result that rounds."""
 
+    salt = 0
+
     def _compute(self, step: Step, store: Mapping[str, Any], seed: int) -> None:
         super()._compute(step, store, seed)
         value = step.value
@@ -94,9 +96,17 @@ class NoisyWalk(Walk):
             return
         at = (slice(None), *step.points)
         result = store[value.name][at]
-        noise = np.random.default_rng(len(value.name)).choice([-1.0, 0.0, 1.0], result.shape)
+        noise = np.random.default_rng([self.salt, len(value.name)]).choice(
+            [-1.0, 0.0, 1.0], result.shape
+        )
         rounds = np.isfinite(result) & (result * 8 != np.round(result * 8))
         store[value.name][at] = np.where(rounds, result * (1 + 2e-16 * noise), result)
+
+
+class OtherNoisyWalk(NoisyWalk):
+    """Adds other errors than those that are judged by it."""
+
+    salt = 1
 
 
 class SingleWalk(Walk):
@@ -107,7 +117,7 @@ class SingleWalk(Walk):
         return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-WALKS: dict[str, type[Walk]] = {"noisy": NoisyWalk, "single": SingleWalk}
+WALKS: dict[str, type[Walk]] = {"noisy": NoisyWalk, "single": SingleWalk, "other": OtherNoisyWalk}
 
 
 class _WalkRunner(Runner):
