@@ -218,9 +218,7 @@ class Model:
             names, mode=mode, training=training, carry=carry is not None, state=True
         )
         feeds = {**inputs, **_carried(program, carry)}
-        values, _ = self._execution.run(
-            backend, program, params, feeds, lengths=lengths, seed=seed
-        )
+        values, _ = self._execution.run(backend, program, params, feeds, lengths=lengths, seed=seed)
         grads = {n: values[adjoint_name(n)] for n in names}
         grads = {n: g if program[n].batched else padded(g[0], params[n]) for n, g in grads.items()}
         assert program.loss is not None
@@ -246,9 +244,7 @@ class Model:
         names = self._wrt(direction)
         program = self.pipeline.curvature(names, mode=mode)
         feeds = {**params, **{f"direction.{n}": a for n, a in direction.items()}}
-        values, _ = self._execution.run(
-            backend, program, feeds, inputs, lengths=lengths, seed=seed
-        )
+        values, _ = self._execution.run(backend, program, feeds, inputs, lengths=lengths, seed=seed)
         return {n: values[adjoint_name(n, 2)][0] for n in names}
 
     def _wrt(self, wrt: Iterable[str] | None) -> tuple[str, ...]:
