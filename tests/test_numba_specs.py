@@ -78,3 +78,17 @@ def test_shards_are_bit_identical_from_run_to_run() -> None:
         assert again.loss == first.loss
         for name, gradient in first.grads.items():
             np.testing.assert_array_equal(again.grads[name], gradient)
+
+
+def test_the_gradient_of_a_maximum_finds_the_largest() -> None:
+    """What a maximum saw and what is compared with it are the same to the last bit."""
+    model = unfold.loads(
+        "unfold: 1\nname: largest\naxes: {t: 4}\ninputs: {x[t]: [3]}\n"
+        "nodes:\n  n[t]: layer_norm(x[t], epsilon=0.1)\n"
+        "loss: max[t](mse(0.5, n[t]) + 0.1 * t)\n"
+    )
+    inputs = {"x": np.random.default_rng(0).standard_normal((2, 4, 3))}
+    found = model.step({}, inputs, wrt=["x"], backend="numba").grads["x"]
+    expected = model.step({}, inputs, wrt=["x"], backend="reference").grads["x"]
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)

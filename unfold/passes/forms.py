@@ -216,6 +216,8 @@ def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
         return True
     if forms.form[reader.name] is Form.GEMM or reader.op == "reshape":
         return True
+    if reader.op == "equal":  # what is compared with its maximum must be the same to the last bit
+        return any(forms.program[r.value].op in ("max", "feature_max") for r in reader.operands)
     if reader.op != "einsum":
         return False
     own, _ = letters(reader)
