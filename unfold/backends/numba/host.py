@@ -70,6 +70,9 @@ def _random(value: Value, run: Run) -> Any:
     assert draw is not None, value
     key = stream(run.seed, value.name)
     shape = value.type.shape
-    return np.reshape(
-        draw(key=key, coordinates=grids, shape=shape, **value.attributes), (*own, *shape)
-    )
+    drawn = draw(key=key, coordinates=grids, shape=shape, **value.attributes)
+    result = np.array(drawn).reshape(*own, *shape)
+    for axis in value.axes if value.batched else ():
+        if axis != BATCH:  # somebody may ask for it, and padding is zero
+            result[~np.broadcast_to(_exists(axis, value.axes, run), own)] = 0
+    return result
