@@ -13,6 +13,7 @@ only ones that name all stages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,6 +248,11 @@ class Model:
         values, _ = self._execution.run(backend, program, feeds, inputs, lengths=lengths, seed=seed)
         return {n: values[adjoint_name(n, 2)][0] for n in names}
 
+    @cached_property
+    def _trained(self) -> tuple[str, ...]:
+        """The parameters that are not frozen."""
+        return tuple(v.name for v in self.program.parameters if not v.attributes["frozen"])
+
     def _wrt(self, wrt: Iterable[str] | None) -> tuple[str, ...]:
         if self.program.loss is None:
             raise UnsupportedError(
@@ -254,7 +260,7 @@ class Model:
                 " add one, as in  loss: mean[t](mse(o[t], y[t]))"
             )
         if wrt is None:
-            return tuple(v.name for v in self.program.parameters if not v.attributes["frozen"])
+            return self._trained
         sources = (*self.program.parameters, *self.program.inputs)
         known = [v.name for v in sources if v.type.kind == "real"]
         known += [f"carry.{n}" for n in self.pipeline.delays]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,15 @@ from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.lengths import mask_lengths
 from unfold.passes.planning import plan
 from unfold.unfolded.domain import Domain
-from unfold.unfolded.feeds import check_inputs, check_parameters, domain_of
+from unfold.unfolded.feeds import check_classes, check_inputs, check_parameters, domain_of
 from unfold.unfolded.running import Runner
 
 if TYPE_CHECKING:
     from unfold.backends.numba.engine import Engine
+    from unfold.backends.numba.host import Run
 
 Arrays = Mapping[str, Any]
+MAX_CALLS = 64
 
 
 class Planned:
@@ -43,13 +46,52 @@ class Planned:
         self.plan: Plan = plan(self.program, self.varying)
 
 
+@dataclass
+class Call:
+    """What follows from the names, shapes and types of a run's arrays, and from its lengths.
+
+    A later run with the same ones has only the numbers of its categories left to be checked.
+
+    Attributes:
+        planned: what to run.
+        domain: of the run.
+        dtype: element type, "float32" or "float64".
+        classes: inputs that are categories.
+        cut: parameters of which a shorter run uses the first entries.
+        shown: inputs that are handed back as they are.
+        run: extents, lengths and seed, for the engine.
+    """
+
+    planned: Planned
+    domain: Domain
+    dtype: str
+    classes: tuple[str, ...]
+    cut: Mapping[str, tuple[slice, ...]]
+    shown: tuple[str, ...]
+    run: Run
+
+    def arrays(self, params: Arrays, inputs: Arrays) -> dict[str, Any]:
+        """Return arrays that fit, as the engine takes them.
+
+        Raises:
+            DataError: a class out of range.
+        """
+        program = self.planned.source
+        for name in self.classes:
+            check_classes(program[name], inputs[name])
+        arrays = {**inputs, **params}
+        for name, part in self.cut.items():
+            arrays[name] = arrays[name][part]
+        return arrays
+
+
 class Execution:
     """Runs Programs on any backend."""
 
     def __init__(self) -> None:
         self._runner = Runner()
         self._planned: dict[Any, Planned] = {}
-        self._read: dict[int, tuple[Program, tuple[str, ...]]] = {}
+        self._calls: dict[Any, Call] = {}
 
     def run(
         self,
@@ -86,26 +128,75 @@ class Execution:
             return self._runner.run(
                 program, params, inputs, lengths=lengths, seed=seed, batch=batch
             )
-        dtype = element_type(params, inputs)
-        arrays = check_inputs(program, inputs, self._needed(program), dtype=None)
-        domain = domain_of(program, arrays, lengths, batch)
-        arrays |= check_parameters(program, domain, params, dtype=None)
-        planned = self.planned(program, domain)
+        params = {n: np.asarray(a) for n, a in params.items()}
+        inputs = {n: np.asarray(a) for n, a in inputs.items()}
+        call = self._call(program, params, inputs, lengths, batch)
+        if call.run.seed != seed:
+            call.run = _over(call.domain, seed)
+        planned = call.planned
+        arrays = call.arrays(params, inputs)
         values = self.engine.run(
-            planned.plan, planned.program, arrays, _over(domain, seed), dtype=dtype
+            planned.plan, planned.program, arrays, call.run, dtype=call.dtype
         )
-        for name, value in ((n, program.values[n]) for n in inputs if n in program.values):
-            values.setdefault(name, arrays[name])
-            assert value.batched
-        return values, domain
+        for name in call.shown:
+            values.setdefault(name, inputs[name])
+        return values, call.domain
 
-    def _needed(self, program: Program) -> tuple[str, ...]:
-        """Return the inputs that a Program reads."""
-        key = id(program)
-        if key not in self._read:
-            read = {r.value for v in program for r in program.reads(v)}
-            self._read[key] = program, tuple(v.name for v in program.inputs if v.name in read)
-        return self._read[key][1]
+    def _call(
+        self,
+        program: Program,
+        params: Arrays,
+        inputs: Arrays,
+        lengths: Mapping[str, Any] | None,
+        batch: int | None,
+    ) -> Call:
+        """Check arrays, or recognise them by their signature.
+
+        Raises:
+            DataError: arrays that do not fit.
+        """
+        key: list[Any] = [id(program), batch]
+        for arrays in (params, inputs):
+            key.append(len(arrays))
+            for name, array in arrays.items():
+                key += (name, array.shape, array.dtype)
+        for axis, own in (lengths or {}).items():
+            own = np.asarray(own)
+            key += (axis, own.dtype, own.tobytes())
+        found = self._calls.get(known := tuple(key))
+        if found is None:
+            if len(self._calls) >= MAX_CALLS:
+                self._calls.clear()
+            found = self._checked(program, params, inputs, lengths, batch)
+            self._calls[known] = found
+        return found
+
+    def _checked(
+        self,
+        program: Program,
+        params: Arrays,
+        inputs: Arrays,
+        lengths: Mapping[str, Any] | None,
+        batch: int | None,
+    ) -> Call:
+        read = {r.value for v in program for r in program.reads(v)}
+        needed = [v.name for v in program.inputs if v.name in read]
+        arrays = check_inputs(program, inputs, needed, dtype=None)
+        domain = domain_of(program, arrays, lengths, batch)
+        fitting = check_parameters(program, domain, params, dtype=None)
+        return Call(
+            self.planned(program, domain),
+            domain,
+            element_type(params, inputs),
+            tuple(n for n in inputs if program[n].type.kind == "category"),
+            {
+                n: tuple(slice(0, size) for size in array.shape)
+                for n, array in fitting.items()
+                if array.shape != params[n].shape
+            },
+            tuple(n for n in inputs if n in program.values),
+            _over(domain, 0),
+        )
 
     @cached_property
     def engine(self) -> Engine:
@@ -129,7 +220,7 @@ class Execution:
         return self._planned[key]
 
 
-def _over(domain: Domain, seed: int) -> Any:
+def _over(domain: Domain, seed: int) -> Run:
     from unfold.backends.numba.host import Run
 
     lengths = {a: domain.length(a) for a in domain.extents if a != BATCH}

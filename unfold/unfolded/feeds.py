@@ -72,18 +72,26 @@ def _array(value: Value, given: Any, dtype: str | None) -> Any:
     if value.type.kind == "category":
         if not np.issubdtype(array.dtype, np.integer):
             raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
-        classes = value.type.shape[0]
-        wrong = np.argwhere((array < -1) | (array >= classes))
-        if len(wrong):
-            at = tuple(map(int, wrong[0]))
-            raise DataError(
-                f"input {value.name}{list(at)} is {array[at]};"
-                f" classes are 0 to {classes - 1}, -1 is none"
-            )
+        check_classes(value, array)
         return array.astype(np.int64, copy=False)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
         raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
     return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def check_classes(value: Value, array: Any) -> None:
+    """Refuse classes that a category does not have.
+
+    Raises:
+        DataError: naming the first one.
+    """
+    classes = int(value.type.shape[0])
+    if array.size and (array.min() < -1 or array.max() >= classes):
+        at = tuple(map(int, np.argwhere((array < -1) | (array >= classes))[0]))
+        raise DataError(
+            f"input {value.name}{list(at)} is {array[at]};"
+            f" classes are 0 to {classes - 1}, -1 is none"
+        )
 
 
 def check_parameters(

@@ -65,8 +65,9 @@ def whole_batch(array: Any, value: Value, domain: Domain) -> Any:
 
 def padded(gradient: Any, parameter: Any) -> Any:
     """Fill the gradient of a parameter up with zeros for the steps that a shorter run lacks."""
-    missing = [n - m for n, m in zip(np.shape(parameter), gradient.shape, strict=True)]
-    return np.pad(gradient, [(0, n) for n in missing]) if any(missing) else gradient
+    if (whole := np.shape(parameter)) == gradient.shape:
+        return gradient
+    return np.pad(gradient, [(0, n - m) for n, m in zip(whole, gradient.shape, strict=True)])
 
 
 def norms(program: Program, gradients: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Run:
     lengths: Mapping[str, Any]
     seed: int = 0
 
-    @property
+    @cached_property
     def key(self) -> tuple[object, ...]:
         """What host values depend on."""
         return (self.seed, *((a, np.asarray(n).tobytes()) for a, n in self.lengths.items()))
