@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from tests.differential.generate import generate
 from tests.differential.shrink import shrink
 from unfold.errors import SpecError
 
+FOUND = Path(__file__).parent / "differential" / "found"
 SEED = 1
 BLOCK = 10
 COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "300"))
@@ -63,6 +65,12 @@ def test_gradients_of_random_specs_are_central_differences(block: int) -> None:
     for number in range(8 * block, 8 * (block + 1)):
         outcome = differences(generate(SEED, number).sample)
         assert not outcome.failed, f"case {number}: {outcome.message}"
+
+
+@pytest.mark.parametrize("path", sorted(FOUND.glob("*.yaml")), ids=lambda p: p.stem)
+def test_what_random_specs_have_found_agrees(path: Path) -> None:
+    outcome = check(Sample.read(path.read_text()), "interpreted")
+    assert outcome.kind == "agrees", outcome.message
 
 
 # The generator

@@ -66,8 +66,17 @@ def _path(equation: str, shapes: tuple[tuple[int, ...], ...]) -> Any:
     )[0]
 
 
-def _evaluate(*xs: Any, equation: str, over: tuple[int, ...] = (), mask: Any = None) -> Any:
+def _evaluate(
+    *xs: Any,
+    equation: str,
+    over: tuple[int, ...] = (),
+    mask: Any = None,
+    picks: tuple[int, ...] = (),
+) -> Any:
+    """Contract arrays; `picks` are the operands that are one-hot vectors."""
     letters, result = split_equation(equation)
+    if picks and not all(np.isfinite(x).all() for i, x in enumerate(xs) if i not in picks):
+        return _picked(xs, letters, result, over, mask, picks)
     if over and mask is not None and not mask.all():
         least = min(
             range(len(xs)), key=lambda i: len(letters[i])
@@ -88,6 +97,39 @@ def _evaluate(*xs: Any, equation: str, over: tuple[int, ...] = (), mask: Any = N
     return out.reshape(
         [lead[i] if i in here else 1 for i in range(LEAD)] + list(out.shape[len(here) :])
     )
+
+
+def _picked(
+    xs: Sequence[Any],
+    letters: Sequence[str],
+    result: str,
+    over: tuple[int, ...],
+    mask: Any,
+    picks: tuple[int, ...],
+) -> Any:
+    """Contract arrays term by term: what a category does not pick takes no part, not even NaN."""
+    names = "".join(dict.fromkeys("".join(letters)))
+
+    def aligned(x: Any, own: str) -> Any:
+        order = [LEAD + own.index(c) for c in names if c in own]
+        shape = [x.shape[LEAD + own.index(c)] if c in own else 1 for c in names]
+        return x.transpose(*range(LEAD), *order).reshape(*x.shape[:LEAD], *shape)
+
+    every = [aligned(x, own) for x, own in zip(xs, letters, strict=True)]
+    seen = np.asarray(True) if mask is None else mask.reshape(mask.shape + (1,) * len(names))
+    for i in picks:
+        seen = seen & (every[i] != 0)
+    product = np.asarray(1.0)
+    for i, x in enumerate(every):
+        product = product if i in picks else product * x
+    total = np.where(seen, product, 0.0)
+    gone = tuple(over) + tuple(LEAD + i for i, c in enumerate(names) if c not in result)
+    kept = total.sum(axis=gone, keepdims=True)
+    kept = kept.reshape(
+        *kept.shape[:LEAD], *(kept.shape[LEAD + i] for i, c in enumerate(names) if c in result)
+    )
+    present = [c for c in names if c in result]
+    return kept.transpose(*range(LEAD), *(LEAD + present.index(c) for c in result))
 
 
 def _vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:

@@ -24,6 +24,7 @@ from unfold.core.affine import Affine
 from unfold.core.build import Builder
 from unfold.core.dependence import fixed_extents, span
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
+from unfold.core.types import Type
 
 PREFIX, NEXT = "carry.", "next."
 
@@ -65,7 +66,16 @@ def carry_state(program: Program, axis: str) -> Program:
         )
         here = builder.term(full).at({extra: Affine.axis(axis) + delay})
         builder.values[name] = replace(value, boundary={**value.boundary, axis: here.ref})
-    return builder.build(program)
+    return builder.build(program, loss=_mean(builder, program))
+
+
+def _mean(builder: Builder, program: Program) -> str | None:
+    """Return the loss, or its mean over the batch where the state makes it differ per sequence."""
+    if program.loss is None or not program[program.loss].batched:
+        return program.loss
+    builder.node, builder.at = program.loss, program[program.loss].at
+    total = builder.sum(builder.term(program.loss), [BATCH])
+    return (total / builder.emit("count", (), reduced=[BATCH], type=Type())).ref.value
 
 
 def hand_over(program: Program, axis: str, needed: Mapping[str, int]) -> Program:

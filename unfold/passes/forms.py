@@ -217,7 +217,7 @@ def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
     if forms.form[reader.name] is Form.GEMM or reader.op == "reshape":
         return True
     if reader.op == "equal":  # what is compared with its maximum must be the same to the last bit
-        return any(forms.program[r.value].op in ("max", "feature_max") for r in reader.operands)
+        return any(_is_largest(forms.program, r.value) for r in reader.operands)
     if reader.op != "einsum":
         return False
     own, _ = letters(reader)
@@ -227,6 +227,14 @@ def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
         r == ref and (k == "category" or decided & set(o))
         for r, o, k in zip(reader.operands, own, kinds, strict=True)
     )
+
+
+def _is_largest(program: Program, name: str, seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a value is a maximum, or one in another shape or behind a mask."""
+    value = program[name]
+    if value.op in ("reshape", "identity", "where") and name not in seen:
+        return any(_is_largest(program, r.value, seen | {name}) for r in value.operands)
+    return value.op in ("max", "feature_max")
 
 
 def _worth_keeping(forms: Forms, value: Value, readers: list[tuple[Value, Ref]], size: int) -> bool:

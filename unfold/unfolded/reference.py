@@ -194,10 +194,13 @@ class Walk:
             operands = [_gather(r, store, self.program[r.value]) for r in step.reads]
             if op.kind is Kind.POINTWISE:
                 operands = _equal_rank(operands)
+            how = _reduction(step)
             if value.op == "einsum":
+                kinds = [self.program[r.value].type.kind for r in step.reads]
+                how["picks"] = tuple(i for i, kind in enumerate(kinds) if kind == "category")
                 operands = [self._dense(r, x) for r, x in zip(step.reads, operands, strict=True)]
             assert op.evaluate is not None, value
-            result = op.evaluate(*operands, **value.attributes, **_reduction(step))
+            result = op.evaluate(*operands, **value.attributes, **how)
         result = result[:, :, 0]
         if step.inside is not None:
             shape = step.inside.shape + (1,) * (result.ndim - 2)
