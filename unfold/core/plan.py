@@ -22,7 +22,7 @@ readers need. An index that does not divide, or ends per sequence, is checked wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from unfold.core.affine import Affine
@@ -234,7 +234,7 @@ class Plan:
         late: how many of the last statements need what all sequences add up to.
         parallel: whether the sequences of a batch can be run apart.
         partial: buffers that shards of a batch add up ("sum") or take the maximum of ("max").
-        notes: what became of each value, for people.
+        slow: why a product runs as loops over vectors and not as a GEMM, by value; for people.
     """
 
     name: str
@@ -245,7 +245,7 @@ class Plan:
     late: int = 0
     parallel: bool = True
     partial: dict[str, str] = field(default_factory=dict[str, str])
-    notes: dict[str, str] = field(default_factory=dict[str, str])
+    slow: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def walk(self, statements: list[Statement] | None = None) -> Iterator[Statement]:
         """Yield every statement, those in loops after their loop."""

@@ -66,6 +66,7 @@ class Forms:
         paths: the loops around each value, outermost first.
         form: of each value.
         products: of values whose form is GEMM.
+        slow: why a product of numbers that are all there is no GEMM, by value.
         stored: values that have buffers.
     """
 
@@ -73,6 +74,7 @@ class Forms:
     paths: Mapping[str, tuple[Loop, ...]]
     form: dict[str, Form] = field(default_factory=dict[str, Form])
     products: dict[str, Product] = field(default_factory=dict[str, Product])
+    slow: dict[str, str] = field(default_factory=dict[str, str])
     stored: set[str] = field(default_factory=set[str])
 
 
@@ -150,15 +152,18 @@ def _einsum(forms: Forms, value: Value) -> Form:
     summed = {c for o in own for c in o if c not in result} - decided
     if not summed and not value.reduced:
         return Form.POINTWISE
-    product = None if decided or len(own) != 2 else classify(forms, value)
-    if product is None:
+    if decided or len(own) != 2:
+        return Form.REDUCE
+    product = classify(forms, value)
+    if isinstance(product, str):
+        forms.slow[value.name] = product
         return Form.REDUCE
     forms.products[value.name] = product
     return Form.GEMM
 
 
-def classify(forms: Forms, value: Value) -> Product | None:
-    """Return the classes of the dimensions of a product, None where it is not worth a GEMM."""
+def classify(forms: Forms, value: Value) -> Product | str:
+    """Return the classes of the dimensions of a product, or why it is not worth a GEMM."""
     own, result = letters(value)
     looped = {loop.axis for loop in forms.paths[value.name]}
     sizes: dict[str, int] = {}
@@ -172,22 +177,29 @@ def classify(forms: Forms, value: Value) -> Product | None:
     dims += [Dim(BATCH)] * (BATCH in value.iteration)
     dims += [Dim(letter(c), sizes[c]) for c in dict.fromkeys("".join(own))]
     last = next((c for c in reversed(result) if sizes[c] > 1), result[-1:])
-    if not last or (last in own[0]) == (last in own[1]):
-        return None
+    if not last:
+        return "the result is a single number at each point"
+    if (last in own[0]) == (last in own[1]):
+        return "both operands have the features of the result"
     b = 0 if last in own[0] else 1
     a = 1 - b
     if last != own[b][-1:] and last != own[b][:1]:
-        return None
+        return "the features of the result lie between others in memory"
     classes: dict[str, list[Dim]] = {"m": [], "n": [], "k": [], "outer": []}
     for dim in dims:
         here = (dim.name in inside[a], dim.name in inside[b], dim.name in produced)
         name = _CLASSES.get(here)
         if name is None:
-            return None
+            return f"only one of the operands is summed over {dim.name.removeprefix('#')}"
         classes[name].append(dim)
     found = Product(a, b, *(tuple(classes[c]) for c in ("m", "n", "k", "outer")))
-    work = any(d.size is not None for d in found.k) or bool(found.m)
-    return found if found.n and found.k and work and found.n[-1].name == letter(last) else None
+    if not found.k:
+        return "nothing that both operands have is summed over"
+    if not found.m and all(d.size is None for d in found.k):
+        return "each sum has vectors of its own, which no other sum uses"
+    if not found.n or found.n[-1].name != letter(last):
+        return "the features of the result are in another order than those of the operand"
+    return found
 
 
 _CLASSES = {

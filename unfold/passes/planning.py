@@ -1,7 +1,7 @@
 """Make the Plan of a Program: decompose, decide, schedule, pack, place.
 
 In: a Program of one mode, without boundaries and feedback. Out: a Plan (`unfold.core.plan`), which
-says for every equation where it is computed; `Plan.notes` says it in words.
+says for every equation where it is computed; `unfold.passes.describe` says it in words.
 """
 
 from __future__ import annotations
@@ -22,6 +22,15 @@ from unfold.passes.storage import buffers, fills
 from unfold.passes.works import Works
 
 
+def prepare(program: Program, varying: Iterable[str] = ()) -> Program:
+    """Return the Program whose equations a Plan computes: decomposed, with joined products.
+
+    Args:
+        program, varying: as for `plan`.
+    """
+    return verify(pack(drop_dead(decompose(program, frozenset(varying)))))
+
+
 def plan(program: Program, varying: Iterable[str] = ()) -> Plan:
     """Return the Plan of a Program.
 
@@ -32,7 +41,7 @@ def plan(program: Program, varying: Iterable[str] = ()) -> Plan:
     loss = (program.loss,) if program.loss else ()
     results = tuple(dict.fromkeys((*program.outputs, *loss)))
     varying = frozenset(varying)
-    ready = verify(pack(drop_dead(decompose(program, varying))))
+    ready = prepare(program, varying)
     blocks = order(ready)
     forms = decide(ready, blocks, results)
     works = Works(forms, varying)
@@ -47,7 +56,17 @@ def plan(program: Program, varying: Iterable[str] = ()) -> Plan:
         kept[last_name(axis)] = _lengths(axis)
     first, second = fills(first, kept), fills(second, kept)
     partial = {n: k for n, k in _partial(ready, early).items() if n in kept} if parallel else {}
-    return Plan(program.name, kept, packs, first + second, results, len(second), parallel, partial)
+    return Plan(
+        program.name,
+        kept,
+        packs,
+        first + second,
+        results,
+        late=len(second),
+        parallel=parallel,
+        partial=partial,
+        slow=forms.slow,
+    )
 
 
 def _lengths(axis: str):
@@ -134,4 +153,4 @@ def _is_fixed(gemm: Gemm, forms: Forms) -> bool:
     return not forms.paths[b.buffer] and features and plain and still and not b.guarded
 
 
-__all__ = ["Form", "plan"]
+__all__ = ["Form", "plan", "prepare"]

@@ -30,7 +30,8 @@ def expression(x: X) -> str:
 def _number(number: float) -> str:
     if number != number:
         return "(1e999 - 1e999)"
-    return repr(number).replace("inf", "1e999")
+    text = repr(number).replace("inf", "1e999")
+    return f"({text})" if text.startswith("-") else text
 
 
 def _is_number(x: X, number: float) -> bool:
