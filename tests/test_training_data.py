@@ -21,8 +21,8 @@ from unfold.training.data import (
     random_source,
     text_source,
 )
-from unfold.training.settings import RandomData, TextData
-from unfold.training.text import Text, read_text
+from unfold.training.data.settings import RandomData, TextData
+from unfold.training.data.text import Text, read_text
 
 
 @dataclass(frozen=True)

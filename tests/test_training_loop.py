@@ -18,12 +18,12 @@ from unfold.errors import DataError
 from unfold.training.checkpoint import TrainingState, latest, load, save
 from unfold.training.curve import draw_losses
 from unfold.training.data import Batch, TextSource
+from unfold.training.data.text import Text
 from unfold.training.folder import MetricsFile, create_run_folder, read_metrics, write_whole
 from unfold.training.loop import Metrics, Shard, reduce, start, step, train
 from unfold.training.optimizers import Sgd
 from unfold.training.sample import LanguageModel, sample_text
 from unfold.training.settings import ClipNorm, GenerateSettings, TrainSettings
-from unfold.training.text import Text
 
 Arrays = dict[str, np.ndarray]
 

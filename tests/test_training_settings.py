@@ -9,14 +9,11 @@ from typing import Any
 import pytest
 
 from unfold.errors import Location, SpecError
+from unfold.training.data.settings import RandomData, TextData, TextFile, read_data
 from unfold.training.optimizers import Adagrad, Adam
 from unfold.training.settings import (
     ClipNorm,
     ClipValue,
-    RandomData,
-    TextData,
-    TextFile,
-    read_data,
     read_generate,
     read_train,
 )

@@ -61,7 +61,8 @@ def check_settings(model: Any, changes: Changes) -> None:
     if not any(written.values()):
         return
     from unfold.training.data import check_text_inputs
-    from unfold.training.settings import TextData, read_data, read_generate, read_train
+    from unfold.training.data.settings import TextData, read_data
+    from unfold.training.settings import read_generate, read_train
 
     if data := written["data"]:
         settings = read_data(data)

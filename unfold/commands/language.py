@@ -15,8 +15,8 @@ from typing import Any, TypeGuard
 
 from unfold.spec.expression import Call, Expr, Reference
 from unfold.spec.model import Spec
+from unfold.training.data.settings import TextData
 from unfold.training.sample import LanguageModel
-from unfold.training.settings import TextData
 
 
 def language_model(spec: Spec, data: TextData, extent: int) -> LanguageModel | None:

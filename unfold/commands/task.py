@@ -20,17 +20,15 @@ from unfold.training.data import (
     random_source,
     text_source,
 )
+from unfold.training.data.settings import RandomData, TextData, read_data
+from unfold.training.data.text import Text, read_text
 from unfold.training.sample import LanguageModel
 from unfold.training.settings import (
     GenerateSettings,
-    RandomData,
-    TextData,
     TrainSettings,
-    read_data,
     read_generate,
     read_train,
 )
-from unfold.training.text import Text, read_text
 
 if TYPE_CHECKING:
     import numpy as np

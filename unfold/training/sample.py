@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
+from unfold.training.data.text import Text
 from unfold.training.settings import GenerateSettings
-from unfold.training.text import Text
 
 Array = np.ndarray
 Arrays = dict[str, Array]

@@ -19,8 +19,9 @@ import numpy as np
 
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import dims
-from unfold.training.settings import RandomData, Section, TextData
-from unfold.training.text import Text, data_error
+from unfold.training.data.settings import RandomData, TextData
+from unfold.training.data.text import Text, data_error
+from unfold.training.sections import Section
 
 Array = np.ndarray
 Arrays = dict[str, Array]

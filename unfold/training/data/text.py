@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from unfold.errors import DataError, Diagnostic
-from unfold.training.settings import KeyPath, Pydoc, Section, TextData, TextFile
+from unfold.training.data.settings import Pydoc, TextData, TextFile
+from unfold.training.sections import KeyPath, Section
 
 Array = np.ndarray
 MAX_BYTES = 1 << 30
