@@ -135,9 +135,7 @@ class Execution:
             call.run = _over(call.domain, seed)
         planned = call.planned
         arrays = call.arrays(params, inputs)
-        values = self.engine.run(
-            planned.plan, planned.program, arrays, call.run, dtype=call.dtype
-        )
+        values = self.engine.run(planned.plan, planned.program, arrays, call.run, dtype=call.dtype)
         for name in call.shown:
             values.setdefault(name, inputs[name])
         return values, call.domain

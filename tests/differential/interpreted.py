@@ -19,7 +19,8 @@ import numpy as np
 from unfold.backends.numba.bind import Bound
 from unfold.backends.numba.engine import Engine
 from unfold.backends.numba.gemm import Library
-from unfold.backends.numba.share import Share
+from unfold.backends.numba.host import Run
+from unfold.backends.numba.share import Share, Written
 
 ITEM = {"float32": 4, "float64": 8}
 PACK, GEMM, MATMUL, FIRST = 1, 2, 3, 16
@@ -47,6 +48,15 @@ class InterpretedEngine(Engine):
 
     def result(self) -> None:
         """Do nothing: the call has been made."""
+
+    def _bind(self, compiled: Written, run: Run) -> list[Share]:
+        """Leave nothing of an earlier run that a block could take for a result."""
+        shares = super()._bind(compiled, run)
+        for bound in (s.bound for s in shares):
+            for name, view in bound.views.items():
+                if name not in bound.layout.always:
+                    view[...] = np.nan
+        return shares
 
     def _call(self, bound: Share, start: int, count: int) -> None:
         self.interpreter.own(bound.bound)

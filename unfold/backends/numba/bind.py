@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from unfold.backends.numba.arena import Arena
 from unfold.backends.numba.gemm import Library
-from unfold.backends.numba.generate import ITEM, Block, Slot
-from unfold.backends.numba.layout import ALIGN, Place, halo, place, widest
-from unfold.core.plan import Dim, Plan
+from unfold.backends.numba.generate import Block, Slot
+from unfold.backends.numba.layout import ALIGN, Place
+from unfold.core.plan import Plan
 
 
 class Bound:
@@ -38,6 +39,7 @@ class Bound:
         extents: of every axis, "batch" included.
 
     Attributes:
+        layout: what is where.
         arena: the memory of all buffers; parameters without a halo live outside.
         table: (function, slots) per block, addresses.
         views: arrays over the buffers in the arena, halos left out, [*stored axes, *shape].
@@ -53,14 +55,10 @@ class Bound:
         extents: Mapping[str, int],
     ) -> None:
         self.plan, self.library, self.extents = plan, library, dict(extents)
-        self.item, self.dtype = ITEM[dtype], np.dtype(dtype)
-        self._places = self._placed(blocks)
-        self._packs = {n: self._pack_bytes(n) for n in plan.packs}
-        self._row = self.item * (
-            16 + max((self._row_of(p) for p in self._places.values()), default=1)
-        )
-        self._offsets, total = self._allotted(blocks)
-        self.arena = np.zeros(total + ALIGN, np.uint8)
+        self.dtype = np.dtype(dtype)
+        self.layout = Arena(plan, blocks, library, dtype, extents)
+        self._places, self._offsets = self.layout.places, self.layout.offsets
+        self.arena = np.zeros(self.layout.size + ALIGN, np.uint8)
         self._base = -(-self.arena.ctypes.data // ALIGN) * ALIGN
         self.views = {n: self._view(p) for n, p in self._places.items() if n in self._offsets}
         self._prepare()
@@ -84,57 +82,6 @@ class Bound:
 
     # Memory
 
-    def _placed(self, blocks: Sequence[Block]) -> dict[str, Place]:
-        found = [
-            (slot[1], axis, halo(index, axis, self.extents))
-            for block in blocks
-            for slot in block.slots
-            if slot[0] == "address"
-            for axis, index in slot[3]  # type: ignore[union-attr]
-        ]
-        halos = widest(found)  # type: ignore[arg-type]
-        return {
-            n: place(b, self.extents, halos.get(n, {}), self.item)
-            for n, b in self.plan.buffers.items()
-        }
-
-    def _row_of(self, own: Place) -> int:
-        batch = self.extents.get("batch", 1)
-        return batch * prod(own.buffer.shape)
-
-    def _pack_bytes(self, name: str) -> int:
-        pack = self.plan.packs[name]
-        return self.library.packed_bytes(self._size(pack.k), self._size(pack.n))
-
-    def _size(self, dims: Sequence[Dim]) -> int:
-        return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)
-
-    def _allotted(self, blocks: Sequence[Block]) -> tuple[dict[str, int], int]:
-        """Return the offset of everything in the arena, and its size."""
-        used = {s[1] for b in blocks for s in b.slots if s[0] in ("address", "start")}
-        scratch = [
-            self.library.scratch_bytes(*(self._size(d) for d in s[1:]))  # type: ignore[arg-type]
-            for b in blocks
-            for s in b.slots
-            if s[0] == "scratch"
-        ]
-        sizes = {"#0.0": self._row, "#-1.0": self._row, "#waste": self._row}
-        sizes["#scratch"] = max(scratch, default=0)
-        for name, size in self._packs.items():
-            sizes[f"#{name}"] = size * prod(self.extents[a] for a in self.plan.packs[name].over)
-        for name, own in self._places.items():
-            wanted = name in used or name in self.plan.results or own.buffer.role == "host"
-            if wanted and not self._is_direct(own):
-                sizes[name] = own.bytes
-        offsets, total = dict[str, int](), 0
-        for name, size in sizes.items():
-            offsets[name] = total
-            total += -(-size // ALIGN) * ALIGN + ALIGN
-        return offsets, total
-
-    def _is_direct(self, own: Place) -> bool:
-        return own.buffer.role == "parameter" and not any(b or a for b, a in own.halos)
-
     def _view(self, own: Place) -> Any:
         start = self._base - self.arena.ctypes.data + self._offsets[own.buffer.name]
         whole = np.ndarray(own.sizes, self.dtype, self.arena, start, own.strides)
@@ -149,7 +96,7 @@ class Bound:
                 at = start + self._offsets[name]
                 self.arena[at : at + own.bytes].view(self.dtype)[:] = own.buffer.empty
         at = start + self._offsets["#-1.0"]
-        self.arena[at : at + self._row].view(self.dtype)[:] = -1.0
+        self.arena[at : at + self.layout.row].view(self.dtype)[:] = -1.0
 
     # Slots
 
@@ -199,7 +146,7 @@ class Bound:
     def _packstride(self, values: Any, position: int, name: str, axis: str) -> int:
         over = self.plan.packs[name].over
         inner = over[over.index(axis) + 1 :]
-        return self._packs[name] * prod(self.extents[a] for a in inner)
+        return self.layout.packs[name] * prod(self.extents[a] for a in inner)
 
     def _function(self, values: Any, position: int, name: str) -> int:
         return int(getattr(self.library, name))

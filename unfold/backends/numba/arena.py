@@ -1,0 +1,152 @@
+"""Give everything that a Plan computes a place in one block of memory.
+
+In: the blocks of a Plan, and extents. Out: an `Arena`: how each buffer is laid out, where it
+starts, and how many bytes there are in all; nothing is allocated, so it is also the estimate.
+
+What is alive at different times may lie at the same place. A value lives from the first block that
+uses it to the last one; what is filled before a run lives from the start, a result to the end.
+What must keep its zeros outside of the domain, and what is filled once for many runs, lives always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from unfold.backends.numba.gemm import Library
+from unfold.backends.numba.generate import ITEM, Block
+from unfold.backends.numba.layout import ALIGN, Place, halo, place, widest
+from unfold.core.plan import Dim, Plan
+from unfold.core.program import BATCH
+
+SMALL = 1 << 14  # bytes up to which a place of its own costs less than the search for a shared one
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something in memory: bytes, and the first and last block that need it."""
+
+    name: str
+    size: int
+    first: int
+    last: int
+
+
+class Arena:
+    """Where everything is.
+
+    Args:
+        plan: what to place.
+        blocks: its blocks, in order.
+        library: products, which need packed operands and scratch memory.
+        dtype: element type.
+        extents: of every axis, "batch" included.
+
+    Attributes:
+        places: layout of each buffer.
+        packs: bytes of one packed operand, by name.
+        offsets: bytes from the start; buffers by name, the rest by "#" and a name. The user's own
+            arrays are not in it.
+        size: bytes in all.
+        always: buffers that keep their memory to themselves.
+        row: bytes of the longest row that is read or written outside of any domain.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        blocks: Sequence[Block],
+        library: Library,
+        dtype: str,
+        extents: Mapping[str, int],
+    ) -> None:
+        self.plan, self.library, self.extents = plan, library, dict(extents)
+        self.item = ITEM[dtype]
+        self.places = self._placed(blocks)
+        self.packs = {n: self._pack_bytes(n) for n in plan.packs}
+        rows = (extents.get(BATCH, 1) * prod(p.buffer.shape) for p in self.places.values())
+        self.row = self.item * (16 + max(rows, default=1))
+        self.always: set[str] = set()
+        self.offsets, self.size = _allotted(list(self._spans(blocks)))
+
+    def _placed(self, blocks: Sequence[Block]) -> dict[str, Place]:
+        found = [
+            (slot[1], axis, halo(index, axis, self.extents))
+            for block in blocks
+            for slot in block.slots
+            if slot[0] == "address"
+            for axis, index in slot[3]  # type: ignore[union-attr]
+        ]
+        halos = widest(found)  # type: ignore[arg-type]
+        return {
+            n: place(b, self.extents, halos.get(n, {}), self.item)
+            for n, b in self.plan.buffers.items()
+        }
+
+    def _pack_bytes(self, name: str) -> int:
+        pack = self.plan.packs[name]
+        return self.library.packed_bytes(self._points(pack.k), self._points(pack.n))
+
+    def _points(self, dims: Sequence[Dim]) -> int:
+        return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)
+
+    def _spans(self, blocks: Sequence[Block]) -> Iterator[Span]:
+        end = len(blocks)
+        for name in ("#0.0", "#-1.0", "#waste"):
+            yield Span(name, self.row, -1, end)
+        products = [
+            self.library.scratch_bytes(*(self._points(d) for d in s[1:]))  # type: ignore[arg-type]
+            for b in blocks
+            for s in b.slots
+            if s[0] == "scratch"
+        ]
+        yield Span("#scratch", max(products, default=0), -1, end)
+        used: dict[str, list[int]] = {}
+        for number, block in enumerate(blocks):
+            for slot in block.slots:
+                if slot[0] in ("address", "start"):
+                    used.setdefault(str(slot[1]), []).append(number)
+                elif slot[0] == "pack":
+                    used.setdefault(f"#{slot[1]}", []).append(number)
+        for name, size in self.packs.items():
+            times = used.get(f"#{name}", [-1, end])
+            points = prod(self.extents[a] for a in self.plan.packs[name].over)
+            yield Span(f"#{name}", size * points, times[0], times[-1])
+        for name, own in self.places.items():
+            result = name in self.plan.results
+            if self._is_direct(own) or not (name in used or result or own.buffer.role == "host"):
+                continue
+            times = used.get(name, [-1, end])
+            first, last = times[0], end if result else times[-1]
+            if own.buffer.role != "computed":
+                first = -1
+            if own.buffer.role == "host" or own.buffer.empty or any(b or a for b, a in own.halos):
+                first, last = -1, end
+                self.always.add(name)
+            yield Span(name, own.bytes, first, last)
+
+    def _is_direct(self, own: Place) -> bool:
+        """Whether blocks read the user's own array."""
+        return own.buffer.role == "parameter" and not any(b or a for b, a in own.halos)
+
+
+def _allotted(spans: Sequence[Span]) -> tuple[dict[str, int], int]:
+    """Return the offset of every span, and the size of all: the largest first, each as low as it
+    fits beside those that live when it does."""
+    offsets, total = dict[str, int](), 0
+    placed: list[tuple[int, int, Span]] = []
+    for span in sorted(spans, key=lambda s: (-s.size, s.name)):
+        size = -(-span.size // ALIGN) * ALIGN + ALIGN
+        start = total
+        if span.size > SMALL:
+            start = 0
+            for low, high, other in placed:
+                alive = other.first <= span.last and span.first <= other.last
+                if alive and low < start + size and start < high:
+                    start = high
+            placed.append((start, start + size, span))
+            placed.sort(key=lambda p: p[0])
+        offsets[span.name] = start
+        total = max(total, start + size)
+    return offsets, total
