@@ -23,7 +23,10 @@ Cotangents = Sequence[Term | None]
 
 
 def join_shapes(types: Sequence[Type | None]) -> tuple[int, ...] | None:
-    """Return the common shape of pointwise operands; None while nothing but numbers is known."""
+    """Return the common shape of pointwise operands, None while it is not known.
+
+    A known dimension other than 1 decides; what is not known yet may repeat a number or a 1.
+    """
     known = [t.shape for t in types if t is not None and t.shape]
     if not known:
         return () if all(t is not None for t in types) else None
@@ -38,7 +41,7 @@ def join_shapes(types: Sequence[Type | None]) -> tuple[int, ...] | None:
                 result[i] = d
             elif d not in (1, result[i]):
                 raise OpError("shapes do not match", help=_mismatch(result[i], d))
-    return tuple(result)
+    return None if 1 in result and None in types else tuple(result)
 
 
 def _mismatch(a: int, b: int) -> str:

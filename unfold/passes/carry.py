@@ -122,7 +122,8 @@ def _per_sequence(program: Program, names: Iterable[str]) -> Program:
         more = {
             v.name
             for v in program
-            if BATCH not in v.iteration and any(r.value in turned for r in program.reads(v))
+            if BATCH not in v.iteration
+            and any(r.value in turned for r in (*program.reads(v), *v.boundary.values()))
         }
         grew = not more <= turned
         turned |= more

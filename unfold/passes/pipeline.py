@@ -17,6 +17,7 @@ from unfold.core.build import Builder
 from unfold.core.program import Program, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
+from unfold.errors import CycleError, UnsupportedError
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.carry import NEXT, carry_state, delays, hand_over
 from unfold.passes.differentiate import adjoint_name, differentiate
@@ -140,7 +141,13 @@ class Pipeline:
             lowered = verify(lower_boundaries(self._handed_over(whole) if state else whole))
             return differentiate(lowered, names)
 
-        return self._once(("adjoint", names, mode, training, carry, state), make)
+        try:
+            return self._once(("adjoint", names, mode, training, carry, state), make)
+        except CycleError as error:
+            raise UnsupportedError(
+                "the equations can be computed, but their gradients in no order of an axis that"
+                f" this engine can see; give the delays of one axis one direction\n{error}"
+            ) from error
 
     def curvature(self, wrt: Iterable[str], *, mode: Mode = "teacher") -> Program:
         """Return the Program of the Hessian of the loss times a direction.

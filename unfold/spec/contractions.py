@@ -26,7 +26,7 @@ def product(translator: Translator, expression: Binary) -> Term:
     left, right = terms = translator.terms(operands)
     if any(t.type is UNKNOWN for t in terms):
         assert isinstance(builder, Sketch)
-        if builder.guessing and left.type is not UNKNOWN and len(left.type.shape) == 2:
+        if builder.guess == "vector" and left.type is not UNKNOWN and len(left.type.shape) == 2:
             # What a matrix is multiplied by is most likely a vector.
             with translator.located(expression, operands, terms):
                 return builder.emit("einsum", terms, {"equation": PRODUCTS[2, 1]})

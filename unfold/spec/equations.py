@@ -13,7 +13,7 @@ from unfold.spec.expression import Call, Number
 from unfold.spec.problems import fail
 from unfold.spec.scope import Definition, Names
 from unfold.spec.sizes import size
-from unfold.spec.sketch import UNKNOWN
+from unfold.spec.sketch import UNKNOWN, Sketch
 from unfold.spec.suggest import shortened
 from unfold.spec.translate import Header, Translator
 
@@ -40,10 +40,11 @@ def translate(
     if equation is None or equation.shape is None:
         return term
     if any(definition.scope.is_pending(s) for s in equation.shape):
-        return Term(builder, term.ref, UNKNOWN) if term.type is UNKNOWN else term
+        return term
     shape = tuple(size(s, definition.scope) for s in equation.shape)
     if term.type is UNKNOWN:
-        return Term(builder, term.ref, Type(shape))
+        assert isinstance(builder, Sketch), definition
+        return Term(builder, term.ref, builder.declared(term, shape))
     if term.type == Type() and shape:
         return term.apply("broadcast_to", shape=shape)
     if term.type.shape != shape:

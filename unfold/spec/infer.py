@@ -2,8 +2,8 @@
 
 Types of recurrent equations need one another. Every equation is translated against what is known so
 far; when something new is found out about a value, what reads it is translated again, until nothing
-changes. Where that ends without an answer, one product of a matrix with something unknown is taken
-for a vector, and so on. A size of a cell without a value is bound on the way, when the argument
+changes. Where that ends without an answer, one equation is guessed (see `sketch`), and so on; what
+was guessed too small grows. A size of a cell without a value is bound on the way, when the argument
 that decides it is known.
 
 The mistakes of an equation are those of its last translation: it saw all that is known.
@@ -25,7 +25,7 @@ from unfold.spec.limits import check_rank, check_total
 from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.scope import Binding, Boundary, Definition, Names, Sharing
 from unfold.spec.sizes import size
-from unfold.spec.sketch import UNKNOWN, Sketch
+from unfold.spec.sketch import GUESSES, UNKNOWN, Guess, Sketch
 from unfold.spec.suggest import listing, shortened
 from unfold.spec.translate import Header
 
@@ -67,8 +67,9 @@ class Inference:
                 self.readers.setdefault(name, []).append(position)
             self.members.setdefault(id(item.scope), []).append(position)
         self.mistakes: dict[int, SpecError] = {}
-        self.undecided: dict[int, None] = {}
-        self.guessing = False
+        # The equations without an answer, by the guess that is to be tried next.
+        self.undecided: dict[Guess, dict[int, None]] = {g: {} for g in GUESSES}
+        self.guess: Guess = ""
 
     def run(self, problems: Problems) -> None:
         """Infer everything, and add the mistakes to `problems`."""
@@ -93,7 +94,7 @@ class Inference:
 
     def sketch(self, node: str = "") -> Sketch:
         """Return a scratch builder for one equation."""
-        return Sketch(self.axes, node=node, pending=self.types, guessing=self.guessing)
+        return Sketch(self.axes, node=node, pending=self.types, guess=self.guess)
 
     def _reads(self, item: Item) -> set[str]:
         """Return the values whose headers an item needs."""
@@ -127,7 +128,8 @@ class Inference:
         """Work on one item; return the items that its news concern."""
         item = self.items[position]
         self.mistakes.pop(position, None)
-        self.undecided.pop(position, None)
+        for waiting in self.undecided.values():
+            waiting.pop(position, None)
         try:
             match item:
                 case Definition():
@@ -145,19 +147,21 @@ class Inference:
             return []
 
     def _guess(self) -> list[int] | None:
-        """Take one product for a vector; return the items it concerns, or None."""
-        self.guessing = True
+        """Guess the type of one equation; return the items it concerns, or None."""
         try:
-            while self.undecided:
-                position = next(iter(self.undecided))
-                del self.undecided[position]
-                news = self._step(position)
-                if news:
-                    return news
-                self.mistakes.pop(position, None)  # of the guess, not of the equation
+            for guess, later in zip(GUESSES, (*GUESSES[1:], None), strict=True):
+                self.guess = guess
+                while waiting := self.undecided[guess]:
+                    position = next(iter(waiting))
+                    news = self._step(position)
+                    if news:
+                        return news
+                    self.mistakes.pop(position, None)  # of the guess, not of the equation
+                    if later is not None:
+                        self.undecided[later][position] = None
             return None
         finally:
-            self.guessing = False
+            self.guess = ""
 
     def _update(self, name: str, *, type: Type = UNKNOWN, batched: bool = False) -> list[int]:
         """Record what was found out about a value; return the items that it concerns."""
@@ -165,7 +169,7 @@ class Inference:
         axes = old.axes
         if batched and BATCH not in axes and self.names.definitions[name].expression is not None:
             axes = (BATCH, *axes)
-        new = Header(axes, type if old.type is UNKNOWN else old.type)
+        new = Header(axes, type if _grows(old.type, type) else old.type)
         self.headers[name], self.types[name] = new, new.type
         return self.readers.get(name, []) if new != old else []
 
@@ -176,11 +180,15 @@ class Inference:
             declared = self._declared(definition)
             return [] if declared is None else self._update(name, type=declared)
         term = translate(definition, self.sketch(name), self.names, self.headers)
-        if term.type is UNKNOWN and not self.guessing:
-            self.undecided[position] = None
+        if term.type is UNKNOWN and not self.guess:
+            self.undecided[GUESSES[0]][position] = None
         check_rank(term.type, definition.at)
         known = self.types[name]
-        if UNKNOWN not in (known, term.type) and known != term.type:
+        if (
+            UNKNOWN not in (known, term.type)
+            and known != term.type
+            and not _grows(known, term.type)
+        ):
             raise fail(
                 f"{definition.what or definition.at.source} cannot be of two kinds",
                 definition.expression.at.location,
@@ -293,6 +301,8 @@ class Inference:
         """Find out whether an initial value makes a value differ per sequence."""
         name, axes, term = boundary_axes(self.names, self.headers, boundary, self.sketch())
         if axes and term is not None and BATCH in term.axes:
+            if self.names.definitions[name].parameter is not None:
+                raise _own_boundary(name, boundary)
             return self._update(name, batched=True)
         return []
 
@@ -313,3 +323,27 @@ class Inference:
                     ", or  shape: []  for a number",
                 )
             )
+
+
+def _grows(known: Type, found: Type) -> bool:
+    """Whether a type may follow what was known, or guessed, so far: what was 1 is repeated."""
+    if known is UNKNOWN or known.kind == "category" or known.kind != found.kind:
+        return known is UNKNOWN
+    return not known.shape or (
+        len(known.shape) == len(found.shape)
+        and all(k in (1, f) for k, f in zip(known.shape, found.shape, strict=True))
+    )
+
+
+def _own_boundary(name: str, boundary: Boundary) -> SpecError:
+    """Describe a parameter that would have other values for every sequence at its ends."""
+    initial = boundary.initial
+    assert initial.value is not None, initial
+    return fail(
+        f"the initial value of the parameter {initial.name} differs between sequences",
+        initial.value_at.location,
+        f"{shortened(initial.value.at.source)} is computed for every sequence of a batch;"
+        f" all of them share {name}",
+        help="copy the parameter into a node, and give that the initial value:"
+        f"  nodes: {{own[…]: {initial.name}[…]}}, initial: {{own: …}}",
+    )

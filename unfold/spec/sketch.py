@@ -3,19 +3,32 @@
 `h[t]: tanh(z[t])` and `z[t]: W @ h[t-1] + b` need each other's shape. Inference elaborates every
 equation against what is known so far, again and again until nothing new is found: products and
 sums know their shape from their known operands, everything else stays `UNKNOWN` for now.
+
+Where nothing more is found, there are guesses, tried one after the other:
+
+    "vector"   what a matrix is multiplied by is a vector
+    "least"    operands that are not known are no larger than the others: `done[t-1] or x[t] > 0` is
+               one condition, and `h[t-1] + x[t]` has the shape [1] of x[t]
+    "number"   a value of a declared shape holds numbers, not conditions
+
+A sum of numbers alone is not guessed to be a number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from unfold.core.build import Builder, Term
-from unfold.core.op import OPS, Attributes
+from unfold.core.op import OPS, Attributes, Kind, Op, OpError
 from unfold.core.program import Ref, Value
 from unfold.core.types import Type
 
 UNKNOWN = Type(kind="unknown")
+Guess = Literal["", "vector", "least", "number"]
+GUESSES: tuple[Guess, ...] = ("vector", "least", "number")
 
 
 @dataclass
@@ -23,10 +36,10 @@ class Sketch(Builder):
     """A builder in which operands may be UNKNOWN; so is then the result, unless the op can tell.
 
     Attributes:
-        guessing: whether what a matrix is multiplied by is taken for a vector.
+        guess: what may be assumed of operands that are not known.
     """
 
-    guessing: bool = False
+    guess: Guess = ""
 
     def infer(self, op: str, types: Sequence[Type], attributes: Attributes) -> Type:
         """Return the type of an op's result, or UNKNOWN where its row cannot tell yet."""
@@ -34,10 +47,43 @@ class Sketch(Builder):
             return super().infer(op, types, attributes)
         row = OPS[op]
         known = [None if t is UNKNOWN else t for t in types]
-        return (row.infer(known, attributes) if row.partial else None) or UNKNOWN
+        found = row.infer(known, attributes) if row.partial else None
+        if found is None and self.guess == "least" and row.kind is Kind.POINTWISE:
+            kinds = _completed(row, known, attributes, ())
+            found = next((t for t in kinds if t.shape or t.kind == "bool"), None)
+        return found or UNKNOWN
+
+    def declared(self, term: Term, shape: tuple[int, ...]) -> Type:
+        """Return the type of a term of unknown type whose shape is declared.
+
+        Whether it is numbers or conditions may follow from its operator; a plain reference waits
+        until what it reads is known.
+        """
+        value = self.values.get(term.ref.value)
+        kinds = {"real", "bool"} if value is None else {"real"}
+        if value is not None and value.operands and OPS[value.op].partial:
+            types = [self.read(r).type for r in value.operands]
+            known = [None if t is UNKNOWN else t for t in types]
+            completed = _completed(OPS[value.op], known, value.attributes, shape)
+            kinds = {t.kind for t in completed} or kinds
+        if len(kinds) > 1:
+            return Type(shape) if self.guess == "number" else UNKNOWN
+        return Type(shape, kinds.pop())
 
     def unknown(self, terms: Iterable[Term]) -> Term:
         """Return a term of unknown type with the axes of some terms."""
         axes = self.ordered({a for t in terms for a in t.ref.axes})
         value = self.add(Value(self.fresh(), axes, UNKNOWN, "identity", node=self.node))
         return Term(self, Ref(value.ref.value, value.ref.index), UNKNOWN)
+
+
+def _completed(
+    row: Op, known: Sequence[Type | None], attributes: Attributes, shape: tuple[int, ...]
+) -> list[Type]:
+    """Return the types of a result whose unknown operands are all numbers, or all conditions."""
+    found: list[Type] = []
+    for kind in ("real", "bool"):
+        with suppress(OpError):
+            completed = row.infer([t or Type(shape, kind) for t in known], attributes)
+            found += [completed] if completed else []
+    return found

@@ -1,0 +1,346 @@
+"""Say in words what a Plan does: its statements in terms of the spec, and what each one costs.
+
+In: a Program as it was planned, its Plan, the extents of a run. Out: a `Description`, plain data
+that a command prints or writes as JSON:
+
+    1  zero      ∂b
+    2  product   h: U @ x[t]                all t at once, 800 × 128 × 65      13.3 Mflop
+    3  pack      W                          for the loop over t
+    4  loop      t, forwards, 25 steps
+       product   h: W @ h[t-1]              32 × 128 × 128
+       kernel    h                          batch, 128 wide
+
+The numbers are those of blocks, which a profile shares: the statements of the top level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from unfold.core.plan import Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
+from unfold.core.program import BATCH, Program
+from unfold.passes.fates import Fate, fates
+from unfold.passes.plan_cost import Costs, Effort
+from unfold.passes.plan_names import Names
+from unfold.passes.planning import prepare
+
+ITEM = {"float32": 4, "float64": 8}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One statement, a kernel of one, or several that only set buffers.
+
+    Attributes:
+        kind: "loop", "nest", "product", "kernel", "copy", "pack", "zero" or "shards".
+        depth: how many loops and nests are around it.
+        blocks: the first and the last of the blocks that it is; none inside of one.
+        text: what it computes, in terms of the spec.
+        details: how.
+        equations: those of the spec, or gradients, that it computes or helps to.
+        inside: those of them that are written out here and not stored.
+        sizes: of a product, M, N, K and how many there are of it.
+        flops, bytes: of the whole run.
+    """
+
+    kind: str
+    depth: int
+    blocks: tuple[int, int] | None
+    text: str
+    details: tuple[str, ...] = ()
+    equations: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    flops: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Description:
+    """A Plan in words.
+
+    Attributes:
+        name: of the spec.
+        extents: of the axes, "batch" included.
+        dtype: element type that bytes are counted in.
+        rows: statements, in order, those inside of a loop after it.
+        fates: what became of each equation, input and parameter.
+        flops, bytes: of a run.
+        kept_bytes: memory of all buffers.
+        parallel: whether sequences of a batch can be run apart.
+    """
+
+    name: str
+    extents: Mapping[str, int]
+    dtype: str
+    rows: tuple[Row, ...]
+    fates: tuple[Fate, ...]
+    flops: int
+    bytes: int
+    kept_bytes: int
+    parallel: bool
+
+
+def describe(
+    program: Program,
+    plan: Plan,
+    extents: Mapping[str, int],
+    *,
+    varying: Iterable[str] = (),
+    dtype: str = "float32",
+) -> Description:
+    """Return a Plan in words.
+
+    Args:
+        program: as it was given to `unfold.passes.planning.plan`.
+        plan: what was made of it.
+        extents: of every axis, "batch" included.
+        varying: axes whose length differs per sequence, as they were given.
+        dtype: element type to count bytes in.
+    """
+    names = Names(prepare(program, varying))
+    costs = Costs(plan, extents, ITEM[dtype])
+    rows = tuple(_Writer(plan, names, costs).rows())
+    total = costs.statements(plan.statements)
+    kept = sum(map(costs.buffer, plan.buffers.values()))
+    found = fates(plan, names)
+    return Description(
+        plan.name, dict(extents), dtype, rows, found, total.flops, total.bytes, kept, plan.parallel
+    )
+
+
+class _Writer:
+    """Writes the rows of a Plan."""
+
+    def __init__(self, plan: Plan, names: Names, costs: Costs) -> None:
+        self.plan, self.names, self.costs = plan, names, costs
+        self.program = names.program
+        self.loops: tuple[Loop, ...] = ()
+        self.packed_in = {
+            s.packed: _loop_axes(plan, s) for s in plan.walk() if isinstance(s, Gemm) and s.packed
+        }
+
+    def rows(self) -> list[Row]:
+        """Return all rows."""
+        statements = self.plan.statements
+        late = len(statements) - self.plan.late
+        found: list[Row] = []
+        for number, statement in enumerate(statements, 1):
+            if number == late + 1 and self.plan.parallel and self.plan.partial:
+                found.append(self._shards())
+            whole = (number, number)
+            made = self._statement(statement, 0, whole, 1)
+            before = found[-1] if found else None
+            joins = before is not None and made[0].kind == before.kind == "zero"
+            if joins and before is not None and before.blocks is not None:
+                found[-1] = _joined(before, made[0], (before.blocks[0], number))
+            else:
+                found += made
+        return found
+
+    def _shards(self) -> Row:
+        names = tuple(dict.fromkeys(e for n in self.plan.partial for e in self.names.equations(n)))
+        return Row("shards", 0, None, ", ".join(names), ("over the threads' shares",), names)
+
+    def _statement(
+        self, statement: Statement, depth: int, blocks: tuple[int, int] | None, times: int
+    ) -> list[Row]:
+        """Return the row of a statement, and those inside of it."""
+        effort = self.costs.statement(statement) * times
+        if isinstance(statement, Loop):
+            return self._loop(statement, depth, blocks, times, effort)
+        if isinstance(statement, Nest):
+            return self._nest(statement, depth, blocks, times, effort)
+        if isinstance(statement, Gemm):
+            row = self._product(statement, effort)
+        elif isinstance(statement, Pack):
+            row = self._pack(statement, effort)
+        else:
+            row = self._zero(statement, effort)
+        kind, text, details, equations, sizes = row
+        numbers = {"flops": effort.flops, "bytes": effort.bytes}
+        return [Row(kind, depth, blocks, text, details, equations, (), sizes, **numbers)]
+
+    def _loop(
+        self,
+        loop: Loop,
+        depth: int,
+        blocks: tuple[int, int] | None,
+        times: int,
+        effort: Effort,
+    ) -> list[Row]:
+        steps = self.costs.extents[loop.axis]
+        way = "forwards" if loop.direction > 0 else "backwards"
+        before, self.loops = self.loops, (*self.loops, loop)
+        inner = [
+            r for s in loop.body for r in self._statement(s, depth + 1, None, times * steps)
+        ]
+        self.loops = before
+        names = tuple(dict.fromkeys(e for r in inner for e in r.equations))
+        text = f"{loop.axis}, {way}, {steps} steps"
+        head = Row("loop", depth, blocks, text, (), names, (), (), effort.flops, effort.bytes)
+        return [head, *inner]
+
+    def _nest(
+        self,
+        nest: Nest,
+        depth: int,
+        blocks: tuple[int, int] | None,
+        times: int,
+        effort: Effort,
+    ) -> list[Row]:
+        if len(nest.kernels) == 1:
+            return [self._kernel(nest, nest.kernels[0], depth, blocks, times, alone=True)]
+        inner = [self._kernel(nest, k, depth + 1, None, times, alone=False) for k in nest.kernels]
+        names = tuple(dict.fromkeys(e for r in inner for e in r.equations))
+        dims = self._dims(nest.dims) or "once"
+        text = f"{dims}, in one pass"
+        head = Row("nest", depth, blocks, text, (), names, (), (), effort.flops, effort.bytes)
+        return [head, *inner]
+
+    def _kernel(
+        self,
+        nest: Nest,
+        kernel: Kernel,
+        depth: int,
+        blocks: tuple[int, int] | None,
+        times: int,
+        *,
+        alone: bool,
+    ) -> Row:
+        names = tuple(dict.fromkeys(kernel.values))
+        values = [self.program[n] for n in names]
+        copy = all(self.names.is_copy(v) for v in values) and not kernel.lines
+        made, added = _by_mode(kernel)
+        hidden = dict.fromkeys(
+            self.names.equation(n) for v in names for n in self.names.inside(v, self.plan.buffers)
+        )
+        own = dict.fromkeys(e for n in names for e in self.names.equations(n))
+        inside = tuple(e for e in hidden if e not in own and not copy)
+        parts = [self.names.part(n) for n in made]
+        text = ", ".join(dict.fromkeys((*inside, *_together(parts)) if not copy else parts))
+        details: list[str] = []
+        if added:
+            what = ", ".join(dict.fromkeys(self.names.show(n) for n in added))
+            text = f"{text}; adds to {what}" if text else f"adds to {what}"
+        details += self._picks(kernel)
+        details += [
+            f"vector loops, not a GEMM: {self.plan.slow[n]}" for n in names if n in self.plan.slow
+        ]
+        size = kernel.vector
+        width = []
+        if size is not None:
+            width = [f"{size.size} wide" if size.size is not None else f"{size.name} wide"]
+        dims = self._dims(nest.dims) if alone else ""
+        details.insert(0, ", ".join([*([dims] if dims else []), *width]))
+        effort = self.costs.kernel(nest, kernel) * times
+        kind = "copy" if copy else "kernel"
+        told = tuple(d for d in details if d)
+        equations = tuple(dict.fromkeys((*inside, *own)))
+        numbers = {"flops": effort.flops, "bytes": effort.bytes}
+        return Row(kind, depth, blocks, text, told, equations, inside, (), **numbers)
+
+    def _picks(self, kernel: Kernel) -> list[str]:
+        """Return how categories pick rows."""
+        loads = [leaf.access for leaf in kernel.leaves.values() if isinstance(leaf, Load)]
+        found: list[str] = []
+        for access in loads:
+            for category, _ in access.indirect:
+                source = self.names.show(access.buffer).removesuffix(" transposed")
+                found.append(f"gathers {source} by {self.names.access(category)}")
+        for _, store in kernel.stores:
+            for category, _ in store.access.indirect:
+                target = self.names.show(store.access.buffer)
+                found.append(f"scatters to {target} by {self.names.access(category)}")
+        return list(dict.fromkeys(found))
+
+    def _dims(self, dims: Iterable[Dim]) -> str:
+        """Return loops around a kernel: `t, batch`."""
+        shown = [d.name if d.size is None else str(d.size) for d in dims]
+        return f"for {', '.join(shown)}" if shown else ""
+
+    def _product(
+        self, gemm: Gemm, effort: Effort
+    ) -> tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+        value = self.program[gemm.value]
+        equations = self.names.equations(gemm.value)
+        sizes = tuple(self.costs.size(d) for d in (gemm.m, gemm.n, gemm.k, gemm.outer))
+        details: list[str] = []
+        if len(equations) > 1:
+            details.append(f"{len(equations)} products in one")
+        axes = [d.name for d in (*gemm.m, *gemm.k, *gemm.outer) if d.size is None]
+        together = [a for a in dict.fromkeys(axes) if a != BATCH]
+        if together:
+            details.append(f"all {', '.join(together)} at once")
+        many = f"{sizes[3]} of " if sizes[3] > 1 else ""
+        details.append(many + " × ".join(map(str, sizes[:3])))
+        text = f"{', '.join(equations)}: {self.names.product(value)}"
+        return "product", text, tuple(details), equations, sizes
+
+    def _pack(
+        self, pack: Pack, effort: Effort
+    ) -> tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+        axes = self.packed_in.get(pack.name, ())
+        over = f"for every {', '.join(pack.over)}, " if pack.over else ""
+        where = f"{over}for the loop over {' and '.join(axes)}"
+        return "pack", self.names.show(pack.b.buffer), (where,), (), ()
+
+    def _zero(
+        self, fill: Fill, effort: Effort
+    ) -> tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+        name = self.names.show(fill.buffer)
+        details = () if fill.number == 0 else (f"to {fill.number}",)
+        return "zero", name, details, self.names.equations(fill.buffer), ()
+
+
+def _loop_axes(plan: Plan, wanted: Statement) -> tuple[str, ...]:
+    """Return the axes of the loops around a statement."""
+
+    def find(statements: list[Statement], axes: tuple[str, ...]) -> tuple[str, ...] | None:
+        for statement in statements:
+            if statement is wanted:
+                return axes
+            if isinstance(statement, Loop):
+                found = find(statement.body, (*axes, statement.axis))
+                if found is not None:
+                    return found
+        return None
+
+    return find(plan.statements, ()) or ()
+
+
+def _by_mode(kernel: Kernel) -> tuple[list[str], list[str]]:
+    """Return the values that a kernel makes, and those that it adds something to."""
+    made: dict[str, None] = {}
+    added: dict[str, None] = {}
+    for name, (_, store) in zip(kernel.values, kernel.stores, strict=True):
+        (added if store.mode == "add" else made)[name] = None
+    return list(made), list(added)
+
+
+def _together(parts: list[str]) -> list[str]:
+    """Join parts of one equation: `loss (exp)`, `loss (sum)` become `loss (exp, sum)`."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        name, _, what = part.partition(" (")
+        found.setdefault(name, [])
+        if what:
+            found[name].append(what.rstrip(")"))
+    return [n if not p else f"{n} ({', '.join(dict.fromkeys(p))})" for n, p in found.items()]
+
+
+def _joined(a: Row, b: Row, blocks: tuple[int, int]) -> Row:
+    """Return one row for two that set buffers."""
+    return Row(
+        a.kind,
+        a.depth,
+        blocks,
+        f"{a.text}, {b.text}",
+        tuple(dict.fromkeys((*a.details, *b.details))),
+        tuple(dict.fromkeys((*a.equations, *b.equations))),
+        (),
+        (),
+        a.flops + b.flops,
+        a.bytes + b.bytes,
+    )

@@ -1,0 +1,129 @@
+"""What the statements of a Plan cost, for given extents: floating-point operations, bytes moved.
+
+In: a Plan, the extents of its axes ("batch" included). Out: an `Effort` per statement or kernel:
+
+    product   2 M N K operations; reads A and B once, writes C once
+    kernel    the operations of its lines for every element, exp and tanh counting 1, and one for
+              each element that is added up; moves every element that it reads or writes once
+    copies    nothing but bytes
+
+A statement in a loop costs its share for every index point of the loop: what it reads again at the
+next step is counted again, whether or not a cache still holds it.
+
+    h = tanh(z + b), 32 sequences of 100 features      6,400 operations, 26 kB in float32
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from unfold.core.plan import (
+    Access,
+    Buffer,
+    Dim,
+    Fill,
+    Gemm,
+    Kernel,
+    Load,
+    Loop,
+    Nest,
+    Pack,
+    Plan,
+    Statement,
+)
+from unfold.core.scalar import X
+
+READ_AND_WRITTEN = ("add", "maximum")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Floating-point operations and bytes moved; they add up, and repeat."""
+
+    flops: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(self.flops + other.flops, self.bytes + other.bytes)
+
+    def __mul__(self, times: int) -> Effort:
+        return Effort(self.flops * times, self.bytes * times)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Computes the effort of statements.
+
+    Attributes:
+        plan: which they belong to.
+        extents: of every axis, "batch" included.
+        item: bytes of an element.
+    """
+
+    plan: Plan
+    extents: Mapping[str, int]
+    item: int = 4
+
+    def size(self, dims: Iterable[Dim]) -> int:
+        """Return the number of points of some dimensions."""
+        return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)
+
+    def statements(self, statements: Iterable[Statement]) -> Effort:
+        """Return the effort of some statements together."""
+        return sum(map(self.statement, statements), Effort())
+
+    def statement(self, statement: Statement) -> Effort:
+        """Return the effort of a statement, once; of a loop, for all its index points."""
+        if isinstance(statement, Loop):
+            return self.statements(statement.body) * self.extents[statement.axis]
+        if isinstance(statement, Nest):
+            return sum((self.kernel(statement, k) for k in statement.kernels), Effort())
+        if isinstance(statement, Gemm):
+            return self._gemm(statement)
+        if isinstance(statement, Pack):
+            return self._pack(statement)
+        return self._fill(statement)
+
+    def kernel(self, nest: Nest, kernel: Kernel) -> Effort:
+        """Return the effort of a kernel for all points of its nest."""
+        dims = (*nest.dims, *((kernel.vector,) if kernel.vector else ()))
+        added = sum(s.mode != "store" for _, s in kernel.stores)
+        each = sum(operations(x) for _, x in kernel.lines) + added
+        reads = [leaf.access for leaf in kernel.leaves.values() if isinstance(leaf, Load)]
+        stores = [s for _, s in kernel.stores]
+        reads += [s.access for s in stores if s.mode in READ_AND_WRITTEN]
+        picks = [a for x in (*reads, *(s.access for s in stores)) for a, _ in x.indirect]
+        moved = dict.fromkeys((*reads, *picks))
+        elements = sum(self._touched(a, dims) for a in moved)
+        elements += sum(self._touched(s.access, dims) for s in stores)
+        return Effort(each * self.size(dims), elements * self.item)
+
+    def _touched(self, access: Access, dims: Iterable[Dim]) -> int:
+        """Return how many elements an access reaches; a picked row counts where it is picked."""
+        picks = [a for a, _ in access.indirect]
+        return self.size(d for d in dims if any(a.moves(d.name) for a in (access, *picks)))
+
+    def _gemm(self, gemm: Gemm) -> Effort:
+        dims = (*gemm.m, *gemm.n, *gemm.k, *gemm.outer)
+        elements = sum(self._touched(a, dims) for a in (gemm.a, gemm.b, gemm.c))
+        return Effort(2 * self.size(dims), elements * self.item)
+
+    def _pack(self, pack: Pack) -> Effort:
+        points = prod(self.extents[a] for a in pack.over)
+        return Effort(0, 2 * points * self.size((*pack.n, *pack.k)) * self.item)
+
+    def _fill(self, fill: Fill) -> Effort:
+        return Effort(0, self.buffer(self.plan.buffers[fill.buffer], without=fill.looped))
+
+    def buffer(self, buffer: Buffer, *, without: Iterable[str] = ()) -> int:
+        """Return the bytes of a buffer, halos left out, at one point of some of its axes."""
+        looped = set(without)
+        points = [s.ring or self.extents[s.axis] for s in buffer.axes if s.axis not in looped]
+        return prod(points) * prod(buffer.shape) * self.item
+
+
+def operations(x: X) -> int:
+    """Count the operations of a scalar expression."""
+    return bool(x.arguments) + sum(map(operations, x.arguments))
