@@ -267,6 +267,82 @@ def test_a_learned_initial_state_has_no_share_in_later_chunks() -> None:
 
 # Between modes, and what is refused
 
+MIXED = """
+axes: {t: 7}
+inputs: {x[t]: [2], y[t]: [2]}
+parameters: {A: [2,2], W: [2,2]}
+nodes:
+  prev[t]: feedback(teacher=A @ y[t-2], free=h[t-3])
+  h[t]: tanh(W @ prev[t] + x[t])
+loss: sum[t](h[t] @ x[t-1])
+"""
+
+
+def mixed() -> tuple[unfold.Model, dict[str, Any], dict[str, Any]]:
+    """A model with a state that only a free run reads, and one that only a taught run reads."""
+    model, params, inputs, _ = sample(HEAD + MIXED.strip(), {"t": STEPS}, seed=3)
+    return model, params, inputs
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+@pytest.mark.parametrize(("mode", "unread"), [("teacher", "h"), ("free", "y")])
+def test_a_state_that_a_mode_does_not_read_has_no_gradient(
+    mode: Any, unread: str, backend: str
+) -> None:
+    model, params, inputs = mixed()
+    carry = draw({n: a.shape for n, a in model.forward(params, inputs).carry.items()}, seed=1)
+    wrt = [f"carry.{n}" for n in ("h", "x", "y")]
+    _, grads = model.value_and_grad(
+        params, inputs, carry=carry, mode=mode, wrt=wrt, backend=backend
+    )
+    assert {n: g.shape for n, g in grads.items()} == {
+        f"carry.{n}": a.shape for n, a in carry.items()
+    }
+    assert [n for n in wrt if not grads[n].any()] == [f"carry.{unread}"]
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+def test_a_short_chunk_hands_on_what_only_another_mode_reads(backend: str) -> None:
+    """Taught chunks of one step, then a free one: it reads three steps back."""
+    model, params, inputs = mixed()
+    carry = None
+    for chunk in chunks(inputs, (1, 1, 1, 1)):
+        carry = model.forward(params, chunk, carry=carry, backend=backend).carry
+    whole = model.forward(params, {n: a[:, :4] for n, a in inputs.items()}, backend=backend)
+    assert carry is not None
+    for key, value in whole.carry.items():
+        np.testing.assert_allclose(carry[key], value, rtol=1e-12, atol=1e-14, err_msg=key)
+
+
+@pytest.mark.parametrize(("steps", "known"), [(1, False), (2, True)])
+def test_a_state_that_cannot_be_known_is_left_out(steps: int, known: bool) -> None:
+    """Targets come late: a chunk that is shorter than their delay cannot hand on all of them."""
+    text = SPECS["learned"].replace("{x[t]: [2]}", "{x[t]: [2], y[t]: [2]}")
+    text = text.replace("h[t] @ h[t]", "h[t] @ y[t-2]")
+    model, params, inputs, _ = sample(HEAD + text.strip(), {"t": STEPS}, seed=2)
+    first, second, third = chunks(inputs, (2, steps, 5 - steps))
+    run = model.forward(params, {"x": first["x"]})
+    assert run.loss is None and set(run.carry) == {"h"}
+    run = model.forward(params, second, carry=run.carry)
+    assert ("y" in run.carry) is known
+    run = model.forward(params, third, carry=run.carry)
+    late = [(run["h"][:, i] * inputs["y"][:, steps + i]).sum(1) for i in range(5 - steps)]
+    if known:
+        assert run.loss is not None
+        np.testing.assert_allclose(run.loss, np.sum(late, axis=0).mean(), rtol=1e-12)
+    else:
+        assert run.loss is None
+
+
+def test_only_numbers_of_a_state_that_is_given_have_gradients() -> None:
+    model, params, inputs = long("learned")
+    with pytest.raises(DataError, match=r"cannot differentiate by carry\.h without a state"):
+        model.value_and_grad(params, inputs, wrt=["carry.h"])
+    model, params, inputs = long("category")
+    carry = model.forward(params, inputs).carry
+    with pytest.raises(DataError, match=r"cannot differentiate by carry\.x; choose among"):
+        model.value_and_grad(params, inputs, wrt=["carry.x"], carry=carry)
+
 
 def test_a_free_run_goes_on_from_a_taught_one() -> None:
     """At the cut the free run takes what the model said last, not the teacher's first value."""

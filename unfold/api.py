@@ -22,6 +22,7 @@ import unfold.ops  # noqa: F401  (fills the op table)
 from unfold.backends import BACKENDS as BACKENDS
 from unfold.core.program import BATCH, Program
 from unfold.errors import DataError, UnsupportedError
+from unfold.passes.carry import PREFIX as CARRY
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import Mode
 from unfold.passes.pipeline import Pipeline
@@ -165,6 +166,7 @@ class Model:
         whole = self.pipeline.resolved(mode=mode, training=training, carry=carry is not None)
         feeds = {**inputs, **_carried(whole, carry)}
         program = self._without(whole, feeds)
+        unknown = {v.name for v in whole.inputs if v.name not in feeds}
         if mode == "free":
             lengths = self._stopped(backend, program, params, feeds, lengths, seed, batch)
         program = self.pipeline.with_state(program)
@@ -176,7 +178,7 @@ class Model:
         return Run(
             {n: whole_batch(values[n], program[n], domain) for n in shown},
             loss,
-            self.pipeline.state(values),
+            self.pipeline.state(values, domain.length, unknown),
             {a: domain.length(a) for a in self.program.axes if a != BATCH},
             self.program.aliases,
         )
@@ -214,9 +216,14 @@ class Model:
         """
         from unfold.unfolded.results import Step, padded
 
-        names = self._wrt(wrt)
+        names, carried = self._wrt(wrt), carry is not None
+        if not carried and (states := [n for n in names if n.startswith(CARRY)]):
+            raise DataError(
+                f"cannot differentiate by {states[0]} without a state;"
+                " give one, as in  carry=model.forward(…).carry"
+            )
         program = self.pipeline.adjoint(
-            names, mode=mode, training=training, carry=carry is not None, state=True
+            names, mode=mode, training=training, carry=carried, state=True
         )
         feeds = {**inputs, **_carried(program, carry)}
         values, _ = self._execution.run(backend, program, params, feeds, lengths=lengths, seed=seed)
@@ -263,7 +270,9 @@ class Model:
             return self._trained
         sources = (*self.program.parameters, *self.program.inputs)
         known = [v.name for v in sources if v.type.kind == "real"]
-        known += [f"carry.{n}" for n in self.pipeline.delays]
+        known += [
+            f"{CARRY}{n}" for n in self.pipeline.delays if self.program[n].type.kind == "real"
+        ]
         for name in (names := tuple(wrt)):
             if name not in known:
                 raise DataError(f"cannot differentiate by {name}; choose among {', '.join(known)}")
@@ -469,5 +478,5 @@ class Model:
 
 def _carried(program: Program, carry: Arrays | None) -> dict[str, Any]:
     """Return the carried state that a Program of one mode reads, as inputs."""
-    named = {f"carry.{n}": a for n, a in (carry or {}).items()}
+    named = {f"{CARRY}{n}": a for n, a in (carry or {}).items()}
     return {n: a for n, a in named.items() if n in program.values}

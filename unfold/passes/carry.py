@@ -44,14 +44,17 @@ def delays(program: Program, axis: str) -> dict[str, int]:
     return found
 
 
-def carry_state(program: Program, axis: str) -> Program:
+def carry_state(program: Program, axis: str, needed: Mapping[str, int] | None = None) -> Program:
     """Return the Program with inputs `carry.NAME` as boundaries before an axis's first step.
 
     Args:
         program: with boundaries.
         axis: the axis along which sequences are cut into chunks.
+        needed: how many of the last values of each state there are; default: what this Program
+            reads. A chunk hands on what only another mode reads.
     """
-    needed = delays(program, axis)
+    needed = delays(program, axis) if needed is None else needed
+    needed = {n: d for n, d in needed.items() if n in program.values}
     program = _per_sequence(program, needed)
     builder = Builder.of(program)
     for name, delay in needed.items():

@@ -19,7 +19,7 @@ from unfold.core.types import Type
 from unfold.core.verify import verify
 from unfold.errors import CycleError, UnsupportedError
 from unfold.passes.boundaries import lower_boundaries
-from unfold.passes.carry import NEXT, carry_state, delays, hand_over
+from unfold.passes.carry import NEXT, PREFIX, carry_state, delays, hand_over
 from unfold.passes.differentiate import adjoint_name, differentiate
 from unfold.passes.modes import Mode, resolve_modes
 from unfold.passes.simplify import drop_dead
@@ -68,7 +68,8 @@ class Pipeline:
         def make() -> Program:
             whole = replace(self.program, outputs=self.nodes)
             program = resolve_modes(whole, mode=mode, training=training, start=not carry)
-            return carry_state(program, self.carry_axis) if carry and self.carry_axis else program
+            axis = self.carry_axis if carry else None
+            return carry_state(program, axis, self.delays) if axis else program
 
         return self._once((mode, training, carry), make)
 
@@ -113,9 +114,26 @@ class Pipeline:
         axis = self.carry_axis
         return hand_over(program, axis, self.delays) if axis else program
 
-    def state(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the state for the next chunk, by the names of the values it consists of."""
-        return {n: values[f"{NEXT}{n}"] for n in self.delays if f"{NEXT}{n}" in values}
+    def state(
+        self,
+        values: Mapping[str, Any],
+        lengths: Callable[[str], Any] | None = None,
+        missing: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """Return the state for the next chunk, by the names of the values it consists of.
+
+        Args:
+            values: of the run.
+            lengths: the length of every sequence along an axis.
+            missing: inputs that were not given; where a chunk is shorter than a delay, the state
+                that it should have gone on from is then not known.
+        """
+        found = {n: values[f"{NEXT}{n}"] for n in self.delays if f"{NEXT}{n}" in values}
+        lost = [n for n in found if f"{PREFIX}{n}" in missing]
+        if lost and lengths is not None and self.carry_axis is not None:
+            shortest = int(lengths(self.carry_axis).min())
+            found = {n: a for n, a in found.items() if n not in lost or self.delays[n] <= shortest}
+        return found
 
     def adjoint(
         self,
