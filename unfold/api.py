@@ -13,6 +13,7 @@ only ones that name all stages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -31,8 +32,10 @@ from unfold.spec.model import Spec
 from unfold.spec.reader import read_file
 
 if TYPE_CHECKING:
+    from unfold.backends.numba.profile import Clock
     from unfold.drawing import Figure
     from unfold.drawing.unfolding import Unfolding
+    from unfold.passes.describe import Description
     from unfold.unfolded.cost import Cost
     from unfold.unfolded.domain import Domain
     from unfold.unfolded.measures import Measures
@@ -453,6 +456,20 @@ class Model:
         forward = self.pipeline.resolved(mode=mode).values
         added = [v.name for v in adjoint if v.name not in forward]
         return f"{text}\n\nits adjoint adds\n{show_program(adjoint, only=added)}"
+
+    def plan(
+        self, *, gradients: bool = True, mode: Mode = "teacher", batch: int = 1, **extents: int
+    ) -> Description:
+        """Return in words how a step, or a forward run, is compiled, and what each part costs."""
+        if gradients:
+            program = self.pipeline.adjoint(self._wrt(None), mode=mode, state=True)
+        else:
+            program = self.pipeline.with_state(self.pipeline.resolved(mode=mode))
+        return self._execution.describe(program, {**extents, BATCH: batch})
+
+    def clocked(self) -> AbstractContextManager[Clock]:
+        """Within, runs of the compiled backend are timed block by block."""
+        return self._execution.clocked()
 
     def summary(self) -> dict[str, Any]:
         """Return sizes, axes, inputs, parameters and nodes as plain data."""

@@ -8,7 +8,8 @@ the code that names all stages.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ from unfold.unfolded.running import Runner
 if TYPE_CHECKING:
     from unfold.backends.numba.engine import Engine
     from unfold.backends.numba.host import Run
+    from unfold.backends.numba.profile import Clock
+    from unfold.passes.describe import Description
 
 Arrays = Mapping[str, Any]
 MAX_CALLS = 64
@@ -202,6 +205,31 @@ class Execution:
         from unfold.backends.numba.engine import Engine
 
         return Engine()
+
+    @contextmanager
+    def clocked(self) -> Iterator[Clock]:
+        """Within, Plans run on an engine that looks at the clock."""
+        from unfold.backends.numba.profile import Clock
+
+        before, self.engine = self.engine, (clock := Clock())
+        try:
+            yield clock
+        finally:
+            self.engine = before
+
+    def describe(self, program: Program, extents: Mapping[str, int]) -> Description:
+        """Return the Plan of a Program in words, with what it costs in single precision.
+
+        Args:
+            program: as `run` takes it.
+            extents: of axes, "batch" among them; default: those of the Program.
+        """
+        from unfold.passes.describe import describe
+
+        planned = self.planned(program)
+        own = {a: n for a, n in extents.items() if a != BATCH}
+        domain = Domain(planned.program, own, batch=extents[BATCH])
+        return describe(planned.program, planned.plan, domain.extents)
 
     def planned(self, program: Program, domain: Domain | None = None) -> Planned:
         """Return the Plan of a Program for the lengths of a domain; default: all are equal."""

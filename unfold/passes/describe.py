@@ -16,10 +16,11 @@ The numbers are those of blocks, which a profile shares: the statements of the t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unfold.core.plan import Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
 from unfold.core.program import BATCH, Program
+from unfold.passes.expressions import last_name
 from unfold.passes.fates import Fate, fates
 from unfold.passes.plan_cost import Costs, Effort
 from unfold.passes.plan_names import Names
@@ -67,7 +68,6 @@ class Description:
         rows: statements, in order, those inside of a loop after it.
         fates: what became of each equation, input and parameter.
         flops, bytes: of a run.
-        kept_bytes: memory of all buffers.
         parallel: whether sequences of a batch can be run apart.
     """
 
@@ -78,7 +78,6 @@ class Description:
     fates: tuple[Fate, ...]
     flops: int
     bytes: int
-    kept_bytes: int
     parallel: bool
 
 
@@ -87,7 +86,6 @@ def describe(
     plan: Plan,
     extents: Mapping[str, int],
     *,
-    varying: Iterable[str] = (),
     dtype: str = "float32",
 ) -> Description:
     """Return a Plan in words.
@@ -96,17 +94,16 @@ def describe(
         program: as it was given to `unfold.passes.planning.plan`.
         plan: what was made of it.
         extents: of every axis, "batch" included.
-        varying: axes whose length differs per sequence, as they were given.
         dtype: element type to count bytes in.
     """
+    varying = [a for a in program.axes if last_name(a) in plan.buffers]
     names = Names(prepare(program, varying))
     costs = Costs(plan, extents, ITEM[dtype])
     rows = tuple(_Writer(plan, names, costs).rows())
     total = costs.statements(plan.statements)
-    kept = sum(map(costs.buffer, plan.buffers.values()))
     found = fates(plan, names)
     return Description(
-        plan.name, dict(extents), dtype, rows, found, total.flops, total.bytes, kept, plan.parallel
+        plan.name, dict(extents), dtype, rows, found, total.flops, total.bytes, plan.parallel
     )
 
 
@@ -129,19 +126,12 @@ class _Writer:
         for number, statement in enumerate(statements, 1):
             if number == late + 1 and self.plan.parallel and self.plan.partial:
                 found.append(self._shards())
-            whole = (number, number)
-            made = self._statement(statement, 0, whole, 1)
-            before = found[-1] if found else None
-            joins = before is not None and made[0].kind == before.kind == "zero"
-            if joins and before is not None and before.blocks is not None:
-                found[-1] = _joined(before, made[0], (before.blocks[0], number))
-            else:
-                found += made
-        return found
+            found += self._statement(statement, 0, (number, number), 1)
+        return _merged(found)
 
     def _shards(self) -> Row:
         names = tuple(dict.fromkeys(e for n in self.plan.partial for e in self.names.equations(n)))
-        return Row("shards", 0, None, ", ".join(names), ("over the threads' shares",), names)
+        return Row("shards", 0, None, ", ".join(names), (), names)
 
     def _statement(
         self, statement: Statement, depth: int, blocks: tuple[int, int] | None, times: int
@@ -173,14 +163,12 @@ class _Writer:
         steps = self.costs.extents[loop.axis]
         way = "forwards" if loop.direction > 0 else "backwards"
         before, self.loops = self.loops, (*self.loops, loop)
-        inner = [
-            r for s in loop.body for r in self._statement(s, depth + 1, None, times * steps)
-        ]
+        inner = [r for s in loop.body for r in self._statement(s, depth + 1, None, times * steps)]
         self.loops = before
         names = tuple(dict.fromkeys(e for r in inner for e in r.equations))
         text = f"{loop.axis}, {way}, {steps} steps"
         head = Row("loop", depth, blocks, text, (), names, (), (), effort.flops, effort.bytes)
-        return [head, *inner]
+        return [head, *_merged(inner)]
 
     def _nest(
         self,
@@ -209,37 +197,63 @@ class _Writer:
         *,
         alone: bool,
     ) -> Row:
-        names = tuple(dict.fromkeys(kernel.values))
-        values = [self.program[n] for n in names]
-        copy = all(self.names.is_copy(v) for v in values) and not kernel.lines
-        made, added = _by_mode(kernel)
-        hidden = dict.fromkeys(
-            self.names.equation(n) for v in names for n in self.names.inside(v, self.plan.buffers)
-        )
-        own = dict.fromkeys(e for n in names for e in self.names.equations(n))
-        inside = tuple(e for e in hidden if e not in own and not copy)
-        parts = [self.names.part(n) for n in made]
-        text = ", ".join(dict.fromkeys((*inside, *_together(parts)) if not copy else parts))
-        details: list[str] = []
-        if added:
-            what = ", ".join(dict.fromkeys(self.names.show(n) for n in added))
-            text = f"{text}; adds to {what}" if text else f"adds to {what}"
-        details += self._picks(kernel)
-        details += [
-            f"vector loops, not a GEMM: {self.plan.slow[n]}" for n in names if n in self.plan.slow
-        ]
-        size = kernel.vector
-        width = []
-        if size is not None:
-            width = [f"{size.size} wide" if size.size is not None else f"{size.name} wide"]
-        dims = self._dims(nest.dims) if alone else ""
-        details.insert(0, ", ".join([*([dims] if dims else []), *width]))
+        values = tuple(dict.fromkeys(kernel.values))
+        copy = not kernel.lines and all(self.names.is_copy(self.program[n]) for n in values)
+        own = dict.fromkeys(e for n in values for e in self.names.equations(n))
+        inside: tuple[str, ...] = ()
+        if not copy:
+            hidden = (n for v in values for n in self.names.inside(v, self.plan.buffers))
+            inside = tuple(
+                e for e in dict.fromkeys(map(self.names.equation, hidden)) if e not in own
+            )
+        slow = filter(None, (self.names.slow(n, self.plan.slow) for n in values))
+        details = [self._points(nest if alone else None, kernel), *self._picks(kernel)]
+        details += [f"vector loops, not a GEMM: {why}" for why in slow]
         effort = self.costs.kernel(nest, kernel) * times
-        kind = "copy" if copy else "kernel"
-        told = tuple(d for d in details if d)
-        equations = tuple(dict.fromkeys((*inside, *own)))
-        numbers = {"flops": effort.flops, "bytes": effort.bytes}
-        return Row(kind, depth, blocks, text, told, equations, inside, (), **numbers)
+        return Row(
+            "copy" if copy else "kernel",
+            depth,
+            blocks,
+            self._made(kernel, inside, copy=copy),
+            tuple(d for d in details if d),
+            self.names.sorted((*inside, *own)),
+            inside,
+            flops=effort.flops,
+            bytes=effort.bytes,
+        )
+
+    def _made(self, kernel: Kernel, inside: Iterable[str], *, copy: bool) -> str:
+        """Return what a kernel makes, and what it adds to."""
+        made, added = _by_mode(kernel)
+        if copy:
+            return ", ".join(dict.fromkeys(map(self.names.show, made)))
+        parts: dict[str, dict[str, None]] = {e: {} for e in inside}
+        for name in made:
+            if "|" in name:
+                parts |= {e: parts.get(e, {}) for e in self.names.equations(name)}
+            else:
+                part = self.names.part(name)
+                found = parts.setdefault(self.names.equation(name), {})
+                found |= dict.fromkeys([part] if part else [])
+        words = [
+            f"{self.names.show(e)} ({', '.join(parts[e])})" if parts[e] else self.names.show(e)
+            for e in self.names.sorted(parts)
+        ]
+        if added:
+            what = self.names.sorted(self.names.equation(n) for n in added)
+            words = [", ".join(words)] if words else []
+            words.append(f"adds to {', '.join(what)}")
+            return "; ".join(words)
+        return ", ".join(words)
+
+    def _points(self, nest: Nest | None, kernel: Kernel) -> str:
+        """Return the loops around a kernel and how wide it is: `for t, batch: 103 wide`."""
+        vector = kernel.vector
+        wide = ""
+        if vector is not None:
+            wide = f"{vector.size} wide" if vector.size is not None else f"{vector.name} wide"
+        dims = self._dims(nest.dims) if nest is not None else ""
+        return ", ".join(w for w in (dims, wide) if w)
 
     def _picks(self, kernel: Kernel) -> list[str]:
         """Return how categories pick rows."""
@@ -257,7 +271,7 @@ class _Writer:
 
     def _dims(self, dims: Iterable[Dim]) -> str:
         """Return loops around a kernel: `t, batch`."""
-        shown = [d.name if d.size is None else str(d.size) for d in dims]
+        shown = [self.names.axis(d.name) if d.size is None else f"{d.size} rows" for d in dims]
         return f"for {', '.join(shown)}" if shown else ""
 
     def _product(
@@ -319,28 +333,26 @@ def _by_mode(kernel: Kernel) -> tuple[list[str], list[str]]:
     return list(made), list(added)
 
 
-def _together(parts: list[str]) -> list[str]:
-    """Join parts of one equation: `loss (exp)`, `loss (sum)` become `loss (exp, sum)`."""
-    found: dict[str, list[str]] = {}
-    for part in parts:
-        name, _, what = part.partition(" (")
-        found.setdefault(name, [])
-        if what:
-            found[name].append(what.rstrip(")"))
-    return [n if not p else f"{n} ({', '.join(dict.fromkeys(p))})" for n, p in found.items()]
+def _merged(rows: list[Row]) -> list[Row]:
+    """Return rows with one in place of several that set buffers to one number."""
+    found: list[Row] = []
+    for row in rows:
+        last = found[-1] if found else None
+        same = last is not None and row.kind == last.kind == "zero" and row.depth == last.depth
+        if same and last is not None and row.details == last.details:
+            found[-1] = _joined(last, row)
+        else:
+            found.append(row)
+    return found
 
 
-def _joined(a: Row, b: Row, blocks: tuple[int, int]) -> Row:
-    """Return one row for two that set buffers."""
-    return Row(
-        a.kind,
-        a.depth,
-        blocks,
-        f"{a.text}, {b.text}",
-        tuple(dict.fromkeys((*a.details, *b.details))),
-        tuple(dict.fromkeys((*a.equations, *b.equations))),
-        (),
-        (),
-        a.flops + b.flops,
-        a.bytes + b.bytes,
+def _joined(a: Row, b: Row) -> Row:
+    names = dict.fromkeys((*a.text.split(", "), b.text))
+    return replace(
+        a,
+        blocks=(a.blocks[0], b.blocks[1]) if a.blocks and b.blocks else None,
+        text=", ".join(names),
+        equations=tuple(dict.fromkeys((*a.equations, *b.equations))),
+        flops=a.flops + b.flops,
+        bytes=a.bytes + b.bytes,
     )

@@ -21,7 +21,6 @@ from math import prod
 
 from unfold.core.plan import (
     Access,
-    Buffer,
     Dim,
     Fill,
     Gemm,
@@ -115,13 +114,10 @@ class Costs:
         return Effort(0, 2 * points * self.size((*pack.n, *pack.k)) * self.item)
 
     def _fill(self, fill: Fill) -> Effort:
-        return Effort(0, self.buffer(self.plan.buffers[fill.buffer], without=fill.looped))
-
-    def buffer(self, buffer: Buffer, *, without: Iterable[str] = ()) -> int:
-        """Return the bytes of a buffer, halos left out, at one point of some of its axes."""
-        looped = set(without)
-        points = [s.ring or self.extents[s.axis] for s in buffer.axes if s.axis not in looped]
-        return prod(points) * prod(buffer.shape) * self.item
+        """Return what setting a buffer moves, at one point of the loops around, without halos."""
+        buffer = self.plan.buffers[fill.buffer]
+        points = [s.ring or self.extents[s.axis] for s in buffer.axes if s.axis not in fill.looped]
+        return Effort(0, prod(points) * prod(buffer.shape) * self.item)
 
 
 def operations(x: X) -> int:

@@ -11,16 +11,19 @@ In: the Program that planning works on (`unfold.passes.planning.prepare`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from math import prod
 
 from unfold.core.affine import Affine
 from unfold.core.plan import Access
 from unfold.core.printing import show_index
 from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.passes.carry import NEXT
 
 PRODUCTS = {"ij,j->i": "@", "i,ij->j": "@", "ij,jk->ik": "@", "i,i->": "@", "i,j->ij": "⊗"}
-REDUCTIONS = {"feature_max": "max", "feature_sum": "sum", "sum_to": "sum"}
+TOLD = {"feature_max": "max", "feature_sum": "sum", "sum_to": "sum", "sum": "sum", "max": "max"}
+TOLD["exp"] = "exp"
 HIDDEN = ("constant", "count", "index", "inside")
 
 
@@ -43,20 +46,51 @@ class Names:
                 found[name].append(value)
         return found
 
+    @cached_property
+    def order(self) -> Mapping[str, int]:
+        """The place of each equation in the order of the spec, gradients after it."""
+        nodes = dict.fromkeys(v.node or v.name for v in self.program)
+        return {n: i for i, n in enumerate(nodes)}
+
+    def sorted(self, equations: Iterable[str]) -> tuple[str, ...]:
+        """Return equations without repetition, in the order of the spec."""
+        return tuple(sorted(dict.fromkeys(equations), key=lambda e: self.order.get(e, 0)))
+
     def equation(self, name: str) -> str:
         """Return the equation of the spec, or the gradient, that a value belongs to."""
-        if "|" in name or "~" in name or name not in self.program.values:
-            return self.show(name)
-        return self.program[name].node or name
+        value = self.program.values.get(name.partition("~")[0])
+        return (value.node or name) if value is not None else name
 
     def equations(self, name: str) -> tuple[str, ...]:
-        """Return the equations that a value belongs to: one, or those whose products it joins."""
-        slices = [v for v in self.readers.get(name, []) if v.op == "slice"]
-        value = self.program.values.get(name)
-        if slices and value is not None and value.op == "einsum":
-            if {v.name for v in slices} == {v.name for v in self.readers[name]}:
-                return tuple(dict.fromkeys(self.equation(v.name) for v in slices))
+        """Return the equations that a value is for.
+
+        A product that several share is for all of them; what a gradient sends back through a
+        product is for the gradients that read it.
+        """
+        if "|" in name:
+            return self.sorted(self.equation(n) for n in name.split("|"))
+        value, readers = self.program.values.get(name), self.readers.get(name, [])
+        if value is None or value.op != "einsum" or not readers or value.is_named:
+            return (self.equation(name),)
+        if all(v.op == "slice" for v in readers):
+            return self.sorted(self.equation(v.name) for v in readers)
+        if value.node.startswith("∂"):
+            return self.sorted(self._destinations(value)) or (self.equation(name),)
         return (self.equation(name),)
+
+    def _destinations(self, value: Value) -> Iterator[str]:
+        """Yield the equations that read a value, through other parts of its own equation."""
+        seen, work = {value.name}, [value]
+        while work:
+            source = work.pop()
+            for reader in self.readers[source.name]:
+                if "|" in reader.name:
+                    yield from self.equations(reader.name)
+                elif reader.node != value.node or reader.is_named:
+                    yield self.equation(reader.name)
+                elif reader.name not in seen:
+                    seen.add(reader.name)
+                    work.append(reader)
 
     def show(self, name: str) -> str:
         """Return the name of a value, parts by their equation."""
@@ -66,19 +100,26 @@ class Names:
             return f"{self.show(name.partition('~')[0])} transposed"
         if name.startswith("last."):
             return f"last {name.removeprefix('last.')}"
+        if name.startswith(NEXT):
+            return f"{name.removeprefix(NEXT)} for the next chunk"
         value = self.program.values.get(name)
         return value.node if value is not None and value.node else name
 
     def part(self, name: str) -> str:
-        """Return the name of a value as something that is made, `loss (max)` for a part of one."""
+        """Return which part of an equation a value is: `max`; nothing for the equation itself."""
         value = self.program.values[name]
-        if value.is_named or value.op == "concat" or "~" in name:
-            return self.show(name)
-        return f"{self.show(name)} ({REDUCTIONS.get(value.op, value.op)})"
+        return "" if value.is_named or "~" in name else TOLD.get(value.op, "")
 
     def at(self, name: str, index: Iterable[tuple[str, Affine]]) -> str:
         """Return a value at an index point, without its batch index."""
-        return self.show(name) + show_index([i for a, i in index if a != BATCH])
+        value = self.program.values.get(name)
+        hidden = value is not None and not value.is_named and not value.node.startswith("∂")
+        part = "part of " if hidden and "|" not in name and "~" not in name else ""
+        return part + self.show(name) + show_index([i for a, i in index if a != BATCH])
+
+    def axis(self, name: str) -> str:
+        """Return the name of an axis; the state for the next chunk has one of its own."""
+        return name.rpartition(".")[2]
 
     def access(self, access: Access) -> str:
         """Return what an access reads."""
@@ -104,15 +145,48 @@ class Names:
         alone = value.op == "einsum" and len(value.operands) == 1
         return alone or value.op in ("concat", "slice", "identity", "pad", "reshape")
 
+    def slow(self, name: str, known: Mapping[str, str]) -> str:
+        """Return why a product runs as loops over vectors; nothing for what is none.
+
+        Args:
+            name: of the value.
+            known: `Plan.slow`.
+        """
+        value = self.program.values.get(name)
+        if name in known or value is None or value.op != "sum":
+            return known.get(name, "")
+        if not value.type.shape or set(value.reduced) <= {BATCH}:
+            return ""
+        product = self.program[value.operands[0].value]
+        if product.op != "mul" or len({self._size(r) for r in product.operands}) == 1:
+            return ""
+        return "a sum of multiples of vectors, each sequence with its own"
+
+    def _size(self, ref: Ref) -> int:
+        """Return the features of a value before it was repeated."""
+        value = self.program[ref.value]
+        while value.op in ("broadcast_to", "reshape", "identity"):
+            value = self.program[value.operands[0].value]
+        return prod(map(int, value.type.stored))
+
     def inside(self, name: str, stored: Iterable[str]) -> tuple[str, ...]:
         """Return the values that are written out where a stored value is computed."""
-        kept, found = set(stored), dict[str, None]()
+        return self._operands(name, stored)[0]
+
+    def reads(self, name: str, stored: Iterable[str]) -> tuple[str, ...]:
+        """Return the stored values that are read where a stored value is computed."""
+        return self._operands(name, stored)[1]
+
+    def _operands(
+        self, name: str, stored: Iterable[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        kept, inside, read = set(stored), dict[str, None](), dict[str, None]()
         work = list(self.program[name].operands)
         while work:
-            ref = work.pop()
-            value = self.program[ref.value]
-            if value.name in kept or value.name in found or value.op in HIDDEN:
-                continue
-            found[value.name] = None
-            work += value.operands
-        return tuple(found)
+            value = self.program[work.pop().value]
+            if value.name in kept:
+                read[value.name] = None
+            elif value.name not in inside and value.op not in HIDDEN:
+                inside[value.name] = None
+                work += value.operands
+        return tuple(inside), tuple(read)
