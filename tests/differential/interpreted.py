@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class InterpretedEngine(Engine):
         self.interpreter = Interpreted()
         super().__init__(threads=2, machine=self.interpreter)
 
-    @property
+    @cached_property
     def _pool(self) -> Any:
         return self
 
@@ -83,7 +84,7 @@ class Memory:
         high = address + sum(max(r, 0) for r in reach) + ITEM[dtype]
         if not any(a <= low and high <= b for a, b in self.spans):
             raise OutOfBoundsError(f"{low} to {high} with {shape} and {strides}")
-        block = (ctypes.c_char * (high - low)).from_address(low)
+        block: Any = (ctypes.c_char * (high - low)).from_address(low)
         return np.ndarray(tuple(shape), dtype, block, address - low, tuple(strides))
 
     def row(self, address: int, dtype: str, n: int, stride: int | None = None) -> Any:
