@@ -180,11 +180,26 @@ def grad(
 
 
 @app.command()
-def explain(spec: SpecArgument, changes: SetOption = None, json: JsonOption = False) -> None:
-    """Print the Program of a spec, and its adjoint."""
+def explain(
+    spec: SpecArgument,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="How it is compiled: loops, products, kernels, cost.")
+    ] = False,
+    forward: Annotated[
+        bool, typer.Option("--forward", help="With --plan: of a forward run alone.")
+    ] = False,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="With --plan: sequences in the batch.")
+    ] = None,
+    mode: ModeOption = None,
+    changes: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the Program of a spec, and its adjoint, or how they are compiled."""
     from unfold.commands import explain as command
 
-    raise typer.Exit(command.explain(spec, changes or [], as_json=json))
+    asked = command.Question(plan, forward, batch, mode)
+    raise typer.Exit(command.explain(spec, changes or [], asked, as_json=json))
 
 
 @app.command()

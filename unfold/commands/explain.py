@@ -1,15 +1,22 @@
-"""`unfold explain`: the Program of a spec and its adjoint, how deep it is and what it costs."""
+"""`unfold explain`: the Program of a spec and its adjoint, how deep it is and what it costs.
+
+unfold explain gru                 equations, measures, cost
+unfold explain gru --plan          how they are compiled: loops, products, kernels, what is kept
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from unfold.commands.loading import load, read_changes
+from unfold.commands.loading import Changes, load, read_changes, read_mode, section
 from unfold.commands.report import print_json, table
-from unfold.errors import UnsupportedError
+from unfold.errors import UnfoldError, UnsupportedError
+
+if TYPE_CHECKING:
+    import unfold
 
 COUNTS = ("layers", "nodes", "ops")
 MEASURES = (
@@ -19,12 +26,35 @@ MEASURES = (
 )
 
 
-def explain(spec: str, items: list[str], *, as_json: bool) -> int:
-    """Print what the model's own explanation says, its measures and its cost."""
-    model = load(spec, read_changes(items))
-    text = model.explain()
-    found = _measures(model)
-    cost = asdict(model.cost())
+@dataclass(frozen=True)
+class Question:
+    """What to explain.
+
+    Attributes:
+        plan: whether the Plan, in place of the Program.
+        forward: the Plan of a forward run, also where there is a loss.
+        batch: sequences to count the Plan's cost for; default: as many as the spec's data has.
+        mode: which branch of output feedback.
+    """
+
+    plan: bool = False
+    forward: bool = False
+    batch: int | None = None
+    mode: str | None = None
+
+
+def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
+    """Print what the model's own explanation says, its measures and its cost; or its Plan."""
+    if not asked.plan and (asked.forward or asked.batch is not None):
+        raise UnfoldError("--forward and --batch are about the plan\n  help: add  --plan")
+    changes = read_changes(items)
+    model = load(spec, changes)
+    if asked.plan:
+        return _plan(model, changes, asked, as_json=as_json)
+    mode = read_mode(asked.mode) or "teacher"
+    text = model.explain(mode=mode)
+    found = _measures(model, mode)
+    cost = asdict(model.cost(mode=mode))
     if as_json:
         whole = {"ok": True, "name": model.name, "explanation": text}
         print_json({**whole, "measures": found, "cost": cost})
@@ -40,16 +70,39 @@ def explain(spec: str, items: list[str], *, as_json: bool) -> int:
     return 0
 
 
-def _measures(model: Any) -> dict[str, dict[str, dict[str, str]]]:
+def _plan(model: unfold.Model, changes: Changes, asked: Question, *, as_json: bool) -> int:
+    """Print how the model is compiled."""
+    from unfold.commands.plan_text import echo, plan_lines, terminal_width
+
+    mode = read_mode(asked.mode) or "teacher"
+    gradients = model.program.loss is not None and not asked.forward
+    found = model.plan(gradients=gradients, mode=mode, batch=asked.batch or _batch(model, changes))
+    if as_json:
+        print_json({"ok": True, "name": model.name, "gradients": gradients, "plan": asdict(found)})
+        return 0
+    what = "forward and backward" if gradients else "forward"
+    echo(plan_lines(found, f"{what}, {asked.mode or 'teacher'}", terminal_width()))
+    return 0
+
+
+def _batch(model: unfold.Model, changes: Changes) -> int:
+    """Return how many sequences a batch of the spec's data has; one without data."""
+    from unfold.training.data.settings import read_data
+
+    data = section(model, "data", changes)
+    return read_data(data).batch if data is not None else 1
+
+
+def _measures(model: Any, mode: Any) -> dict[str, dict[str, dict[str, str]]]:
     """Return measures as text, by axis with a recurrence and by way of counting."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for axis in model.summary()["axes"]:
         try:
-            first = model.measures(axis)
+            first = model.measures(axis, mode=mode)
         except UnsupportedError:  # a window's own axis, for one, is none to measure along
             continue
         if first.recurrent_depth or not found:
-            counted = {c: model.measures(axis, c) for c in COUNTS}
+            counted = {c: model.measures(axis, c, mode=mode) for c in COUNTS}
             found[axis] = {
                 c: {key: _fraction(getattr(m, key)) for _, key in MEASURES}
                 for c, m in counted.items()

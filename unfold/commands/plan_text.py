@@ -135,8 +135,9 @@ def statement_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) 
         cells = "".join(f"  {c.cells[position]:>{c.width}}" for c in columns)
         first = f"{_blocks(row):>{numbers}}  "
         for text, told, style in _statement(row, room):
-            padding = " " * (room - len(text) - len(told))
-            yield Line(((first, DIM), (text, style), (told + padding, DIM), (cells, style)))
+            padding = " " * (room - len(text) - len(told)) if cells.strip() else ""
+            numbers_text = cells if cells.strip() else ""
+            yield Line(((first, DIM), (text, style), (told + padding, DIM), (numbers_text, style)))
             first, cells = " " * (numbers + 2), ""
 
 

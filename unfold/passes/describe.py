@@ -281,8 +281,8 @@ class _Writer:
         equations = self.names.equations(gemm.value)
         sizes = tuple(self.costs.size(d) for d in (gemm.m, gemm.n, gemm.k, gemm.outer))
         details: list[str] = []
-        if len(equations) > 1:
-            details.append(f"{len(equations)} products in one")
+        if (joined := self.names.joined(gemm.value)) > 1:
+            details.append(f"{joined} products in one")
         axes = [d.name for d in (*gemm.m, *gemm.k, *gemm.outer) if d.size is None]
         together = [a for a in dict.fromkeys(axes) if a != BATCH]
         if together:

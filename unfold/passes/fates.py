@@ -207,9 +207,10 @@ class _Fates:
         place, gemm = self.found.products[product]
         text = self.names.product(self.program[product])
         around = tuple(loop.axis for loop in place)
-        shared = self.names.equations(product)
-        words = f"{text}: "
-        words += f"one product for {_listed(shared)}" if len(shared) > 1 else "a product"
+        shared, joined = self.names.equations(product), self.names.joined(product)
+        many = f"{joined} products in one" if joined > 1 else "a product"
+        together = joined > 1 and self.names.is_split(product)
+        words = f"{text}: {f'one product for {_listed(shared)}' if together else many}"
         out = [a for a in loops if a not in around]
         if out:
             return f"{words}, hoisted out of the loop over {' and '.join(out)}", [text]

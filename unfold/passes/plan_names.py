@@ -16,6 +16,7 @@ from functools import cached_property
 from math import prod
 
 from unfold.core.affine import Affine
+from unfold.core.op import OPS
 from unfold.core.plan import Access
 from unfold.core.printing import show_index
 from unfold.core.program import BATCH, Program, Ref, Value
@@ -24,6 +25,7 @@ from unfold.passes.carry import NEXT
 PRODUCTS = {"ij,j->i": "@", "i,ij->j": "@", "ij,jk->ik": "@", "i,i->": "@", "i,j->ij": "⊗"}
 TOLD = {"feature_max": "max", "feature_sum": "sum", "sum_to": "sum", "sum": "sum", "max": "max"}
 TOLD["exp"] = "exp"
+SHORT = 24  # characters of an expression that is shown in place of a name
 HIDDEN = ("constant", "count", "index", "inside")
 
 
@@ -72,7 +74,7 @@ class Names:
         value, readers = self.program.values.get(name), self.readers.get(name, [])
         if value is None or value.op != "einsum" or not readers or value.is_named:
             return (self.equation(name),)
-        if all(v.op == "slice" for v in readers):
+        if self.is_split(name):
             return self.sorted(self.equation(v.name) for v in readers)
         if value.node.startswith("∂"):
             return self.sorted(self._destinations(value)) or (self.equation(name),)
@@ -108,14 +110,48 @@ class Names:
     def part(self, name: str) -> str:
         """Return which part of an equation a value is: `max`; nothing for the equation itself."""
         value = self.program.values[name]
+        plain = not value.node.startswith(("∂", NEXT))
+        if plain and self.is_boundary(value):
+            return f"{self.ref(value.operands[1])} or its boundary"
         return "" if value.is_named or "~" in name else TOLD.get(value.op, "")
 
     def at(self, name: str, index: Iterable[tuple[str, Affine]]) -> str:
-        """Return a value at an index point, without its batch index."""
+        """Return a value at an index point, without its batch index.
+
+        A part of an equation is written out where that is short: `(r[t] * h[t-1])`.
+        """
+        index = tuple(index)
         value = self.program.values.get(name)
-        hidden = value is not None and not value.is_named and not value.node.startswith("∂")
-        part = "part of " if hidden and "|" not in name and "~" not in name else ""
-        return part + self.show(name) + show_index([i for a, i in index if a != BATCH])
+        shown = self.show(name) + show_index([i for a, i in index if a != BATCH])
+        if value is None or "|" in name or "~" in name:
+            return shown
+        if value.is_named or value.node.startswith("∂"):
+            return shown
+        text = self._written(value, index)
+        return f"part of {shown}" if "part of" in text or len(text) > SHORT else text
+
+    def _written(self, value: Value, index: tuple[tuple[str, Affine], ...]) -> str:
+        """Return a part of an equation in terms of what it reads."""
+        symbol, operands = OPS[value.op].symbol, value.operands
+        if self.is_boundary(value):
+            return self.ref(operands[1].substitute(dict(index)))
+        if not symbol or not operands:
+            return "part of it"
+        return f"({symbol.format(*(self.ref(r.substitute(dict(index))) for r in operands))})"
+
+    def is_boundary(self, value: Value) -> bool:
+        """Whether a value is another one inside of its domain, and its boundary outside."""
+        first = self.program[value.operands[0].value] if value.operands else None
+        return value.op == "where" and first is not None and first.op == "inside"
+
+    def is_split(self, product: str) -> bool:
+        """Whether several equations have their parts of a product."""
+        return all(v.op == "slice" for v in self.readers[product])
+
+    def joined(self, product: str) -> int:
+        """Return how many products of the spec were joined in one."""
+        value = self.program[product]
+        return max((r.value.count("|") + 1 for r in value.operands), default=1)
 
     def axis(self, name: str) -> str:
         """Return the name of an axis; the state for the next chunk has one of its own."""
