@@ -100,6 +100,9 @@ def run(
     folder: Annotated[
         str, typer.Option("--runs", metavar="FOLDER", help="Where run folders go.")
     ] = "runs",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time went; write profile.json.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Check, draw and train a spec; leave a run folder.
@@ -109,7 +112,7 @@ def run(
     """
     from unfold.commands import run as command
 
-    asked = command.Request(spec, changes or [], backend, dtype, mode, Path(folder))
+    asked = command.Request(spec, changes or [], backend, dtype, mode, Path(folder), profile)
     raise typer.Exit(command.run(asked, as_json=json))
 
 
