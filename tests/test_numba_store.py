@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +124,101 @@ def test_clearing(folder: Path) -> None:
     assert count == 1
     assert size > 1000
     assert store.entries() == []
+
+
+def sized(monkeypatch: pytest.MonkeyPatch, entries_kept: int) -> None:
+    """Limit the store to about so many entries, and look at it after every kernel."""
+    (_, size, _), *_ = store.entries()
+    monkeypatch.setattr(store, "LIMIT", int(size * (entries_kept + 0.5)))
+    monkeypatch.setattr(store, "_compiled", _Always())
+
+
+class _Always(list[str]):
+    """A list whose length is always that at which the store is looked at."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+def numbers(folder: Path) -> set[int]:
+    """Return which kernels are in the store."""
+    wanted = {store._name(TEXT.format(number=n)): n for n in range(10)}
+    return {wanted[e.name] for e, _, _ in store.entries()}
+
+
+def used_long_ago(number: int, hours: int) -> None:
+    """Pretend that a kernel was used some hours ago, by a process that has ended."""
+    name = store._name(TEXT.format(number=number))
+    then = time.time() - 3600 * hours
+    os.utime(store.cache_dir() / name / store.CHECKS, (then, then))
+    store._modules.pop(name)
+
+
+def test_the_least_recently_used_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, hours in ((1, 2), (2, 4), (3, 3), (4, 5)):
+        store.load(TEXT.format(number=number))
+        used_long_ago(number, hours)
+    sized(monkeypatch, 3)
+    store.load(TEXT.format(number=4))  # it is in the store: used now
+    store.load(TEXT.format(number=5))
+    assert numbers(folder) == {1, 4, 5}
+    assert len(list(folder.glob("*.lock"))) == 3
+    assert answer(store.load(TEXT.format(number=2)).address) == 39.0
+
+
+def test_what_a_process_uses_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.load(TEXT.format(number=1))
+    sized(monkeypatch, 1)
+    store.load_all([TEXT.format(number=n) for n in (2, 3)])
+    assert numbers(folder) == {1, 2, 3}
+
+
+def test_what_another_process_makes_or_reads_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the lock of its entry; what is half made belongs to it."""
+    store.load(TEXT.format(number=1))
+    used_long_ago(1, 5)
+    (held, _, _) = store.entries()[0]
+    (held / store.CHECKS).unlink()
+    sized(monkeypatch, 0)
+    with (folder / f"{held.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        store.load(TEXT.format(number=2))
+        assert held in [e for e, _, _ in store.entries()]
+        assert store.clear()[0] == 1
+        assert [e for e, _, _ in store.entries()] == [held]
+    assert store.clear()[0] == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_a_lock_that_is_removed_while_one_waits(folder: Path) -> None:
+    """Whoever waited for it takes the new one: two never hold an entry at once."""
+    entry, held = folder / "k0", threading.Event()
+
+    def hold() -> None:
+        with store._locked(entry):
+            held.set()
+            time.sleep(0.05)  # time for the other to see that it cannot have it
+
+    with store._locked(entry):
+        waiting = threading.Thread(target=hold)
+        waiting.start()
+        time.sleep(0.05)
+        (folder / "k0.lock").unlink()
+    held.wait()
+    with store._locked(entry, wait=False) as mine:
+        assert not mine
+    waiting.join()
+
+
+def test_processes_share_a_store_that_is_emptied(folder: Path) -> None:
+    """Loading, removing and making the same kernel at once gives the right answer to everybody."""
+    processes = [other_process(folder) for _ in range(2)]
+    while any(p.poll() is None for p in processes):
+        store.clear()
+        time.sleep(0.002)
+    assert [finished(p)[0] for p in processes] == ["42.0"] * 2
 
 
 def test_an_unwritable_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

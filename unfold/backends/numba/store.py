@@ -7,7 +7,8 @@ A module's name is a hash of everything that decides its machine code: its text,
 support modules it imports, the versions of Numba and LLVM, and the processor. Its folder holds the
 text, Numba's cache of the machine code, and a file of checksums that is written last; an entry
 without valid checksums is made anew. Several processes may use the store at once: an entry is made
-under a lock of its own, and appears whole or not at all.
+and removed under a lock of its own, which its readers share. The least recently used entries are
+removed where the store grows beyond `LIMIT`.
 """
 
 from __future__ import annotations
@@ -149,16 +150,26 @@ def load_module(text: str) -> ModuleType:
     if name in _modules:
         return _modules[name]
     folder = cache_dir() / name
-    if not _is_whole(folder, text):
+    with _locked(folder, shared=True):
+        found = _found(folder, name, text)
+    if not found:
         with _locked(folder):
-            if not _is_whole(folder, text):
+            found = _found(folder, name, text)
+            if not found:
                 _make(folder, name, text)
-                _prune(folder)
-                return _modules[name]
+        if not found:
+            _prune()
+    return _modules[name]
+
+
+def _found(folder: Path, name: str, text: str) -> bool:
+    """Import an entry if it is whole, and tell so."""
+    if not _is_whole(folder, text):
+        return False
     with contextlib.suppress(OSError):
         os.utime(folder / CHECKS)  # the least recently used go first
     _modules[name] = _imported(folder, name)
-    return _modules[name]
+    return True
 
 
 def _name(text: str) -> str:
@@ -221,15 +232,35 @@ def _imported(folder: Path, name: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an entry."""
+def _locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of an entry; give whether it is held, which is false only without waiting."""
     if fcntl is None:
-        yield
+        yield True
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = _lock_of(folder)
+    kind = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    while True:
+        with path.open("a") as lock:
+            try:
+                fcntl.flock(lock, kind)
+            except BlockingIOError:
+                yield False
+                return
+            if _is_same(lock.fileno(), path):  # not removed while this waited
+                yield True
+                return
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.parent / f"{folder.name}.lock"
+
+
+def _is_same(file: int, path: Path) -> bool:
+    """Whether an open file is the one that has a path."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.fstat(file), path.stat())
+    return False
 
 
 def entries() -> list[tuple[Path, int, float]]:
@@ -240,12 +271,21 @@ def entries() -> list[tuple[Path, int, float]]:
             with contextlib.suppress(OSError):
                 size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
                 check = folder / CHECKS
-                used = check.stat().st_mtime if check.exists() else 0.0
+                used = (check if check.exists() else folder).stat().st_mtime
                 found.append((folder, size, used))
     return sorted(found, key=lambda e: e[2])
 
 
-def _prune(kept: Path) -> None:
+def _remove(folder: Path) -> bool:
+    """Remove an entry and its lock; one that another process makes or reads now stays."""
+    with _locked(folder, wait=False) as held:
+        if held:
+            shutil.rmtree(folder, ignore_errors=True)
+            _lock_of(folder).unlink(missing_ok=True)
+        return held
+
+
+def _prune() -> None:
     """Remove the least recently used entries beyond the limit; looked at once in a while."""
     if len(_compiled) % 64 != 1:
         return
@@ -254,16 +294,15 @@ def _prune(kept: Path) -> None:
     for folder, size, _ in own:
         if total <= LIMIT:
             return
-        if folder != kept:
-            shutil.rmtree(folder, ignore_errors=True)
+        # What this process uses is in its memory, but another run would miss it.
+        if folder.name not in _modules and _remove(folder):
             total -= size
 
 
 def clear() -> tuple[int, int]:
-    """Remove every entry; return how many there were and their bytes."""
-    own = entries()
-    for folder, _, _ in own:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Remove every entry that is not in use; return how many they were and their bytes."""
+    removed = [size for folder, size, _ in entries() if _remove(folder)]
     for lock in cache_dir().glob("k*.lock"):
-        lock.unlink(missing_ok=True)
-    return len(own), sum(size for _, size, _ in own)
+        if not lock.with_suffix("").exists():
+            _remove(lock.with_suffix(""))
+    return len(removed), sum(removed)
