@@ -214,4 +214,5 @@ def test_passes_that_are_done_have_nothing_to_do(spec: str, transform: str) -> N
 
 
 def test_every_golden_file_is_used() -> None:
-    assert {p.stem for p in GOLDEN.glob("*.txt")} == set(PASSES)
+    found = {p.stem for p in GOLDEN.glob("*.txt") if not p.stem.startswith("plan-")}
+    assert found == set(PASSES)
