@@ -78,9 +78,10 @@ class Watch:
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
     def over(self, task: Task) -> Task:
-        """Return a task whose model and batches are measured from now on."""
+        """Return a task whose model and batches are measured from now on; it has been loaded."""
         if not self.on:
             return task
+        self.seconds[LOADING] = time.perf_counter() - self._began
         if task.engine.backend != "reference":
             self._clock = self._held.enter_context(task.model.clocked())
         engine: Any = Measured(task.engine, self, MODEL)
