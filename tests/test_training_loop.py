@@ -17,7 +17,7 @@ import pytest
 from unfold.errors import DataError
 from unfold.training.checkpoint import TrainingState, latest, load, save
 from unfold.training.curve import draw_losses
-from unfold.training.data import Batch, TextSource
+from unfold.training.data import Batch, StreamSource
 from unfold.training.data.text import Text
 from unfold.training.folder import MetricsFile, create_run_folder, read_metrics, write_whole
 from unfold.training.loop import Metrics, Shard, reduce, start, step, train
@@ -91,11 +91,11 @@ SETTINGS = TrainSettings.model_validate(
 )
 
 
-def source(length: int = 5) -> TextSource:
+def source(length: int = 5) -> StreamSource:
     """Read the text in two rows."""
     half = len(TEXT.codes) // 2
     rows = np.stack([TEXT.codes[: half + 1], TEXT.codes[half - 1 : 2 * half]])
-    return TextSource("x", "y", rows, length)
+    return StreamSource({"x": rows[:, :-1], "y": rows[:, 1:]}, length)
 
 
 def run(model: Bigrams, state: TrainingState, settings: TrainSettings) -> TrainingState:
@@ -111,7 +111,7 @@ def test_the_loss_falls_and_the_state_is_carried() -> None:
     assert len(losses) == 60
     assert losses[0] == pytest.approx(math.log(4), abs=0.1)
     assert losses[-1] < 0.5
-    chunks = source().chunks
+    chunks = source().epoch
     assert [c is None for c in model.carries] == [i % chunks == 0 for i in range(60)]
     second = model.carries[2]
     assert second is not None

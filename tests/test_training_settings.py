@@ -108,7 +108,7 @@ CASES: list[tuple[Callable[[Section], object], dict[str, Any], list[tuple[str, s
         {**TEXT, "text": {"string": 3}, "level": "word"},
         [
             ("data.text.string: expected text, got 3", "text/string", 2),
-            ("data.level: expected 'char', got \"word\"", "level", 2),
+            ("data.level: expected 'char' or 'byte', got \"word\"", "level", 2),
         ],
     ),
     (

@@ -60,14 +60,11 @@ def check_settings(model: Any, changes: Changes) -> None:
     written = {n: section(model, n, changes) for n in ("data", "train", "generate")}
     if not any(written.values()):
         return
-    from unfold.training.data import check_text_inputs
-    from unfold.training.data.settings import TextData, read_data
+    from unfold.training.data import check_data, read_data
     from unfold.training.settings import read_generate, read_train
 
     if data := written["data"]:
-        settings = read_data(data)
-        if isinstance(settings, TextData):
-            check_text_inputs(settings, data, model.program)
+        check_data(read_data(data), data, model.program)
     if train := written["train"]:
         read_train(train)
     if generate := written["generate"]:

@@ -15,33 +15,34 @@ from typing import Any, TypeGuard
 
 from unfold.spec.expression import Call, Expr, Reference
 from unfold.spec.model import Spec
-from unfold.training.data.settings import TextData
+from unfold.training.data.settings import LinesData, TextData
 from unfold.training.sample import LanguageModel
 
 
-def language_model(spec: Spec, data: TextData, extent: int) -> LanguageModel | None:
+def language_model(spec: Spec, data: TextData | LinesData, extent: int) -> LanguageModel | None:
     """Return how a spec predicts the next symbol, or None where it does not (or not by name).
 
     Arguments:
         spec: the file as written.
         data: the text's settings.
-        extent: steps per chunk, for losses that sum over them.
+        extent: steps per chunk, for losses that sum over them; lines are of unequal length.
     """
     equations = {e.targets[0].name: e.expression for e in spec.nodes if len(e.targets) == 1}
     expressions = [*equations.values(), *([spec.loss] if spec.loss else [])]
     for call in (c for e in expressions for c in _walk(e) if _is_call(c, "cross_entropy")):
         logits, target = (_plain(a, data.axis) for a in call.arguments[:2])
         if logits is not None and target == data.target:
-            share = _nats_per_loss(spec.loss, call, equations, extent)
+            steps = extent if isinstance(data, TextData) else None
+            share = _nats_per_loss(spec.loss, call, equations, steps)
             return LanguageModel(data.input, data.target, logits, share)
     return None
 
 
 def _nats_per_loss(
-    loss: Expr | None, call: Call, equations: dict[str, Expr], extent: int
+    loss: Expr | None, call: Call, equations: dict[str, Expr], steps: int | None
 ) -> float | None:
     """Return nats per symbol for one unit of the loss, where the loss is nothing but the call."""
-    for name, factor in (("mean", 1.0), ("sum", 1.0 / extent)):
+    for name, factor in (("mean", 1.0), ("sum", 1.0 / steps if steps else None)):
         if loss is not None and _is_call(loss, name):
             inner: Expr | None = loss.arguments[0]
             if isinstance(inner, Reference):

@@ -1,27 +1,22 @@
 """What a run works on: the model at the sizes its data asks for, the batches, and how to train.
 
-spec  →  data settings  →  text  →  vocabulary sets `vocab`  →  model  →  chunks of the text
+spec  →  data settings  →  data  →  what they want of the spec (`vocab`)  →  model  →  batches
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unfold.commands.language import language_model
 from unfold.commands.loading import Changes, choose_backend, load, read_changes, read_mode, section
+from unfold.core.types import dims
 from unfold.errors import Diagnostic, SpecError, UnfoldError
-from unfold.training.data import (
-    Source,
-    axis_extents,
-    check_text_inputs,
-    random_source,
-    text_source,
-)
-from unfold.training.data.settings import RandomData, TextData, read_data
-from unfold.training.data.text import Text, read_text
+from unfold.training.data import Data, Source, axis_extents, open_data, read_data
+from unfold.training.data.settings import LinesData, TextData, family
+from unfold.training.data.text import Text
 from unfold.training.sample import LanguageModel
 from unfold.training.settings import (
     GenerateSettings,
@@ -68,11 +63,11 @@ class Task:
     Attributes:
         model: at its final sizes.
         engine: the model on the backend that was asked for.
-        changes: of the command line.
+        changes: of the command line, and extents that the data decided.
         sizes: those that the data decided.
         train: how to train; the defaults where the spec does not say.
         generate: how to write a sample.
-        source: where batches come from; None where the spec has no data.
+        data: batches to train on and to validate with; None where the spec has no data.
         text: the text, where the data is one.
         language: how the spec predicts the next character, where it does.
         sections: the sections that differ from the file.
@@ -84,10 +79,15 @@ class Task:
     sizes: Mapping[str, int]
     train: TrainSettings
     generate: GenerateSettings
-    source: Source | None
+    data: Data | None
     text: Text | None
     language: LanguageModel | None
     sections: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def source(self) -> Source | None:
+        """Where batches come from; None where the spec has no data."""
+        return self.data.train if self.data else None
 
 
 def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: str | None) -> Task:
@@ -106,7 +106,7 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
     if asked := read_mode(mode):
         settings = settings.model_copy(update={"mode": asked})
     writing = read_generate(generate) if generate else GenerateSettings()
-    source, text, language = None, None, None
+    batches, text, language = None, None, None
     sizes: dict[str, int] = {}
     sections = _changed_sections(model, changes)
     if data is None and train is not None:
@@ -122,31 +122,30 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
         raise SpecError(Diagnostic("training needs a loss", place, help="add  loss: ..."))
     if data is not None:
         found = read_data(data)
-        if isinstance(found, RandomData):
-            source = random_source(found, model.program, dtype)
-        else:
-            text = read_text(found, data, Path(model.spec.file).parent)
+        content = open_data(found, data, Path(model.spec.file).parent)
+        fit = content.fit(model.program)
+        sizes = _decided_sizes(model, fit.sizes, changes)
+        axes = {a: n for a, n in fit.axes.items() if a not in changes.axes}
+        if sizes or axes:
+            changes = replace(changes, axes={**changes.axes, **axes})
+            model = load(spec, changes, sizes)
+        batches = content.batches(model.program, dtype=dtype, carry=settings.carry)
+        text = batches.text
+        if text is not None and isinstance(found, TextData | LinesData):
             text.encode(writing.prime)  # a mistake in it should not wait until training is over
-            sizes = _vocabulary_size(model, found, data, text, changes)
-            if sizes:
-                model = load(spec, changes, sizes)
-            source = text_source(found, data, text, model.program, settings.carry)
             extent = axis_extents(model.program)[found.axis]
             language = language_model(model.spec, found, extent)
     engine = Engine(model, backend)
-    return Task(model, engine, changes, sizes, settings, writing, source, text, language, sections)
+    return Task(model, engine, changes, sizes, settings, writing, batches, text, language, sections)
 
 
-def _vocabulary_size(
-    model: unfold.Model, settings: TextData, data: Any, text: Text, changes: Changes
+def _decided_sizes(
+    model: unfold.Model, wanted: Mapping[str, int], changes: Changes
 ) -> dict[str, int]:
-    """Return the named size that the text's vocabulary decides, where it is one and differs."""
-    name = check_text_inputs(settings, data, model.program)
-    named = {s.name for s in model.spec.sizes}
-    symbols = len(text.vocabulary)
-    if name not in named or name in changes.sizes:
-        return {}
-    return {} if model.program[settings.input].type.shape[0] == symbols else {name: symbols}
+    """Return the named sizes that the data decide, where they differ from the spec's."""
+    now = {d.text: int(d) for v in model.program.inputs for d in dims(v.type.shape)}
+    named = {s.name for s in model.spec.sizes} - set(changes.sizes)
+    return {n: size for n, size in wanted.items() if n in named and now.get(n) != size}
 
 
 def _changed_sections(model: unfold.Model, changes: Changes) -> dict[str, Mapping[str, Any]]:
@@ -157,7 +156,11 @@ def _changed_sections(model: unfold.Model, changes: Changes) -> dict[str, Mappin
         if changed := section(model, name, changes):
             found[name] = changed.tree
     data = section(model, "data", changes)
-    if data and isinstance(text := data.tree.get("text"), dict) and "file" in text:
+    if data and (key := family(data.tree)) and isinstance(source := data.tree[key], dict):
         home = Path(model.spec.file).parent
-        found["data"] = {**data.tree, "text": {"file": str((home / str(text["file"])).resolve())}}
+        paths = {
+            k: str((home / str(v)).resolve()) for k, v in source.items() if k in ("file", "folder")
+        }
+        if paths:
+            found["data"] = {**data.tree, key: {**source, **paths}}
     return found

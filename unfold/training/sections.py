@@ -35,12 +35,13 @@ class Section(Protocol):
         ...
 
     @property
-    def locate(self) -> Callable[[KeyPath], Location]:
-        """From a path of keys and positions to the place of that value, or of its known part."""
+    def locate(self) -> Callable[[KeyPath], Location | None]:
+        """From a path of keys and positions to the place of that value, or of its known part;
+        None where the section is in no file."""
         ...
 
     @property
-    def locate_key(self) -> Callable[[KeyPath], Location]:
+    def locate_key(self) -> Callable[[KeyPath], Location | None]:
         """The same for the key rather than its value."""
         ...
 
@@ -65,7 +66,14 @@ def only_key(*known: str) -> Callable[[object], str | None]:
     return which
 
 
-def validate(kind: type[S], name: str, section: Section, *, alternatives: Mapping[str, str]) -> S:
+def validate(
+    kind: type[S],
+    name: str,
+    section: Section,
+    *,
+    alternatives: Mapping[str, str],
+    tagged: Mapping[str, str] | None = None,
+) -> S:
     """Check a section.
 
     Arguments:
@@ -73,6 +81,7 @@ def validate(kind: type[S], name: str, section: Section, *, alternatives: Mappin
         name: of the section.
         section: what the file says.
         alternatives: for every key whose value has several forms, the words for them.
+        tagged: the same for keys whose value is a mapping with the name of the form as its key.
 
     Raises:
         SpecError: with a diagnostic for every mistake.
@@ -88,7 +97,7 @@ def validate(kind: type[S], name: str, section: Section, *, alternatives: Mappin
             for match in get_close_matches(str(e["loc"][-1]), kind.model_fields, n=1)
         }
         found = [
-            _diagnostic(kind, name, section, e, alternatives)
+            _diagnostic(kind, name, section, e, alternatives, tagged or {})
             for e in errors
             if not (e["type"] == "missing" and e["loc"][-1] in misspelt)
         ]
@@ -101,6 +110,7 @@ def _diagnostic(
     section: Section,
     error: ErrorDetails,
     alternatives: Mapping[str, str],
+    tagged: Mapping[str, str],
 ) -> Diagnostic:
     """Put one of pydantic's errors into our words, at the place it is about."""
     path = _path(error["loc"], alternatives)
@@ -115,9 +125,10 @@ def _diagnostic(
                 help=_suggest(str(path[-1]), known),
             )
         case "missing":
-            return Diagnostic(f"{name} lacks the key {path[-1]!r}", section.locate_key(path[:-1]))
+            whole = dotted.rpartition(".")[0]
+            return Diagnostic(f"{whole} lacks the key {path[-1]!r}", section.locate_key(path[:-1]))
         case "union_tag_not_found" | "union_tag_invalid":
-            expected = alternatives[str(path[-1])]
+            expected = {**alternatives, **tagged}[str(path[-1])]
         case "constant":
             path += tuple(context["path"])
             return Diagnostic(f"{dotted}: {context['message']}", section.locate_key(path))
@@ -158,6 +169,8 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "string_type": "text",
     "string_too_short": "at least {min_length} character",
+    "string_too_long": "at most {max_length} character",
+    "too_short": "at least {min_length} entry",
     "greater_than": "a number above {gt:g}",
     "greater_than_equal": "a number of at least {ge:g}",
     "less_than_equal": "a number of at most {le:g}",

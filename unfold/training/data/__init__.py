@@ -1,23 +1,40 @@
-"""Data: from the section `data` to batches of input arrays, one per step."""
+"""Data: from the section `data` of a spec, or from Python, to batches of input arrays.
 
-from unfold.training.data.batches import (
-    Batch,
-    Source,
-    TextSource,
-    axis_extents,
-    check_text_inputs,
-    random_inputs,
-    random_source,
-    text_source,
-)
+    settings   what may be written, one model per family        (task_settings: of the tasks)
+    open       the one place that knows all families            (make: the same from Python)
+    text, streams, series, arrays, sequences, images, tasks, random: a family each
+    grammars   formal languages: members, legal successors, draws; judge: was the answer legal?
+    columns    named arrays over sequences that may differ in length
+    binding    which input reads which column, and whether it fits
+    dataset    what has been read: what it wants of a spec, and its batches, split and facts
+    batches    what a step is trained on, as a pure function of its number
+    problems   words and places of mistakes
+
+A source gives sequences of named columns (or one long stream of them), with lengths, vocabularies
+and a split; a batcher gives, for the number of a step, `{input: array [batch, *axes, *shape]}`,
+lengths, and whether rows go on from the batch before. There is no state to save: the number of the
+step says where a run is, so one that is continued reads the same batches to the last bit.
+"""
+
+from unfold.training.data.batches import Batch, FixedSource, Source, StreamSource
+from unfold.training.data.binding import Fit
+from unfold.training.data.dataset import Data, Dataset
+from unfold.training.data.open import check_data, open_data
+from unfold.training.data.random import axis_extents, random_inputs
+from unfold.training.data.settings import DataSettings, read_data
 
 __all__ = [
     "Batch",
+    "Data",
+    "DataSettings",
+    "Dataset",
+    "Fit",
+    "FixedSource",
     "Source",
-    "TextSource",
+    "StreamSource",
     "axis_extents",
-    "check_text_inputs",
+    "check_data",
+    "open_data",
     "random_inputs",
-    "random_source",
-    "text_source",
+    "read_data",
 ]

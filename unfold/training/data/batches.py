@@ -1,30 +1,35 @@
-"""Training data: from the settings of `data` to batches of input arrays, one per step.
+"""Batches: what one step is trained on, as a pure function of the number of the step.
 
-A source is a pure function of the step number, so a run can resume anywhere. A text is cut into
-`batch` rows that are read side by side, each in chunks of `length` symbols; the target is the input
-one symbol later.
+A `Source` needs no state of its own: where a run is in its data is the number of steps it has taken
+(that is all a checkpoint keeps), so a run that goes on reads the same batches to the last bit.
+Every order is drawn from (seed, epoch), every made-up batch from (seed, step).
+
+    StreamSource    rows of one long sequence, chunk by chunk; the state goes on
+    SetSource       sequences in batches of similar length, shuffled anew in every epoch
+    ChunkSource     rows of sequences one after the other, chunk by chunk; each row begins anew
+    DrawnSource     sequences made up for every batch
+    FixedSource     the same batch at every step
 
     "hello world", batch 2, length 2      row 0: he → el, ll → lo      row 1:  w → wo, or → rl
     step 0 is fresh (the state starts anew), step 1 goes on from it, step 2 is step 0 again
-
-Invariant: chunk k+1 of a row starts exactly where chunk k ended, so a carried state fits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
-from unfold.core.program import BATCH, Program, Value
-from unfold.core.types import dims
-from unfold.training.data.settings import RandomData, TextData
-from unfold.training.data.text import Text, data_error
-from unfold.training.sections import Section
+from unfold.training.data.binding import Binding, own_lengths
+from unfold.training.data.columns import Examples
 
 Array = np.ndarray
 Arrays = dict[str, Array]
+ORDER, DRAWN, CHUNKS = 0, 1, 2
+"""What a stream of random numbers is for: the second entry of its seed."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,17 @@ class Batch:
 
     Attributes:
         inputs: by name, each [batch, *axes, *shape]; categories are integers.
-        fresh: whether the state starts anew rather than from the previous batch.
-        symbols: how many symbols are predicted (0 where the data is no text).
+        fresh: whether the state of every row starts anew rather than from the previous batch.
+        symbols: how many symbols are predicted (0 where the data are no text).
+        lengths: by axis, the length of each sequence, [batch]; empty where all are equal.
+        begins: which rows start anew, [batch], where some go on and some do not.
     """
 
     inputs: Arrays
     fresh: bool
     symbols: int = 0
+    lengths: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    begins: Array | None = None
 
 
 class Source(Protocol):
@@ -47,7 +56,12 @@ class Source(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Sequences per batch."""
+        """The largest number of sequences in a batch."""
+        ...
+
+    @property
+    def epoch(self) -> int | None:
+        """Steps until everything has been seen once; None where every batch is new."""
         ...
 
     def batch(self, step: int) -> Batch:
@@ -56,40 +70,216 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class TextSource:
-    """Continuous streams of a text.
+class StreamSource:
+    """Continuous streams, read side by side in chunks.
+
+    Invariant: chunk k+1 of a row starts exactly where chunk k ended, so a carried state fits.
 
     Attributes:
-        input: name of the input that gets the symbols.
-        target: name of the input that gets the next symbols.
-        rows: the streams, [batch, symbols + 1].
-        length: symbols per chunk.
+        arrays: by input, [rows, steps, *shape].
+        length: steps per chunk.
         carry: whether a chunk goes on from the state of the one before.
+        symbols: how many symbols a chunk of one row predicts.
     """
 
-    input: str
-    target: str
-    rows: Array
+    arrays: Arrays
     length: int
     carry: bool = True
+    symbols: int = 0
+
+    @classmethod
+    def cut(
+        cls, arrays: Arrays, *, rows: int, length: int, carry: bool = True, symbols: int = 0
+    ) -> StreamSource:
+        """Cut arrays [steps, *shape] of equal length into rows; what is left over is not read."""
+        per_row = len(next(iter(arrays.values()))) // rows
+        parts = {
+            n: a[: rows * per_row].reshape(rows, per_row, *a.shape[1:]) for n, a in arrays.items()
+        }
+        return cls(parts, length, carry, symbols)
 
     @property
     def batch_size(self) -> int:
         """Number of rows."""
-        return self.rows.shape[0]
+        return next(iter(self.arrays.values())).shape[0]
 
     @property
-    def chunks(self) -> int:
-        """Number of chunks in a row: after so many steps the text has been read once."""
-        return (self.rows.shape[1] - 1) // self.length
+    def epoch(self) -> int:
+        """Number of chunks in a row."""
+        return next(iter(self.arrays.values())).shape[1] // self.length
 
     def batch(self, step: int) -> Batch:
-        """Return chunk number `step` of every row, starting over at the end of the text."""
-        chunk = step % self.chunks
-        start = chunk * self.length
-        window = self.rows[:, start : start + self.length + 1]
-        inputs = {self.input: window[:, :-1], self.target: window[:, 1:]}
-        return Batch(inputs, chunk == 0 or not self.carry, self.batch_size * self.length)
+        """Return chunk number `step` of every row, starting over at the end."""
+        chunk = step % self.epoch
+        window = slice(chunk * self.length, (chunk + 1) * self.length)
+        inputs = {name: rows[:, window] for name, rows in self.arrays.items()}
+        symbols = self.batch_size * self.symbols
+        return Batch(inputs, chunk == 0 or not self.carry, symbols)
+
+
+@dataclass(frozen=True, eq=False)
+class SetSource:
+    """A set of sequences in batches; every one is seen exactly once in an epoch.
+
+    An epoch is shuffled, and then sorted by length within groups of `bucket` batches, whose order
+    is shuffled: sequences of similar length share a batch, and batches differ between epochs.
+
+    Attributes:
+        binding: makes the arrays.
+        examples: the set.
+        size: sequences per batch; the last batch of an epoch may have fewer.
+        seed: of the order.
+        shuffled: False takes the sequences as they stand.
+        bucket: batches that are sorted together.
+    """
+
+    binding: Binding
+    examples: Examples
+    size: int
+    seed: int = 0
+    shuffled: bool = True
+    bucket: int = 1
+
+    @property
+    def batch_size(self) -> int:
+        """Sequences per batch."""
+        return min(self.size, self.examples.count)
+
+    @property
+    def epoch(self) -> int:
+        """Number of batches."""
+        return -(-self.examples.count // self.size)
+
+    def batch(self, step: int) -> Batch:
+        """Return a batch."""
+        epoch, place = divmod(step, self.epoch)
+        inputs, lengths = self.binding.inputs(self.examples, epoch_order(self, epoch)[place])
+        return Batch(inputs, fresh=True, lengths=lengths)
+
+
+@lru_cache(maxsize=4)
+def epoch_order(source: SetSource, epoch: int) -> list[Array]:
+    """Return which sequences are in every batch of an epoch."""
+    count, size = source.examples.count, source.size
+    order = np.arange(count)
+    if not source.shuffled:
+        return [order[i : i + size] for i in range(0, count, size)]
+    generator = np.random.default_rng([source.seed, ORDER, epoch])
+    generator.shuffle(order)
+    lengths = own_lengths(source.binding.parts, source.examples)
+    if source.bucket == 1 or not lengths:
+        return [order[i : i + size] for i in range(0, count, size)]
+    cost = np.sum([n / n.mean() for n in lengths.values()], axis=0)
+    batches: list[Array] = []
+    for start in range(0, count, size * source.bucket):
+        group = order[start : start + size * source.bucket]
+        group = group[np.argsort(cost[group], kind="stable")]
+        batches += [group[i : i + size] for i in range(0, len(group), size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkSource:
+    """A set of sequences read in chunks along one axis; a row begins the next when one ends.
+
+    Every row has sequences of its own and reads them in an order drawn anew each time it is
+    through, so rows are never idle. `Batch.begins` says which rows start a sequence.
+
+    Attributes:
+        binding: makes the arrays; every input must lie along the axis.
+        examples: the set.
+        axis: the axis that is cut.
+        length: steps per chunk; the last one of a sequence may have fewer.
+        size: number of rows.
+        seed: of the order.
+    """
+
+    binding: Binding
+    examples: Examples
+    axis: str
+    length: int
+    size: int
+    seed: int = 0
+
+    @property
+    def batch_size(self) -> int:
+        """Number of rows."""
+        return min(self.size, self.examples.count)
+
+    @property
+    def epoch(self) -> int:
+        """Steps until the row with most to read has been through it."""
+        return max(len(row_order(self, row, 0)) for row in range(self.batch_size))
+
+    @property
+    def steps(self) -> Array:
+        """The length of every sequence along the axis, [N]."""
+        lengths = own_lengths(self.binding.parts, self.examples).get(self.axis)
+        if lengths is not None:
+            return lengths
+        first = next(iter(self.examples.columns.values()))
+        return np.full(self.examples.count, first.values.shape[1])
+
+    def batch(self, step: int) -> Batch:
+        """Return the chunk that every row has come to."""
+        chosen = np.empty((self.batch_size, 2), dtype=np.int64)
+        for row in range(self.batch_size):
+            through, place = divmod(step, len(row_order(self, row, 0)))
+            chosen[row] = row_order(self, row, through)[place]
+        sequences, starts = chosen[:, 0], chosen[:, 1]
+        lengths = np.minimum(self.steps[sequences] - starts, self.length)
+        steps = np.arange(int(lengths.max()))
+        inside = steps < lengths[:, None]
+        at = np.where(inside, starts[:, None] + steps, 0)
+        inputs: Arrays = {}
+        for part in self.binding.parts:
+            column = self.examples.columns[part.column]
+            if column.offsets is None:
+                cut = column.values[sequences[:, None], at]
+            else:
+                cut = column.values[column.offsets[sequences][:, None] + at]
+            cut = cut.astype(np.int64 if part.is_category else self.binding.dtype)
+            cut[~inside] = -1 if part.is_category else 0
+            inputs[part.input] = cut
+        begins = starts == 0
+        return Batch(inputs, bool(begins.all()), lengths={self.axis: lengths}, begins=begins)
+
+
+@lru_cache(maxsize=1024)
+def row_order(source: ChunkSource, row: int, through: int) -> Array:
+    """Return what a row reads the nth time: (sequence, first step) of every chunk, [chunks, 2]."""
+    mine = np.arange(row, source.examples.count, source.batch_size)
+    np.random.default_rng([source.seed, CHUNKS, row, through]).shuffle(mine)
+    steps = source.steps
+    return np.array([(s, t) for s in mine for t in range(0, int(steps[s]), source.length)])
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnSource:
+    """Sequences that are made up for every batch.
+
+    Attributes:
+        binding: makes the arrays.
+        draw: makes a number of sequences from a generator.
+        batch_size: sequences per batch.
+        seed: of what is drawn.
+    """
+
+    binding: Binding
+    draw: Callable[[np.random.Generator, int], Examples]
+    batch_size: int
+    seed: int = 0
+
+    @property
+    def epoch(self) -> None:
+        """None: every batch is new."""
+
+    def batch(self, step: int) -> Batch:
+        """Make the batch of a step."""
+        generator = np.random.default_rng([self.seed, DRAWN, step])
+        examples = self.draw(generator, self.batch_size)
+        inputs, lengths = self.binding.inputs(examples, np.arange(self.batch_size))
+        return Batch(inputs, fresh=True, lengths=lengths)
 
 
 @dataclass(frozen=True)
@@ -98,113 +288,13 @@ class FixedSource:
 
     inputs: Arrays
     batch_size: int
+    lengths: Mapping[str, Array] = field(default_factory=dict[str, Array])
+
+    @property
+    def epoch(self) -> int:
+        """One step."""
+        return 1
 
     def batch(self, step: int) -> Batch:
         """Return the batch."""
-        return Batch(self.inputs, fresh=True)
-
-
-def check_text_inputs(settings: TextData, section: Section, program: Program) -> str:
-    """Check that the spec's inputs can take a text; return how the number of categories is written.
-
-    Raises:
-        DataError: where an input is missing, is not a category, or lies along other axes.
-    """
-    source = _text_input("input", settings.input, settings, section, program)
-    _text_input("target", settings.target, settings, section, program)
-    for value in program.inputs:
-        if value.name not in (settings.input, settings.target):
-            message = f"the text gives no values for the input {value.name}"
-            raise data_error(section, ("text",), message)
-    return dims(source.type.shape)[0].text
-
-
-def _text_input(
-    key: str, name: str, settings: TextData, section: Section, program: Program
-) -> Value:
-    value = next((v for v in program.inputs if v.name == name), None)
-    if value is None:
-        message = f"the spec has no input {name}"
-        names = ", ".join(v.name for v in program.inputs) or "none"
-        raise data_error(section, (key,), message, f"its inputs: {names}")
-    if value.type.kind != "category":
-        message = f"characters need a category, but {name} is {value.type.show()}"
-        fix = f"declare it as  {name}[{settings.axis}]: {{category: vocab}}"
-        raise data_error(section, (key,), message, fix)
-    axes = tuple(a for a in value.axes if a != BATCH)
-    if axes != (settings.axis,):
-        shown = f"{name}[{', '.join(axes)}]" if axes else f"{name} without an axis"
-        message = f"the text lies along {settings.axis}, but the input is {shown}"
-        raise data_error(section, (key,), message, "set data.axis to the axis of the input")
-    return value
-
-
-def text_source(
-    settings: TextData, section: Section, text: Text, program: Program, carry: bool
-) -> TextSource:
-    """Cut a text into rows and chunks for this Program.
-
-    Raises:
-        DataError: where the text is too short, or has more characters than an input has categories.
-    """
-    symbols = len(text.vocabulary)
-    for key, name in (("input", settings.input), ("target", settings.target)):
-        categories = int(program[name].type.shape[0])
-        if categories < symbols:
-            message = f"the text has {symbols} different characters, but {name} has {categories}"
-            fix = f"give {name} a named size (category: vocab): it is then set from the text"
-            raise data_error(section, (key,), f"{message} categories", fix)
-    length = axis_extents(program)[settings.axis]
-    per_row = (len(text.codes) - 1) // settings.batch
-    if per_row < length:
-        where = "batch" if "batch" in section.tree else "text"
-        rows = f"{settings.batch} rows of {length} steps need {settings.batch * length + 1}"
-        message = f"the text has {len(text.codes)} characters, but {rows}"
-        fix = f"use a smaller batch, a smaller extent of {settings.axis}, or a longer text"
-        raise data_error(section, (where,), message, fix)
-    index = np.arange(settings.batch)[:, None] * per_row + np.arange(per_row + 1)
-    return TextSource(settings.input, settings.target, text.codes[index], length, carry)
-
-
-def random_inputs(program: Program, *, batch: int, seed: int = 0, dtype: str = "float64") -> Arrays:
-    """Draw every input of a Program: standard normal numbers, uniform categories.
-
-    Returns:
-        by name, arrays [batch, *axes, *shape] at the extents the Program has.
-    """
-    length = axis_extents(program)
-    generator = np.random.default_rng(seed)
-    drawn: Arrays = {}
-    for value in program.inputs:
-        extents = [batch if a == BATCH else length[a] for a in value.axes]
-        shape = (*extents, *value.type.stored)
-        if value.type.kind == "category":
-            drawn[value.name] = generator.integers(0, int(value.type.shape[0]), shape)
-        elif value.type.kind == "bool":
-            drawn[value.name] = generator.random(shape) < 0.5
-        else:
-            drawn[value.name] = generator.standard_normal(shape).astype(dtype)
-    return drawn
-
-
-def random_source(settings: RandomData, program: Program, dtype: str = "float64") -> FixedSource:
-    """Return the fixed batch of random inputs that `data` asks for."""
-    inputs = random_inputs(program, batch=settings.batch, seed=settings.seed, dtype=dtype)
-    return FixedSource(inputs, settings.batch)
-
-
-def axis_extents(program: Program) -> dict[str, int]:
-    """Return the number of index points of every axis of a Program, the batch excepted."""
-    known: dict[str, int] = {}
-
-    def extent(name: str) -> int:
-        if name not in known:
-            formula = program.axes[name].extent
-            needed = {a: extent(a) for a in formula.axes}
-            known[name] = int(formula.evaluate(needed, {})[0])
-        return known[name]
-
-    for name in program.axes:
-        if name != BATCH:
-            extent(name)
-    return known
+        return Batch(self.inputs, fresh=True, lengths=self.lengths)

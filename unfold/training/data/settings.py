@@ -1,16 +1,36 @@
-"""The section `data`: from plain YAML values to checked settings.
+"""The section `data`: from plain YAML values to checked settings, one model per family of sources.
 
-data: {text: {file: novel.txt}, input: x, target: y, batch: 16}
-data: {random: true, batch: 8}
+    data: {text: {file: novel.txt}, input: x, target: y, batch: 16}
+    data: {series: co2, inputs: {x: co2}, targets: {y: co2}, batch: 8, validation: 0.2}
+    data: {task: {copy: {delay: 50}}, inputs: {x: symbol, y: target}}
+
+The first key says the family; `docs/data.md` has them all with an example each.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
-from unfold.training.sections import MAX_SEED, Section, Settings, only_key, validate
+from unfold.errors import Diagnostic, SpecError
+from unfold.training.data.task_settings import (
+    TASKS,
+    Adding,
+    AnBn,
+    AnBnCn,
+    Copy,
+    EmbeddedReber,
+    Reber,
+    Reversal,
+    Tomita,
+)
+from unfold.training.sections import MAX_SEED, Section, Settings, only_key, show, validate
+
+Batch = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 class Pydoc(Settings):
@@ -22,7 +42,7 @@ class Pydoc(Settings):
 class TextFile(Settings):
     """A UTF-8 file; the path is relative to the spec."""
 
-    file: str = Field(min_length=1)
+    file: Name
 
 
 class TextString(Settings):
@@ -31,49 +51,322 @@ class TextString(Settings):
     string: str
 
 
-def _read_text(value: object) -> object:
+class SeriesFile(Settings):
+    """A CSV file with a header; `separator` stands between its columns."""
+
+    file: Name
+    separator: str = Field(default=",", min_length=1, max_length=1)
+
+
+class BuiltIn(Settings):
+    """Something that comes with the package, by its name."""
+
+    name: str
+
+
+class File(Settings):
+    """A file; the path is relative to the spec."""
+
+    file: Name
+
+
+class ImageFile(Settings):
+    """An NPZ or safetensors file with images [N, height, width(, channels)] and their classes."""
+
+    file: Name
+    image: Name = "image"
+    label: Name = "label"
+
+
+class ImageFolder(Settings):
+    """A folder with one folder of PNG files per class."""
+
+    folder: Name
+
+
+def _named(*known: str) -> BeforeValidator:
+    """Read the name of something built in, in place of a mapping."""
+
+    def read(value: object) -> object:
+        return {"name": value} if isinstance(value, str) and value in known else value
+
+    return BeforeValidator(read)
+
+
+def _read_pydoc(value: object) -> object:
     return {"pydoc": True} if value == "pydoc" else value
 
 
+def _read_task(value: object) -> object:
+    """Read `reber` as `{reber: {}}`."""
+    if isinstance(value, str) and value in TASKS:
+        return {value: {}}
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((name, constants),) = value.items()
+        return {name: {} if constants is None else constants}
+    return value
+
+
+def _constants(name: str) -> BeforeValidator:
+    """Take the constants out of `{copy: {delay: 50}}`."""
+    return BeforeValidator(lambda value: value[name])
+
+
+def _read_columns(value: Any) -> tuple[str, ...] | str:
+    """Read one name, or a list of them."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(v, str) and v for v in listed):
+        raise ValueError(f"expected a column or a list of columns, got {show(value)}")
+    return tuple(map(str, listed)) if isinstance(value, list) else str(value)
+
+
+def _read_share(value: Any) -> float | int:
+    """Refuse what is neither a share nor a count, in one message."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not value >= 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(f"expected a share from 0 to 1 or a whole number, got {show(value)}")
+    return value
+
+
+Validation = Annotated[Any, BeforeValidator(_read_share)]
 TextSource = Annotated[
     Annotated[Pydoc, Tag("pydoc")]
     | Annotated[TextFile, Tag("file")]
     | Annotated[TextString, Tag("string")],
     Discriminator(only_key("pydoc", "file", "string")),
-    BeforeValidator(_read_text),
+    BeforeValidator(_read_pydoc),
 ]
-ALTERNATIVES = {"text": "pydoc, {file: novel.txt} or {string: hello}"}
+LineSource = Annotated[
+    Annotated[TextFile, Tag("file")] | Annotated[TextString, Tag("string")],
+    Discriminator(only_key("file", "string")),
+]
+TaskSource = Annotated[
+    Annotated[Tomita, _constants("tomita"), Tag("tomita")]
+    | Annotated[AnBn, _constants("anbn"), Tag("anbn")]
+    | Annotated[AnBnCn, _constants("anbncn"), Tag("anbncn")]
+    | Annotated[Reber, _constants("reber"), Tag("reber")]
+    | Annotated[EmbeddedReber, _constants("embedded_reber"), Tag("embedded_reber")]
+    | Annotated[Adding, _constants("adding"), Tag("adding")]
+    | Annotated[Copy, _constants("copy"), Tag("copy")]
+    | Annotated[Reversal, _constants("reversal"), Tag("reversal")],
+    Discriminator(only_key(*TASKS)),
+    BeforeValidator(_read_task),
+]
+Columns = Annotated[Any, BeforeValidator(_read_columns)]
+SERIES = ("sunspots", "co2")
+SeriesSource = Annotated[
+    Annotated[BuiltIn, Tag("name")] | Annotated[SeriesFile, Tag("file")],
+    Discriminator(only_key("name", "file")),
+    _named(*SERIES),
+]
+ImageSource = Annotated[
+    Annotated[BuiltIn, Tag("name")]
+    | Annotated[ImageFile, Tag("file")]
+    | Annotated[ImageFolder, Tag("folder")],
+    Discriminator(only_key("name", "file", "folder")),
+    _named("digits"),
+]
 
 
 class TextData(Settings):
-    """A text read character by character, where each one has to predict the next.
+    """A text read symbol by symbol, where each one has to predict the next.
 
     Attributes:
         text: where it comes from.
-        input: the category input that gets the characters.
-        target: the category input that gets the characters one later.
+        input: the category input that gets the symbols.
+        target: the category input that gets the symbols one later.
         batch: how many places of the text are read at a time.
-        axis: the index axis the characters lie along.
+        axis: the index axis the symbols lie along.
         level: what one symbol is.
+        validation: the share, or number of symbols, at the end that is kept to validate with.
     """
 
     text: TextSource
-    input: str
-    target: str
-    batch: int = Field(default=16, ge=1)
-    axis: str = "t"
-    level: Literal["char"] = "char"
+    input: Name
+    target: Name
+    batch: Batch = 16
+    axis: Name = "t"
+    level: Literal["char", "byte"] = "char"
+    validation: Validation = 0
+
+
+class SeriesData(Settings):
+    """Columns of numbers over time.
+
+    Attributes:
+        series: a CSV file, `sunspots` or `co2`.
+        inputs: by input of the spec, one column or a list of columns.
+        targets: the same for what is to be predicted: the columns `ahead` steps later.
+        ahead: how many steps.
+        normalise: what is done to every column, fitted on the training part alone.
+        missing: what an empty field is; `interpolate` draws a line between its neighbours.
+        validation: the share, or number of steps, at the end that is kept to validate with.
+        batch: how many places are read at a time, or how many windows there are in a batch.
+        axis: the index axis that is time.
+        stride: if given, every window of the axis's extent that begins at a multiple of it is a
+            sequence by itself; otherwise the state may go on from one to the next.
+        seed: of the order of windows.
+    """
+
+    series: SeriesSource
+    inputs: dict[str, Columns] = Field(min_length=1)
+    targets: dict[str, Columns] = Field(default={})
+    ahead: int = Field(default=1, ge=0)
+    normalise: Literal["standard", "range", "none"] = "standard"
+    missing: Literal["error", "interpolate"] = "error"
+    validation: Validation = 0
+    batch: Batch = 16
+    axis: Name = "t"
+    stride: int | None = Field(default=None, ge=1)
+    seed: Seed = 0
+
+
+class SetData(Settings):
+    """What all sets of sequences have in common.
+
+    Attributes:
+        batch: sequences per batch.
+        seed: of the order, and of which sequences are kept to validate with.
+        validation: the share, or number, of sequences that are kept to validate with.
+        order: in which they come.
+        bucket: how many batches of a shuffled epoch are sorted by length together, so that a batch
+            holds sequences of similar length; 1 does not sort.
+    """
+
+    batch: Batch = 16
+    seed: Seed = 0
+    validation: Validation = 0
+    order: Literal["shuffled", "given"] = "shuffled"
+    bucket: int = Field(default=20, ge=1)
+
+
+class LinesData(SetData):
+    """A text with one sequence per line, where each symbol has to predict the next.
+
+    Attributes:
+        lines: where the text comes from.
+        input: the category input that gets the end of a line, and then the line.
+        target: the category input that gets the line, and then its end.
+        axis: the index axis the symbols lie along.
+        level: what one symbol is.
+    """
+
+    lines: LineSource
+    input: Name
+    target: Name
+    axis: Name = "t"
+    level: Literal["char", "byte"] = "char"
+
+
+class ArraysData(SetData):
+    """Arrays [N, *extents, *shape] of a NPZ or safetensors file.
+
+    Attributes:
+        arrays: the file.
+        inputs: by input of the spec, the name of its array; default: the same name.
+        lengths: by axis, the name of the array that has the length of each sequence.
+    """
+
+    arrays: File
+    inputs: dict[str, Name] = Field(default={})
+    lengths: dict[str, Name] = Field(default={})
+
+
+class SequencesData(SetData):
+    """One JSON object per line, whose values are numbers, words, or lists of them.
+
+    Attributes:
+        sequences: the file.
+        inputs: by input of the spec, the key of the object; default: the same name.
+    """
+
+    sequences: File
+    inputs: dict[str, Name] = Field(default={})
+
+
+class ImagesData(SetData):
+    """Images with classes.
+
+    Attributes:
+        images: `digits`, a file of arrays, or a folder of PNG files.
+        layout: `rows` is a vector per row, `pixels` one value after the other, `grid` a value per
+            point (i, j), `whole` one matrix.
+        inputs: by input of the spec: `image`, `label` or `caption`; default: the same name.
+    """
+
+    images: ImageSource
+    layout: Literal["rows", "pixels", "grid", "whole"] = "rows"
+    inputs: dict[str, Name] = Field(default={})
+
+
+class TaskData(SetData):
+    """Sequences that are made up by a rule.
+
+    Attributes:
+        task: which, and its constants.
+        inputs: by input of the spec, the field of the task; default: the same name.
+        count: the number of sequences in an epoch; by default every batch is made anew.
+    """
+
+    task: TaskSource
+    inputs: dict[str, Name] = Field(default={})
+    count: int | None = Field(default=None, ge=1)
+
+    @field_validator("validation")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        if isinstance(value, float) and value:
+            raise ValueError(f"expected a number of sequences, got {show(value)}")
+        return value
 
 
 class RandomData(Settings):
     """One fixed batch of random inputs: normal numbers and uniform categories."""
 
     random: Literal[True] = True
-    seed: int = Field(default=0, ge=0, le=MAX_SEED)
-    batch: int = Field(default=4, ge=1)
+    seed: Seed = 0
+    batch: Batch = 4
 
 
-def read_data(section: Section) -> TextData | RandomData:
+DataSettings = (
+    TextData
+    | LinesData
+    | SeriesData
+    | ArraysData
+    | SequencesData
+    | ImagesData
+    | TaskData
+    | RandomData
+)
+FAMILIES: Mapping[str, type[Settings]] = {
+    name: kind
+    for name, kind in zip(
+        ("text", "lines", "series", "arrays", "sequences", "images", "task", "random"),
+        get_args(DataSettings),
+        strict=True,
+    )
+}
+ALTERNATIVES = {
+    "text": "pydoc, {file: novel.txt} or {string: hello}",
+    "lines": "{file: names.txt} or {string: hello}",
+    "series": f"{', '.join(SERIES)} or {{file: weather.csv}}",
+    "images": "digits, {file: faces.npz} or {folder: pictures}",
+}
+TAGGED = {"task": f"one of {', '.join(TASKS)}, or {{copy: {{delay: 50}}}}"}
+
+
+def family(tree: Mapping[str, Any]) -> str | None:
+    """Return the key of `data` that says where data come from."""
+    return next((key for key in FAMILIES if key in tree), None)
+
+
+def read_data(section: Section) -> DataSettings:
     """Check the section `data`; raises `SpecError` with a diagnostic for every mistake."""
-    kind = RandomData if "random" in section.tree else TextData
-    return validate(kind, "data", section, alternatives=ALTERNATIVES)
+    name = family(section.tree)
+    if name is None:
+        known = ", ".join(FAMILIES)
+        message = "data does not say where they come from"
+        help = f"add one of the keys {known}; docs/data.md has an example of each"
+        raise SpecError(Diagnostic(message, section.locate_key(()), help=help))
+    kind: Any = FAMILIES[name]
+    return validate(kind, "data", section, alternatives=ALTERNATIVES, tagged=TAGGED)

@@ -1,37 +1,52 @@
-"""Texts as integers: reading what `data: {text: ...}` names, and its vocabulary.
+"""Texts as integers: reading what `data: {text: ...}` and `{lines: ...}` name, and the vocabulary.
 
-The vocabulary is the distinct characters of the text in order of code point, so the same text gives
-the same integers everywhere. Nothing is downloaded: the built-in text is part of CPython.
+A vocabulary of characters is the distinct characters of the text in order of code point, so the
+same text gives the same integers everywhere; that of bytes is all 256. Nothing is downloaded: the
+built-in text is part of CPython.
 
-    Text.of("hello")  →  vocabulary "ehlo", codes [1, 0, 2, 2, 3]
+    Text.of("hello")             →  vocabulary "ehlo", codes [1, 0, 2, 2, 3]
+    Text.of("é", level="byte")   →  256 symbols, codes [195, 169]
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from unfold.errors import DataError, Diagnostic
-from unfold.training.data.settings import Pydoc, TextData, TextFile
-from unfold.training.sections import KeyPath, Section
+from unfold.errors import DataError
+from unfold.training.data.problems import data_error, read_utf8
+from unfold.training.data.settings import LinesData, Pydoc, TextData, TextFile
+from unfold.training.sections import Section
 
 Array = np.ndarray
-MAX_BYTES = 1 << 30
-RELATIVE = "a path is relative to the spec's folder"
+Level = Literal["char", "byte"]
+BYTES = "".join(map(chr, range(256)))
+END = "\n"
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text as integers: symbol `vocabulary[codes[i]]` is its character i."""
+    """A text as integers: symbol `vocabulary[codes[i]]` is its character (or byte) i.
+
+    Attributes:
+        vocabulary: the symbols; byte b is written as character b.
+        codes: of the whole text.
+        level: whether a symbol is a character or a byte of its UTF-8 form.
+    """
 
     vocabulary: str
     codes: Array
+    level: Level = "char"
 
     @classmethod
-    def of(cls, text: str) -> Text:
+    def of(cls, text: str, level: Level = "char") -> Text:
         """Encode a text by its own vocabulary."""
+        if level == "byte":
+            return cls(BYTES, _bytes(text), "byte")
         points = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
         distinct, codes = np.unique(points, return_inverse=True)
         return cls("".join(map(chr, distinct)), codes.astype(np.int64))
@@ -42,14 +57,23 @@ class Text:
         Raises:
             DataError: for a character that never occurs in this text.
         """
+        if self.level == "byte":
+            return _bytes(text)
         unknown = sorted(set(text) - set(self.vocabulary))
         if unknown:
             raise DataError(f"the training text has no character {unknown[0]!r} to start from")
         return np.array([self.vocabulary.index(c) for c in text], dtype=np.int64)
 
     def decode(self, codes: Array) -> str:
-        """Return the text of an array of codes."""
+        """Return the text of an array of codes; bytes that are no UTF-8 become \ufffd."""
+        if self.level == "byte":
+            return bytes(int(c) for c in codes).decode("utf-8", errors="replace")
         return "".join(self.vocabulary[c] for c in codes)
+
+    @property
+    def kind(self) -> str:
+        """What a symbol is called."""
+        return "characters" if self.level == "char" else "bytes"
 
 
 def read_text(settings: TextData, section: Section, folder: Path) -> Text:
@@ -63,40 +87,44 @@ def read_text(settings: TextData, section: Section, folder: Path) -> Text:
     Raises:
         DataError: for a file that cannot be read or an empty text.
     """
-    source = settings.text
+    text = Text.of(_written(settings, "text", section, folder), settings.level)
+    if len(text.codes) < 2:
+        message = f"the text is too short: no {text.kind[:-1]} follows another"
+        raise data_error(section, ("text",), message)
+    return text
+
+
+def read_lines(settings: LinesData, section: Section, folder: Path) -> tuple[Text, list[Array]]:
+    """Read a text with one sequence per line; empty lines are left out.
+
+    Returns:
+        the text, which begins with the symbol that ends a line, and each line's codes with that
+        symbol on both sides.
+
+    Raises:
+        DataError: for a file that cannot be read or has no lines.
+    """
+    written = _written(settings, "lines", section, folder)
+    lines = [line.strip("\r") for line in written.split(END)]
+    lines = [line for line in lines if line]
+    if not lines:
+        raise data_error(section, ("lines",), "there is no line that is not empty")
+    text = Text.of(END + END.join(lines) + END, settings.level)
+    ends = np.flatnonzero(text.codes == text.encode(END)[0])
+    return text, [text.codes[a : b + 1] for a, b in pairwise(ends)]
+
+
+def _written(settings: TextData | LinesData, key: str, section: Section, folder: Path) -> str:
+    source = settings.text if isinstance(settings, TextData) else settings.lines
     if isinstance(source, Pydoc):
-        text = _pydoc_text()
-    elif isinstance(source, TextFile):
-        text = _file_text(source.file, section, folder)
-    else:
-        text = source.string
-    if len(text) < 2:
-        raise data_error(section, ("text",), "the text is too short: no character follows another")
-    return Text.of(text)
+        from pydoc_data import topics
+
+        return "".join(topics.topics[name] for name in sorted(topics.topics))
+    if isinstance(source, TextFile):
+        return read_utf8(source.file, section, (key, "file"), folder)[1]
+    return source.string
 
 
-def data_error(section: Section, at: KeyPath, message: str, help: str | None = None) -> DataError:
-    """Make the error for a mistake in `data`, shown at a key or value of that section."""
-    return DataError(str(Diagnostic(message, section.locate(at), help=help)))
-
-
-def _pydoc_text() -> str:
-    from pydoc_data import topics
-
-    return "".join(topics.topics[name] for name in sorted(topics.topics))
-
-
-def _file_text(path: str, section: Section, folder: Path) -> str:
-    where, file = ("text", "file"), folder / path
-    try:
-        if not file.is_file():
-            raise data_error(section, where, f"{file} is not a file", RELATIVE)
-        if file.stat().st_size > MAX_BYTES:
-            raise data_error(section, where, f"{file} is larger than {MAX_BYTES:,} bytes")
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        found = f"byte {error.start} is {error.object[error.start]:#04x}"
-        message = f"{file} is not UTF-8 text: {found}"
-        raise data_error(section, where, message, "convert the file to UTF-8") from None
-    except (OSError, ValueError) as error:
-        raise data_error(section, where, f"cannot read {file}: {error}", RELATIVE) from None
+def _bytes(text: str) -> Array:
+    encoded = text.encode("utf-8", errors="surrogatepass")
+    return np.frombuffer(encoded, dtype=np.uint8).astype(np.int64)

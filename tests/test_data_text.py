@@ -14,14 +14,10 @@ from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Axis, Program, Value
 from unfold.core.types import Dim, Type
 from unfold.errors import DataError, Location
-from unfold.training.data import (
-    axis_extents,
-    check_text_inputs,
-    random_inputs,
-    random_source,
-    text_source,
-)
+from unfold.training.data import axis_extents, make, open_data, random_inputs
+from unfold.training.data.batches import StreamSource
 from unfold.training.data.settings import RandomData, TextData
+from unfold.training.data.streams import TextDataset, check_text_inputs
 from unfold.training.data.text import Text, read_text
 
 
@@ -58,6 +54,16 @@ def settings(text: str = "hello", **more: Any) -> TextData:
     return TextData.model_validate({"text": {"string": text}, "input": "x", "target": "y", **more})
 
 
+def stream(text: str, *, carry: bool = True, program: Program, **more: Any) -> StreamSource:
+    """Cut a text into batches."""
+    section = Section({"text": {"string": text}, **more})
+    source = TextDataset(settings(text, **more), section, Text.of(text)).batches(
+        program, carry=carry
+    )
+    assert isinstance(source.train, StreamSource)
+    return source.train
+
+
 X, Y = category("x", ("t",), 30, "vocab"), category("y", ("t",), 30, "vocab")
 
 
@@ -79,8 +85,8 @@ def test_characters_beyond_the_basic_plane() -> None:
 
 def test_rows_are_continuous_streams_and_start_over_at_the_end() -> None:
     text = Text.of("abcdefghijklmnopqrst")  # 19 transitions: 2 rows of 9, 3 chunks of 3
-    source = text_source(settings(batch=2), Section(), text, program(X, Y), carry=True)
-    assert source.chunks == 3
+    source = stream("abcdefghijklmnopqrst", batch=2, program=program(X, Y))
+    assert source.epoch == 3
     batches = [source.batch(step) for step in range(4)]
     assert [b.fresh for b in batches] == [True, False, False, True]
     assert [b.symbols for b in batches] == [6] * 4
@@ -93,20 +99,21 @@ def test_rows_are_continuous_streams_and_start_over_at_the_end() -> None:
 
 
 def test_without_carry_every_chunk_is_fresh() -> None:
-    text = Text.of("abcdefghij")
-    source = text_source(settings(batch=1), Section(), text, program(X, Y), carry=False)
+    source = stream("abcdefghij", batch=1, program=program(X, Y), carry=False)
     assert all(source.batch(step).fresh for step in range(4))
 
 
 def test_the_shortest_text_that_fits() -> None:
-    source = text_source(settings(batch=2), Section(), Text.of("abcdefg"), program(X, Y), True)
-    assert source.chunks == 1
+    assert stream("abcdefg", batch=2, program=program(X, Y)).epoch == 1
     with pytest.raises(DataError, match="has 6 characters, but 2 rows of 3 steps need 7"):
-        text_source(settings(batch=2), Section(), Text.of("abcdef"), program(X, Y), True)
+        stream("abcdef", batch=2, program=program(X, Y))
 
 
 def test_the_size_that_the_vocabulary_sets() -> None:
-    assert check_text_inputs(settings(), Section(), program(X, Y)) == "vocab"
+    data = TextDataset(settings(), Section(), Text.of("hello"))
+    assert data.fit(program(X, Y)).sizes == {"vocab": 4}
+    unnamed = program(category("x", ("t",), 30), category("y", ("t",), 30))
+    assert data.fit(unnamed).sizes == {}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +138,7 @@ def test_inputs_that_cannot_take_a_text(inputs: tuple[Value, ...], message: str)
 def test_too_few_categories() -> None:
     few = program(category("x", ("t",), 30), category("y", ("t",), 3))
     with pytest.raises(DataError, match="4 different characters, but y has 3 categories"):
-        text_source(settings(batch=1), Section(), Text.of("hello"), few, True)
+        stream("hello", batch=1, program=few)
 
 
 def test_files(tmp_path: Path) -> None:
@@ -142,16 +149,93 @@ def test_files(tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("äb", encoding="utf-8")
     (tmp_path / "latin.txt").write_bytes("ab\xe4b".encode("latin-1"))
     (tmp_path / "short.txt").write_text("a", encoding="utf-8")
+    (tmp_path / "empty.txt").touch()
     assert read("good.txt").vocabulary == "bä"
     for name, message in {
         "latin.txt": "is not UTF-8 text: byte 2 is 0xe4",
-        "short.txt": "the text is too short",
+        "short.txt": "the text is too short: no character follows another",
+        "empty.txt": "empty.txt is empty",
         "none.txt": "none.txt is not a file",
         ".": "is not a file",
         "a\0b": "is not a file|cannot read",
     }.items():
         with pytest.raises(DataError, match=message):
             read(name)
+
+
+def test_bytes_are_all_256_symbols() -> None:
+    text = Text.of("aé", level="byte")
+    assert len(text.vocabulary) == 256
+    assert text.codes.tolist() == [97, 195, 169]
+    assert text.encode("ß").tolist() == [195, 159]
+    assert text.decode(text.codes) == "aé"
+    assert text.decode(np.array([97, 195])) == "a\ufffd"
+    data = make.text(string="aéa", input="x", target="y", batch=1, level="byte")
+    assert data.fit(program(X, Y)).sizes == {"vocab": 256}
+    wide = [category(n, ("t",), 256, "vocab") for n in "xy"]
+    assert data.batches(program(*wide)).facts["level"] == "byte"
+
+
+def test_the_end_of_a_text_is_kept_to_validate_with() -> None:
+    text = "abcdefghijklmnopqrst"
+    data = make.text(string=text, input="x", target="y", batch=2, validation=0.25)
+    data = data.batches(program(X, Y))
+    assert data.told == ("20 characters, 20 different ones; 15 to train on, 5 to validate with")
+    (batch,) = data.validation_batches()
+    assert data.text is not None
+    assert [data.text.decode(row) for row in batch.inputs["x"]] == ["pqr"]
+    assert [data.text.decode(row) for row in batch.inputs["y"]] == ["qrs"]
+    assert isinstance(data.train, StreamSource)
+    read = {
+        int(c) for step in range(data.train.epoch) for c in data.train.batch(step).inputs["y"].flat
+    }
+    assert max(read) < 15
+    assert data.facts["counts"] == {"train": 15, "validation": 5}
+    assert data.facts["vocabularies"] == {"x": text}
+
+
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        (20, "validation keeps 20 of 20 characters"),
+        (0.01, "validation keeps 0 of 20 characters"),
+        (3, "its validation part has 3 characters, but 1 rows of 3 steps need 4"),
+    ],
+)
+def test_a_validation_part_of_the_wrong_size(validation: float, message: str) -> None:
+    data = make.text(
+        string="abcdefghijklmnopqrst", input="x", target="y", batch=2, validation=validation
+    )
+    with pytest.raises(DataError, match=message):
+        data.batches(program(X, Y))
+
+
+def test_lines_are_sequences_between_two_ends() -> None:
+    data = make.lines(string="bo\n\nanna\r\nal\n", input="x", target="y", batch=3, order="given")
+    assert data.fit(program(X, Y)).sizes == {"vocab": 6}
+    assert data.fit(program(X, Y)).axes == {"t": 5}
+    found = data.batches(program(X, Y))
+    assert found.told == "3 lines of up to 4 characters, 6 different ones"
+    assert found.text is not None
+    assert found.text.vocabulary == "\nablno"
+    batch = found.train.batch(0)
+    assert batch.lengths["t"].tolist() == [3, 5, 3]
+    for row, line in enumerate(["bo", "anna", "al"]):
+        n = len(line) + 1
+        assert found.text.decode(batch.inputs["x"][row, :n]) == "\n" + line
+        assert found.text.decode(batch.inputs["y"][row, :n]) == line + "\n"
+        assert (batch.inputs["x"][row, n:] == -1).all()
+    with pytest.raises(DataError, match="there is no line that is not empty"):
+        make.lines(string="\n\r\n", input="x", target="y")
+
+
+def test_a_continued_run_can_tell_that_its_text_is_another() -> None:
+    def facts(string: str) -> object:
+        data = make.text(string=string, input="x", target="y", batch=1)
+        return data.batches(program(X, Y)).facts["fingerprint"]
+
+    assert facts("hello") == facts("hello")
+    assert facts("hello") != facts("hallo")
 
 
 def test_the_built_in_text_is_english() -> None:
@@ -175,6 +259,7 @@ def test_random_inputs_fit_the_program() -> None:
     again = random_inputs(p, batch=4, seed=3)
     np.testing.assert_array_equal(drawn["v"], again["v"])
     assert not np.array_equal(drawn["v"], random_inputs(p, batch=4, seed=4)["v"])
-    source = random_source(RandomData(seed=3, batch=4), p)
-    np.testing.assert_array_equal(source.batch(5).inputs["v"], drawn["v"])
-    assert source.batch(5).fresh
+    data = open_data(RandomData(seed=3, batch=4), Section(), Path()).batches(p)
+    np.testing.assert_array_equal(data.train.batch(5).inputs["v"], drawn["v"])
+    assert data.train.batch(5).fresh
+    assert (data.told, data.validation) == ("one random batch of 4", None)

@@ -1,0 +1,153 @@
+"""Images as sequences: rows, pixels, grids or wholes, with their classes and captions.
+
+    digits [1797, 8, 8]  →  rows    x[t]: [8]          8 steps of 8 numbers
+                            pixels  x[t]: []           64 steps of a number
+                            grid    x[i,j]: []         8 by 8 points of a number
+                            whole   x: [8, 8]          one matrix
+
+Columns are `image` (from 0 to 1, [N, height, width] or [N, height, width, channels] before the
+layout), `label` (a class) and, for digits, `caption` (its name, each letter a class, and an end).
+The digits are those of scikit-learn; see sets/README.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from unfold.errors import DataError
+from unfold.training.data.arrays import read_arrays
+from unfold.training.data.columns import Array, Column, Examples
+from unfold.training.data.dataset import SetDataset
+from unfold.training.data.problems import RELATIVE, data_error, suggest
+from unfold.training.data.settings import ImageFile, ImageFolder, ImagesData
+from unfold.training.data.text import END, Text
+from unfold.training.sections import Section
+
+SETS = Path(__file__).parent / "sets"
+MAX_PIXELS = 1 << 26
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+def images_dataset(settings: ImagesData, section: Section, folder: Path) -> SetDataset:
+    """Read images.
+
+    Raises:
+        DataError: for files that cannot be read, and images of different sizes.
+    """
+    match settings.images:
+        case ImageFile() as file:
+            image, label = _from_arrays(file, section, folder)
+            columns, classes = {"image": image, "label": label}, int(label.values.max()) + 1
+        case ImageFolder(folder=name):
+            image, label = _from_folder(name, section, folder)
+            columns, classes = {"image": image, "label": label}, len(label.symbols or ())
+        case _:
+            columns, classes = _digits(), len(NAMES)
+    image = columns["image"]
+    height, width = image.values.shape[1:3]
+    arranged = Column(arrange(image.values, settings.layout), where=image.where)
+    examples = Examples({**columns, "image": arranged})
+    told = f"{image.count:,} images of {height}×{width} in {classes} classes, as {settings.layout}"
+    return SetDataset(settings, section, "images", settings.inputs, lambda _: examples, told)
+
+
+def arrange(images: Array, layout: str) -> Array:
+    """Lay images [N, height, width(, channels)] out as sequences, grids or matrices."""
+    count, height, width, *channels = images.shape
+    if layout == "rows":
+        return images.reshape(count, height, -1)
+    if layout == "pixels":
+        return images.reshape(count, height * width, *channels)
+    return images
+
+
+def _digits() -> dict[str, Column]:
+    with np.load(SETS / "digits.npz", allow_pickle=False) as archive:
+        images, labels = archive["image"] / 16.0, archive["label"].astype(np.int64)
+    vocabulary = Text.of("".join(NAMES) + END)
+    captions = [vocabulary.encode(NAMES[label] + END) for label in labels]
+    letters = vocabulary.vocabulary
+    return {
+        "image": Column(images, where="image"),
+        "label": Column(labels, classes=len(NAMES), symbols=tuple(NAMES), where="label"),
+        "caption": Column.ragged(captions, classes=len(letters), symbols=letters, where="caption"),
+    }
+
+
+def _from_arrays(source: ImageFile, section: Section, folder: Path) -> tuple[Column, Column]:
+    """Take images and classes out of a file of arrays."""
+    arrays = read_arrays(source.file, section, ("images", "file"), folder)
+    for key, name in (("image", source.image), ("label", source.label)):
+        if name not in arrays:
+            message = f"{source.file} has no array {name} for the {key}"
+            help = suggest(name, arrays, "its arrays")
+            raise data_error(section, ("images", key), message, help)
+    images, labels = arrays[source.image], arrays[source.label]
+    if images.ndim not in (3, 4) or not images.size or images.dtype.kind not in "uif":
+        message = f"array {source.image} of {source.file} is {images.dtype} {list(images.shape)}"
+        help = "images are numbers [N, height, width] or [N, height, width, channels]"
+        raise data_error(section, ("images", "file"), message, help)
+    if labels.ndim != 1 or labels.dtype.kind not in "ui" or len(labels) != len(images):
+        message = f"array {source.label} of {source.file} is {labels.dtype} {list(labels.shape)}"
+        help = f"labels are whole numbers, one for each of {len(images)} images"
+        raise data_error(section, ("images", "file"), message, help)
+    scaled = images / 255.0 if images.dtype == np.uint8 else images
+    where = f"of {source.file}"
+    image = Column(scaled, where=f"array {source.image} {where}")
+    return image, Column(labels.astype(np.int64), where=f"array {source.label} {where}")
+
+
+def _from_folder(name: str, section: Section, folder: Path) -> tuple[Column, Column]:
+    """Read PNG files from one folder per class."""
+    at, root = ("images", "folder"), folder / name
+    if not root.is_dir():
+        raise data_error(section, at, f"{root} is not a folder", RELATIVE)
+    classes = sorted(p for p in root.iterdir() if p.is_dir())
+    files = [(f, i) for i, c in enumerate(classes) for f in sorted(c.glob("*.png"))]
+    if not files:
+        help = f"put PNG files into one folder per class: {name}/cat/1.png"
+        raise data_error(section, at, f"there are no images in the folders of {root}", help)
+    images: list[Array] = []
+    for file, _ in files:
+        images.append(_read_png(file, section))
+        if images[-1].shape != images[0].shape:
+            found, first = (_size(i) for i in (images[-1], images[0]))
+            message = f"{file} is {found}, but {files[0][0]} is {first}"
+            raise data_error(section, at, message, "images have to have one size")
+    labels = np.array([label for _, label in files], dtype=np.int64)
+    symbols = tuple(c.name for c in classes)
+    image = Column(np.stack(images), where=f"images of {name}")
+    return image, Column(labels, classes=len(classes), symbols=symbols, where=f"folders of {name}")
+
+
+def _read_png(file: Path, section: Section) -> Array:
+    """Return an image from 0 to 1, [height, width] or [height, width, channels]."""
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _damaged(file, section, f"it has {image.width}×{image.height} pixels")
+            mode = image.mode
+            deep = mode.startswith("I")
+            plain = image if mode in ("L", "RGB") or deep else image.convert(_plain(mode))
+            return np.asarray(plain, dtype=np.float64) / (65535.0 if deep else 255.0)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise _damaged(file, section, str(error)) from None
+
+
+def _plain(mode: str) -> str:
+    """Return grey for images without colours, red, green and blue for all others."""
+    return "L" if mode in ("1", "LA") else "RGB"
+
+
+def _damaged(file: Path, section: Section, why: str) -> DataError:
+    message = f"cannot read {file}: {why}"
+    return data_error(section, ("images", "folder"), message, "mend it or take it out")
+
+
+def _size(image: Array) -> str:
+    height, width, *channels = image.shape
+    return f"{height}×{width}" + (f" with {channels[0]} channels" if channels else "")

@@ -1,0 +1,79 @@
+"""From the checked section `data` to a data set: the one place that knows all families.
+
+open_data(read_data(section), section, folder)  →  Dataset: .fit(program), .batches(program)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unfold.core.program import Program
+from unfold.training.data.arrays import arrays_dataset
+from unfold.training.data.binding import check_names
+from unfold.training.data.dataset import Dataset
+from unfold.training.data.images import images_dataset
+from unfold.training.data.random import RandomDataset
+from unfold.training.data.sequences import sequences_dataset
+from unfold.training.data.series import series_dataset
+from unfold.training.data.settings import (
+    ArraysData,
+    DataSettings,
+    ImagesData,
+    LinesData,
+    RandomData,
+    SequencesData,
+    SeriesData,
+    TaskData,
+    TextData,
+)
+from unfold.training.data.streams import TextDataset, check_text_inputs, lines_dataset
+from unfold.training.data.tasks import TaskDataset
+from unfold.training.data.text import read_text
+from unfold.training.sections import Section
+
+
+def open_data(settings: DataSettings, section: Section, folder: Path) -> Dataset:
+    """Read the data that a section names.
+
+    Arguments:
+        settings: the checked section, from `read_data`.
+        section: the section itself, for the places of mistakes.
+        folder: where the spec is; paths are relative to it.
+
+    Raises:
+        DataError: for data that cannot be read.
+    """
+    match settings:
+        case TextData():
+            return TextDataset(settings, section, read_text(settings, section, folder))
+        case LinesData():
+            return lines_dataset(settings, section, folder)
+        case SeriesData():
+            return series_dataset(settings, section, folder)
+        case ArraysData():
+            return arrays_dataset(settings, section, folder)
+        case SequencesData():
+            return sequences_dataset(settings, section, folder)
+        case ImagesData():
+            return images_dataset(settings, section, folder)
+        case TaskData():
+            return TaskDataset(settings, section)
+        case RandomData():
+            return RandomDataset(settings)
+
+
+def check_data(settings: DataSettings, section: Section, program: Program) -> None:
+    """Check what can be checked without reading anything.
+
+    Raises:
+        DataError: for an input that the spec does not have.
+    """
+    match settings:
+        case TextData() | LinesData():
+            check_text_inputs(settings, section, program)
+        case SeriesData():
+            check_names(program, section, {**settings.inputs, **settings.targets})
+        case RandomData():
+            pass
+        case _:
+            check_names(program, section, settings.inputs)

@@ -1,0 +1,98 @@
+"""Mistakes in data: where in the spec they come from, and where in the file they are.
+
+Every message is a `DataError` that shows the key of `data` that leads there, names the file with
+row and column (or array and index), says what was found and how to mend it. Without a spec, as
+when data are made in Python, the place is left out.
+
+    specs/weather.yaml:20:17: weather.csv, line 17, column pressure: "n/a" is not a number
+       20 | data: {series: {file: weather.csv}, ...}
+          |                       ^^^^^^^^^^^
+      help: mend the file, or fill gaps with  missing: interpolate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from unfold.errors import DataError, Diagnostic
+from unfold.training.sections import KeyPath, Section
+
+MAX_BYTES = 1 << 30
+MAX_NAMED = 12
+RELATIVE = "a path is relative to the spec's folder"
+
+
+@dataclass(frozen=True)
+class Unplaced:
+    """A section that is in no file: data made in Python."""
+
+    tree: Mapping[str, Any]
+
+    def locate(self, path: KeyPath) -> None:
+        """Say that there is no place to show."""
+
+    locate_key = locate
+
+
+def data_error(section: Section, at: KeyPath, message: str, help: str | None = None) -> DataError:
+    """Make the error for a mistake in `data`, shown at a key or value of that section."""
+    return DataError(str(Diagnostic(message, section.locate(at), help=help)))
+
+
+def names(found: Iterable[str]) -> str:
+    """List names, the first dozen."""
+    every = list(found)
+    more = f" and {len(every) - MAX_NAMED} more" if len(every) > MAX_NAMED else ""
+    return ", ".join(every[:MAX_NAMED]) + more if every else "none"
+
+
+def suggest(word: str, known: Iterable[str], what: str) -> str:
+    """Return the nearest name, or all of them."""
+    every = list(known)
+    close = get_close_matches(word, every, n=1)
+    return f"did you mean {close[0]}?" if close else f"{what}: {names(every)}"
+
+
+def read_bytes(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[Path, bytes]:
+    """Return a file of the user, and what is in it.
+
+    Arguments:
+        path: as the user wrote it.
+        section: the section `data`.
+        at: the key that names the file.
+        folder: what a path is relative to.
+
+    Raises:
+        DataError: for no file, an empty one, one too large or one that cannot be read.
+    """
+    file = folder / path
+    try:
+        if not file.is_file():
+            raise data_error(section, at, f"{file} is not a file", RELATIVE)
+        if file.stat().st_size > MAX_BYTES:
+            raise data_error(section, at, f"{file} is larger than {MAX_BYTES:,} bytes")
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:
+        raise data_error(section, at, f"cannot read {file}: {error}", RELATIVE) from None
+    if not content:
+        raise data_error(section, at, f"{file} is empty")
+    return file, content
+
+
+def read_utf8(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[Path, str]:
+    """Return a text file of the user, and its text with the byte order mark left out.
+
+    Raises:
+        DataError: as `read_bytes`, and for what is not UTF-8.
+    """
+    file, content = read_bytes(path, section, at, folder)
+    try:
+        return file, content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"byte {error.start} is {error.object[error.start]:#04x}"
+        message = f"{file} is not UTF-8 text: {found}"
+        raise data_error(section, at, message, "convert the file to UTF-8") from None

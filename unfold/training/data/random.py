@@ -1,0 +1,82 @@
+"""Random inputs for any Program: to run a spec that has no data, and to time one.
+
+random_inputs(program, batch=4, seed=0)  →  {x: [4, 25], target: [4, 25]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unfold.core.program import BATCH, Program
+from unfold.training.data.batches import FixedSource
+from unfold.training.data.binding import Fit
+from unfold.training.data.dataset import Data
+from unfold.training.data.settings import RandomData
+
+Array = np.ndarray
+Arrays = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class RandomDataset:
+    """One fixed batch of random inputs."""
+
+    settings: RandomData
+
+    def fit(self, program: Program) -> Fit:
+        """Want nothing: random inputs fit every spec."""
+        return Fit({}, {})
+
+    def batches(
+        self,
+        program: Program,
+        *,
+        dtype: str = "float64",
+        carry: bool = True,
+        chunk: Mapping[str, int] | None = None,
+    ) -> Data:
+        """Return the batch; see `Dataset.batches`."""
+        batch, seed = self.settings.batch, self.settings.seed
+        inputs = random_inputs(program, batch=batch, seed=seed, dtype=dtype)
+        return Data(FixedSource(inputs, batch), None, f"one random batch of {batch}")
+
+
+def random_inputs(program: Program, *, batch: int, seed: int = 0, dtype: str = "float64") -> Arrays:
+    """Draw every input of a Program: standard normal numbers, uniform categories.
+
+    Returns:
+        by name, arrays [batch, *axes, *shape] at the extents the Program has.
+    """
+    length = axis_extents(program)
+    generator = np.random.default_rng(seed)
+    drawn: Arrays = {}
+    for value in program.inputs:
+        extents = [batch if a == BATCH else length[a] for a in value.axes]
+        shape = (*extents, *value.type.stored)
+        if value.type.kind == "category":
+            drawn[value.name] = generator.integers(0, int(value.type.shape[0]), shape)
+        elif value.type.kind == "bool":
+            drawn[value.name] = generator.random(shape) < 0.5
+        else:
+            drawn[value.name] = generator.standard_normal(shape).astype(dtype)
+    return drawn
+
+
+def axis_extents(program: Program) -> dict[str, int]:
+    """Return the number of index points of every axis of a Program, the batch excepted."""
+    known: dict[str, int] = {}
+
+    def extent(name: str) -> int:
+        if name not in known:
+            formula = program.axes[name].extent
+            needed = {a: extent(a) for a in formula.axes}
+            known[name] = int(formula.evaluate(needed, {})[0])
+        return known[name]
+
+    for name in program.axes:
+        if name != BATCH:
+            extent(name)
+    return known

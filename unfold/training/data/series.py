@@ -1,0 +1,329 @@
+"""Time series from CSV files: columns by name, scaled by what the training part says of them.
+
+    {series: {file: weather.csv}, inputs: {x: [wind, rain]}, targets: {y: rain}, ahead: 1}
+
+    step    0     1     2     3  |  4     5          x at step t are wind and rain,
+    x       w r   w r   w r   .  |  w r   .          y is the rain one step later;
+    y       r     r     r     .  |  r     .          4 steps to train on, 2 to validate with
+
+The split is in the order of time, and neither part sees a value of the other. Mean and deviation
+(or the range) are those of the training part and belong to the facts of a run, so that what a
+model says can be scaled back. A column that a category input reads stays as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unfold.core.program import BATCH, Program, Value
+from unfold.core.types import dims
+from unfold.training.data.batches import SetSource, Source, StreamSource
+from unfold.training.data.binding import Binding, Fit, Part, check_names
+from unfold.training.data.columns import Array, Arrays, Column, Examples
+from unfold.training.data.dataset import Data, held_out, split_words
+from unfold.training.data.problems import data_error, read_utf8, suggest
+from unfold.training.data.random import axis_extents
+from unfold.training.data.settings import BuiltIn, SeriesData
+from unfold.training.sections import KeyPath, Section
+
+SETS = Path(__file__).parent / "sets"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of numbers, and the line of the file that each row is on.
+
+    Attributes:
+        name: of the file.
+        columns: by name, [rows].
+        lines: [rows].
+        filled: how many gaps were filled.
+    """
+
+    name: str
+    columns: Arrays
+    lines: list[int]
+    filled: int
+
+
+@dataclass(frozen=True)
+class SeriesDataset:
+    """Columns over time.
+
+    Attributes:
+        settings: the checked section.
+        section: for the places of mistakes.
+        table: what was read.
+    """
+
+    settings: SeriesData
+    section: Section
+    table: Table
+
+    def fit(self, program: Program) -> Fit:
+        """Return the numbers of columns, where the spec has names for them."""
+        self._check_inputs(program)
+        sizes: dict[str, int] = {}
+        for value in program.inputs:
+            shape = dims(value.type.shape)
+            if value.type.kind != "category" and len(shape) == 1 and not shape[0].text.isdigit():
+                sizes.setdefault(shape[0].text, len(self._columns(value.name)))
+        return Fit(sizes, {})
+
+    def batches(
+        self,
+        program: Program,
+        *,
+        dtype: str = "float64",
+        carry: bool = True,
+        chunk: Mapping[str, int] | None = None,
+    ) -> Data:
+        """Return the batches for a Program; see `Dataset.batches`."""
+        self._check_inputs(program)
+        settings, count = self.settings, len(self.table.lines)
+        kept = held_out(settings.validation, count, self.section, "steps")
+        first = count - kept
+        length = (chunk or axis_extents(program))[settings.axis]
+        scales: dict[str, dict[str, float]] = {}
+        arrays = {v.name: self._array(v, first, scales, dtype) for v in program.inputs}
+        train = self._part(program, arrays, slice(0, first), length, carry, dtype)
+        validation = None
+        if kept:
+            part = slice(first, count)
+            validation = self._part(program, arrays, part, length, carry, dtype, "validation")
+        told = f"{count:,} steps of {', '.join(self._used())}"
+        told += f", {self.table.filled} gaps filled" if self.table.filled else ""
+        told += split_words(first, kept, "step")
+        facts: dict[str, object] = {
+            "counts": {"train": first, "validation": kept},
+            "normalisation": scales,
+            "fingerprint": self._fingerprint(),
+        }
+        return Data(train, validation, told, facts)
+
+    def _columns(self, name: str) -> tuple[str, ...]:
+        """Return the columns that an input reads."""
+        columns = {**self.settings.inputs, **self.settings.targets}[name]
+        return (columns,) if isinstance(columns, str) else columns
+
+    def _used(self) -> list[str]:
+        names = [*self.settings.inputs, *self.settings.targets]
+        return list(dict.fromkeys(c for n in names for c in self._columns(n)))
+
+    def _check_inputs(self, program: Program) -> None:
+        """Check that every input has a place over the axis and columns that fit."""
+        settings = self.settings
+        check_names(program, self.section, {**settings.inputs, **settings.targets})
+        for value in program.inputs:
+            at = self._at(value.name)
+            if value.name not in settings.inputs and value.name not in settings.targets:
+                message = f"the input {value.name} gets no values"
+                first = next(iter(self.table.columns))
+                help = f"say which column it reads: inputs: {{{value.name}: {first}}}"
+                raise data_error(self.section, ("series",), message, help)
+            axes = [a for a in value.axes if a != BATCH]
+            if axes != [settings.axis]:
+                shown = f"{value.name}[{', '.join(axes)}]" if axes else f"{value.name} without axis"
+                message = f"the series lies along {settings.axis}, but the input is {shown}"
+                raise data_error(self.section, at, message, "set data.axis to its axis")
+            width, rank = len(self._columns(value.name)), len(value.type.stored)
+            if rank > 1 or (rank == 0 and width > 1):
+                fix = f"declare it as  {value.name}[{settings.axis}]: [{width}]"
+                message = f"{value.name} is {value.type.show()}, but reads {width} columns"
+                raise data_error(self.section, at, message, fix)
+
+    def _at(self, name: str) -> KeyPath:
+        return ("targets" if name in self.settings.targets else "inputs", name)
+
+    def _array(
+        self, value: Value, first: int, scales: dict[str, dict[str, float]], dtype: str
+    ) -> Array:
+        """Return what an input reads, [steps, *shape]; `first` steps are trained on."""
+        names = self._columns(value.name)
+        if value.type.kind == "category":
+            return self._classes(value, names[0])
+        if value.type.stored and int(value.type.stored[0]) != len(names):
+            message = f"{value.name} is {value.type.show()}, but reads {len(names)} columns"
+            raise data_error(self.section, self._at(value.name), message)
+        columns: list[Array] = []
+        for name in names:
+            column = self.table.columns[name]
+            if name not in scales:
+                scales[name] = scale(column[:first], self.settings.normalise)
+            columns.append((column - scales[name]["subtract"]) / scales[name]["divide"])
+        array = np.stack(columns, axis=1) if value.type.stored else columns[0]
+        return array.astype(dtype)
+
+    def _classes(self, value: Value, name: str) -> Array:
+        """Return a column as classes of an input."""
+        column, classes = self.table.columns[name], int(value.type.shape[0])
+        bad = (column != np.floor(column)) | (column < -1) | (column >= classes)
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            message = f"{self.table.name}, line {self.table.lines[row]}, column {name}:"
+            message += f" {column[row]:g} is no class of {value.name}"
+            help = f"classes are 0 to {classes - 1}, -1 is none"
+            raise data_error(self.section, self._at(value.name), message, help)
+        return column.astype(np.int64)
+
+    def _part(
+        self,
+        program: Program,
+        arrays: Arrays,
+        part: slice,
+        length: int,
+        carry: bool,
+        dtype: str,
+        key: str = "series",
+    ) -> Source:
+        """Return the batches of one part of the time."""
+        settings, ahead = self.settings, self.settings.ahead if self.settings.targets else 0
+        steps = part.stop - part.start - ahead
+        rows = settings.batch if key == "series" and settings.stride is None else 1
+        if key != "series" and settings.stride is None:
+            rows = max(1, min(settings.batch, steps // length))
+        if steps // rows < length:
+            what = "the series" if key == "series" else "its validation part"
+            needs = f"{rows} rows of {length} steps need {rows * length + ahead}"
+            message = f"{what} has {part.stop - part.start} steps, but {needs}"
+            place = "batch" if key == "series" and "batch" in self.section.tree else key
+            help = f"use a smaller batch or a smaller extent of {settings.axis}"
+            raise data_error(self.section, (place,), message, help)
+        cut = {
+            n: a[part][ahead:] if n in settings.targets else a[part][:steps]
+            for n, a in arrays.items()
+        }
+        if settings.stride is None:
+            return StreamSource.cut(cut, rows=rows, length=length, carry=carry)
+        parts = tuple(
+            Part(v.name, v.name, (settings.axis,), v.type.kind == "category")
+            for v in program.inputs
+        )
+        columns = {n: Column(windows(a, length, settings.stride)) for n, a in cut.items()}
+        return SetSource(
+            Binding(parts, dtype),
+            Examples(columns),
+            settings.batch,
+            settings.seed,
+            shuffled=key == "series",
+        )
+
+    def _fingerprint(self) -> str:
+        found = hashlib.sha256()
+        for name in self._used():
+            found.update(name.encode() + b"\0" + self.table.columns[name].tobytes())
+        return found.hexdigest()
+
+
+def windows(array: Array, length: int, stride: int) -> Array:
+    """Return every window of an array [steps, *shape], [windows, length, *shape], without copy."""
+    every = np.lib.stride_tricks.sliding_window_view(array, length, axis=0)
+    return np.moveaxis(every, -1, 1)[::stride]
+
+
+def scale(column: Array, how: str) -> dict[str, float]:
+    """Return what to subtract from a column and what to divide it by.
+
+    Arguments:
+        column: the training part.
+        how: "standard" for mean 0 and deviation 1, "range" for 0 to 1, "none".
+    """
+    if how == "none":
+        return {"subtract": 0.0, "divide": 1.0}
+    if how == "range":
+        lowest, width = float(column.min()), float(column.max() - column.min())
+    else:
+        lowest, width = float(column.mean()), float(column.std())
+    return {"subtract": lowest, "divide": width or 1.0}
+
+
+def series_dataset(settings: SeriesData, section: Section, folder: Path) -> SeriesDataset:
+    """Read the columns that inputs and targets name.
+
+    Raises:
+        DataError: for a file that cannot be read, a column it does not have, and a field that is
+            no number, with its line and column.
+    """
+    source = settings.series
+    if isinstance(source, BuiltIn):
+        text = (SETS / f"{source.name}.csv").read_text(encoding="utf-8")
+        settings = settings.model_copy(update={"missing": "interpolate"})
+        table = read_table(text, source.name, ",", settings, section, ("series",))
+    else:
+        at = ("series", "file")
+        _, text = read_utf8(source.file, section, at, folder)
+        table = read_table(text, source.file, source.separator, settings, section, at)
+    return SeriesDataset(settings, section, table)
+
+
+def read_table(
+    text: str, name: str, separator: str, settings: SeriesData, section: Section, at: KeyPath
+) -> Table:
+    """Read the columns of a CSV file that are used; the first line names them."""
+    reader = csv.reader(io.StringIO(text), delimiter=separator)
+    try:
+        header = [field.strip() for field in next(reader)]
+        rows = [(reader.line_num, row) for row in reader if any(f.strip() for f in row)]
+    except (csv.Error, StopIteration) as error:
+        raise data_error(section, at, f"{name} is no CSV file: {error or 'it is empty'}") from None
+    if not rows:
+        raise data_error(section, at, f"{name} has no rows below its header")
+    for number, row in rows:
+        if len(row) != len(header):
+            message = f"{name}, line {number} has {len(row)} fields, the header {len(header)}"
+            raise data_error(section, at, message, "mend the line, or set the separator")
+    columns: Arrays = {}
+    filled = 0
+    for key, group in (("inputs", settings.inputs), ("targets", settings.targets)):
+        for reads, wanted in group.items():
+            for column in (wanted,) if isinstance(wanted, str) else wanted:
+                if header.count(column) != 1:
+                    times = header.count(column)
+                    found = "no column" if not times else f"{times} columns"
+                    help = suggest(column, header, "its columns") if not times else "rename one"
+                    raise data_error(section, (key, reads), f"{name} has {found} {column}", help)
+                if column not in columns:
+                    fields = [(n, row[header.index(column)].strip()) for n, row in rows]
+                    values = np.array(
+                        [_number(f, n, column, name, section, at, settings) for n, f in fields]
+                    )
+                    columns[column], gaps = _fill(values, column, name, section, at)
+                    filled += gaps
+    return Table(name, columns, [number for number, _ in rows], filled)
+
+
+def _number(
+    field: str, line: int, column: str, name: str, section: Section, at: KeyPath, s: SeriesData
+) -> float:
+    """Read a field; a gap that may be filled is NaN."""
+    try:
+        value = float(field) if field else math.nan
+    except ValueError:
+        message = f'{name}, line {line}, column {column}: "{field[:40]}" is not a number'
+        raise data_error(section, at, message, "mend the file, or leave the column out") from None
+    if math.isinf(value) or (math.isnan(value) and s.missing == "error"):
+        found = "the field is empty" if not field else f"{field} is not a finite number"
+        message = f"{name}, line {line}, column {column}: {found}"
+        raise data_error(section, at, message, "mend the file, or set  missing: interpolate")
+    return value
+
+
+def _fill(
+    values: Array, column: str, name: str, section: Section, at: KeyPath
+) -> tuple[Array, int]:
+    """Draw lines through gaps; return the values and how many there were."""
+    gaps = np.isnan(values)
+    if gaps.all():
+        raise data_error(section, at, f"{name}: column {column} has no number at all")
+    if not gaps.any():
+        return values, 0
+    steps = np.arange(len(values))
+    return np.interp(steps, steps[~gaps], values[~gaps]), int(gaps.sum())

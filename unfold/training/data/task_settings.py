@@ -1,0 +1,125 @@
+"""The constants of the built-in tasks, with their defaults; what they make is in `tasks`.
+
+task: reber
+task: {tomita: {grammar: 4, length: [1, 12]}}
+task: {adding: {length: 100}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from unfold.training.sections import Settings, show
+
+MAX_LENGTH = 1_000_000
+MAX_STRING = 1_000
+
+
+def _read_range(value: Any, most: int = MAX_LENGTH) -> tuple[int, int]:
+    """Read 100 as [100, 100]."""
+    ends: list[Any] = value if isinstance(value, list) and len(value) == 2 else [value, value]
+    whole = all(isinstance(e, int) and not isinstance(e, bool) for e in ends)
+    if not whole or not 1 <= ends[0] <= ends[1] <= most:
+        wanted = f"a length from 1 to {most:,}, or two as in [5, 10]"
+        raise ValueError(f"expected {wanted}, got {show(value)}")
+    return (ends[0], ends[1])
+
+
+def _read_short_range(value: Any) -> tuple[int, int]:
+    """Read a range of strings that are drawn uniformly, for which all have to be counted."""
+    return _read_range(value, MAX_STRING)
+
+
+Range = Annotated[Any, BeforeValidator(_read_range)]
+ShortRange = Annotated[Any, BeforeValidator(_read_short_range)]
+
+
+class Tomita(Settings):
+    """Strings of 0 and 1, and whether they belong to one of Tomita's (1982) languages.
+
+    Attributes:
+        grammar: 1 to 7.
+        length: of the strings; every length and both answers are equally likely where there are
+            such strings.
+    """
+
+    grammar: int = Field(default=1, ge=1, le=7)
+    length: ShortRange = (1, 10)
+
+
+class Counting(Settings):
+    """Strings of a counting language; every n is equally likely.
+
+    Attributes:
+        n: how often each letter comes.
+    """
+
+    n: Range = (1, 10)
+
+
+class AnBn(Counting):
+    """a to the n, b to the n."""
+
+
+class AnBnCn(Counting):
+    """a to the n, b to the n, c to the n."""
+
+
+class Reber(Settings):
+    """Strings of Reber's (1967) grammar; both branches of every node are equally likely."""
+
+
+class EmbeddedReber(Settings):
+    """Reber strings between two equal symbols (Hochreiter & Schmidhuber 1997, figure 4)."""
+
+
+class Adding(Settings):
+    """Add the two marked numbers of a sequence (Hochreiter & Schmidhuber 1997).
+
+    Attributes:
+        length: of the sequences.
+    """
+
+    length: Range = (100, 100)
+
+
+class Copy(Settings):
+    """Repeat what was seen a long time ago (Arjovsky, Shah & Bengio 2016).
+
+    Attributes:
+        delay: steps between the last item and the first answer.
+        items: how many there are to remember.
+        symbols: how many different ones.
+    """
+
+    delay: int = Field(default=100, ge=1, le=MAX_LENGTH)
+    items: int = Field(default=10, ge=1, le=MAX_LENGTH)
+    symbols: int = Field(default=8, ge=1, le=MAX_LENGTH)
+
+
+class Reversal(Settings):
+    """Write a sequence backwards.
+
+    Attributes:
+        length: of the sequences.
+        symbols: how many different ones.
+    """
+
+    length: Range = (1, 10)
+    symbols: int = Field(default=8, ge=1, le=MAX_LENGTH)
+
+
+Task = Tomita | AnBn | AnBnCn | Reber | EmbeddedReber | Adding | Copy | Reversal
+TASKS: Mapping[str, type[Task]] = {
+    "tomita": Tomita,
+    "anbn": AnBn,
+    "anbncn": AnBnCn,
+    "reber": Reber,
+    "embedded_reber": EmbeddedReber,
+    "adding": Adding,
+    "copy": Copy,
+    "reversal": Reversal,
+}

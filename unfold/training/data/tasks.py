@@ -1,0 +1,267 @@
+"""Built-in tasks: sequences made up by a rule, as many as are wanted.
+
+tomita                 symbol[t]: 0 or 1; accepted: is the string in the language?;
+                       prefix[t]: the same for what has been read so far
+reber, embedded_reber  symbol[t], next[t]: one of B T S X P V E;
+                       legal[t]: [7], 1 for every symbol that may follow
+anbn, anbncn           symbol[t], next[t]: one of $ a b (c); legal[t]: [3] or [4]
+adding                 pair[t]: [2], a number from 0 to 1 and a mark; sum: of the marked ones
+copy                   symbol[t], target[t]: items, blanks, and in `symbol` a signal to answer
+reversal               source[s]; target[t]: the source backwards and an end
+
+draw(Copy(delay=3, items=2, symbols=8), generator, 1)
+symbol  5 1 _ _ ! _ _        (_ is class 8, ! class 9)
+target  _ _ _ _ _ 5 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unfold.core.program import Program
+from unfold.training.data.batches import DrawnSource, SetSource
+from unfold.training.data.binding import Binder, Fit
+from unfold.training.data.columns import Column, Examples
+from unfold.training.data.dataset import Data, set_source, vocabularies
+from unfold.training.data.grammars import (
+    BOUNDARY,
+    EMBEDDED_REBER,
+    MAX_STRING,
+    REBER,
+    TOMITA,
+    Automaton,
+    counting_legal,
+    counting_string,
+    counts,
+    draw_string,
+)
+from unfold.training.data.problems import data_error
+from unfold.training.data.settings import TaskData
+from unfold.training.data.task_settings import (
+    TASKS,
+    Adding,
+    AnBn,
+    AnBnCn,
+    Copy,
+    Counting,
+    EmbeddedReber,
+    Reber,
+    Reversal,
+    Task,
+    Tomita,
+)
+from unfold.training.data.text import Text
+from unfold.training.sections import Section
+
+Array = np.ndarray
+Generator = np.random.Generator
+SET, VALIDATION = 4, 5
+
+
+@dataclass(frozen=True)
+class TaskDataset:
+    """A task; fresh sequences for every batch, or a set of `count` of them."""
+
+    settings: TaskData
+    section: Section
+
+    def fit(self, program: Program) -> Fit:
+        """Return what sizes and extents the task wants of a spec."""
+        fit = self._binder(program).fit(self._set() or self._sample())
+        unbounded = self.settings.count is None and isinstance(
+            self.settings.task, Reber | EmbeddedReber
+        )
+        return Fit(fit.sizes, {}) if unbounded else fit
+
+    def batches(
+        self,
+        program: Program,
+        *,
+        dtype: str = "float64",
+        carry: bool = True,
+        chunk: Mapping[str, int] | None = None,
+    ) -> Data:
+        """Return the batches for a Program; see `Dataset.batches`."""
+        settings, examples = self.settings, self._set()
+        sample = examples or self._sample()
+        binding = self._binder(program).bind(sample, dtype)
+        if chunk and settings.count is None:
+            message = "sequences that are made anew for every batch cannot be read in chunks"
+            raise data_error(self.section, ("task",), message, "give their number:  count: 1000")
+        if examples is None:
+            train = DrawnSource(binding, self.draw, settings.batch, settings.seed)
+        else:
+            train = set_source(binding, examples, settings, chunk, self.section)
+        validation, kept = None, int(settings.validation)
+        if kept:
+            others = self.draw(self._generator(VALIDATION), kept)
+            validation = SetSource(binding, others, settings.batch, shuffled=False)
+        name = next(n for n, kind in TASKS.items() if type(settings.task) is kind)
+        drawn = f"{settings.count:,} sequences" if settings.count else "new sequences every batch"
+        told = f"{name}, {drawn}" + (f"; {kept:,} to validate with" if kept else "")
+        facts: dict[str, object] = {
+            "task": {name: settings.task.model_dump()},
+            "counts": {"train": settings.count, "validation": kept},
+            **vocabularies(binding, sample),
+        }
+        return Data(train, validation, told, facts)
+
+    def draw(self, generator: Generator, count: int) -> Examples:
+        """Make a number of sequences."""
+        return draw(self.settings.task, generator, count)
+
+    def _set(self) -> Examples | None:
+        """Make the set of sequences, where their number is given."""
+        count = self.settings.count
+        return None if count is None else self.draw(self._generator(SET), count)
+
+    def _sample(self) -> Examples:
+        return self.draw(np.random.default_rng(0), 2)
+
+    def _generator(self, purpose: int) -> Generator:
+        return np.random.default_rng([self.settings.seed, purpose])
+
+    def _binder(self, program: Program) -> Binder:
+        return Binder(program, self.section, self.settings.inputs, "task")
+
+
+def draw(task: Task, generator: Generator, count: int) -> Examples:
+    """Make `count` sequences of a task."""
+    return Examples(DRAW[type(task)](task, generator, count))
+
+
+Columns = dict[str, Column]
+
+
+def _symbols(alphabet: str, strings: list[str], name: str) -> Column:
+    """Make a column of the classes of symbols."""
+    vocabulary = Text(alphabet, np.zeros(0, dtype=np.int64))
+    codes = [vocabulary.encode(s) for s in strings]
+    return Column.ragged(codes, classes=len(alphabet), symbols=alphabet, where=name)
+
+
+def _tomita(task: Tomita, generator: Generator, count: int) -> Columns:
+    automaton = TOMITA[task.grammar]
+    low, high = task.length
+    kinds = [
+        (length, member)
+        for length in range(low, high + 1)
+        for member in (False, True)
+        if counts(automaton, length, member)[length][0]
+    ]
+    members = sorted({member for _, member in kinds})
+    strings: list[str] = []
+    for _ in range(count):
+        answer = members[int(generator.integers(len(members)))]
+        lengths = [n for n, member in kinds if member == answer]
+        length = lengths[int(generator.integers(len(lengths)))]
+        strings.append(draw_string(automaton, generator, length, answer))
+    prefixes = [np.array(automaton.prefixes(s), dtype=np.int64) for s in strings]
+    answers = np.array([p[-1] for p in prefixes])
+    found = {
+        "symbol": _symbols("01", strings, "symbol"),
+        "prefix": Column.ragged(prefixes, classes=2, where="prefix"),
+        "accepted": Column(answers, classes=2, where="accepted"),
+    }
+    return _longest(found, high)
+
+
+def _grammar(automaton: Automaton) -> Callable[[Task, Generator, int], Columns]:
+    def make(task: Task, generator: Generator, count: int) -> Columns:
+        strings: list[str] = []
+        while len(strings) < count:
+            string = automaton.walk(generator)
+            if len(string) <= MAX_STRING:
+                strings.append(string)
+        return _next(automaton.symbols, strings, [automaton.legal(s)[:-1] for s in strings])
+
+    return make
+
+
+def _counting(letters: str) -> Callable[[Counting, Generator, int], Columns]:
+    def make(task: Counting, generator: Generator, count: int) -> Columns:
+        low, high = task.n
+        numbers = [int(n) for n in generator.integers(low, high + 1, count)]
+        strings = [counting_string(letters, n) for n in numbers]
+        legal = [counting_legal(letters, n, low) for n in numbers]
+        return _longest(_next(BOUNDARY + letters, strings, legal), high * len(letters) + 1)
+
+    return make
+
+
+def _next(alphabet: str, strings: list[str], legal: list[Array]) -> Columns:
+    """Make the columns of a task in which each symbol predicts the next."""
+    return {
+        "symbol": _symbols(alphabet, [s[:-1] for s in strings], "symbol"),
+        "next": _symbols(alphabet, [s[1:] for s in strings], "next"),
+        "legal": Column.ragged(legal, where="legal"),
+    }
+
+
+def _longest(columns: Columns, longest: int) -> Columns:
+    """Say how long sequences of a task may be."""
+    return {
+        n: c if c.offsets is None else Column(c.values, c.offsets, c.classes, c.symbols, longest, n)
+        for n, c in columns.items()
+    }
+
+
+def _adding(task: Adding, generator: Generator, count: int) -> Columns:
+    low, high = task.length
+    lengths = generator.integers(low, high + 1, count)
+    pairs, sums = [], np.zeros(count)
+    for row, length in enumerate(lengths):
+        pair = np.zeros((length, 2))
+        pair[:, 0] = generator.random(length)
+        half = max(1, length // 2)
+        marked = [generator.integers(half)]
+        if length > 1:
+            marked.append(half + generator.integers(length - half))
+        pair[marked, 1] = 1
+        pairs.append(pair)
+        sums[row] = pair[marked, 0].sum()
+    found = {"pair": Column.ragged(pairs, where="pair"), "sum": Column(sums, where="sum")}
+    return _longest(found, high)
+
+
+def _copy(task: Copy, generator: Generator, count: int) -> Columns:
+    blank, signal, items = task.symbols, task.symbols + 1, task.items
+    length = task.delay + 2 * items
+    symbol = np.full((count, length), blank)
+    target = symbol.copy()
+    remembered = generator.integers(0, task.symbols, (count, items))
+    symbol[:, :items] = remembered
+    symbol[:, items + task.delay - 1] = signal
+    target[:, -items:] = remembered
+    return {
+        "symbol": Column(symbol, classes=signal + 1, where="symbol"),
+        "target": Column(target, classes=blank + 1, where="target"),
+    }
+
+
+def _reversal(task: Reversal, generator: Generator, count: int) -> Columns:
+    low, high = task.length
+    lengths = generator.integers(low, high + 1, count)
+    sources = [generator.integers(0, task.symbols, n) for n in lengths]
+    targets = [np.append(s[::-1], task.symbols) for s in sources]
+    return {
+        "source": Column.ragged(sources, classes=task.symbols, longest=high, where="source"),
+        "target": Column.ragged(
+            targets, classes=task.symbols + 1, longest=high + 1, where="target"
+        ),
+    }
+
+
+DRAW: Mapping[type[Task], Callable[..., Columns]] = {
+    Tomita: _tomita,
+    AnBn: _counting("ab"),
+    AnBnCn: _counting("abc"),
+    Reber: _grammar(REBER),
+    EmbeddedReber: _grammar(EMBEDDED_REBER),
+    Adding: _adding,
+    Copy: _copy,
+    Reversal: _reversal,
+}
