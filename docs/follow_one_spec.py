@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import unfold
+from unfold.commands.plan_text import cost_columns, statement_lines
 from unfold.core.dependence import Block, Loop, order
 from unfold.core.printing import show_program
 from unfold.core.program import Program
@@ -58,6 +59,7 @@ def page() -> str:
         _section("6. The order", "unfold/core/dependence.py", _ORDER, _order(adjoint)),
         _section("7. The unfolded graph", "unfold/unfolded/graph.py", _GRAPH, _graph(model)),
         _section("8. The run", "unfold/unfolded/reference.py", _RUN, _run(model)),
+        _section("9. The Plan", "unfold/passes/planning.py", _PLAN, _plan(model)),
     ]
     return "\n".join(parts)
 
@@ -118,12 +120,18 @@ def _run(model: unfold.Model) -> str:
     return "\n".join(rows)
 
 
+def _plan(model: unfold.Model) -> str:
+    found = model.plan(batch=2)
+    rows = statement_lines(found.rows, cost_columns(found.rows, found.flops, found.bytes), 96)
+    return "\n".join(map(str, rows))
+
+
 _INTRODUCTION = """<!-- written by docs/follow_one_spec.py -->
 
 # Follow one spec
 
-From a YAML file to gradients through eight files. Everything below is printed by the program itself
-(`python docs/follow_one_spec.py`), with T = 3.
+From a YAML file to gradients and compiled loops through nine files. Everything below is printed by
+the program itself (`python docs/follow_one_spec.py`), with T = 3.
 """
 _FILE = "A recurrent network that reads a sequence and gives one answer at its end."
 _PARSED = (
@@ -153,6 +161,12 @@ _GRAPH = (
     " arithmetic. The level of a node is the length of the longest path that ends there."
 )
 _RUN = "The walk over the graph, wavefront by wavefront, forward and through the adjoint."
+_PLAN = (
+    "The same adjoint for the compiled backend: the loop nest, with operations and bytes. What only"
+    " depends on inputs and parameters is done before the loops, weight gradients after them."
+    " `unfold explain pattern-last --plan` says more, [the compiled engine](engine.md) how to read"
+    " it."
+)
 
 
 if __name__ == "__main__":

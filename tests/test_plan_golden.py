@@ -168,6 +168,7 @@ class Facts:
 
 
 T = frozenset({"t"})
+BEGIN, END = "<!-- plan of char-rnn -->\n", "<!-- end of plan -->"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -186,6 +187,19 @@ def test_the_plan_reads_as_pinned(case: str) -> None:
 
 def test_every_golden_plan_is_used() -> None:
     assert {p.stem for p in GOLDEN.glob("plan-*.txt")} == {f"plan-{c}" for c in CASES}
+
+
+def test_the_page_on_the_engine_shows_a_real_plan() -> None:
+    found = unfold.load(SPECS / "char-rnn.yaml").plan(batch=32)
+    lines = "\n".join(map(str, plan_lines(found, "forward and backward, teacher", 96)))
+    page = HERE.parent / "docs" / "engine.md"
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    shown, after = rest.split(END)
+    wanted = f"```text\n{lines}\n```\n"
+    if PIN:
+        page.write_text(f"{before}{BEGIN}{wanted}{END}{after}", encoding="utf-8")
+        return
+    assert shown == wanted, "run with UNFOLD_PIN=1 and read the difference"
 
 
 def test_lstm_has_one_product_and_one_kernel_in_each_loop() -> None:

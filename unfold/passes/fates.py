@@ -249,7 +249,7 @@ class _Fates:
             picks = [c for _, s in stores for c, _ in s.access.indirect]
             if picks:
                 scattered |= dict.fromkeys(map(self.names.access, picks))
-            elif all(self.names.is_copy(self.program[n]) for n, _ in stores):
+            elif not kernel.lines and all(self.names.is_copy(self.program[n]) for n, _ in stores):
                 copies += 1
             elif all(s.mode == "add" for _, s in stores):
                 added = True
