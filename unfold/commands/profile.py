@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +44,8 @@ MODEL, DATA = "model", "data"
 LOADING, DRAWING, SAVING = "loading the spec and its data", "pictures", "checkpoints"
 FIRST, REST = "first runs: compiling", "all else: updates, metrics, the loop"
 LONG_ENOUGH, MOST_STEPS = 1.0, 1000  # seconds and steps of a run that has no data
+USUAL = 8  # extents of which costs are counted
+FACTS = ("dtype", "runs", "threads", "first", "total", "waited")
 LEAST = 0.05  # share of the compiled time below which a plan is only in the file
 FILE = "profile.json"
 
@@ -85,8 +87,10 @@ class Watch:
         if task.engine.backend != "reference":
             self._clock = self._held.enter_context(task.model.clocked())
         engine: Any = Measured(task.engine, self, MODEL)
-        source: Any = task.source and Measured(task.source, self, DATA)
-        return replace(task, engine=engine, source=source)
+        if task.data is None:
+            return replace(task, engine=engine)
+        source: Any = Measured(task.data.train, self, DATA)
+        return replace(task, engine=engine, data=replace(task.data, train=source))
 
     @contextmanager
     def closed(self) -> Iterator[None]:
@@ -176,9 +180,25 @@ def repeat(step: Any) -> None:
 
 
 def _described(profile: Profile) -> Description:
+    """Return a Plan in words, at its usual extents; costs are the mean over the usual ones."""
     from unfold.passes.describe import describe
 
-    return describe(profile.program, profile.plan, profile.extents, dtype=profile.dtype)
+    usual = profile.extents.most_common(USUAL)
+    found = [
+        describe(profile.program, profile.plan, dict(extents), dtype=profile.dtype)
+        for extents, _ in usual
+    ]
+    weights = [count / sum(n for _, n in usual) for _, count in usual]
+
+    def mean(numbers: Iterable[int]) -> int:
+        return round(sum(w * n for w, n in zip(weights, numbers, strict=True)))
+
+    rows = tuple(
+        replace(same[0], flops=mean(r.flops for r in same), bytes=mean(r.bytes for r in same))
+        for same in zip(*(f.rows for f in found), strict=True)
+    )
+    costs = {"flops": mean(f.flops for f in found), "bytes": mean(f.bytes for f in found)}
+    return replace(found[0], rows=rows, **costs)
 
 
 def _spent(profile: Profile, blocks: tuple[int, int] | None) -> float | None:
@@ -191,6 +211,7 @@ def _spent(profile: Profile, blocks: tuple[int, int] | None) -> float | None:
 
 def _plan(profile: Profile) -> dict[str, Any]:
     """Return what the runs of one Plan took, as JSON values."""
+    found = _described(profile)
     rows = [
         {
             "blocks": row.blocks,
@@ -200,13 +221,11 @@ def _plan(profile: Profile) -> dict[str, Any]:
             "flops": row.flops,
             "bytes": row.bytes,
         }
-        for row in _described(profile).rows
+        for row in found.rows
         if row.blocks is not None
     ]
-    facts = {
-        k: getattr(profile, k) for k in ("dtype", "runs", "threads", "first", "total", "waited")
-    }
-    return {"name": profile.plan.name, "extents": profile.extents, **facts, "rows": rows}
+    facts = {n: getattr(profile, n) for n in FACTS}
+    return {"name": profile.plan.name, "extents": found.extents, **facts, "rows": rows}
 
 
 def _block_lines(profile: Profile, width: int) -> Iterator[Line]:

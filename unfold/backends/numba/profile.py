@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -52,7 +53,7 @@ class Profile:
     Attributes:
         plan: what ran.
         program: what it was made from.
-        extents: of its axes.
+        extents: how often it ran with which extents, the first run included.
         dtype: element type.
         first: seconds of the first run, which compiles, and touches memory that nobody has used;
             the others leave it out.
@@ -65,7 +66,7 @@ class Profile:
 
     plan: Plan
     program: Program
-    extents: Mapping[str, int]
+    extents: Counter[tuple[tuple[str, int], ...]]
     dtype: str
     first: float
     runs: int = 0
@@ -126,7 +127,7 @@ class Clock(Engine):
 
     def __init__(self) -> None:
         self._clocked = Clocked(Compiled())
-        self._found: dict[tuple[object, ...], Profile] = {}
+        self._found: dict[tuple[int, str], Profile] = {}
         super().__init__(machine=self._clocked)
 
     def run(
@@ -137,13 +138,14 @@ class Clock(Engine):
         began = time.perf_counter()
         values = super().run(plan, program, arrays, run, dtype=dtype)
         seconds = time.perf_counter() - began
-        key = (id(plan), dtype, *run.extents.items())
+        key = (id(plan), dtype)
         if key in self._found:
             self._found[key].add(seconds, self._clocked.calls)
         else:
-            self._found[key] = Profile(plan, program, dict(run.extents), dtype, seconds)
+            self._found[key] = Profile(plan, program, Counter(), dtype, seconds)
+        self._found[key].extents[tuple(run.extents.items())] += 1
         return values
 
     def profiles(self) -> tuple[Profile, ...]:
-        """Return what the runs took, by Plan and extents."""
+        """Return what the runs took, by Plan."""
         return tuple(self._found.values())
