@@ -21,6 +21,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from unfold.backends.numba import store
@@ -28,6 +29,7 @@ from unfold.backends.numba.tiles import ITEM
 from unfold.backends.numba.vector import vector_bytes
 
 KC, MC, MR = 256, 96, 8
+PARTS = ("panels", "strips", "column2", "column3")
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,23 @@ class Library:
 @cache
 def library(dtype: str) -> Library:
     """Return the functions of an element type, compiled or from the cache."""
-    text = Path(__file__).with_name("gemm_module.py").read_text(encoding="utf-8")
-    lanes = vector_bytes() // ITEM[dtype]
-    for name, value in (("DTYPE", dtype), ("LANES", lanes), ("KC", KC), ("MC", MC)):
-        text = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE)
-    module = store.load_module(text)
+    import llvmlite.binding as llvm
+
+    parts = _module("gemm_parts", dtype)
+    for name in PARTS:
+        llvm.add_symbol(f"unfold_{name}_{dtype}", getattr(parts, name).address)
+    module = _module("gemm_module", dtype)
     addresses: dict[str, Any] = {n: getattr(module, n).address for n in ("pack", "gemm", "matmul")}
-    return Library(dtype, lanes, **addresses)
+    return Library(dtype, _lanes(dtype), **addresses)
+
+
+def _lanes(dtype: str) -> int:
+    return vector_bytes() // ITEM[dtype]
+
+
+def _module(template: str, dtype: str) -> ModuleType:
+    """Return a template of this folder, its constants filled in, compiled or from the cache."""
+    text = Path(__file__).with_name(f"{template}.py").read_text(encoding="utf-8")
+    for name, value in (("DTYPE", dtype), ("LANES", _lanes(dtype)), ("KC", KC), ("MC", MC)):
+        text = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE)
+    return store.load_module(text)

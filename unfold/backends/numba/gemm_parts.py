@@ -1,0 +1,111 @@
+"""The parts of a product: a template whose constants are filled in, cached like generated code.
+
+    panels(dst, src, rs, cs, k, n, nr)                 pack B[k, n]
+    strips(dst, a, rsa, csa, m, k)                     pack A[m, k]
+    column2, column3(a, rsa, csa, b, c, rsc, m, n, k, more)
+                                                       one panel's columns of C, in tiles
+
+`gemm_module` calls them by their symbols. Panels are 2 or 3 vectors wide: 3 keep more of C in
+registers, 2 waste less where N is small.
+"""
+
+# pyright: basic
+from numba import cfunc
+
+from unfold.backends.numba.tiles import ITEM, integers, tile, turn
+from unfold.backends.numba.vector import vector_kernel
+
+DTYPE = "float32"
+LANES = 16
+I = ITEM[DTYPE]  # noqa: E741
+
+t8x2, t4x2, t2x2, t1x2 = (tile(DTYPE, m, 2, LANES, s) for m, s in ((8, 1), (4, 1), (2, 2), (1, 4)))
+t8x3, t4x3, t2x3, t1x3 = (tile(DTYPE, m, 3, LANES, s) for m, s in ((8, 1), (4, 1), (2, 2), (1, 4)))
+square = turn(DTYPE, LANES)
+
+
+@vector_kernel(DTYPE, loads="v", stores=("store",))
+def copy(x):
+    return (x,)
+
+
+@vector_kernel(DTYPE, loads="s", stores=("store",))
+def collect(x):
+    return (x,)
+
+
+@vector_kernel(DTYPE, loads="", stores=("store",))
+def clear():
+    return (0.0,)
+
+
+@cfunc(integers(7), cache=True)
+def panels(dst, src, rs, cs, k, n, nr):
+    """Pack B[k, n] into panels of nr columns."""
+    for j in range(0, n, nr):
+        m = min(nr, n - j)
+        if rs == I and cs != I:
+            for jj in range(0, m, LANES):
+                for kk in range(0, k, LANES):
+                    rows, columns = min(LANES, m - jj), min(LANES, k - kk)
+                    at = src + kk * rs + (j + jj) * cs
+                    square(dst + (kk * nr + jj) * I, nr * I, at, cs, rows, columns)
+        else:
+            for kk in range(k):
+                at = src + kk * rs + j * cs
+                if cs == I:
+                    copy(m, at, dst + kk * nr * I)
+                else:
+                    collect(m, at, cs, dst + kk * nr * I)
+        if m < nr:
+            for kk in range(k):
+                clear(nr - m, dst + (kk * nr + m) * I)
+        dst += k * nr * I
+
+
+@cfunc(integers(10), cache=True)
+def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
+    """One panel's columns of C, a panel of 2 vectors."""
+    i = 0
+    while i + 8 <= m:
+        t8x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 8
+    if i + 4 <= m:
+        t4x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 4
+    if i + 2 <= m:
+        t2x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 2
+    if i < m:
+        t1x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+
+
+@cfunc(integers(10), cache=True)
+def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
+    """One panel's columns of C, a panel of 3 vectors."""
+    i = 0
+    while i + 8 <= m:
+        t8x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 8
+    if i + 4 <= m:
+        t4x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 4
+    if i + 2 <= m:
+        t2x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 2
+    if i < m:
+        t1x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+
+
+@cfunc(integers(6), cache=True)
+def strips(dst, a, rsa, csa, m, k):
+    """Pack A[m, k] into strips of 8 rows, [k][8]."""
+    for i in range(0, m, 8):
+        rows = min(8, m - i)
+        for kk in range(k):
+            at = a + i * rsa + kk * csa
+            if rsa == I:
+                copy(rows, at, dst + kk * 8 * I)
+            else:
+                collect(rows, at, rsa, dst + kk * 8 * I)
+        dst += 8 * k * I
