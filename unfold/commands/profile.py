@@ -241,9 +241,7 @@ def _block_lines(profile: Profile, width: int) -> Iterator[Line]:
     yield from statement_lines(found.rows, _speeds(found, times, each), width)
     waited = profile.waited / profile.runs
     around = each - sum(profile.blocks) / profile.runs - waited
-    yield line(
-        f"waiting for the slowest thread: {1e3 * waited:.3f} ms, {100 * waited / each:.1f} %"
-    )
+    yield line(f"waiting for threads: {1e3 * waited:.3f} ms, {100 * waited / each:.1f} %")
     yield line(f"Python around the blocks: {1e3 * around:.3f} ms, {100 * around / each:.1f} %")
 
 

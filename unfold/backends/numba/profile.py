@@ -46,6 +46,15 @@ def block(table, n, gettime, clock, times):
 '''
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call of a table: when it began and ended, and the seconds of each block."""
+
+    start: float
+    end: float
+    blocks: tuple[float, ...]
+
+
 @dataclass
 class Profile:
     """What the runs of one Plan took.
@@ -60,7 +69,8 @@ class Profile:
         runs: how many there were after it.
         threads: shares of the batch.
         total: seconds of these runs, from arrays to arrays.
-        waited: seconds by which the slowest thread took longer than the mean.
+        waited: seconds from the start of the first thread to the end of the last one, without the
+            mean of their blocks: threads start late, or take longer than others.
         blocks: seconds of each statement of the top level in these runs, the mean over threads.
     """
 
@@ -75,27 +85,25 @@ class Profile:
     waited: float = 0.0
     blocks: list[float] = field(default_factory=list[float])
 
-    def add(self, seconds: float, calls: Sequence[Sequence[float]]) -> None:
-        """Add a run: its seconds, and those of the blocks in each call of a table."""
-        shares, last = (calls[:-1], calls[-1]) if self.plan.late else (calls, ())
+    def add(self, seconds: float, calls: Sequence[Call]) -> None:
+        """Add a run: its seconds, and the calls of tables in it."""
+        shares, last = (calls[:-1], calls[-1].blocks) if self.plan.late else (calls, ())
         self.runs, self.threads, self.total = self.runs + 1, len(shares), self.total + seconds
-        sums = [sum(share) for share in shares]
-        self.waited += max(sums) - sum(sums) / len(sums)
-        times = [sum(each) / len(shares) for each in zip_longest(*shares, fillvalue=0.0)]
-        times += last
-        self.blocks = [a + b for a, b in zip_longest(self.blocks, times, fillvalue=0.0)]
+        times = [sum(each) / len(shares) for each in zip_longest(*(c.blocks for c in shares))]
+        self.waited += max(c.end for c in shares) - min(c.start for c in shares) - sum(times)
+        self.blocks = [a + b for a, b in zip_longest(self.blocks, [*times, *last], fillvalue=0.0)]
 
 
 class Clocked:
     """A machine that reads a clock after every block; the rest of it is another one.
 
     Attributes:
-        calls: the seconds of each block, for every call of a table.
+        calls: of tables, in the order in which they ended.
     """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self.calls: list[list[float]] = []
+        self.calls: list[Call] = []
 
     def functions(self, texts: Sequence[str]) -> tuple[int, ...]:
         """Return the address of the function of each module."""
@@ -110,7 +118,8 @@ class Clocked:
         read = np.zeros((count + 1, 2), np.int64)  # struct timespec: seconds, nanoseconds
         self._driver(table, count, self._gettime, time.CLOCK_MONOTONIC, read.ctypes.data)
         passed = np.diff(read, axis=0) @ np.array([1.0, 1e-9])
-        self.calls.append(passed.tolist())
+        start, end = (float(read[i] @ np.array([1.0, 1e-9])) for i in (0, -1))
+        self.calls.append(Call(start, end, tuple(passed.tolist())))
 
     @cached_property
     def _driver(self) -> Any:
