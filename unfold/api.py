@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from unfold.unfolded.results import Run, Step
 
 Arrays = Mapping[str, Any]
+Checkpoint = int | Mapping[str, int]
 VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
 
 
@@ -205,6 +206,7 @@ class Model:
         seed: int = 0,
         carry: Arrays | None = None,
         training: bool = True,
+        checkpoint: Checkpoint | None = None,
     ) -> Step:
         """Return loss, gradients and the state for the next chunk.
 
@@ -212,10 +214,12 @@ class Model:
             params, inputs, backend, mode, lengths, seed, carry, training: as in `forward`.
             wrt: names to differentiate by: parameters, real inputs, carried states (`carry.h`);
                 default: all parameters that are not frozen.
+            checkpoint: recompute segments of so many steps, in the memory of one of them: a
+                number, or {axis: number}. The reference, which is the meaning, takes no notice.
 
         Raises:
             DataError: arrays that do not fit, or a name that cannot be differentiated by.
-            UnsupportedError: the spec has no loss.
+            UnsupportedError: the spec has no loss, or cannot be cut into segments.
         """
         from unfold.unfolded.results import Step, padded
 
@@ -224,6 +228,21 @@ class Model:
             raise DataError(
                 f"cannot differentiate by {states[0]} without a state;"
                 " give one, as in  carry=model.forward(…).carry"
+            )
+        if checkpoint is not None and not self._execution.is_reference(backend):
+            from unfold.recompute import recomputed
+
+            return recomputed(
+                self._execution,
+                self.pipeline,
+                params,
+                {**inputs, **{f"{CARRY}{n}": a for n, a in (carry or {}).items()}},
+                names,
+                checkpoint,
+                options={"mode": mode, "training": training, "carry": carried},
+                backend=backend,
+                lengths=lengths,
+                seed=seed,
             )
         program = self.pipeline.adjoint(
             names, mode=mode, training=training, carry=carried, state=True

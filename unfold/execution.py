@@ -88,6 +88,19 @@ class Call:
         return arrays
 
 
+@dataclass(frozen=True)
+class Part:
+    """What makes a run a part of a longer one; some sequences may have no point in it.
+
+    Attributes:
+        origin: per axis, the point of the longer run that this one begins at; default 0.
+        extents: of axes that no input of this run has.
+    """
+
+    origin: Mapping[str, int]
+    extents: Mapping[str, int]
+
+
 class Execution:
     """Runs Programs on any backend."""
 
@@ -106,6 +119,7 @@ class Execution:
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
         batch: int | None = None,
+        part: Part | None = None,
     ) -> tuple[dict[str, Any], Domain]:
         """Compute what a Program is asked for.
 
@@ -117,6 +131,7 @@ class Execution:
             lengths: per axis, the length of each sequence, [batch].
             seed: of random values.
             batch: number of sequences where there are no inputs.
+            part: which part of a longer run this is; only the compiled backend has this.
 
         Returns:
             arrays [batch or 1, *extents, *stored shape] by name, and the domain of the run.
@@ -124,18 +139,16 @@ class Execution:
         Raises:
             DataError: arrays that do not fit.
         """
-        backend = backend or os.environ.get("UNFOLD_BACKEND") or BACKENDS[0]
-        if backend not in BACKENDS:
-            raise UnsupportedError(f"unknown backend {backend}; choose {' or '.join(BACKENDS)}")
-        if backend == "reference":
+        if self.is_reference(backend):
             return self._runner.run(
                 program, params, inputs, lengths=lengths, seed=seed, batch=batch
             )
         params = {n: np.asarray(a) for n, a in params.items()}
         inputs = {n: np.asarray(a) for n, a in inputs.items()}
-        call = self._call(program, params, inputs, lengths, batch)
-        if call.run.seed != seed:
-            call.run = _over(call.domain, seed)
+        call = self._call(program, params, inputs, lengths, batch, part)
+        origin = part.origin if part else {}
+        if (call.run.seed, call.run.origin) != (seed, origin):
+            call.run = _over(call.domain, seed, origin)
         planned = call.planned
         arrays = call.arrays(params, inputs)
         values = self.engine.run(planned.plan, planned.program, arrays, call.run, dtype=call.dtype)
@@ -150,13 +163,14 @@ class Execution:
         inputs: Arrays,
         lengths: Mapping[str, Any] | None,
         batch: int | None,
+        part: Part | None,
     ) -> Call:
         """Check arrays, or recognise them by their signature.
 
         Raises:
             DataError: arrays that do not fit.
         """
-        key: list[Any] = [id(program), batch]
+        key: list[Any] = [id(program), batch, *(part.extents.items() if part else ())]
         for arrays in (params, inputs):
             key.append(len(arrays))
             for name, array in arrays.items():
@@ -168,7 +182,7 @@ class Execution:
         if found is None:
             if len(self._calls) >= MAX_CALLS:
                 self._calls.clear()
-            found = self._checked(program, params, inputs, lengths, batch)
+            found = self._checked(program, params, inputs, lengths, batch, part)
             self._calls[known] = found
         return found
 
@@ -179,11 +193,12 @@ class Execution:
         inputs: Arrays,
         lengths: Mapping[str, Any] | None,
         batch: int | None,
+        part: Part | None,
     ) -> Call:
         read = {r.value for v in program for r in program.reads(v)}
         needed = [v.name for v in program.inputs if v.name in read]
         arrays = check_inputs(program, inputs, needed, dtype=None)
-        domain = domain_of(program, arrays, lengths, batch)
+        domain = _domain(program, arrays, lengths, batch, part)
         fitting = check_parameters(program, domain, params, dtype=None)
         return Call(
             self.planned(program, domain),
@@ -196,8 +211,15 @@ class Execution:
                 if array.shape != params[n].shape
             },
             tuple(n for n in inputs if n in program.values),
-            _over(domain, 0),
+            _over(domain, 0, {}),
         )
+
+    def is_reference(self, backend: str | None) -> bool:
+        """Return whether a backend is the reference; default: see `run`."""
+        backend = backend or os.environ.get("UNFOLD_BACKEND") or BACKENDS[0]
+        if backend not in BACKENDS:
+            raise UnsupportedError(f"unknown backend {backend}; choose {' or '.join(BACKENDS)}")
+        return backend == "reference"
 
     @cached_property
     def engine(self) -> Engine:
@@ -246,11 +268,23 @@ class Execution:
         return self._planned[key]
 
 
-def _over(domain: Domain, seed: int) -> Run:
+def _domain(
+    program: Program,
+    arrays: Arrays,
+    lengths: Mapping[str, Any] | None,
+    batch: int | None,
+    part: Part | None,
+) -> Domain:
+    if part is None:
+        return domain_of(program, arrays, lengths, batch)
+    return domain_of(program, arrays, lengths, batch, least=0, extents=part.extents)
+
+
+def _over(domain: Domain, seed: int, origin: Mapping[str, int]) -> Run:
     from unfold.backends.numba.host import Run
 
     lengths = {a: domain.length(a) for a in domain.extents if a != BATCH}
-    return Run(domain.extents, lengths, seed)
+    return Run(domain.extents, lengths, seed, origin)
 
 
 def element_type(params: Arrays, inputs: Arrays) -> str:

@@ -22,6 +22,7 @@ from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.carry import NEXT, PREFIX, carry_state, delays, hand_over
 from unfold.passes.differentiate import adjoint_name, differentiate
 from unfold.passes.modes import Mode, resolve_modes
+from unfold.passes.segments import Segments, segments
 from unfold.passes.simplify import drop_dead
 
 TOTAL = "directional.total"
@@ -36,7 +37,8 @@ class Pipeline:
     Attributes:
         program: as given.
         nodes: the named equations, in the order of the file.
-        carry_axis: the axis along which a state can go from chunk to chunk, if any.
+        recurrent_axes: axes that data can make longer and along which something is delayed.
+        carry_axis: the first of them: along it a state can go from chunk to chunk.
         delays: the values of that state, and how many of each.
     """
 
@@ -44,10 +46,14 @@ class Pipeline:
         self.program = program
         sources = ("input", "parameter", "constant")
         self.nodes = tuple(v.name for v in program if v.is_named and v.op not in sources)
-        axes = [a.name for a in program.axes.values() if a.from_data and delays(program, a.name)]
+        axes = tuple(
+            a.name for a in program.axes.values() if a.from_data and delays(program, a.name)
+        )
+        self.recurrent_axes = axes
         self.carry_axis: str | None = axes[0] if axes else None
         self.delays = delays(program, axes[0]) if axes else {}
         self._made: dict[Any, Program] = {}
+        self._cut: dict[Any, Segments] = {}
 
     def _once(self, key: Any, make: Callable[[], Program]) -> Program:
         if key not in self._made:
@@ -166,6 +172,36 @@ class Pipeline:
                 "the equations can be computed, but their gradients in no order of an axis that"
                 f" this engine can see; give the delays of one axis one direction\n{error}"
             ) from error
+
+    def segments(
+        self,
+        wrt: Iterable[str],
+        axis: str,
+        *,
+        mode: Mode = "teacher",
+        training: bool = True,
+        carry: bool = False,
+    ) -> Segments:
+        """Return the pieces of the Program that are run where segments are recomputed.
+
+        Args:
+            wrt: parameters.
+            axis: along which to cut.
+            mode, training, carry: see `resolved`.
+
+        Raises:
+            UnsupportedError: it cannot be cut along the axis.
+        """
+        key = (tuple(wrt), axis, mode, training, carry)
+        if key not in self._cut:
+            states = self.delays if axis == self.carry_axis else {}
+            whole = replace(self.program, outputs=tuple(states))
+            start, later = (
+                resolve_modes(whole, mode=mode, training=training, start=begins)
+                for begins in (True, False)
+            )
+            self._cut[key] = segments(start, later, axis, key[0], states=states, going_on=carry)
+        return self._cut[key]
 
     def curvature(self, wrt: Iterable[str], *, mode: Mode = "teacher") -> Program:
         """Return the Program of the Hessian of the loss times a direction.

@@ -36,6 +36,7 @@ class Domain:
         extents: number of index points of axes that data decides; others take the spec's default.
         lengths: per axis, the number of points in each sequence, [batch]; default: the extent.
         batch: number of sequences.
+        least: the shortest length of a sequence; 0 where this is a part of a longer run.
 
     Attributes:
         program: as given.
@@ -52,11 +53,14 @@ class Domain:
         extents: Mapping[str, int] | None = None,
         lengths: Mapping[str, ArrayLike] | None = None,
         batch: int = 1,
+        *,
+        least: int = 1,
     ) -> None:
         if batch < 1:
             raise DataError(f"a batch needs at least one sequence, found {batch}")
         self.program = program
         self.batch = batch
+        self.least = least
         self.extents: dict[str, int] = {BATCH: batch}
         self._lengths: dict[str, Lengths] = {BATCH: np.full(batch, batch, dtype=np.int64)}
         given = dict(extents or {})
@@ -211,7 +215,7 @@ class Domain:
         whole = array.astype(np.int64) if array.dtype.kind in "iuf" else None
         if whole is None or (whole != array).any():
             raise DataError(f"lengths of {axis} must be whole numbers, found {array.tolist()}")
-        if whole.min() < 1:
+        if whole.min() < self.least:
             which = int(whole.argmin())
             raise DataError(
                 f"sequence {which} has length {whole[which]} along {axis}; the shortest possible"

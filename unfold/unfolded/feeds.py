@@ -128,20 +128,34 @@ def check_parameters(
 
 
 def domain_of(
-    program: Program, inputs: Arrays, lengths: Mapping[str, Any] | None, batch: int | None = None
+    program: Program,
+    inputs: Arrays,
+    lengths: Mapping[str, Any] | None,
+    batch: int | None = None,
+    *,
+    least: int = 1,
+    extents: Mapping[str, int] | None = None,
 ) -> Domain:
     """Return the domain that some inputs and lengths imply.
+
+    Args:
+        program: what is run.
+        inputs: arrays by name.
+        lengths: per axis, the length of each sequence, [batch].
+        batch: number of sequences where there are no inputs.
+        least: the shortest length of a sequence.
+        extents: of axes that no input has; default: as the longest length or the spec says.
 
     Raises:
         DataError: two inputs disagree about the batch or about an extent, or a carried state does
             not fit.
     """
-    extents: dict[str, tuple[int, str]] = {}
+    found: dict[str, tuple[int, str]] = {}
     for value in program.inputs:
         if value.name not in inputs:
             continue
         for axis, size in zip(value.axes, np.shape(inputs[value.name]), strict=False):
-            other = extents.setdefault(axis, (size, value.name))
+            other = found.setdefault(axis, (size, value.name))
             if other[0] != size:
                 raise DataError(
                     f"inputs disagree along {axis}:"
@@ -149,17 +163,18 @@ def domain_of(
                 )
             if size < 1:
                 raise DataError(f"input {value.name} is empty along {axis}")
-    sizes = {a: n for a, (n, _) in extents.items()}
+    sizes = {a: n for a, n in (extents or {}).items() if a in program.axes}
+    sizes |= {a: n for a, (n, _) in found.items()}
     count = sizes.pop(BATCH, batch or 1)
     for axis in [a for a in sizes if a.startswith(CARRY)]:  # the axis of a state belongs to it
         size, wanted = sizes.pop(axis), program.axes[axis].extent.constant
         if size != wanted:
-            name = extents[axis][1]
+            name = found[axis][1]
             raise DataError(
                 f"{name} holds {size} steps, expected the last {wanted}; give it what a run of the"
                 " chunk before returned"
             )
-    domain = Domain(program, sizes, lengths, count)
+    domain = Domain(program, sizes, lengths, count, least=least)
     _check_lengths(program, domain)
     return domain
 

@@ -68,9 +68,10 @@ class Bound:
         pairs = [(f, s.ctypes.data) for f, s in zip(functions, self.slots, strict=True)]
         self.table = np.array(pairs, np.int64).reshape(-1)
 
-    def outside(self, name: str) -> bool:
-        """Whether a buffer is the user's own array."""
-        return name in self._places and name not in self._offsets
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The parameters that blocks read from the user's own arrays."""
+        return tuple(self._moving)
 
     def keep(self, name: str, array: Any) -> None:
         """Use an array of the user for a parameter, and hold on to it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -22,16 +22,19 @@ class Run:
         extents: of every axis, "batch" included.
         lengths: per axis, of every sequence, [batch].
         seed: of random values.
+        origin: per axis, the point of a longer run that this one begins at; default 0.
     """
 
     extents: Mapping[str, int]
     lengths: Mapping[str, Any]
     seed: int = 0
+    origin: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @cached_property
     def key(self) -> tuple[object, ...]:
         """What host values depend on."""
-        return (self.seed, *((a, np.asarray(n).tobytes()) for a, n in self.lengths.items()))
+        begins = tuple(self.origin.items())
+        return (self.seed, begins, *((a, np.asarray(n).tobytes()) for a, n in self.lengths.items()))
 
 
 def host_value(program: Program, name: str, run: Run) -> Any:
@@ -66,7 +69,8 @@ def _exists(axis: str, axes: tuple[str, ...], run: Run) -> Any:
 
 def _random(value: Value, run: Run) -> Any:
     own = [run.extents[a] for a in value.axes]
-    grids = np.meshgrid(*(np.arange(n) for n in own), indexing="ij") if own else []
+    points = [run.origin.get(a, 0) + np.arange(n) for a, n in zip(value.axes, own, strict=True)]
+    grids = np.meshgrid(*points, indexing="ij") if own else []
     draw = OPS[value.op].evaluate
     assert draw is not None, value
     key = stream(run.seed, value.name)

@@ -66,7 +66,7 @@ class Share:
         roles = {n: b.role for n, b in buffers.items()}
         seen = [n for n in self.bound.views if roles[n] != "computed" or n in compiled.plan.results]
         views = {n: self._view(buffers[n]) for n in seen}
-        self._direct = [n for n in buffers if self.bound.outside(n)]
+        self._direct = self.bound.outside
         self._copied = [(n, v) for n, v in views.items() if roles[n] in ("input", "parameter")]
         self._host = [(n, v) for n, v in views.items() if roles[n] == "host"]
         self._over: Any = None

@@ -1,0 +1,315 @@
+"""Gradients of long sequences in the memory of one segment: states are kept, the rest recomputed.
+
+    step = recomputed(execution, pipeline, params, inputs, ("W",), 500, options=options)
+
+Forwards, each segment is run once and only the state at its start is kept; then the loss and its
+gradients by sums and last states; backwards, each segment is run once more, with its gradients.
+The numbers are those of the whole run, but for the order in which sums are added. The price is one
+more forward run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from unfold.core.program import BATCH, Program
+from unfold.errors import UnsupportedError
+from unfold.execution import Execution, Part
+from unfold.passes.carry import NEXT, PREFIX
+from unfold.passes.differentiate import adjoint_name
+from unfold.passes.pipeline import Pipeline
+from unfold.passes.segments import DIRECTION, Body, Gradients, Segments
+from unfold.unfolded.domain import Domain
+from unfold.unfolded.feeds import check_inputs, domain_of
+from unfold.unfolded.results import Step
+
+Arrays = Mapping[str, Any]
+
+
+def recomputed(
+    execution: Execution,
+    pipeline: Pipeline,
+    params: Arrays,
+    inputs: Arrays,
+    wrt: tuple[str, ...],
+    checkpoint: int | Mapping[str, int],
+    *,
+    options: Mapping[str, Any],
+    backend: str | None = None,
+    lengths: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Step:
+    """Return the loss, its gradients, and the state for the next chunk.
+
+    Args:
+        execution: runs Programs.
+        pipeline: makes them.
+        params: arrays [*extents, *shape] by name.
+        inputs: arrays [batch, *extents, *shape] by name, the carried state (`carry.NAME`) included.
+        wrt: parameters to differentiate by.
+        checkpoint: points of a segment, along an axis that can be cut or along a given one.
+        options: mode, training, carry of `Pipeline.resolved`.
+        backend: a compiled one.
+        lengths: per axis, the length of each sequence, [batch].
+        seed: of random values.
+
+    Raises:
+        DataError: arrays that do not fit.
+        UnsupportedError: the Program cannot be cut.
+    """
+    pieces, length = cut(pipeline, wrt, checkpoint, options)
+    program = pipeline.resolved(**options)
+    read = {r.value for v in program for r in program.reads(v)}
+    needed = [v.name for v in program.inputs if v.name in read]
+    inputs = {n: a for n, a in inputs.items() if n in program.values or not n.startswith(PREFIX)}
+    domain = domain_of(program, check_inputs(program, inputs, needed, dtype=None), lengths)
+    run = _Run(execution, pieces, domain, params, inputs, length, backend, seed)
+    loss, last = run.whole()
+    grads = {n: run.grads.get(n, np.zeros_like(params[n])) for n in wrt}
+    same = pieces.axis == pipeline.carry_axis
+    states = {n: d for n, d in pipeline.delays.items() if same and n in pieces.states}
+    return Step(loss, grads, {n: last[f"{PREFIX}{n}"][:, -d:] for n, d in states.items()})
+
+
+def cut(
+    pipeline: Pipeline,
+    wrt: tuple[str, ...],
+    checkpoint: int | Mapping[str, int],
+    options: Mapping[str, Any],
+) -> tuple[Segments, int]:
+    """Return the pieces to run, and the length of a segment.
+
+    Args:
+        pipeline, wrt, checkpoint, options: see `recomputed`.
+
+    Raises:
+        UnsupportedError: no axis that comes into question can be cut.
+    """
+    given = {} if isinstance(checkpoint, int) else dict(checkpoint)
+    axes = tuple(given) or pipeline.recurrent_axes
+    length = checkpoint if isinstance(checkpoint, int) else next(iter(given.values()), 0)
+    others = [n for n in wrt if pipeline.program[n].op != "parameter"]
+    why = ""
+    if others:
+        why = f"the gradient by {others[0]}, which is no parameter, needs the whole run"
+    elif length < 1:
+        why = f"a segment has at least one step, not {length}"
+    elif len(given) > 1 or not axes or axes[0] not in pipeline.recurrent_axes:
+        known = ", ".join(pipeline.recurrent_axes) or "none"
+        why = f"name one axis along which states go on; there are {known}"
+    if why:
+        raise UnsupportedError(f"cannot recompute segments (checkpoint={checkpoint}): {why}")
+    refused: UnsupportedError | None = None
+    for axis in axes:
+        try:
+            return pipeline.segments(wrt, axis, **options), length
+        except UnsupportedError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
+
+
+@dataclass
+class _Run:
+    """One run; `grads` adds up gradients by parameters."""
+
+    execution: Execution
+    pieces: Segments
+    domain: Domain
+    params: Arrays
+    inputs: Arrays
+    length: int
+    backend: str | None
+    seed: int
+    grads: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def axis(self) -> str:
+        return self.pieces.axis
+
+    @cached_property
+    def free(self) -> list[str]:
+        """The axes whose extents follow from no others, nor from a state."""
+        axes = [a for a in self.domain.program.axes.values() if a.extent.is_constant]
+        return [a.name for a in axes if a.name != BATCH and not a.name.startswith(PREFIX)]
+
+    @cached_property
+    def given(self) -> dict[str, Any]:
+        """Parameters and inputs, but for the state that the first segment begins with."""
+        arrays = {**self.params, **self.inputs}
+        return {n: np.asarray(a) for n, a in arrays.items() if not n.startswith(PREFIX)}
+
+    def whole(self) -> tuple[float, dict[str, Any]]:
+        """Return the loss and the last states; gradients are in `grads`."""
+        before: dict[str, Any] = {}
+        if self.pieces.before is not None:
+            before = self._run(self.pieces.before, {})
+        states = self._forward(before)
+        loss, back = self._after(before, states)
+        self._backward(before, states, back)
+        if self.pieces.before_back is not None and self.pieces.before_back.wrt:
+            given = {f"{DIRECTION}{n}": back.get(n) for n in self.pieces.before_back.of}
+            self._add(self.pieces.before_back, self._run(self.pieces.before_back.program, given))
+        return loss, states[-1]
+
+    # Programs
+
+    def _run(
+        self, program: Program, more: Arrays, part: tuple[int, int] | None = None
+    ) -> dict[str, Any]:
+        """Run a piece; a part of the axis, or what has no point on it, over the whole."""
+        fed = {v.name for v in (*program.parameters, *program.inputs)}
+        pool = {n: a for n, a in {**self.given, **more}.items() if n in fed}
+        own = [a for a in self.domain.extents if a in self.free and a in program.axes]
+        lengths = {a: self.domain.length(a) for a in own}
+        extents = {a: self.domain.extents[a] for a in own}
+        origin: dict[str, int] = {}
+        if part is not None:
+            start, stop = part
+            pool = {n: self._part(program, n, a, part) for n, a in pool.items()}
+            lengths[self.axis] = np.clip(lengths[self.axis] - start, 0, stop - start)
+            origin, extents[self.axis] = {self.axis: start}, stop - start
+        params = {v.name: pool[v.name] for v in program.parameters if v.name in pool}
+        inputs = {v.name: pool[v.name] for v in program.inputs if v.name in pool}
+        values, _ = self.execution.run(
+            self.backend,
+            program,
+            params,
+            inputs,
+            lengths=lengths,
+            seed=self.seed,
+            batch=self.domain.batch,
+            part=Part(origin, extents),
+        )
+        return {
+            n: values[n] if program[n].batched else values[n][0]
+            for n in program.outputs + ((program.loss,) if program.loss else ())
+        }
+
+    def _part(self, program: Program, name: str, array: Any, part: tuple[int, int]) -> Any:
+        axes = program[name].axes
+        if self.axis not in axes:
+            return array
+        return array[(slice(None),) * axes.index(self.axis) + (slice(*part),)]
+
+    def _parts(self) -> list[tuple[int, int]]:
+        extent = self.domain.extents[self.axis]
+        return [(s, min(s + self.length, extent)) for s in range(0, extent, self.length)]
+
+    def _body(self, start: int) -> Body:
+        return self.pieces.later if start else self.pieces.first
+
+    # Sweeps
+
+    def _forward(self, before: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the state at the start of each segment, and after the last one.
+
+        What segments add up is left in `before`.
+        """
+        states = [self._begin()]
+        sums: dict[str, Any] = {}
+        for part in self._parts():
+            program = self._body(part[0]).forward
+            more = {**before, **states[-1], **self._indices(program)}
+            found = self._run(program, more, part)
+            states.append({f"{PREFIX}{n}": found[f"{NEXT}{n}"] for n in self.pieces.states})
+            for name in self.pieces.sums:
+                sums[name] = found[name] + sums[name] if name in sums else found[name]
+        before |= sums
+        return states
+
+    def _begin(self) -> dict[str, Any]:
+        """Return the state that the first segment is given, as long as it is read."""
+        found: dict[str, Any] = {}
+        for name, delay in self.pieces.states.items():
+            array = self.inputs.get(f"{PREFIX}{name}")
+            if array is not None:
+                array = np.asarray(array)
+                missing = [(0, 0)] * array.ndim
+                missing[1] = (delay - array.shape[1], 0)
+                found[f"{PREFIX}{name}"] = np.pad(array, missing)
+        return found
+
+    def _after(
+        self, before: dict[str, Any], states: list[dict[str, Any]]
+    ) -> tuple[float, dict[str, Any]]:
+        """Return the loss, and the gradients by what the last Program was given."""
+        last = {f"{NEXT}{n}": states[-1][f"{PREFIX}{n}"] for n in self.pieces.states}
+        program = self.pieces.after.program
+        found = self._run(program, {**before, **last})
+        self._add(self.pieces.after, found)
+        assert program.loss is not None
+        passed = (*before, *last)
+        back = {n: found[adjoint_name(n)] for n in self.pieces.after.wrt if n in passed}
+        return float(found[program.loss]), back
+
+    def _backward(
+        self, before: dict[str, Any], states: list[dict[str, Any]], back: dict[str, Any]
+    ) -> None:
+        """Run the segments from the last to the first, each with its gradients."""
+        shared = {n: back.pop(n) for n in self.pieces.shared if n in back}
+        sums = {n: back[n] for n in self.pieces.sums if n in back}
+        through = {n: back[f"{NEXT}{n}"] for n in self.pieces.states if f"{NEXT}{n}" in back}
+        for number, part in reversed(list(enumerate(self._parts()))):
+            own = self._body(part[0]).backward
+            if not own.wrt:
+                continue
+            more = {**before, **states[number], **self._indices(own.program)}
+            for name in own.of:
+                plain = name.removeprefix(NEXT)
+                gradient = sums.get(name) if name in sums else through.get(plain)
+                more[f"{DIRECTION}{name}"] = (
+                    np.zeros_like(self._like(name, before, states))
+                    if gradient is None
+                    else gradient
+                )
+            found = self._run(own.program, more, part)
+            self._add(own, found, part)
+            through = {
+                n: found[adjoint_name(f"{PREFIX}{n}")]
+                for n in self.pieces.states
+                if f"{PREFIX}{n}" in own.wrt
+            }
+            for name in self.pieces.shared:
+                if name in own.wrt:
+                    more_of = found[adjoint_name(name)]
+                    shared[name] = shared[name] + more_of if name in shared else more_of
+        back |= shared
+
+    def _like(self, name: str, before: Arrays, states: list[dict[str, Any]]) -> Any:
+        plain = name.removeprefix(NEXT)
+        return before[name] if name in before else states[-1][f"{PREFIX}{plain}"]
+
+    def _indices(self, program: Program) -> dict[str, Any]:
+        """Return numbers of index points, over the whole axis."""
+        found: dict[str, Any] = {}
+        for value in program.parameters:
+            index = value.attributes.get("index")
+            if index is not None:
+                points = np.meshgrid(
+                    *(np.arange(self.domain.extents[a]) for a in value.axes), indexing="ij"
+                )
+                found[value.name], _ = index.evaluate(
+                    dict(zip(value.axes, points, strict=True)), {}
+                )
+        return found
+
+    def _add(self, own: Gradients, found: Arrays, part: tuple[int, int] | None = None) -> None:
+        """Add gradients of parameters up."""
+        for name in own.wrt:
+            if name not in self.params:
+                continue
+            gradient = found[adjoint_name(name)]
+            if name not in self.grads:
+                self.grads[name] = np.zeros(np.shape(self.params[name]), gradient.dtype)
+            axes = own.program[adjoint_name(name)].axes
+            at = tuple(
+                slice(*part) if part and a == self.axis else slice(0, n)
+                for a, n in zip(axes, gradient.shape, strict=False)
+            )
+            self.grads[name][at] += gradient
