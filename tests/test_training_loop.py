@@ -1,29 +1,30 @@
-"""The loop, checkpoints, sampling and run folders, with a hand-made model in place of the engine.
+"""The loop and its parts, with a hand-made model in place of the engine.
 
-The model scores the next symbol by the present one, logits[t] = W[x[t]], and its state is half the
-state before plus one. Its gradients are written out: nothing here depends on the engine.
+The model scores the next symbol by the present one, logits[t] = W[x[t]] + b, and its state is half
+the state before plus one. Its gradients are written out: nothing here depends on the engine.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from unfold.errors import DataError
-from unfold.training.checkpoint import TrainingState, latest, load, save
-from unfold.training.curve import draw_losses
+from unfold.training.checkpoint import TrainingState, load
 from unfold.training.data import Batch, StreamSource
 from unfold.training.data.text import Text
-from unfold.training.folder import MetricsFile, create_run_folder, read_metrics, write_whole
-from unfold.training.loop import Metrics, Shard, reduce, start, step, train
-from unfold.training.optimizers import Sgd
+from unfold.training.loop import Trainer, start
+from unfold.training.metrics import Metrics, read_metrics
 from unfold.training.sample import LanguageModel, sample_text
-from unfold.training.settings import ClipNorm, GenerateSettings, TrainSettings
+from unfold.training.session import Outcome, Setting, run_session
+from unfold.training.settings import GenerateSettings, TrainSettings
 
 Arrays = dict[str, np.ndarray]
 
@@ -43,21 +44,32 @@ class Result:
 
 
 class Bigrams:
-    """The model; it remembers the carries it was given."""
+    """The model, as `Learner` shows it; it remembers the carries and seeds it was given."""
 
-    def __init__(self, symbols: int, *, explode_at: int | None = None) -> None:
+    trained = ("W", "b")
+
+    def __init__(self, symbols: int = 4, *, explode_at: int | None = None) -> None:
         self.symbols, self.explode_at = symbols, explode_at
         self.carries: list[Arrays | None] = []
         self.seeds: list[int] = []
 
+    def decayed(self, *, biases: bool) -> tuple[str, ...]:
+        """Return what weight decay shrinks."""
+        return ("W", "b") if biases else ("W",)
+
+    def seed(self, seed: int, step: int, mode: object) -> int:
+        """Return the seed of a step."""
+        return seed + step
+
     def init(self, seed: int = 0, dtype: str = "float64") -> Arrays:
-        """Return small weights."""
+        """Return small weights, and a constant that nobody trains."""
         shape = (self.symbols, self.symbols)
-        return {"W": np.random.default_rng(seed).normal(0, 0.1, shape).astype(dtype)}
+        weights = np.random.default_rng(seed).normal(0, 0.1, shape).astype(dtype)
+        return {"c": np.ones(2, dtype), "b": np.full(self.symbols, 0.5, dtype), "W": weights}
 
     def step(
         self,
-        params: Arrays,
+        params: Mapping[str, np.ndarray],
         inputs: Arrays,
         *,
         carry: Arrays | None = None,
@@ -71,24 +83,27 @@ class Bigrams:
             return Result(math.nan, {"W": np.zeros_like(params["W"])}, {}, np.zeros(0))
         x, y = inputs["x"], inputs["y"]
         state = 0.0 if carry is None else carry["s"][:, None]
-        logits = params["W"][x]
+        logits = params["W"][x] + params["b"]
         p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
         loss = float(-np.log(np.take_along_axis(p, y[..., None], -1)).mean())
         g = (p - np.eye(self.symbols)[y]) / y.size
         gradient = np.zeros_like(params["W"])
         np.add.at(gradient, x, g)
         s = np.broadcast_to(0.5 * state + 1.0, x.shape)[:, 0]
-        return Result(loss, {"W": gradient}, {"s": s}, logits)
+        return Result(loss, {"W": gradient, "b": g.sum((0, 1))}, {"s": s}, logits)
 
-    def forward(self, params: Arrays, inputs: Arrays, *, carry: Arrays | None = None) -> Result:
+    def forward(self, params: Mapping[str, np.ndarray], inputs: Arrays, **options: Any) -> Result:
         """Run forward."""
-        return self.step(params, inputs, carry=carry)
+        return self.step(params, inputs, **options)
 
 
 TEXT = Text.of("abcabcabdabcabcabd" * 4)
-SETTINGS = TrainSettings.model_validate(
-    {"steps": 60, "optimizer": {"sgd": {"rate": 2.0}}, "clip": {"norm": 0.2}}
-)
+BASE: dict[str, Any] = {"steps": 60, "optimizer": {"sgd": {"rate": 2.0}}, "clip": {"norm": 0.2}}
+
+
+def settings(**changes: Any) -> TrainSettings:
+    """Return the usual settings with some changes."""
+    return TrainSettings.model_validate({**BASE, **changes})
 
 
 def source(length: int = 5) -> StreamSource:
@@ -98,171 +113,312 @@ def source(length: int = 5) -> StreamSource:
     return StreamSource({"x": rows[:, :-1], "y": rows[:, 1:]}, length)
 
 
-def run(model: Bigrams, state: TrainingState, settings: TrainSettings) -> TrainingState:
+def trainer(model: Any, how: TrainSettings, state: TrainingState | None = None) -> Trainer:
+    """Return a trainer of the text."""
+    return Trainer(model, source(), how, state or start(model, how))
+
+
+def run(how: TrainSettings, setting: Setting | None = None, **begin: Any) -> Outcome:
     """Train to the end."""
-    for after, _ in train(model, source(), state, settings):
-        state = after
-    return state
+    return run_session(trainer(Bigrams(), how, **begin), setting or Setting())
+
+
+def validation() -> Iterator[Batch]:
+    """Yield two batches of one row."""
+    for step in (0, 1):
+        batch = source().batch(step)
+        yield Batch({n: a[:1] for n, a in batch.inputs.items()}, fresh=step == 0)
+
+
+# Steps
 
 
 def test_the_loss_falls_and_the_state_is_carried() -> None:
-    model = Bigrams(len(TEXT.vocabulary))
-    losses = [m.loss for _, m in train(model, source(), start(model, SETTINGS), SETTINGS)]
-    assert len(losses) == 60
-    assert losses[0] == pytest.approx(math.log(4), abs=0.1)
-    assert losses[-1] < 0.5
-    chunks = source().epoch
-    assert [c is None for c in model.carries] == [i % chunks == 0 for i in range(60)]
+    model = Bigrams()
+    outcome = run_session(trainer(model, settings()), Setting())
+    assert outcome.ending == "finished"
+    assert len(outcome.losses) == outcome.taken == 60
+    assert outcome.losses[0] == pytest.approx(math.log(4), abs=0.1)
+    assert outcome.losses[-1] < 0.5
+    assert [c is None for c in model.carries] == [i % source().epoch == 0 for i in range(60)]
     second = model.carries[2]
     assert second is not None
     np.testing.assert_array_equal(second["s"], [1.5, 1.5])
-    assert len(set(model.seeds)) == 60
+    assert model.seeds == list(range(60))
 
 
-def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
-    whole = run(Bigrams(4), start(Bigrams(4), SETTINGS), SETTINGS)
-    half = run(Bigrams(4), start(Bigrams(4), SETTINGS), SETTINGS.model_copy(update={"steps": 23}))
-    kept = save(half, tmp_path / "checkpoint", {"vocabulary": TEXT.vocabulary})
-    resumed = run(Bigrams(4), load(kept), SETTINGS)
-    np.testing.assert_array_equal(whole.parameters["W"], resumed.parameters["W"])
-    for slot, arrays in whole.optimizer.slots.items():
-        np.testing.assert_array_equal(arrays["W"], resumed.optimizer.slots[slot]["W"])
-    assert (whole.step, whole.clipped) == (resumed.step, resumed.clipped)
-    assert 0 < whole.clipped < 60
-
-
-def test_training_stops_when_asked_and_after_a_step_that_is_not_finite() -> None:
-    model = Bigrams(4)
-    asked = [True, False, False]
-    seen = list(train(model, source(), start(model, SETTINGS), SETTINGS, asked.pop))
-    assert [m.step for _, m in seen] == [1, 2, 3]
-    model = Bigrams(4, explode_at=3)
-    seen = list(train(model, source(), start(model, SETTINGS), SETTINGS))
-    assert [m.finite for _, m in seen] == [True, True, False]
-    assert seen[-1][0].step == 2
-    assert seen[-1][0] is seen[-2][0]
-
-
-def test_two_shards_reduce_to_the_whole_batch() -> None:
-    model, state, batch = Bigrams(4), start(Bigrams(4), SETTINGS), source().batch(0)
-    whole = model.step(state.parameters, batch.inputs)
-    parts = []
-    for rows in (slice(0, 1), slice(1, 2)):
-        part = model.step(state.parameters, {n: a[rows] for n, a in batch.inputs.items()})
-        parts.append(Shard(part.loss, part.grads, part.carry, 1))
-    loss, gradients = reduce(parts)
-    assert loss == pytest.approx(whole.loss, rel=1e-14)
-    np.testing.assert_allclose(gradients["W"], whole.grads["W"], rtol=1e-13, atol=1e-16)
-    loss, gradients = reduce([replace(parts[0], sequences=3), parts[1]])
-    assert loss == pytest.approx(0.75 * parts[0].loss + 0.25 * parts[1].loss, rel=1e-14)
+def test_what_is_frozen_stays_and_the_rest_moves() -> None:
+    state = run(settings()).state
+    fresh = Bigrams().init()
+    np.testing.assert_array_equal(state.parameters["c"], fresh["c"])
+    assert all((state.parameters[n] != fresh[n]).any() for n in ("W", "b"))
 
 
 def test_metrics_report_the_norm_before_clipping() -> None:
-    state = start(Bigrams(4), SETTINGS)
-    tight = SETTINGS.model_copy(update={"clip": ClipNorm(norm=1e-3), "optimizer": Sgd(1.0)})
-    after, metrics = step(Bigrams(4), source(), state, tight)
-    moved = np.linalg.norm(after.parameters["W"] - state.parameters["W"])
+    how = settings(clip={"norm": 1e-3}, optimizer={"sgd": {"rate": 1.0}})
+    begun = trainer(Bigrams(), how)
+    before = {n: a.copy() for n, a in begun.parameters.items()}
+    metrics = begun.step()
+    moved = math.hypot(*(np.linalg.norm(begun.parameters[n] - before[n]) for n in ("W", "b")))
     assert moved == pytest.approx(1e-3, rel=1e-9)
     assert metrics.gradient_norm > 1e-2
-    assert (metrics.clipped, after.clipped) == (1.0, 1)
+    assert (metrics.clipped, begun.clipped) == (1.0, (1, 1.0))
 
 
-def test_checkpoints_are_whole_and_the_last_two_are_kept(tmp_path: Path) -> None:
-    state = start(Bigrams(4), SETTINGS)
-    state = replace(state, carry={"s": np.array(2.5), "c": np.arange(3)})
-    assert latest(tmp_path / "none") is None
-    for number in (5, 10, 15):
-        save(replace(state, step=number), tmp_path, {"rate": 0.1})
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["000010", "000015"]
-    newest = latest(tmp_path)
-    assert newest is not None
-    again = load(newest)
-    assert again.step == 15
-    assert again.carry is not None
-    assert again.carry["s"].shape == ()
-    np.testing.assert_array_equal(again.carry["c"], np.arange(3))
-    assert json.loads((newest / "state.json").read_text())["rate"] == 0.1
-    (newest / "parameters.safetensors").write_bytes(b"not tensors")
-    with pytest.raises(DataError, match="is not a checkpoint of unfold"):
-        load(newest)
+def test_the_smoothed_loss_begins_at_a_guess() -> None:
+    model = Bigrams()
+    begun = Trainer(model, source(), settings(), start(model, settings()), guess=5.0)
+    metrics = begun.step()
+    assert metrics.smoothed == pytest.approx(0.999 * 5.0 + 0.001 * metrics.loss, rel=1e-15)
+    first = trainer(model, settings()).step()
+    assert first.smoothed == pytest.approx(first.loss, rel=1e-15)
 
 
-def test_a_failed_save_leaves_the_previous_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_schedule_multiplies_the_rate() -> None:
+    how = settings(schedule=[{"warmup": 2}, {"linear": {"to": 0, "over": 2}}], clip=None)
+    begun = trainer(Bigrams(), how)
+    assert [begun.step().rate for _ in range(5)] == [1.0, 2.0, 2.0, 1.0, 0.0]
+    same = begun.parameters["W"].copy()
+    begun.step()
+    np.testing.assert_array_equal(begun.parameters["W"], same)
+
+
+@pytest.mark.parametrize(
+    ("how", "shrunk"),
+    [
+        ({"weight_decay": 0.1}, ("W",)),
+        ({"weight_decay": {"rate": 0.1, "biases": True}}, ("W", "b")),
+        ({"optimizer": {"adamw": {"rate": 0.1, "weight_decay": 0.1}}}, ("W",)),
+    ],
+)
+def test_weight_decay_is_beside_the_gradient_and_spares_biases(
+    how: dict[str, Any], shrunk: tuple[str, ...]
 ) -> None:
-    state = start(Bigrams(4), SETTINGS)
-    save(replace(state, step=1), tmp_path, {})
+    plain = {"optimizer": {"adam": {"rate": 0.1}}} if "optimizer" in how else {}
+    one = trainer(Bigrams(), settings(**how))
+    other = trainer(Bigrams(), settings(**plain))
+    before = {n: a.copy() for n, a in one.parameters.items()}
+    rate = one.step().rate
+    other.step()
+    for name in ("W", "b"):
+        expected = other.parameters[name] - (rate * 0.1 * before[name] if name in shrunk else 0)
+        np.testing.assert_allclose(one.parameters[name], expected, rtol=1e-13, atol=1e-16)
 
-    def full(*_: object) -> None:
-        raise OSError("no space left on device")
 
-    monkeypatch.setattr("unfold.training.checkpoint._flush", full)
-    with pytest.raises(OSError, match="no space left"):
-        save(replace(state, step=2), tmp_path, {})
-    newest = latest(tmp_path)
-    assert newest is not None
-    assert newest.name == "000001"
+def test_gradient_noise_is_off_by_default_and_drawn_anew_in_every_step() -> None:
+    # In three runs with a rate of 1 and no clipping, weights differ by the noise alone.
+    plain = {"optimizer": {"sgd": {"rate": 1.0}}, "clip": None}
+    runs = [trainer(Bigrams(), settings(**plain, **n)) for n in ({}, NOISE, NOISE)]
+    for each in runs:
+        each.step()
+    quiet, loud, again = (r.parameters["W"].copy() for r in runs)
+    np.testing.assert_array_equal(loud, again)
+    assert np.std(quiet - loud) == pytest.approx(0.5, rel=0.5)
+    drawn = [quiet - loud]
+    for each in runs[1:]:
+        each.step()
+    np.testing.assert_array_equal(runs[1].parameters["W"], runs[2].parameters["W"])
+    assert not np.allclose(drawn[0], 0)
 
+
+NOISE = {"noise": {"scale": 0.25, "decay": 0.0}}
+
+
+# The seam for several machines
+
+
+def test_two_shards_that_reduce_their_gradients_equal_the_whole_batch() -> None:
+    """Two threads, each with a row of the batch, and an all-reduce between them."""
+    how = settings(steps=12, optimizer="adam")
+    meet = threading.Barrier(2)
+    parts: list[tuple[float, np.ndarray, int]] = [None, None]  # type: ignore[list-item]
+    ends: dict[int, TrainingState] = {}
+
+    def work(rank: int) -> None:
+        def all_reduce(loss: float, gradient: np.ndarray, sequences: int) -> float:
+            parts[rank] = (loss, gradient.copy(), sequences)
+            meet.wait()
+            total = sum(n for *_, n in parts)
+            gradient[:] = sum(g * (n / total) for _, g, n in parts)
+            mean = sum(x * n / total for x, _, n in parts)
+            meet.wait()
+            return mean
+
+        class Row(StreamSource):
+            def batch(self, step: int) -> Batch:
+                whole = source().batch(step)
+                mine = {n: a[rank : rank + 1] for n, a in whole.inputs.items()}
+                return replace(whole, inputs=mine)
+
+        model = Bigrams()
+        rows = source()
+        shard = Trainer(
+            model, Row(rows.arrays, rows.length), how, start(model, how), reduce=all_reduce
+        )  # type: ignore[arg-type]
+        ends[rank] = run_session(shard, Setting()).state
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    whole = run(how).state
+    for name in ("W", "b"):
+        np.testing.assert_array_equal(ends[0].parameters[name], ends[1].parameters[name])
+        np.testing.assert_allclose(
+            ends[0].parameters[name], whole.parameters[name], rtol=1e-12, atol=1e-14
+        )
+
+
+# Sessions
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("log", [1, 7])
+def test_a_resumed_run_equals_one_that_never_stopped(
+    tmp_path: Path, optimizer: str, log: int
+) -> None:
+    constants = {"rate": 0.3, **({"momentum": 0.5} if optimizer in ("sgd", "rmsprop") else {})}
+    how = settings(
+        optimizer={optimizer: constants},
+        log=log,
+        save=23,
+        schedule=["cosine"],
+        noise={"scale": 0.001},
+        validation={"every": 5},
+    )
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    whole = run(how, Setting(tmp_path / "whole", validation=validation))
+    stops = iter([*[False] * 30, True])
+    parts = Setting(tmp_path / "parts", validation=validation)
+    first = run(how, replace(parts, stopped=lambda: next(stops)))
+    assert (first.ending, first.state.step) == ("interrupted", 31)
+    kept = load(tmp_path / "parts" / "checkpoint" / "000031").state
+    last = run(how, parts, state=kept)
+    assert (last.ending, last.taken) == ("finished", 29)
+    for name in ("W", "b"):
+        np.testing.assert_array_equal(whole.state.parameters[name], last.state.parameters[name])
+        for slot, arrays in whole.state.slots.items():
+            np.testing.assert_array_equal(arrays[name], last.state.slots[slot][name])
+    assert whole.state.counters == last.state.counters
+    assert 0 < whole.clipped[0] < 60
+    files = [tmp_path / name / "metrics.jsonl" for name in ("whole", "parts")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    for file in ("parameters", "optimizer", "carry", "best"):
+        ends = [
+            tmp_path / n / "checkpoint/000060" / f"{file}.safetensors" for n in ("whole", "parts")
+        ]
+        assert ends[0].read_bytes() == ends[1].read_bytes()
+
+
+def test_records_are_means_over_some_steps(tmp_path: Path) -> None:
+    single, means = [], []
+    run(settings(steps=10), Setting(writers=[Listed(single)]))
+    run(settings(steps=10, log=4), Setting(tmp_path, writers=[Listed(means)]))
+    assert [r["step"] for r in means] == [4, 8]
+    for name in ("loss", "gradient_norm", "clipped"):
+        for i, record in enumerate(means):
+            expected = np.mean([r[name] for r in single[4 * i : 4 * i + 4]])
+            assert record[name] == pytest.approx(expected, rel=1e-14)
+    assert read_metrics(tmp_path / "metrics.jsonl") == means
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A writer that keeps records in a list."""
+
+    records: list[Any]
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Keep a record."""
+        self.records.append(dict(record))
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def test_training_stops_when_a_callback_says_so() -> None:
+    seen: list[int] = []
+
+    def third(metrics: Metrics) -> bool:
+        seen.append(metrics.step)
+        return metrics.step == 3
+
+    outcome = run(settings(), Setting(callbacks=(third,)))
+    assert (outcome.ending, outcome.state.step, seen) == ("early", 3, [1, 2, 3])
+
+
+def test_validation_keeps_the_best_weights_and_stops_when_nothing_gets_better() -> None:
+    how = settings(
+        optimizer={"sgd": {"rate": 60.0}}, clip=None, validation={"every": 1, "patience": 4}
+    )
+    outcome = run(how, Setting(validation=validation))
+    best = outcome.best
+    assert best is not None and outcome.ending == "early"
+    steps, losses = outcome.validated
+    assert best.loss == min(losses) and best.step == steps[int(np.argmin(losses))]
+    assert outcome.state.step == best.step + 4
+    again = run(settings(optimizer={"sgd": {"rate": 60.0}}, clip=None, steps=best.step))
+    np.testing.assert_array_equal(best.parameters["W"], again.state.parameters["W"])
+
+
+def test_a_step_that_is_not_finite_goes_back_to_the_last_good_weights() -> None:
+    """Weights are good if their loss is known to be finite: those before the last step."""
+    model = Bigrams(explode_at=5)
+    begun = trainer(model, settings())
+    seen = [begun.step() for _ in range(4)]
+    good = {n: a.copy() for n, a in trainer_after(3).parameters.items()}
+    failed = begun.step()
+    assert [m.finite for m in (*seen, failed)] == [True] * 4 + [False]
+    assert begun.failure is not None and begun.failure.step == 5
+    assert begun.taken == 4
+    begun.take_back()
+    assert begun.taken == 3
+    for name, array in good.items():
+        np.testing.assert_array_equal(begun.parameters[name], array)
+    first = trainer(Bigrams(explode_at=1), settings())
+    assert not first.step().finite
+    first.take_back()
+    assert first.taken == 0
+
+
+def trainer_after(steps: int) -> Trainer:
+    """Return a trainer that has taken some steps."""
+    begun = trainer(Bigrams(), settings())
+    for _ in range(steps):
+        begun.step()
+    return begun
+
+
+# Text from a trained model
 
 LANGUAGE = LanguageModel("x", "y", "logits", 1.0)
 
 
 def test_a_trained_model_writes_what_it_read() -> None:
-    model = Bigrams(4)
-    state = run(model, start(model, SETTINGS), SETTINGS)
+    model, parameters = Bigrams(), dict(run(settings()).state.parameters)
     cold = GenerateSettings(length=30, temperature=0.05, prime="ca")
-    written = sample_text(model, state.parameters, LANGUAGE, TEXT, cold)
+    written = sample_text(model, parameters, LANGUAGE, TEXT, cold)
     assert len(written) == 32
     assert written.startswith("cab")
     assert set(written[i : i + 2] for i in range(1, 31)) <= {"ab", "bc", "ca", "bd", "da"}
-    assert written == sample_text(model, state.parameters, LANGUAGE, TEXT, cold)
+    assert written == sample_text(model, parameters, LANGUAGE, TEXT, cold)
 
 
 def test_sampling_follows_the_probabilities_and_carries_the_state() -> None:
-    model = Bigrams(4)
-    parameters = {"W": np.log(np.tile([0.1, 0.2, 0.3, 0.4], (4, 1)))}
-    settings = GenerateSettings(length=4000, seed=1)
-    written = sample_text(model, parameters, LANGUAGE, TEXT, settings)
+    model = Bigrams()
+    weights = np.log(np.tile([0.1, 0.2, 0.3, 0.4], (4, 1)))
+    parameters = {"W": weights, "b": np.zeros(4)}
+    written = sample_text(model, parameters, LANGUAGE, TEXT, GenerateSettings(length=4000, seed=1))
     shares = [written[1:].count(c) / 4000 for c in TEXT.vocabulary]
     np.testing.assert_allclose(shares, [0.1, 0.2, 0.3, 0.4], atol=0.03)
     assert model.carries[0] is None
     assert all(c is not None for c in model.carries[1:])
 
 
-def test_run_folders_are_numbered_and_their_names_are_safe(tmp_path: Path) -> None:
-    root = tmp_path / "runs"
-    assert create_run_folder(root, "char-rnn").name == "char-rnn-1"
-    (root / "char-rnn-7").mkdir()
-    assert create_run_folder(root, "char-rnn").name == "char-rnn-8"
-    assert create_run_folder(root, "../../etc/x y").parent == root
-    assert create_run_folder(root, "..").name == "run-1"
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot make a run folder"):
-        create_run_folder(tmp_path / "file", "x")
-
-
-def test_files_of_a_run(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a.txt", "é")
-    write_whole(tmp_path / "a.txt", b"later")
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-    assert (tmp_path / "a.txt").read_bytes() == b"later"
-    metrics = MetricsFile(tmp_path / "metrics.jsonl")
-    metrics.write({"step": 1, "loss": 2.5, "bits": None})
-    metrics.write({"step": 2, "loss": math.nan})
-    metrics.close()
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 3, "lo')
-    assert read_metrics(tmp_path / "metrics.jsonl") == [
-        {"step": 1, "loss": 2.5, "bits": None},
-        {"step": 2, "loss": None},
-    ]
-
-
-def test_the_curve_is_an_svg_that_is_the_same_every_time() -> None:
-    svg = draw_losses([3.0, 2.5, 2.0], title="a < b", guess=3.2)
-    assert svg.startswith("<?xml")
-    assert "a &lt; b" in svg
-    assert "guessing: 3.200" in svg
-    assert svg == draw_losses([3.0, 2.5, 2.0], title="a < b", guess=3.2)
-    assert Metrics(1, 1.0, 1.0, 0.0).finite
-    assert Batch({}, True).symbols == 0
+def test_sessions_are_noted(tmp_path: Path) -> None:
+    run(settings(steps=3), Setting(tmp_path))
+    (line,) = (tmp_path / "sessions.jsonl").read_text().splitlines()
+    noted = json.loads(line)
+    assert (noted["from_step"], noted["to_step"], noted["ending"]) == (0, 3, "finished")

@@ -10,7 +10,7 @@ import pytest
 
 from unfold.errors import Location, SpecError
 from unfold.training.data.settings import RandomData, TextData, TextFile, read_data
-from unfold.training.optimizers import Adagrad, Adam
+from unfold.training.optimizers import Adagrad, Adam, Sgd
 from unfold.training.settings import (
     ClipNorm,
     ClipValue,
@@ -69,6 +69,9 @@ def test_every_form() -> None:
     train = read_train(Section({"optimizer": "adagrad", "clip": {"value": 2}}))
     assert (train.optimizer, train.clip) == (Adagrad(), ClipValue(value=2.0))
     assert read_train(Section({"mode": {"scheduled": 0.25}})).mode == ("scheduled", 0.25)
+    train = read_train(Section({"weight_decay": 0.1, "optimizer": Sgd(0.5)}))
+    assert (train.decay, train.optimizer) == (0.1, Sgd(rate=0.5))
+    assert read_train(Section({"optimizer": "adamw"})).decay == 0.01
 
 
 CASES: list[tuple[Callable[[Section], object], dict[str, Any], list[tuple[str, str, int]]]] = [
@@ -129,8 +132,8 @@ CASES: list[tuple[Callable[[Section], object], dict[str, Any], list[tuple[str, s
         {"optimizer": "adan"},
         [
             (
-                "train.optimizer: expected one of sgd, adagrad, adam, "
-                'or {adam: {rate: 0.01}}, got "adan"',
+                "train.optimizer: expected one of sgd, adagrad, rmsprop, adam, adamw, "
+                'or {adam: {rate: 0.01}}, got "adan" (did you mean adam?)',
                 "optimizer",
                 2,
             )
@@ -141,7 +144,8 @@ CASES: list[tuple[Callable[[Section], object], dict[str, Any], list[tuple[str, s
         {"optimizer": {"adam": {"beta3": 1}}},
         [
             (
-                "train.optimizer: adam has no constant 'beta3', only rate, beta1, beta2, epsilon",
+                "train.optimizer: adam has no constant 'beta3', only rate, beta1, beta2, epsilon"
+                " (did you mean beta2?)",
                 "optimizer/adam/beta3",
                 1,
             )
@@ -153,9 +157,50 @@ CASES: list[tuple[Callable[[Section], object], dict[str, Any], list[tuple[str, s
         [
             (
                 "train.optimizer: beta1 must be at least 0 and below 1, got 1",
-                "optimizer",
+                "optimizer/adam",
                 2,
             )
+        ],
+    ),
+    (
+        read_train,
+        {"optimizer": "adamw", "weight_decay": 0.1},
+        [
+            (
+                "train: adamw has a weight decay of its own; set optimizer.adamw.weight_decay"
+                " and leave weight_decay out, or use adam",
+                "",
+                2,
+            )
+        ],
+    ),
+    (
+        read_train,
+        {"schedule": [{"warmup": 10}, {"cosin": 1}], "weight_decay": -1},
+        [
+            (
+                "train.schedule: expected one of constant, warmup, linear, cosine, step,"
+                ' exponential, or {cosine: {to: 0.1}}, got {"cosin": 1} (did you mean cosine?)',
+                "schedule/1",
+                2,
+            ),
+            (
+                "train.weight_decay.rate: expected a number of at least 0, got -1",
+                "weight_decay/rate",
+                2,
+            ),
+        ],
+    ),
+    (
+        read_train,
+        {"validation": {"patience": 0}, "save": 0},
+        [
+            (
+                "train.validation.patience: expected a number of at least 1, got 0",
+                "validation/patience",
+                2,
+            ),
+            ("train.save: expected a number of at least 1, got 0", "save", 2),
         ],
     ),
     (

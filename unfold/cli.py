@@ -51,7 +51,6 @@ BackendOption = Annotated[
         envvar="UNFOLD_BACKEND",
     ),
 ]
-DtypeOption = Annotated[str, typer.Option("--dtype", metavar="TYPE", help="float64 or float32.")]
 ModeOption = Annotated[
     str | None,
     typer.Option(
@@ -92,11 +91,21 @@ def welcome(
 
 @app.command()
 def run(
-    spec: SpecArgument,
+    spec: Annotated[
+        str | None,
+        typer.Argument(metavar="SPEC", help="A YAML file, or a name that `unfold specs` lists."),
+    ] = None,
     changes: SetOption = None,
     backend: BackendOption = None,
-    dtype: DtypeOption = "float64",
+    dtype: Annotated[
+        str | None,
+        typer.Option("--dtype", metavar="TYPE", help="float64 (the default) or float32."),
+    ] = None,
     mode: ModeOption = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with the run of this folder."),
+    ] = None,
     folder: Annotated[
         str, typer.Option("--runs", metavar="FOLDER", help="Where run folders go.")
     ] = "runs",
@@ -107,12 +116,13 @@ def run(
 ) -> None:
     """Check, draw and train a spec; leave a run folder.
 
-    A spec without data is run once forward and backward on random inputs. The folder of an earlier
-    run in place of SPEC goes on with that run.
+    A spec without data is run once forward and backward on random inputs.
     """
     from unfold.commands import run as command
 
-    asked = command.Request(spec, changes or [], backend, dtype, mode, Path(folder), profile)
+    asked = command.Request(
+        spec, changes or [], backend, dtype, mode, Path(folder), profile, resume
+    )
     raise typer.Exit(command.run(asked, as_json=json))
 
 

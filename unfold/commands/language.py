@@ -18,6 +18,9 @@ from unfold.spec.model import Spec
 from unfold.training.data.settings import LinesData, TextData
 from unfold.training.sample import LanguageModel
 
+IN_NATS = {"cross_entropy", "bce", "ctc"}
+OF_OTHER_UNITS = {"mse"}
+
 
 def language_model(spec: Spec, data: TextData | LinesData, extent: int) -> LanguageModel | None:
     """Return how a spec predicts the next symbol, or None where it does not (or not by name).
@@ -36,6 +39,13 @@ def language_model(spec: Spec, data: TextData | LinesData, extent: int) -> Langu
             share = _nats_per_loss(spec.loss, call, equations, steps)
             return LanguageModel(data.input, data.target, logits, share)
     return None
+
+
+def loss_unit(spec: Spec) -> str:
+    """Return "nats" where the loss is made of log-probabilities alone, else nothing."""
+    expressions = [e.expression for e in spec.nodes] + ([spec.loss] if spec.loss else [])
+    called = {c.function for e in expressions for c in _walk(e) if isinstance(c, Call)}
+    return "nats" if called & IN_NATS and not called & OF_OTHER_UNITS else ""
 
 
 def _nats_per_loss(

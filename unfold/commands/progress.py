@@ -1,25 +1,29 @@
 """Progress of a training run on stderr: a live line on a terminal, plain lines elsewhere.
 
-step   150/1000   loss 2.871   4.14 bits/char   |g| 0.52   31.4 steps/s
+step   150/1000   loss 2.871 nats   4.14 bits/char   |g| 0.52   clipped 12%   31.4 steps/s   0:27
 """
 
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 import typer
 
-from unfold.training.loop import Metrics
+from unfold.training.metrics import Metrics
 
 PLAIN_LINES = 20
 PLAIN_SECONDS = 30.0
-WIDE = 110  # columns that hold the words and a bar
+LIVE_SECONDS = 0.1
+WIDE = 120  # columns that hold the words and a bar
+SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextmanager
@@ -44,23 +48,84 @@ def show_compiling() -> Iterator[None]:
         store.listeners.remove(tell)
 
 
+@dataclass(frozen=True)
+class Words:
+    """What is said about a run.
+
+    Attributes:
+        steps: of the whole run.
+        unit: of the loss.
+        describe: further words about a loss.
+        clips: whether gradients are clipped at all.
+    """
+
+    steps: int
+    unit: str = ""
+    describe: Callable[[float], str] = lambda _: ""
+    clips: bool = False
+
+
+class _Window:
+    """The means of the steps since the last line, and their speed.
+
+    Args:
+        words: what is said.
+        memory: the weight of what was shown before, so that a line redrawn in place is calm.
+    """
+
+    def __init__(self, words: Words, memory: float = 0.0) -> None:
+        self._words, self._memory = words, memory
+        self._shown: list[float] = []
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.loss = self.clipped = 0.0
+        self.count, self.began = 0, time.perf_counter()
+
+    def add(self, metrics: Metrics) -> None:
+        """Take a step."""
+        self.loss += metrics.loss
+        self.clipped += metrics.clipped
+        self.count += 1
+
+    def show(self, metrics: Metrics) -> str:
+        """Return the line about the steps so far, and begin anew."""
+        words, count = self._words, max(self.count, 1)
+        pace = (time.perf_counter() - self.began) / count
+        new, memory = [self.loss / count, self.clipped / count, pace], self._memory
+        old = self._shown or new
+        self._shown = [memory * o + (1 - memory) * n for o, n in zip(old, new, strict=True)]
+        loss, clipped, pace = self._shown
+        speed = 1 / max(pace, 1e-9)
+        left = (words.steps - metrics.step) / speed
+        pieces = [
+            f"step {metrics.step:>{len(str(words.steps))}}/{words.steps}",
+            f"loss {show_loss(loss)} {words.unit}".rstrip(),
+            words.describe(loss),
+            f"|g| {metrics.gradient_norm:.3g}",
+            f"clipped {_percent(clipped)}" if words.clips else "",
+            f"{speed:.{1 if speed < 1000 else 0}f} steps/s",
+            f"{show_seconds(left)} left" if left else "",
+        ]
+        self.clear()
+        return "   ".join(p for p in pieces if p)
+
+
 class PlainProgress:
     """A line every twentieth of the run, or half a minute, with the mean loss since the last."""
 
-    def __init__(self, steps: int, describe: Callable[[float], str]) -> None:
-        self._steps, self._describe = steps, describe
-        self._every = max(1, steps // PLAIN_LINES)
-        self._losses: list[float] = []
+    def __init__(self, words: Words) -> None:
+        self._steps, self._window = words.steps, _Window(words)
+        self._every = max(1, words.steps // PLAIN_LINES)
         self._told = time.monotonic()
 
     def update(self, metrics: Metrics) -> None:
         """Tell of a step."""
-        self._losses.append(metrics.loss)
+        self._window.add(metrics)
         late = time.monotonic() - self._told > PLAIN_SECONDS
         if metrics.step in (1, self._steps) or metrics.step % self._every == 0 or late:
-            line = show_metrics(metrics, self._steps, self._losses, self._describe)
-            typer.echo(line, err=True)
-            self._losses.clear()
+            typer.echo(self._window.show(metrics), err=True)
             self._told = time.monotonic()
 
     def close(self) -> None:
@@ -68,52 +133,54 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A bar with the same words, redrawn in place."""
+    """A bar with the same words, redrawn in place ten times a second."""
 
-    def __init__(self, steps: int, describe: Callable[[float], str]) -> None:
+    def __init__(self, words: Words) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
-        self._steps, self._describe = steps, describe
-        self._losses: list[float] = []
         console = Console(stderr=True)
         bar = [BarColumn(bar_width=20)] if console.width >= WIDE else []
-        words = TextColumn("{task.description}")
-        self._bar = Progress(*bar, words, TimeRemainingColumn(compact=True), console=console)
-        self._task = self._bar.add_task("starting", total=steps)
+        column = TextColumn("{task.description}")
+        self._bar = Progress(*bar, column, console=console, auto_refresh=False)
+        self._task = self._bar.add_task("starting", total=words.steps)
+        self._steps, self._window = words.steps, _Window(words, memory=0.8)
+        self._told = 0.0
         self._bar.start()
 
     def update(self, metrics: Metrics) -> None:
         """Tell of a step."""
-        self._losses = [*self._losses[-19:], metrics.loss]
-        line = show_metrics(metrics, self._steps, self._losses, self._describe)
-        self._bar.update(self._task, completed=metrics.step, description=line)
+        self._window.add(metrics)
+        now = time.monotonic()
+        if now - self._told > LIVE_SECONDS or metrics.step == self._steps:
+            self._told = now
+            line = self._window.show(metrics)
+            self._bar.update(self._task, completed=metrics.step, description=line)
+            self._bar.refresh()
 
     def close(self) -> None:
         """Leave the last line and give the terminal back."""
         self._bar.stop()
 
 
-def make_progress(steps: int, describe: Callable[[float], str]) -> PlainProgress | LiveProgress:
-    """Return the progress that fits where stderr goes; `describe` adds words about a loss."""
-    kind = LiveProgress if sys.stderr.isatty() else PlainProgress
-    return kind(steps, describe)
+def make_progress(words: Words) -> PlainProgress | LiveProgress:
+    """Return the progress that fits where stderr goes."""
+    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return LiveProgress(words) if live else PlainProgress(words)
 
 
-def show_metrics(
-    metrics: Metrics, steps: int, losses: list[float], describe: Callable[[float], str]
-) -> str:
-    """Return the line about a step."""
-    loss = sum(losses) / len(losses)
-    width = len(str(steps))
-    pieces = [
-        f"step {metrics.step:>{width}}/{steps}",
-        f"loss {loss:.4f}",
-        describe(loss),
-        f"|g| {metrics.gradient_norm:.3g}",
-        f"{metrics.steps_per_second:.1f} steps/s",
-    ]
-    return "   ".join(p for p in pieces if p)
+def show_seconds(seconds: float) -> str:
+    """Return `0:07`, `12:30`, `3:05:00` or `2 days`."""
+    whole = round(seconds)
+    if whole >= 48 * 3600:
+        return f"{whole // 86400} days"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def show_loss(loss: float) -> str:
+    """Return `0.0312`, or `3.1e+12` for a loss that has exploded."""
+    return f"{loss:.4f}" if abs(loss) < 1e6 else f"{loss:.3g}"
 
 
 def bits(nats: float) -> float:
@@ -121,17 +188,27 @@ def bits(nats: float) -> float:
     return nats / math.log(2)
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share in (0, 1) or share >= 0.1 else 1}f}%"
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Within, the first Ctrl-C (or SIGTERM) only makes the given function true; the second acts."""
+    """Within, the first Ctrl-C (or SIGTERM) only makes the given function true.
+
+    The second one ends the process at once, whatever it is doing.
+    """
     asked: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in signals}
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        typer.echo("\nfinishing this step and saving (Ctrl-C again stops at once)", err=True)
+        for each in signals:
+            signal.signal(each, signal.SIG_DFL)
+        cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
+        words = "finishing this step and saving (Ctrl-C again stops at once, without saving)"
+        os.write(2, f"{cursor}\n{words}\n".encode())  # print is not safe in a signal handler
 
     for number in signals:
         signal.signal(number, ask)

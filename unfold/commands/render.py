@@ -85,7 +85,7 @@ def _values(model: Any, run: str | None) -> dict[str, Any]:
         checkpoint = latest(Path(run) / "checkpoint")
         if checkpoint is None:
             raise UnfoldError(f"--run: {run} has no checkpoint; name the folder that a run left")
-        parameters = read_checkpoint(checkpoint).parameters
+        parameters = read_checkpoint(checkpoint).state.parameters
     return {
         "params": parameters,
         "inputs": random_inputs(model.program, batch=BATCH, seed=SEED),

@@ -17,10 +17,12 @@ from unfold.errors import Diagnostic, SpecError, UnfoldError
 from unfold.training.data import Data, Source, axis_extents, open_data, read_data
 from unfold.training.data.settings import LinesData, TextData, family
 from unfold.training.data.text import Text
+from unfold.training.learner import Learner
 from unfold.training.sample import LanguageModel
 from unfold.training.settings import (
     GenerateSettings,
     TrainSettings,
+    Validation,
     read_generate,
     read_train,
 )
@@ -34,26 +36,6 @@ if TYPE_CHECKING:
 
 
 DTYPES = ("float64", "float32")
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A model on one backend: what training sees of it."""
-
-    model: unfold.Model
-    backend: str
-
-    def init(self, seed: int = 0, dtype: str = "float64") -> Arrays:
-        """Return fresh parameters."""
-        return self.model.init(seed=seed, dtype=dtype)
-
-    def step(self, params: Arrays, inputs: Arrays, **options: Any) -> Any:
-        """Run forward and backward."""
-        return self.model.step(params, inputs, backend=self.backend, **options)
-
-    def forward(self, params: Arrays, inputs: Arrays, **options: Any) -> Any:
-        """Run forward."""
-        return self.model.forward(params, inputs, backend=self.backend, **options)
 
 
 @dataclass(frozen=True)
@@ -74,7 +56,7 @@ class Task:
     """
 
     model: unfold.Model
-    engine: Engine
+    engine: Learner
     changes: Changes
     sizes: Mapping[str, int]
     train: TrainSettings
@@ -130,13 +112,29 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
             changes = replace(changes, axes={**changes.axes, **axes})
             model = load(spec, changes, sizes)
         batches = content.batches(model.program, dtype=dtype, carry=settings.carry)
+        settings = _with_validation(settings, batches, train)
         text = batches.text
         if text is not None and isinstance(found, TextData | LinesData):
             text.encode(writing.prime)  # a mistake in it should not wait until training is over
             extent = axis_extents(model.program)[found.axis]
             language = language_model(model.spec, found, extent)
-    engine = Engine(model, backend)
+    engine = Learner(model, backend)
     return Task(model, engine, changes, sizes, settings, writing, batches, text, language, sections)
+
+
+def _with_validation(settings: TrainSettings, data: Data, train: Any) -> TrainSettings:
+    """Validate wherever there is data to validate with, and nowhere else.
+
+    Raises:
+        SpecError: validation is asked for, and the data keep nothing for it.
+    """
+    if data.validation is not None:
+        return settings.model_copy(update={"validation": settings.validation or Validation()})
+    if settings.validation is not None:
+        place = train.locate_key(("validation",))
+        help = "keep some, as in  data: {..., validation: 0.1}"
+        raise SpecError(Diagnostic("there are no data to validate with", place, help=help))
+    return settings
 
 
 def _decided_sizes(

@@ -3,32 +3,56 @@
     checkpoint/000500/parameters.safetensors   W, U, b, ...: by the names the spec gives them
                       optimizer.safetensors    mean/W, square/W, ...: slot/parameter
                       carry.safetensors        the state the next chunk starts from
-                      state.json               counters, and which optimiser this is
+                      best.safetensors         the weights with the lowest validation loss
+                      state.json               counters, and which spec this is of
+                      SHA256SUMS               what `sha256sum --check` reads
 
-A checkpoint is written to a hidden folder beside it and renamed when complete, so a folder that has
-a number for its name is whole. The last two are kept. No pickle anywhere: reading runs no code.
+A checkpoint is written to a hidden folder beside it, flushed to the disk, and renamed when it is
+complete, so a folder that has a number for its name was whole once. Whether it still is, the sums
+say. The last two are kept. No pickle anywhere: reading runs no code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as serialize
 
 from unfold.errors import DataError
-from unfold.training.optimizers import OptimizerState
 
 Array = np.ndarray
 Arrays = dict[str, Array]
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
+SUMS = "SHA256SUMS"
+DAMAGED = ".damaged"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best weights so far.
+
+    Attributes:
+        step: after which they were measured.
+        loss: on the validation data.
+        misses: how many measurements since then found nothing better.
+        parameters: by name.
+    """
+
+    step: int
+    loss: float
+    misses: int
+    parameters: Arrays
 
 
 @dataclass(frozen=True)
@@ -38,16 +62,27 @@ class TrainingState:
     Attributes:
         step: how many steps have been taken.
         parameters: by name.
-        optimizer: what the optimiser remembers.
+        slots: what the optimiser remembers, by slot and parameter.
         carry: the recurrent state the next chunk starts from; None starts anew.
-        clipped: how many steps had their gradients clipped.
+        counters: sums over the steps so far, by name.
+        best: the best weights, where there is validation.
     """
 
     step: int
     parameters: Arrays
-    optimizer: OptimizerState
+    slots: Mapping[str, Arrays] = field(default_factory=dict[str, Arrays])
     carry: Arrays | None = None
-    clipped: int = 0
+    counters: Mapping[str, float] = field(default_factory=dict[str, float])
+    best: Best | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read: where it is, its state, and what it says of its run."""
+
+    path: Path
+    state: TrainingState
+    facts: Mapping[str, Any]
 
 
 def save(state: TrainingState, folder: Path, facts: Mapping[str, object]) -> Path:
@@ -57,37 +92,86 @@ def save(state: TrainingState, folder: Path, facts: Mapping[str, object]) -> Pat
         state: what to keep.
         folder: the run's `checkpoint/`.
         facts: further JSON values to put into state.json (the optimiser, the vocabulary).
+
+    Raises:
+        OSError: it could not be written; what was there before is as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"{state.step:06d}"
-    if final.exists():
-        return final
     partial = folder / f".{final.name}.{os.getpid()}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    slots = {
-        f"{s}/{n}": a for s, arrays in state.optimizer.slots.items() for n, a in arrays.items()
-    }
-    _write(partial / "parameters.safetensors", state.parameters)
-    _write(partial / "optimizer.safetensors", slots)
+    try:
+        partial.mkdir()
+        _write(state, partial, facts)
+        if final.exists():  # the same step of the same run, or one that a change has made obsolete
+            shutil.rmtree(final)
+        partial.rename(final)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    flush(folder)
+    for old in _numbered(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return final
+
+
+def _write(state: TrainingState, partial: Path, facts: Mapping[str, object]) -> None:
+    slots = {f"{s}/{n}": a for s, arrays in state.slots.items() for n, a in arrays.items()}
+    parts: dict[str, Mapping[str, Array]] = {"parameters": state.parameters, "optimizer": slots}
     if state.carry is not None:
-        _write(partial / "carry.safetensors", state.carry)
+        parts["carry"] = state.carry
+    if state.best is not None:
+        parts["best"] = state.best.parameters
+    for name, arrays in parts.items():
+        _write_arrays(partial / f"{name}.safetensors", arrays)
+    best = state.best
+    kept = {"step": best.step, "loss": best.loss, "misses": best.misses} if best else None
     record = {
         **facts,
         "format": FORMAT,
         "step": state.step,
-        "clipped": state.clipped,
-        "optimizer_step": state.optimizer.step,
+        "counters": dict(state.counters),
+        "best": kept,
     }
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     (partial / "state.json").write_text(text, encoding="utf-8")
-    for file in (*partial.iterdir(), partial):
-        _flush(file)
-    partial.rename(final)
-    _flush(folder)
-    for old in _numbered(folder)[:-KEPT]:
-        shutil.rmtree(old)
-    return final
+    files = sorted(partial.iterdir())
+    sums = "".join(f"{_sum(file)}  {file.name}\n" for file in files)
+    (partial / SUMS).write_text(sums, encoding="utf-8")
+    for file in (*files, partial / SUMS, partial):
+        flush(file)
+
+
+def newest(
+    folder: Path, told: Callable[[str], None] = lambda _: None, *, move: bool = False
+) -> Checkpoint | None:
+    """Return the newest checkpoint of a run that is whole, or None where there is none.
+
+    Arguments:
+        folder: the run's `checkpoint/`.
+        told: is given a line about every damaged one.
+        move: whether to rename the damaged ones, so that nobody meets them again.
+
+    Raises:
+        DataError: there are checkpoints, and all of them are damaged.
+    """
+    numbered = _numbered(folder) if folder.is_dir() else []
+    for number, path in enumerate(reversed(numbered), start=1):
+        try:
+            found = load(path)
+        except DataError as error:
+            older = numbered[-number - 1].name if number < len(numbered) else None
+            told(f"{error}; {f'using {older}, the one before it' if older else 'none is left'}")
+            if move and older:
+                _set_aside(path)
+            continue
+        return found
+    if numbered:
+        raise DataError(
+            f"{folder}: no checkpoint is whole\n"
+            f"  help: to train from the start, remove {folder} and run it again"
+        )
+    return None
 
 
 def latest(folder: Path) -> Path | None:
@@ -96,38 +180,79 @@ def latest(folder: Path) -> Path | None:
     return numbered[-1] if numbered else None
 
 
-def load(checkpoint: Path) -> TrainingState:
+def load(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        DataError: where it is not one, or is of another format.
+        DataError: where it is not one, is of another format, or was altered after it was written.
     """
     try:
-        record = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+        _check_sums(path)
+        record = json.loads((path / "state.json").read_text(encoding="utf-8"))
         if record["format"] != FORMAT:
-            raise DataError(f"{checkpoint} has format {record['format']}, expected {FORMAT}")
+            raise DataError(
+                f"{path} has format {record['format']}, but this version reads format {FORMAT}"
+            )
         slots: dict[str, Arrays] = {}
-        for key, array in load_file(checkpoint / "optimizer.safetensors").items():
+        for key, array in load_file(path / "optimizer.safetensors").items():
             slot, _, name = key.partition("/")
             slots.setdefault(slot, {})[name] = array
-        carry_file = checkpoint / "carry.safetensors"
-        return TrainingState(
+        carry, best = path / "carry.safetensors", path / "best.safetensors"
+        state = TrainingState(
             step=int(record["step"]),
-            parameters=load_file(checkpoint / "parameters.safetensors"),
-            optimizer=OptimizerState(int(record["optimizer_step"]), slots),
-            carry=load_file(carry_file) if carry_file.exists() else None,
-            clipped=int(record["clipped"]),
+            parameters=load_file(path / "parameters.safetensors"),
+            slots=slots,
+            carry=load_file(carry) if carry.exists() else None,
+            counters=record["counters"],
+            best=Best(**record["best"], parameters=load_file(best)) if best.exists() else None,
         )
+        return Checkpoint(path, state, record)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise DataError(f"{checkpoint} is not a checkpoint of unfold: {error}") from None
+        raise DataError(f"{path} is not a checkpoint of unfold: {error}") from None
 
 
-def _write(file: Path, arrays: Mapping[str, Array]) -> None:
-    save_file({n: np.array(a, order="C", copy=None) for n, a in arrays.items()}, file)
+def _check_sums(path: Path) -> None:
+    sums = path / SUMS
+    if not sums.is_file():
+        raise DataError(f"{path} is damaged: it has no {SUMS}")
+    listed = dict(_read_sums(sums.read_text(encoding="utf-8", errors="replace")))
+    for name in ("parameters.safetensors", "optimizer.safetensors", "state.json"):
+        if name not in listed:
+            raise DataError(f"{path} is damaged: {SUMS} does not list {name}")
+    for name, expected in listed.items():
+        file = path / Path(name).name
+        if not file.is_file():
+            raise DataError(f"{path} is damaged: {file.name} is missing")
+        if _sum(file) != expected:
+            size = file.stat().st_size
+            raise DataError(
+                f"{path} is damaged: {file.name} ({size:,} bytes) is not what was written"
+            )
 
 
-def _flush(path: Path) -> None:
-    """Make sure that the bytes are on the disk before the rename that declares them whole."""
+def _read_sums(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        digest, _, name = line.partition("  ")
+        yield name, digest
+
+
+def _sum(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _set_aside(path: Path) -> None:
+    aside = path.with_name(path.name + DAMAGED)
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+
+
+def _write_arrays(file: Path, arrays: Mapping[str, Array]) -> None:
+    file.write_bytes(serialize({n: np.array(a, order="C", copy=None) for n, a in arrays.items()}))
+
+
+def flush(path: Path) -> None:
+    """Make sure that bytes are on the disk, before the rename that declares them whole."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,64 +1,63 @@
-"""Gradient clipping: from gradients to gradients no larger than a limit, and how much was cut.
+"""Gradient clipping, in place on a flat gradient, and how much was cut.
 
-By norm, all arrays together are scaled down so that their common Euclidean norm is at most the
-limit (Pascanu, Mikolov & Bengio 2013): the direction stays. By value, every entry is cut to
-[-limit, limit], as in min-char-rnn: the direction may change.
+By norm, the whole gradient is scaled down so that its Euclidean norm is at most the limit (Pascanu,
+Mikolov & Bengio 2013): the direction stays. By value, every entry is cut to [-limit, limit], as in
+min-char-rnn: the direction may change.
 
-    clip_by_norm({"W": [3, 4]}, 1)   → [0.6, 0.8],  norm 5, share 1
-    clip_by_value({"W": [3, 4]}, 3)  → [3, 3],      norm 5, share 1/2
+    ClipNorm(1)    [3, 4]  →  [0.6, 0.8],  share 1
+    ClipValue(3)   [3, 4]  →  [3, 3],      share 1/2
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from math import isfinite, sqrt
 
 import numpy as np
+from pydantic import Field
+
+from unfold.training.sections import Settings
 
 Array = np.ndarray
 
 
-@dataclass(frozen=True)
-class Clipped:
-    """Gradients after clipping.
+class ClipNorm(Settings):
+    """Scale all gradients down together to this norm."""
 
-    Attributes:
-        gradients: the arrays, by parameter.
-        norm: the Euclidean norm of all of them *before* clipping.
-        share: the part of the entries that was changed, 0 to 1.
-    """
+    norm: float = Field(gt=0, allow_inf_nan=False)
 
-    gradients: dict[str, Array]
-    norm: float
-    share: float
+    def clip(self, gradient: Array, norm: float) -> float:
+        """Scale a gradient of a known norm; return 1 where that changed it, else 0."""
+        from unfold.training import kernels
+
+        if not norm > self.norm:
+            return 0.0
+        kernels.scale(gradient, np.array([self.norm / norm], gradient.dtype))
+        return 1.0
 
 
-def global_norm(gradients: Mapping[str, Array]) -> float:
-    """Return the Euclidean norm of all arrays taken as one vector, without overflow on the way."""
-    peak = float(np.max([np.abs(g).max(initial=0) for g in gradients.values()], initial=0))
-    if peak == 0 or not np.isfinite(peak):
+class ClipValue(Settings):
+    """Cut every gradient entry to this size."""
+
+    value: float = Field(gt=0, allow_inf_nan=False)
+
+    def clip(self, gradient: Array, norm: float) -> float:
+        """Cut a gradient; return the share of its entries that were changed."""
+        from unfold.training import kernels
+
+        if gradient.size == 0:
+            return 0.0
+        changed: int = kernels.cut(gradient, np.array([self.value], gradient.dtype))
+        return changed / gradient.size
+
+
+def euclidean(gradient: Array) -> float:
+    """Return the Euclidean norm of a flat array, without overflow or underflow on the way."""
+    from unfold.training import kernels
+
+    total: float = kernels.sum_of_squares(gradient)
+    if isfinite(total) and total > 1e-280:
+        return sqrt(total)
+    peak = float(np.abs(gradient).max(initial=0))
+    if peak == 0 or not isfinite(peak):
         return peak
-    squares = (np.square(g.astype(np.float64) / peak).sum() for g in gradients.values())
-    return peak * float(np.sqrt(sum(squares)))
-
-
-def keep(gradients: Mapping[str, Array]) -> Clipped:
-    """Return the gradients as they are, with their norm."""
-    return Clipped(dict(gradients), global_norm(gradients), 0.0)
-
-
-def clip_by_norm(gradients: Mapping[str, Array], limit: float) -> Clipped:
-    """Scale all gradients by one factor so that their common norm is at most `limit`."""
-    norm = global_norm(gradients)
-    if not norm > limit:
-        return Clipped(dict(gradients), norm, 0.0)
-    factor = limit / norm
-    return Clipped({n: g * factor for n, g in gradients.items()}, norm, 1.0)
-
-
-def clip_by_value(gradients: Mapping[str, Array], limit: float) -> Clipped:
-    """Cut every entry to [-limit, limit]."""
-    total = sum(g.size for g in gradients.values())
-    cut = sum(int(np.count_nonzero(np.abs(g) > limit)) for g in gradients.values())
-    clipped = {n: np.clip(g, -limit, limit) for n, g in gradients.items()}
-    return Clipped(clipped, global_norm(gradients), cut / total if total else 0.0)
+    return peak * sqrt(kernels.sum_of_squares(gradient.astype(np.float64) / peak))

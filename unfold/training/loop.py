@@ -1,185 +1,279 @@
-"""The training loop: a pure step from state to state, and the walk over it.
+"""The training step, from state to state.
 
 A step is three parts, and the middle one is the seam for what comes after one machine:
 
-    gradients of a shard  →  reduce  →  update
-    (model, one batch)       (mean)     (clip, optimiser)
+    gradients of a shard  →  reduce            →  update
+    (model, one batch)       (mean, in place)     (noise, clip, optimiser, weight decay)
 
-With one shard `reduce` does nothing; a data-parallel run has many shards and puts its all-reduce
-there. The recurrent state that is carried to the next chunk stays with its shard.
+`Trainer` holds the weights, the optimiser's slots and the carried state between steps. With one
+shard there is nothing to reduce; a data-parallel run gives every process its shard of the batches
+and a `Reduce` that does an all-reduce over the flat gradient. The state that is carried to the next
+chunk stays with its shard.
 
-Invariant: `step` depends on nothing but its arguments (the batch and all random draws come from the
-step's number), so a run that goes on from a checkpoint equals one that was never stopped.
+Invariant: a step depends on nothing but the state and its own number (the batch and all random
+draws come from that), so a run that goes on from a checkpoint equals one that was never stopped.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
-from unfold.training.checkpoint import TrainingState
-from unfold.training.clip import Clipped, clip_by_norm, clip_by_value, keep
-from unfold.training.data import Batch, Source
-from unfold.training.settings import ClipNorm, ClipValue, Mode, TrainSettings
+from unfold.core.random import stream
+from unfold.training.checkpoint import Best, TrainingState
+from unfold.training.clip import euclidean
+from unfold.training.data.batches import Batch, Source
+from unfold.training.learner import Learner
+from unfold.training.metrics import Metrics
+from unfold.training.settings import TrainSettings
+from unfold.training.weights import Layout, Weights
 
 Array = np.ndarray
 Arrays = dict[str, Array]
+SMOOTH = 0.999
 
 
-class Gradients(Protocol):
-    """What a model's step gives: the loss, gradients by parameter, the state for the next chunk."""
+class Reduce(Protocol):
+    """What makes one gradient of the gradients of all shards."""
 
-    @property
-    def loss(self) -> float:
-        """The loss of the batch."""
+    def __call__(self, loss: float, gradient: Array, sequences: int) -> float:
+        """Replace a shard's gradient by the mean over all sequences of all shards.
+
+        Arguments:
+            loss: of this shard, a mean over its sequences.
+            gradient: flat, of this shard; changed in place.
+            sequences: how many this shard has.
+
+        Returns:
+            the mean loss over all sequences of all shards.
+        """
         ...
 
-    @property
-    def grads(self) -> Mapping[str, Array]:
-        """By parameter, frozen ones excepted."""
-        ...
 
-    @property
-    def carry(self) -> Mapping[str, Array]:
-        """The recurrent state after the last step."""
-        ...
+def alone(loss: float, gradient: Array, sequences: int) -> float:
+    """Reduce one shard: there is nothing to do."""
+    return loss
 
 
-class Model(Protocol):
-    """What training needs of a model."""
-
-    def init(self, seed: int = 0, dtype: str = "float64") -> Arrays:
-        """Return fresh parameters."""
-        ...
-
-    def step(
-        self,
-        params: Arrays,
-        inputs: Arrays,
-        *,
-        carry: Arrays | None = None,
-        mode: Mode = "teacher",
-        seed: int = 0,
-    ) -> Gradients:
-        """Run forward and backward over one chunk."""
-        ...
+def start(learner: Learner, settings: TrainSettings, dtype: str = "float64") -> TrainingState:
+    """Return the state before the first step."""
+    return TrainingState(0, learner.init(seed=settings.seed, dtype=dtype))
 
 
 @dataclass(frozen=True)
-class Shard:
-    """The result of one part of a batch, weighted by its number of sequences."""
-
-    loss: float
-    gradients: Mapping[str, Array]
-    carry: Arrays | None
-    sequences: int
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """What is known of one step.
-
-    Attributes:
-        step: its number, counted from 1.
-        loss: of the batch, before the update.
-        gradient_norm: of all gradients together, before clipping.
-        clipped: the share of gradient entries that clipping changed.
-        steps_per_second: over the time since the run (or its continuation) began.
-    """
+class Failure:
+    """A step that could not be taken: what it was given."""
 
     step: int
+    parameters: Mapping[str, Array]
+    batch: Batch
+    carry: Arrays | None
+    seed: int
     loss: float
-    gradient_norm: float
-    clipped: float
-    steps_per_second: float = math.nan
+    gradients: Mapping[str, Array]
+
+
+@dataclass(slots=True)
+class _Between:
+    """What a run holds between two steps beside arrays: counters, and the carried state."""
+
+    step: int
+    carry: Arrays | None
+    smoothed: float
+    clipped_steps: float
+    clipped_share: float
+
+
+class Trainer:
+    """A run, one step at a time.
+
+    Args:
+        learner: the model on a backend.
+        source: where batches come from.
+        settings: how to train.
+        state: where to begin; its arrays are copied.
+        guess: the loss of knowing nothing, at which the smoothed loss begins.
+        reduce: what makes one gradient of those of all shards.
+
+    Attributes:
+        begun: the counters of the state it began with.
+        best: the best weights so far, where there is validation.
+        failure: the last step, if it could not be taken.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        source: Source,
+        settings: TrainSettings,
+        state: TrainingState,
+        *,
+        guess: float | None = None,
+        reduce: Reduce = alone,
+    ) -> None:
+        self.learner, self.source, self.settings = learner, source, settings
+        self.best, self.failure = state.best, None
+        self._reduce, self._optimizer = reduce, settings.optimizer
+        trained = {n: state.parameters[n] for n in learner.trained}
+        biases = settings.weight_decay is not None and settings.weight_decay.biases
+        layout = Layout(trained, learner.decayed(biases=biases))
+        frozen = {n: a for n, a in state.parameters.items() if n not in trained}
+        flat = layout.gather(trained)
+        slots = self._optimizer.start(flat)
+        for name, slot in zip(self._optimizer.slots, slots, strict=True):
+            if name in state.slots:
+                layout.gather(state.slots[name], slot)
+        self._weights = Weights(layout, [flat, *slots], frozen)
+        self._gradient = np.empty_like(flat)
+        self._kernel = self._optimizer.compiled()
+        self._shrinks = bool(settings.decay and layout.decaying)
+        self.begun = counters = state.counters
+        self._now = _Between(
+            state.step,
+            state.carry,
+            counters.get("smoothed_loss", math.nan if guess is None else guess),
+            counters.get("clipped_steps", 0),
+            counters.get("clipped_share", 0.0),
+        )
+        self._before = self._now
 
     @property
-    def finite(self) -> bool:
-        """Whether training can go on from here."""
-        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
+    def taken(self) -> int:
+        """How many steps have been taken."""
+        return self._now.step
 
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """The parameters, which the step after the next one will overwrite: copy what you keep."""
+        return self._weights.views
 
-def start(model: Model, settings: TrainSettings, dtype: str = "float64") -> TrainingState:
-    """Return the state before the first step."""
-    parameters = model.init(seed=settings.seed, dtype=dtype)
-    return TrainingState(0, parameters, settings.optimizer.start(parameters))
+    @property
+    def clipped(self) -> tuple[int, float]:
+        """In how many steps gradients were clipped, and which share of all their entries."""
+        return int(self._now.clipped_steps), self._now.clipped_share / max(self._now.step, 1)
 
-
-def shard_gradients(
-    model: Model, state: TrainingState, batch: Batch, settings: TrainSettings
-) -> Shard:
-    """Run one part of a batch forward and backward."""
-    carry = None if batch.fresh else state.carry
-    draws = int(np.random.SeedSequence([settings.seed, state.step]).generate_state(1)[0])
-    found = model.step(state.parameters, batch.inputs, carry=carry, mode=settings.mode, seed=draws)
-    sequences = next(iter(batch.inputs.values())).shape[0]
-    return Shard(float(found.loss), found.grads, dict(found.carry) or None, sequences)
-
-
-def reduce(shards: Sequence[Shard]) -> tuple[float, Arrays]:
-    """Return the mean loss and gradients over all sequences of all shards."""
-    total = sum(s.sequences for s in shards)
-    weights = [s.sequences / total for s in shards]
-    loss = sum(w * s.loss for w, s in zip(weights, shards, strict=True))
-    gradients = {
-        name: sum(
-            (w * s.gradients[name] for w, s in zip(weights[1:], shards[1:], strict=True)),
-            start=weights[0] * gradient,
+    def state(self) -> TrainingState:
+        """Return the state, whose arrays the step after the next one will overwrite."""
+        now, layout = self._now, self._weights.layout
+        slots = zip(self._optimizer.slots, self._weights.now[1:], strict=True)
+        return TrainingState(
+            now.step,
+            dict(self._weights.views),
+            {name: layout.views(flat) for name, flat in slots},
+            now.carry,
+            {
+                "smoothed_loss": now.smoothed,
+                "clipped_steps": now.clipped_steps,
+                "clipped_share": now.clipped_share,
+            },
+            self.best,
         )
-        for name, gradient in shards[0].gradients.items()
-    }
-    return loss, gradients
+
+    def step(self) -> Metrics:
+        """Take a step.
+
+        Where the loss or the gradient is not finite nothing changes but `failure`.
+        """
+        settings, now = self.settings, self._now
+        batch = self.source.batch(now.step)
+        carry = None if batch.fresh else now.carry
+        seed = self.learner.seed(settings.seed, now.step, settings.mode)
+        views = self._weights.views
+        options = {"lengths": batch.lengths} if batch.lengths else {}
+        found = self.learner.step(
+            views, batch.inputs, carry=carry, mode=settings.mode, seed=seed, **options
+        )
+        gradient = self._weights.layout.gather(found.grads, self._gradient)
+        sequences = next(iter(batch.inputs.values())).shape[0] if batch.inputs else 1
+        loss = self._reduce(float(found.loss), gradient, sequences)
+        norm = euclidean(gradient)
+        rate = self._optimizer.rate * settings.schedule.factor(now.step, settings.steps)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self.failure = Failure(now.step + 1, views, batch, carry, seed, loss, found.grads)
+            return Metrics(now.step + 1, loss, now.smoothed, norm, 0.0, rate)
+        if settings.noise is not None:
+            self._add_noise()
+        share = settings.clip.clip(gradient, norm) if settings.clip is not None else 0.0
+        self._update(rate)
+        smoothed = now.smoothed if now.smoothed == now.smoothed else loss
+        smoothed = SMOOTH * smoothed + (1 - SMOOTH) * loss
+        self._before, self._now = (
+            now,
+            _Between(
+                now.step + 1,
+                dict(found.carry) or None,
+                smoothed,
+                now.clipped_steps + (share > 0),
+                now.clipped_share + share,
+            ),
+        )
+        return Metrics(now.step + 1, loss, smoothed, norm, share, rate)
+
+    def take_back(self) -> None:
+        """Go back to before the last step: its loss is the last one known to be finite."""
+        if self._before is not self._now:
+            self._weights.swap()
+            self._now = self._before
+
+    def _update(self, rate: float) -> None:
+        weights = self._weights
+        numbers = self._optimizer.constants(rate, self._now.step + 1)
+        constants = np.array(numbers, weights.layout.dtype)
+        old, new = weights.now, weights.spare
+        self._kernel(old[0], self._gradient, *old[1:], *new, constants)
+        if self._shrinks:
+            self._shrink(rate)
+        weights.swap()
+
+    def _shrink(self, rate: float) -> None:
+        from unfold.training import kernels
+
+        weights, part = self._weights, slice(0, self._weights.layout.decaying)
+        constants = np.array([rate * self.settings.decay], weights.layout.dtype)
+        kernels.shrink(weights.now[0][part], weights.spare[0][part], constants)
+
+    def _add_noise(self) -> None:
+        noise, step = self.settings.noise, self._now.step
+        assert noise is not None
+        deviation = math.sqrt(noise.scale / (1 + step) ** noise.decay)
+        generator = np.random.default_rng(stream(self.settings.seed, f"noise {step}"))
+        drawn = generator.standard_normal(self._gradient.size)
+        self._gradient += (deviation * drawn).astype(self._gradient.dtype)
 
 
-def clip(gradients: Arrays, how: ClipNorm | ClipValue | None) -> Clipped:
-    """Clip as the settings say."""
-    match how:
-        case ClipNorm(norm=limit):
-            return clip_by_norm(gradients, limit)
-        case ClipValue(value=limit):
-            return clip_by_value(gradients, limit)
-        case None:
-            return keep(gradients)
+def validate(trainer: Trainer, batches: Iterable[Batch]) -> tuple[float, bool]:
+    """Measure the loss on validation data; keep the weights where it is the lowest so far.
 
+    Arguments:
+        trainer: whose weights.
+        batches: from the beginning; `validation.batches` of them are used, or all.
 
-def step(
-    model: Model, source: Source, state: TrainingState, settings: TrainSettings
-) -> tuple[TrainingState, Metrics]:
-    """Take one step; where the loss or a gradient is not finite, the state stays as it was."""
-    shard = shard_gradients(model, state, source.batch(state.step), settings)
-    loss, gradients = reduce([shard])
-    clipped = clip(gradients, settings.clip)
-    metrics = Metrics(state.step + 1, loss, clipped.norm, clipped.share)
-    if not metrics.finite:
-        return state, metrics
-    parameters, optimizer = settings.optimizer.update(
-        state.parameters, clipped.gradients, state.optimizer
-    )
-    count = state.clipped + (clipped.share > 0)
-    return TrainingState(state.step + 1, parameters, optimizer, shard.carry, count), metrics
-
-
-def train(
-    model: Model,
-    source: Source,
-    state: TrainingState,
-    settings: TrainSettings,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[TrainingState, Metrics]]:
-    """Yield the state and the metrics after every step, up to `settings.steps`.
-
-    Ends early when `stopped()` is true after a step, and after a step that is not finite (its
-    metrics say so; its state is the last good one).
+    Returns:
+        the mean loss over all sequences, and whether it is the best so far.
     """
-    first, began = state.step, time.perf_counter()
-    while state.step < settings.steps:
-        state, metrics = step(model, source, state, settings)
-        rate = (metrics.step - first) / max(time.perf_counter() - began, 1e-9)
-        yield state, replace(metrics, steps_per_second=rate)
-        if not metrics.finite or stopped():
-            return
+    settings = trainer.settings
+    rules = settings.validation
+    assert rules is not None
+    total, count, carry = 0.0, 0, None
+    for number, batch in enumerate(islice(batches, rules.batches)):
+        carry = None if batch.fresh else carry
+        seed = trainer.learner.seed(settings.seed, -1 - number, settings.mode)
+        options = {"lengths": batch.lengths} if batch.lengths else {}
+        run = trainer.learner.forward(
+            trainer.parameters, batch.inputs, carry=carry, mode=settings.mode, seed=seed, **options
+        )
+        sequences = next(iter(batch.inputs.values())).shape[0]
+        assert run.loss is not None
+        total, count, carry = total + run.loss * sequences, count + sequences, dict(run.carry)
+    loss, best = total / max(count, 1), trainer.best
+    if best is None or loss < best.loss - rules.improvement:
+        copies = {n: a.copy() for n, a in trainer.parameters.items()}
+        trainer.best = Best(trainer.taken, loss, 0, copies)
+        return loss, True
+    trainer.best = Best(best.step, best.loss, best.misses + 1, best.parameters)
+    return loss, False

@@ -131,7 +131,8 @@ def _diagnostic(
             expected = {**alternatives, **tagged}[str(path[-1])]
         case "constant":
             path += tuple(context["path"])
-            return Diagnostic(f"{dotted}: {context['message']}", section.locate_key(path))
+            locate = section.locate_key if context["key"] else section.locate
+            return Diagnostic(f"{dotted}: {context['message']}", locate(path))
         case "value_error":
             return Diagnostic(f"{dotted}: {context['error']}", section.locate(path))
         case other:

@@ -1,37 +1,33 @@
 """The sections `train` and `generate`: from plain YAML values to checked settings.
 
-train: {steps: 2000, optimizer: {adam: {rate: 0.002}}, clip: {norm: 5}}
+train:
+  steps: 2000
+  optimizer: {adam: {rate: 0.002}}
+  schedule: [{warmup: 100}, cosine]
+  clip: {norm: 5}
+  validation: {every: 200, patience: 5}
 generate: {length: 300, temperature: 0.7}
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from unfold.training.clip import ClipNorm, ClipValue
 from unfold.training.optimizers import OPTIMIZERS, Adam, Optimizer
+from unfold.training.rules import read_rule
+from unfold.training.schedules import Schedule, read_schedule
 from unfold.training.sections import MAX_SEED, Section, Settings, only_key, show, validate
 
 Mode = str | tuple[str, float]
 
 
-class ClipNorm(Settings):
-    """Scale all gradients down together to this norm."""
-
-    norm: float = Field(gt=0, allow_inf_nan=False)
-
-
-class ClipValue(Settings):
-    """Cut every gradient entry to this size."""
-
-    value: float = Field(gt=0, allow_inf_nan=False)
-
-
 def _read_mode(value: object) -> Mode:
+    if isinstance(value, tuple) and len(value) == 2:
+        value = {value[0]: value[1]}
     if isinstance(value, Mapping) and list(value) == ["scheduled"]:
         probability = value["scheduled"]
         if isinstance(probability, int | float) and 0 <= probability <= 1:
@@ -43,33 +39,67 @@ def _read_mode(value: object) -> Mode:
 
 
 def _read_optimizer(value: object) -> Optimizer:
-    """Read `adam` or `{adam: {rate: 0.01}}`."""
-    name, constants = value, {}
-    if isinstance(value, Mapping) and len(value) == 1:
-        ((name, constants),) = value.items()
-    rule = OPTIMIZERS.get(name) if isinstance(name, str) else None
-    if rule is None:
-        known = ", ".join(OPTIMIZERS)
-        raise ValueError(f"expected one of {known}, or {{adam: {{rate: 0.01}}}}, got {show(value)}")
-    allowed = [f.name for f in fields(rule)]
-    if not isinstance(constants, Mapping):
-        raise ValueError(f"expected the constants of {name} as a mapping, got {show(constants)}")
-    for key, number in constants.items():
-        if key not in allowed:
-            message = f"{name} has no constant {key!r}, only {', '.join(allowed)}"
-            raise PydanticCustomError(
-                "constant", "{message}", {"message": message, "path": (name, key)}
-            )
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ValueError(f"{key} must be a number, got {show(number)}")
-    return rule(**constants)
+    if isinstance(value, Optimizer):
+        return value
+    return read_rule(value, OPTIMIZERS, example="{adam: {rate: 0.01}}")
+
+
+def _read_decay(value: object) -> object:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"rate": value} if number else value
+
+
+def _which_clip(value: object) -> str | None:
+    if isinstance(value, ClipNorm | ClipValue):
+        return "norm" if isinstance(value, ClipNorm) else "value"
+    return only_key("norm", "value")(value)
 
 
 Clip = Annotated[
     Annotated[ClipNorm, Tag("norm")] | Annotated[ClipValue, Tag("value")],
-    Discriminator(only_key("norm", "value")),
+    Discriminator(_which_clip),
 ]
 ALTERNATIVES = {"clip": "{norm: 5} or {value: 5}"}
+
+
+class WeightDecay(Settings):
+    """Shrink weights a little at every step: p' = p' - learning rate · rate · p.
+
+    Attributes:
+        rate: how much, before the learning rate and its schedule.
+        biases: whether parameters of rank 0 and 1 shrink too.
+    """
+
+    rate: float = Field(ge=0, lt=1)
+    biases: bool = False
+
+
+class GradientNoise(Settings):
+    """Add normal numbers of variance scale / (1 + step)^decay (Neelakantan et al. 2015).
+
+    Attributes:
+        scale: variance at the first step.
+        decay: how fast it falls.
+    """
+
+    scale: float = Field(gt=0, allow_inf_nan=False)
+    decay: float = Field(default=0.55, ge=0, allow_inf_nan=False)
+
+
+class Validation(Settings):
+    """Measure the loss on data that is not trained on, and keep the best weights.
+
+    Attributes:
+        every: steps from one measurement to the next.
+        batches: how many batches of the validation data to use; default: all of them.
+        patience: stop when so many measurements in a row found nothing better.
+        improvement: by how much a loss has to be lower to be better.
+    """
+
+    every: int = Field(default=100, ge=1)
+    batches: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    improvement: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class TrainSettings(Settings):
@@ -78,20 +108,47 @@ class TrainSettings(Settings):
     Attributes:
         steps: number of updates.
         optimizer: its name, or `{name: {constant: value}}`.
+        schedule: of the learning rate: a piece, or a list of pieces that are multiplied.
         clip: how gradients are clipped, if at all.
+        weight_decay: how much weights shrink at every step.
+        noise: what is added to gradients.
+        validation: how often to measure the loss on data that is not trained on.
         carry: whether the state goes on from one chunk of a text to the next.
         seed: of the initial parameters and of everything drawn while training.
-        save: steps between checkpoints.
+        save: steps between checkpoints; default: one every half minute.
+        log: steps per record of metrics.jsonl, which holds their means.
+        tensorboard: whether to write event files for TensorBoard too.
         mode: which branch of an output feedback is in force.
     """
 
     steps: int = Field(default=1000, ge=1)
     optimizer: Annotated[Any, BeforeValidator(_read_optimizer)] = Adam()
+    schedule: Annotated[Any, BeforeValidator(read_schedule)] = Schedule()
     clip: Clip | None = None
+    weight_decay: Annotated[WeightDecay | None, BeforeValidator(_read_decay)] = None
+    noise: GradientNoise | None = None
+    validation: Validation | None = None
     carry: bool = True
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
-    save: int = Field(default=500, ge=1)
+    save: int | None = Field(default=None, ge=1)
+    log: int = Field(default=1, ge=1)
+    tensorboard: bool = False
     mode: Annotated[Any, BeforeValidator(_read_mode)] = "teacher"
+
+    @model_validator(mode="after")
+    def _one_decay(self) -> TrainSettings:
+        if self.weight_decay is not None and self.optimizer.decay:
+            name = self.optimizer.key
+            raise ValueError(
+                f"{name} has a weight decay of its own; set optimizer.{name}.weight_decay"
+                " and leave weight_decay out, or use adam"
+            )
+        return self
+
+    @property
+    def decay(self) -> float:
+        """The rate of weight decay."""
+        return self.weight_decay.rate if self.weight_decay else self.optimizer.decay
 
 
 class GenerateSettings(Settings):
