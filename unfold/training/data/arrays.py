@@ -94,13 +94,11 @@ def given_arrays(
         source: what messages say after the name of an array.
 
     Raises:
-        DataError: for an array that is missing or has no sequences, and for lengths that are none.
+        DataError: where there is no array, and for lengths that are none.
     """
     columns: dict[str, Column] = {}
     for name, given in arrays.items():
         array = np.asarray(given)
-        if array.ndim and not len(array):
-            raise data_error(section, ("arrays",), f"array {name}{source} is empty")
         if array.ndim:
             columns[name] = Column(array, where=f"array {name}{source}")
     if not columns:
@@ -125,8 +123,4 @@ def _lengths(section: Section, axis: str, name: str, columns: Mapping[str, Colum
     if values.ndim != 1 or values.dtype.kind not in "iu":
         message = f"{where} is {values.dtype} {list(values.shape)}"
         raise data_error(section, at, message, "lengths are whole numbers, one per sequence")
-    for other, column in columns.items():
-        if column.count != len(values):
-            message = f"unequal counts: {where} has {len(values)} lengths,"
-            raise data_error(section, at, f"{message} {other} has {column.count} sequences")
     return values.astype(np.int64)

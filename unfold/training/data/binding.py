@@ -158,7 +158,9 @@ class Binder:
             for place, axis in enumerate(part.axes):
                 if axis in lengths:
                     longest = column.longest if place == 0 else None
-                    axes[axis] = max(axes.get(axis, 0), longest or int(lengths[axis].max()))
+                    axes[axis] = max(
+                        axes.get(axis, 0), longest or int(lengths[axis].max(initial=1))
+                    )
                 elif column.offsets is None and place + 1 < column.values.ndim:
                     axes.setdefault(axis, column.values.shape[place + 1])
         constant = {a for a, x in self.program.axes.items() if not x.extent.axes}
@@ -172,13 +174,7 @@ class Binder:
                 or a number that is not finite.
         """
         parts = self.parts(examples)
-        counts = {n: examples.columns[n].count for n in {p.column: None for p in parts}}
-        for part in parts:
-            first = parts[0].column
-            if counts[part.column] != counts[first]:
-                message = f"unequal counts: {first} has {counts[first]} sequences,"
-                message += f" {part.column} has {counts[part.column]}"
-                raise self.error(self.program[part.input], message, "they go together one by one")
+        self._check_counts(parts, examples)
         lengths = own_lengths(parts, examples)
         extents: dict[str, tuple[int, str]] = {}
         for part in parts:
@@ -194,6 +190,24 @@ class Binder:
             return (column.classes,)
         leading = 1 if column.offsets is not None else 1 + len(axes)
         return column.values.shape[leading:]
+
+    def _check_counts(self, parts: tuple[Part, ...], examples: Examples) -> None:
+        """Check that all columns, and the lengths, are of the same sequences."""
+        first = examples.columns[parts[0].column]
+        counts = {examples.columns[p.column].where: p for p in parts}
+        for where, part in counts.items():
+            count, value = examples.columns[part.column].count, self.program[part.input]
+            if not count:
+                raise self.error(value, f"{where} is empty")
+            if count != first.count:
+                message = f"unequal counts: {first.where} has {first.count} sequences,"
+                help = "they go together one by one"
+                raise self.error(value, f"{message} {where} has {count}", help)
+        for axis, own in examples.lengths.items():
+            if len(own) != first.count:
+                message = f"unequal counts: {first.where} has {first.count} sequences, but there"
+                message += f" are {len(own)} lengths along {axis}"
+                raise data_error(self.section, ("lengths", axis), message)
 
     def _check_shape(self, value: Value, column: Column, axes: tuple[str, ...]) -> None:
         stored = tuple(int(d) for d in value.type.stored)

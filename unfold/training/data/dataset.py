@@ -123,6 +123,8 @@ class SetDataset:
         """Return the batches for a Program; see `Dataset.batches`."""
         settings, examples = self.settings, self.read(program)
         binding = self._binder(program).bind(examples, dtype)
+        used = {part.column: examples.columns[part.column] for part in binding.parts}
+        examples = Examples(used, examples.lengths)
         kept = held_out(settings.validation, examples.count, self.section, "sequences")
         rows = np.arange(examples.count)
         if settings.order == "shuffled":

@@ -41,6 +41,6 @@ def right_sequences(right: Array, lengths: Array | None = None) -> Array:
         lengths: of the sequences, [batch]; default: all steps count.
     """
     if lengths is None:
-        return right.all(axis=1)
+        return np.asarray(right.all(axis=1))
     beyond = np.arange(right.shape[1]) >= np.asarray(lengths)[:, None]
     return np.asarray((right | beyond).all(axis=1))

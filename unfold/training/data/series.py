@@ -43,15 +43,13 @@ class Table:
 
     Attributes:
         name: of the file.
-        columns: by name, [rows].
+        columns: by name, [rows]; gaps that may be filled are NaN.
         lines: [rows].
-        filled: how many gaps were filled.
     """
 
     name: str
     columns: Arrays
     lines: list[int]
-    filled: int
 
 
 @dataclass(frozen=True)
@@ -92,15 +90,17 @@ class SeriesDataset:
         kept = held_out(settings.validation, count, self.section, "steps")
         first = count - kept
         length = (chunk or axis_extents(program))[settings.axis]
+        gaps = sum(int(np.isnan(self.table.columns[n]).sum()) for n in self._used())
+        columns = {n: self._filled(n, first) for n in self._used()}
         scales: dict[str, dict[str, float]] = {}
-        arrays = {v.name: self._array(v, first, scales, dtype) for v in program.inputs}
+        arrays = {v.name: self._array(v, columns, first, scales, dtype) for v in program.inputs}
         train = self._part(program, arrays, slice(0, first), length, carry, dtype)
         validation = None
         if kept:
             part = slice(first, count)
             validation = self._part(program, arrays, part, length, carry, dtype, "validation")
         told = f"{count:,} steps of {', '.join(self._used())}"
-        told += f", {self.table.filled} gaps filled" if self.table.filled else ""
+        told += f", {gaps} gaps filled" if gaps else ""
         told += split_words(first, kept, "step")
         facts: dict[str, object] = {
             "counts": {"train": first, "validation": kept},
@@ -143,28 +143,43 @@ class SeriesDataset:
     def _at(self, name: str) -> KeyPath:
         return ("targets" if name in self.settings.targets else "inputs", name)
 
+    def _filled(self, name: str, first: int) -> Array:
+        """Return a column without gaps: lines between neighbours, in either part by itself."""
+        column = self.table.columns[name]
+        parts = [part for part in (column[:first], column[first:]) if len(part)]
+        for part, rows in zip(parts, ("training", "validation"), strict=False):
+            if np.isnan(part).all():
+                message = f"{self.table.name}: column {name} has no number in its {rows} part"
+                raise data_error(self.section, ("series",), message, "leave the column out")
+        return np.concatenate([fill(part) for part in parts])
+
     def _array(
-        self, value: Value, first: int, scales: dict[str, dict[str, float]], dtype: str
+        self,
+        value: Value,
+        table: Arrays,
+        first: int,
+        scales: dict[str, dict[str, float]],
+        dtype: str,
     ) -> Array:
         """Return what an input reads, [steps, *shape]; `first` steps are trained on."""
         names = self._columns(value.name)
         if value.type.kind == "category":
-            return self._classes(value, names[0])
+            return self._classes(value, names[0], table[names[0]])
         if value.type.stored and int(value.type.stored[0]) != len(names):
             message = f"{value.name} is {value.type.show()}, but reads {len(names)} columns"
             raise data_error(self.section, self._at(value.name), message)
         columns: list[Array] = []
         for name in names:
-            column = self.table.columns[name]
+            column = table[name]
             if name not in scales:
                 scales[name] = scale(column[:first], self.settings.normalise)
             columns.append((column - scales[name]["subtract"]) / scales[name]["divide"])
         array = np.stack(columns, axis=1) if value.type.stored else columns[0]
         return array.astype(dtype)
 
-    def _classes(self, value: Value, name: str) -> Array:
+    def _classes(self, value: Value, name: str, column: Array) -> Array:
         """Return a column as classes of an input."""
-        column, classes = self.table.columns[name], int(value.type.shape[0])
+        classes = int(value.type.shape[0])
         bad = (column != np.floor(column)) | (column < -1) | (column >= classes)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
@@ -229,6 +244,12 @@ def windows(array: Array, length: int, stride: int) -> Array:
     return np.moveaxis(every, -1, 1)[::stride]
 
 
+def fill(values: Array) -> Array:
+    """Return values [steps] with lines drawn through their gaps, which are NaN."""
+    gaps, steps = np.isnan(values), np.arange(len(values))
+    return np.interp(steps, steps[~gaps], values[~gaps]) if gaps.any() else values
+
+
 def scale(column: Array, how: str) -> dict[str, float]:
     """Return what to subtract from a column and what to divide it by.
 
@@ -281,7 +302,6 @@ def read_table(
             message = f"{name}, line {number} has {len(row)} fields, the header {len(header)}"
             raise data_error(section, at, message, "mend the line, or set the separator")
     columns: Arrays = {}
-    filled = 0
     for key, group in (("inputs", settings.inputs), ("targets", settings.targets)):
         for reads, wanted in group.items():
             for column in (wanted,) if isinstance(wanted, str) else wanted:
@@ -292,12 +312,10 @@ def read_table(
                     raise data_error(section, (key, reads), f"{name} has {found} {column}", help)
                 if column not in columns:
                     fields = [(n, row[header.index(column)].strip()) for n, row in rows]
-                    values = np.array(
+                    columns[column] = np.array(
                         [_number(f, n, column, name, section, at, settings) for n, f in fields]
                     )
-                    columns[column], gaps = _fill(values, column, name, section, at)
-                    filled += gaps
-    return Table(name, columns, [number for number, _ in rows], filled)
+    return Table(name, columns, [number for number, _ in rows])
 
 
 def _number(
@@ -314,16 +332,3 @@ def _number(
         message = f"{name}, line {line}, column {column}: {found}"
         raise data_error(section, at, message, "mend the file, or set  missing: interpolate")
     return value
-
-
-def _fill(
-    values: Array, column: str, name: str, section: Section, at: KeyPath
-) -> tuple[Array, int]:
-    """Draw lines through gaps; return the values and how many there were."""
-    gaps = np.isnan(values)
-    if gaps.all():
-        raise data_error(section, at, f"{name}: column {column} has no number at all")
-    if not gaps.any():
-        return values, 0
-    steps = np.arange(len(values))
-    return np.interp(steps, steps[~gaps], values[~gaps]), int(gaps.sum())

@@ -1,0 +1,211 @@
+"""Time series: columns, scaling fitted on the training part, windows, and faults of CSV files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.feeding import reading
+from unfold.errors import DataError
+from unfold.training.data import Data, make
+from unfold.training.data.series import windows
+
+XY = reading("x[t]: [n]", "y[t]: []", sizes="n: 2", axes="t: 3")
+TABLE = "day, wind ,rain,kind\n" + "".join(f"d{i},{i * i},{100 - i},{i % 3}\n" for i in range(20))
+
+
+def weather(tmp_path: Path, text: str = TABLE, **changes: Any) -> Any:
+    """Open a file of 20 days."""
+    (tmp_path / "w.csv").write_text(text, encoding="utf-8")
+    data = {
+        "series": {"file": "w.csv"},
+        "inputs": {"x": ["wind", "rain"]},
+        "targets": {"y": "rain"},
+        "batch": 2,
+        **changes,
+    }
+    return make.describe({k: v for k, v in data.items() if v is not None}, tmp_path)
+
+
+def joined(data: Data, name: str) -> np.ndarray:
+    """Return what the rows of a stream read in one epoch, one after the other."""
+    assert data.train.epoch is not None
+    batches = [data.train.batch(s).inputs[name] for s in range(data.train.epoch)]
+    return np.concatenate(batches, axis=1)
+
+
+def test_targets_are_the_columns_some_steps_later(tmp_path: Path) -> None:
+    data = weather(tmp_path, normalise="none").batches(XY)
+    assert data.told == "20 steps of wind, rain"
+    assert data.train.epoch == 3  # 19 pairs, 2 rows of 9
+    x, y = joined(data, "x"), joined(data, "y")
+    assert x.shape == (2, 9, 2)
+    for row in range(2):
+        steps = np.arange(9) + 9 * row
+        np.testing.assert_array_equal(x[row], np.stack([steps**2, 100 - steps], axis=1))
+        np.testing.assert_array_equal(y[row], 99 - steps)
+    fresh = [data.train.batch(s).fresh for s in range(4)]
+    assert fresh == [True, False, False, True]
+    assert weather(tmp_path).batches(XY, carry=False).train.batch(1).fresh
+    three = weather(tmp_path, normalise="none", ahead=3).batches(XY)
+    assert joined(three, "y")[0, :2].tolist() == [97, 96]
+
+
+def test_scaling_is_fitted_on_the_training_part_alone(tmp_path: Path) -> None:
+    found = weather(tmp_path, validation=5, batch=1).batches(XY)
+    wind = np.arange(20.0) ** 2
+    mean, deviation = wind[:15].mean(), wind[:15].std()
+    scales = found.facts["normalisation"]
+    assert scales["wind"] == {"subtract": mean, "divide": deviation}  # type: ignore[index]
+    np.testing.assert_allclose(joined(found, "x")[0, :, 0], (wind[:12] - mean) / deviation)
+    (batch,) = found.validation_batches()
+    np.testing.assert_allclose(batch.inputs["x"][0, :, 0], (wind[15:18] - mean) / deviation)
+    assert found.told == "20 steps of wind, rain; 15 to train on, 5 to validate with"
+    ranged = weather(tmp_path, validation=5, batch=1, normalise="range").batches(XY)
+    assert ranged.facts["normalisation"]["rain"] == {  # type: ignore[index]
+        "subtract": 86,
+        "divide": 14,
+    }
+    changed = TABLE.replace("d19,361", "d19,9999")
+    other = weather(tmp_path, text=changed, validation=5, batch=1).batches(XY)
+    assert other.facts["normalisation"] == scales
+    assert other.facts["fingerprint"] != found.facts["fingerprint"]
+    np.testing.assert_array_equal(joined(other, "x"), joined(found, "x"))
+
+
+def test_the_training_part_sees_nothing_of_the_other(tmp_path: Path) -> None:
+    found = weather(tmp_path, validation=0.25, batch=1, normalise="none", ahead=2).batches(XY)
+    assert joined(found, "y").min() >= 100 - 14
+    (batch,) = found.validation_batches()
+    assert batch.inputs["x"][0, 0].tolist() == [225, 85]
+    assert batch.inputs["y"][0].tolist() == [83, 82, 81]
+
+
+def test_a_constant_column_is_only_shifted(tmp_path: Path) -> None:
+    text = "a\n" + "7\n" * 12
+    (tmp_path / "c.csv").write_text(text)
+    data = make.series(str(tmp_path / "c.csv"), inputs={"x": "a"}, batch=1)
+    found = data.batches(reading("x[t]: []", axes="t: 4"))
+    assert found.facts["normalisation"] == {"a": {"subtract": 7.0, "divide": 1.0}}
+    assert (found.train.batch(0).inputs["x"] == 0).all()
+
+
+def test_windows_are_shuffled_sequences(tmp_path: Path) -> None:
+    found = weather(tmp_path, stride=2, batch=4, normalise="none", validation=6).batches(XY)
+    assert found.train.epoch == 2  # 13 pairs: windows from 0, 2, …, 10
+    batches = [found.train.batch(s) for s in range(2)]
+    assert all(b.fresh and not b.lengths for b in batches)
+    starts = [int(w[0, 1]) for b in batches for w in b.inputs["x"]]
+    assert sorted(starts) == [90, 92, 94, 96, 98, 100]
+    assert starts != sorted(starts)
+    for b in batches:
+        np.testing.assert_array_equal(b.inputs["y"], b.inputs["x"][:, :, 1] - 1)
+    (kept,) = found.validation_batches()
+    assert kept.inputs["x"][:, 0, 1].tolist() == [86, 84]
+    again = weather(tmp_path, stride=2, batch=4, normalise="none", validation=6).batches(XY)
+    np.testing.assert_array_equal(
+        again.train.batch(7).inputs["x"], found.train.batch(7).inputs["x"]
+    )
+
+
+def test_windows_of_an_array() -> None:
+    array = np.arange(14).reshape(7, 2)
+    found = windows(array, 3, 2)
+    assert found.shape == (3, 3, 2)
+    np.testing.assert_array_equal(found[1], array[2:5])
+
+
+def test_columns_may_be_classes_and_sizes_follow(tmp_path: Path) -> None:
+    data = weather(tmp_path, inputs={"x": ["wind"], "k": "kind"})
+    program = reading("x[t]: [n]", "y[t]: []", "k[t]: {category: 3}", sizes="n: 9")
+    assert data.fit(program).sizes == {"n": 1}
+    program = reading("x[t]: [n]", "y[t]: []", "k[t]: {category: 3}", sizes="n: 1")
+    found = data.batches(program)
+    assert found.train.batch(0).inputs["k"].tolist() == [[0, 1, 2, 0, 1], [0, 1, 2, 0, 1]]
+    assert set(found.facts["normalisation"]) == {"wind", "rain"}  # type: ignore[call-overload]
+    few = reading("x[t]: [1]", "y[t]: []", "k[t]: {category: 2}")
+    message = "w.csv, line 4, column kind: 2 is no class of k\n  help: classes are 0 to 1"
+    with pytest.raises(DataError, match=message):
+        data.batches(few)
+
+
+def test_gaps_are_filled_by_lines_where_that_is_asked_for(tmp_path: Path) -> None:
+    text = "a,b\n1,0\n,0\nnan,0\n7,0\n" + "8,0\n" * 6
+    (tmp_path / "g.csv").write_text(text)
+    file = str(tmp_path / "g.csv")
+    data = make.series(file, inputs={"x": "a"}, missing="interpolate", normalise="none", batch=1)
+    found = data.batches(reading("x[t]: []", axes="t: 4"))
+    assert found.train.batch(0).inputs["x"].tolist() == [[1, 3, 5, 7]]
+    assert found.told == "10 steps of a, 2 gaps filled"
+
+
+def test_other_separators_and_quotes(tmp_path: Path) -> None:
+    text = '\ufeff"wind";"rain; mm"\n' + "".join(f"{i};{i}.5\n" for i in range(9))
+    (tmp_path / "s.csv").write_text(text, encoding="utf-8")
+    data = {"series": {"file": "s.csv", "separator": ";"}, "inputs": {"x": ["wind", "rain; mm"]}}
+    found = make.describe({**data, "batch": 1, "normalise": "none"}, tmp_path)
+    batch = found.batches(reading("x[t]: [2]")).train.batch(0)
+    assert batch.inputs["x"][0, 2].tolist() == [2, 2.5]
+
+
+@pytest.mark.parametrize("name", ["sunspots", "co2"])
+def test_series_that_come_along_are_those_of_statsmodels(name: str) -> None:
+    program = reading("x[t]: []", axes="t: 300")
+    found = make.series(name, inputs={"x": name}, batch=1, normalise="none").batches(program)
+    x = found.train.batch(0).inputs["x"][0]
+    assert x[0] == {"sunspots": 5.0, "co2": 316.1}[name]
+    told = {"sunspots": "309 steps of sunspots", "co2": "2,284 steps of co2, 59 gaps filled"}
+    assert found.told == told[name]
+    datasets = pytest.importorskip("statsmodels.api").datasets
+    frame = getattr(datasets, name).load_pandas().data
+    column = np.asarray(frame["SUNACTIVITY" if name == "sunspots" else "co2"], dtype=float)[:300]
+    there = ~np.isnan(column)
+    np.testing.assert_array_equal(x[there], column[there])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"inputs": {"x": ["wind", "rian"]}},
+            "w.csv has no column rian\n  help: did you mean rain",
+        ),
+        ({"inputs": {"z": "wind"}}, "the spec has no input z"),
+        ({"targets": None}, "the input y gets no values\n  help: .*inputs: {y: wind}"),
+        ({"targets": {"y": ["wind", "rain"]}}, "y is a number, but reads 2 columns"),
+        ({"inputs": {"x": ["wind"]}}, "x is .n. = .2., but reads 1 columns"),
+        ({"axis": "s"}, r"the series lies along s, but the input is x\[t\]"),
+        ({"batch": 9}, "the series has 20 steps, but 9 rows of 3 steps need 28"),
+        ({"validation": 3}, "its validation part has 3 steps, but 1 rows of 3 steps need 4"),
+        ({"validation": 20}, "validation keeps 20 of 20 steps"),
+        ({"text": TABLE.replace("49,93", ",93")}, "line 9, column wind: the field is empty"),
+        ({"text": TABLE.replace("49,93", "nan,93")}, "line 9, column wind: nan is not a finite"),
+        ({"text": TABLE.replace("49,93", "inf,93")}, "line 9, column wind: inf is not a finite"),
+        ({"text": TABLE.replace("49,93", "4 9,93")}, 'line 9, column wind: "4 9" is not a number'),
+        ({"text": TABLE.replace("49,93", "49;93")}, "line 9 has 3 fields, the header 4"),
+        ({"text": TABLE.replace("day", "rain")}, "w.csv has 2 columns rain\n  help: rename one"),
+        ({"text": "wind,rain\n"}, "w.csv has no rows below its header"),
+        ({"text": ""}, "w.csv is empty"),
+        ({"text": 'wind,rain\n"1,2'}, "line 2 has 1 fields|is no CSV file"),
+        (
+            {"text": "wind,rain\n" + ",1\n" * 9, "missing": "interpolate"},
+            "column wind has no number",
+        ),
+    ],
+)
+def test_series_with_mistakes(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        weather(tmp_path, **changes).batches(XY)
+
+
+def test_a_step_belongs_to_one_place_in_the_epoch(tmp_path: Path) -> None:
+    data = weather(tmp_path).batches(XY)
+    walked = [data.train.batch(s).inputs["x"].tobytes() for s in range(12)]
+    jumped = weather(tmp_path).batches(XY).train
+    assert [jumped.batch(s).inputs["x"].tobytes() for s in (11, 4, 0)] == [
+        walked[i] for i in (11, 4, 0)
+    ]
+    assert walked[0] == walked[3] != walked[1]
