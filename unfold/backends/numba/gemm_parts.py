@@ -21,6 +21,8 @@ I = ITEM[DTYPE]  # noqa: E741
 
 t8x2, t4x2, t2x2, t1x2 = (tile(DTYPE, m, 2, LANES, s) for m, s in ((8, 1), (4, 1), (2, 2), (1, 4)))
 t8x3, t4x3, t2x3, t1x3 = (tile(DTYPE, m, 3, LANES, s) for m, s in ((8, 1), (4, 1), (2, 2), (1, 4)))
+# The last panel of a product need not be full.
+t8x1of2, t8x2of3 = (tile(DTYPE, 8, v, LANES, panel=v + 1) for v in (1, 2))
 square = turn(DTYPE, LANES)
 
 
@@ -67,6 +69,9 @@ def panels(dst, src, rs, cs, k, n, nr):
 def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
     """One panel's columns of C, a panel of 2 vectors."""
     i = 0
+    while n <= LANES and i + 8 <= m:
+        t8x1of2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 8
     while i + 8 <= m:
         t8x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
         i += 8
@@ -84,6 +89,9 @@ def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
 def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
     """One panel's columns of C, a panel of 3 vectors."""
     i = 0
+    while n <= 2 * LANES and i + 8 <= m:
+        t8x2of3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += 8
     while i + 8 <= m:
         t8x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
         i += 8

@@ -75,7 +75,9 @@ def _number(value: int) -> Any:
     return ir.Constant(_INT, value)
 
 
-def tile(dtype: str, rows: int, vectors: int, lanes: int, split: int = 1) -> Any:
+def tile(
+    dtype: str, rows: int, vectors: int, lanes: int, split: int = 1, panel: int | None = None
+) -> Any:
     """Return the micro-kernel for a tile of C.
 
     Args:
@@ -84,6 +86,7 @@ def tile(dtype: str, rows: int, vectors: int, lanes: int, split: int = 1) -> Any
         vectors: NR = vectors * lanes columns.
         lanes: elements of a vector.
         split: accumulators per element, for tiles too small to hide the latency of an addition.
+        panel: vectors of a panel's row, of which the tile uses the first ones; default: all.
     """
 
     @intrinsic
@@ -91,7 +94,8 @@ def tile(dtype: str, rows: int, vectors: int, lanes: int, split: int = 1) -> Any
         typing: Any, a: Any, rsa: Any, csa: Any, b: Any, c: Any, rsc: Any, k: Any, n: Any, more: Any
     ) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _write_tile(_Lanes(builder, dtype, lanes), rows, vectors, split, arguments)
+            own = _Lanes(builder, dtype, lanes)
+            _write_tile(own, rows, vectors, split, panel or vectors, arguments)
             return context.get_dummy_value()
 
         return integers(9), code
@@ -99,7 +103,9 @@ def tile(dtype: str, rows: int, vectors: int, lanes: int, split: int = 1) -> Any
     return kernel
 
 
-def _write_tile(own: _Lanes, rows: int, vectors: int, split: int, arguments: Any) -> None:
+def _write_tile(
+    own: _Lanes, rows: int, vectors: int, split: int, line: int, arguments: Any
+) -> None:
     builder, width = own.builder, own.lanes * own.item
     a, rsa, csa, b, c, rsc, k, n, more = arguments
     masks = [own.below(n, j * own.lanes) for j in range(vectors)]
@@ -135,7 +141,7 @@ def _write_tile(own: _Lanes, rows: int, vectors: int, split: int, arguments: Any
                     builder.fadd(builder.load(part[i][j]), product, flags=FLAGS), part[i][j]
                 )
         builder.store(builder.add(here, csa), at_a)
-        builder.store(builder.add(panel, _number(vectors * width)), at_b)
+        builder.store(builder.add(panel, _number(line * width)), at_b)
 
     with cgutils.for_range(builder, builder.udiv(k, _number(split))):
         for part in sums:
