@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -25,6 +25,7 @@ Array = np.ndarray
 REBER_SYMBOLS = "BTSXPVE"
 BOUNDARY = "$"
 MAX_STRING = 500
+AT_ONCE = 32
 
 Moves = tuple[Mapping[str, int], ...]
 
@@ -64,18 +65,26 @@ class Automaton:
 
     def legal(self, string: str) -> Array:
         """Return which symbols may follow each symbol of a string, [length, symbols] of 0 and 1."""
-        found = np.zeros((len(string), len(self.symbols)))
-        state = 0
-        for step, symbol in enumerate(string):
+        states, state = list[int](), 0
+        for symbol in string:
             state = self.moves[state][symbol]
-            found[step, [self.symbols.index(s) for s in self.moves[state]]] = 1
-        return found
+            states.append(state)
+        return self._legal[states]
+
+    @cached_property
+    def _legal(self) -> Array:
+        """Which symbols may follow in every state, [states, symbols] of 0 and 1."""
+        rows = [[float(s in row) for s in self.symbols] for row in self.moves]
+        return np.array(rows)
 
     def walk(self, generator: np.random.Generator) -> str:
         """Draw a string: every legal symbol is equally likely, until there is none."""
         state, string = 0, ""
+        draws = list[float]()
         while moves := self.moves[state]:
-            symbol = list(moves)[int(generator.integers(len(moves)))]
+            if not draws:
+                draws = generator.random(AT_ONCE).tolist()
+            symbol = list(moves)[int(draws.pop() * len(moves))]
             string, state = string + symbol, moves[symbol]
         return string
 
@@ -150,11 +159,12 @@ def draw_string(
     """
     table = counts(automaton, length, member)
     state, string = 0, ""
+    draws = generator.random(length).tolist()
     for left in range(length - 1, -1, -1):
         ways = [table[left][automaton.moves[state][s]] for s in automaton.symbols]
         # Counts may exceed any machine integer; their ratio is an ordinary number.
         chance = ways[0] / sum(ways)
-        symbol = automaton.symbols[int(generator.random() >= chance)]
+        symbol = automaton.symbols[int(draws[left] >= chance)]
         string, state = string + symbol, automaton.moves[state][symbol]
     return string
 

@@ -212,19 +212,20 @@ def _longest(columns: Columns, longest: int) -> Columns:
 def _adding(task: Adding, generator: Generator, count: int) -> Columns:
     low, high = task.length
     lengths = generator.integers(low, high + 1, count)
-    pairs, sums = [], np.zeros(count)
-    for row, length in enumerate(lengths):
-        pair = np.zeros((length, 2))
-        pair[:, 0] = generator.random(length)
-        half = max(1, length // 2)
-        marked = [generator.integers(half)]
-        if length > 1:
-            marked.append(half + generator.integers(length - half))
-        pair[marked, 1] = 1
-        pairs.append(pair)
-        sums[row] = pair[marked, 0].sum()
-    found = {"pair": Column.ragged(pairs, where="pair"), "sum": Column(sums, where="sum")}
-    return _longest(found, high)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    pairs = np.zeros((offsets[-1], 2))
+    pairs[:, 0] = generator.random(offsets[-1])
+    half = np.maximum(1, lengths // 2)
+    first = offsets[:-1] + generator.integers(0, half)
+    second = offsets[:-1] + np.where(
+        lengths > 1, half + generator.integers(0, np.maximum(1, lengths - half)), 0
+    )
+    pairs[first, 1] = pairs[second, 1] = 1
+    sums = pairs[first, 0] + np.where(lengths > 1, pairs[second, 0], 0)
+    return {
+        "pair": Column(pairs, offsets, longest=high, where="pair"),
+        "sum": Column(sums, where="sum"),
+    }
 
 
 def _copy(task: Copy, generator: Generator, count: int) -> Columns:
