@@ -65,9 +65,10 @@ class Binding:
         arrays: Arrays = {}
         for part in self.parts:
             fill = -1 if part.is_category else 0
-            array = examples.columns[part.column].take(rows, fill)
+            column = examples.columns[part.column]
+            array = column.take(rows, fill)
             for place, axis in enumerate(part.axes, start=1):
-                if axis in lengths:
+                if axis in lengths and (column.offsets is None or place > 1):
                     array = _cut(array, place, lengths[axis], fill)
             dtype = np.int64 if part.is_category else self.dtype
             arrays[part.input] = np.ascontiguousarray(array, dtype=dtype)
