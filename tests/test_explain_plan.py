@@ -13,7 +13,7 @@ import unfold
 from unfold.cli import invoke
 from unfold.commands.plan_text import amount, fate_lines, plan_lines, unit
 from unfold.commands.profile import FILE, Measured, Watch
-from unfold.execution import Planned
+from unfold.execution.runs import Planned
 from unfold.passes.describe import Description, describe
 from unfold.unfolded.domain import Domain
 

@@ -19,7 +19,7 @@ import unfold
 from unfold.commands.plan_text import plan_lines
 from unfold.core.plan import Gemm, Kernel, Load, Loop, Nest, Plan, Statement
 from unfold.core.program import BATCH
-from unfold.execution import Planned
+from unfold.execution.runs import Planned
 from unfold.passes.plan_names import Names
 from unfold.passes.planning import prepare
 

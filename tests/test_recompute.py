@@ -34,7 +34,8 @@ inputs: {x[t]: [3], context: [2]}
 parameters: {W: [4, 3], R: [4, 4], C: [4, 2], U[t]: [4], v: [4]}
 nodes:
   base: tanh(C @ context)
-  h[t]: tanh(W @ dropout(x[t], rate=0.4) + R @ h[t-1] + base * sin(0.3 * t) + U[t] * (v @ (W @ x[t-2])))
+  near[t]: base * sin(0.3 * t) + U[t] * (v @ (W @ x[t-2]))
+  h[t]: tanh(W @ dropout(x[t], rate=0.4) + R @ h[t-1] + near[t])
   late: h[last] + h[last-2]
 initial:
   h: learned

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +93,7 @@ class Model:
     """
 
     def __init__(self, elaborated: Elaborated) -> None:
-        from unfold.execution import Execution
+        from unfold.execution.runs import Execution
 
         self.elaborated = elaborated
         self.pipeline = Pipeline(elaborated.program)
@@ -223,14 +222,14 @@ class Model:
         """
         from unfold.unfolded.results import Step, padded
 
-        names, carried = self._wrt(wrt), carry is not None
+        names, carried = self.pipeline.wrt(wrt), carry is not None
         if not carried and (states := [n for n in names if n.startswith(CARRY)]):
             raise DataError(
                 f"cannot differentiate by {states[0]} without a state;"
                 " give one, as in  carry=model.forward(…).carry"
             )
         if checkpoint is not None and not self._execution.is_reference(backend):
-            from unfold.recompute import recomputed
+            from unfold.execution.recompute import recomputed
 
             return recomputed(
                 self._execution,
@@ -271,34 +270,11 @@ class Model:
             params, inputs, mode, lengths, seed: as in `forward`.
             direction: arrays of the parameters' shapes, by name.
         """
-        names = self._wrt(direction)
+        names = self.pipeline.wrt(direction)
         program = self.pipeline.curvature(names, mode=mode)
         feeds = {**params, **{f"direction.{n}": a for n, a in direction.items()}}
         values, _ = self._execution.run(backend, program, feeds, inputs, lengths=lengths, seed=seed)
         return {n: values[adjoint_name(n, 2)][0] for n in names}
-
-    @cached_property
-    def _trained(self) -> tuple[str, ...]:
-        """The parameters that are not frozen."""
-        return tuple(v.name for v in self.program.parameters if not v.attributes["frozen"])
-
-    def _wrt(self, wrt: Iterable[str] | None) -> tuple[str, ...]:
-        if self.program.loss is None:
-            raise UnsupportedError(
-                f"{self.name} has no loss to differentiate;"
-                " add one, as in  loss: mean[t](mse(o[t], y[t]))"
-            )
-        if wrt is None:
-            return self._trained
-        sources = (*self.program.parameters, *self.program.inputs)
-        known = [v.name for v in sources if v.type.kind == "real"]
-        known += [
-            f"{CARRY}{n}" for n in self.pipeline.delays if self.program[n].type.kind == "real"
-        ]
-        for name in (names := tuple(wrt)):
-            if name not in known:
-                raise DataError(f"cannot differentiate by {name}; choose among {', '.join(known)}")
-        return names
 
     def _without(self, program: Program, feeds: Arrays) -> Program:
         """Drop what needs an input that is not given; the declared outputs must remain."""
@@ -385,7 +361,7 @@ class Model:
         program = self.pipeline.resolved(mode=mode)
         adjoint = None
         if self.program.loss is not None:
-            adjoint = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
+            adjoint = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, training=False)
         domain = Domain(program, extents, batch=batch)
         return cost(program, domain, axis=self.pipeline.carry_axis, adjoint=adjoint)
 
@@ -427,7 +403,7 @@ class Model:
         if view == "unfolded":
             return drawing.draw_unfolded(self.program, mode=mode, run=run, **shared)
         if view == "backward":
-            adjoint = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
+            adjoint = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, training=False)
             return drawing.draw_backward(adjoint, **shared)
         if view == "compare":
             return drawing.draw_modes(self.program, **shared)
@@ -457,7 +433,7 @@ class Model:
         """
         from unfold.unfolded.results import norms
 
-        program = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
+        program = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, training=False)
         values, _ = self._execution.run(
             "reference", program, params, inputs, lengths=lengths, seed=seed
         )
@@ -471,7 +447,7 @@ class Model:
         text = show_program(self.program)
         if self.program.loss is None:
             return text
-        adjoint = self.pipeline.adjoint(self._wrt(None), mode=mode, training=False)
+        adjoint = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, training=False)
         forward = self.pipeline.resolved(mode=mode).values
         added = [v.name for v in adjoint if v.name not in forward]
         return f"{text}\n\nits adjoint adds\n{show_program(adjoint, only=added)}"
@@ -481,7 +457,7 @@ class Model:
     ) -> Description:
         """Return in words how a step, or a forward run, is compiled, and what each part costs."""
         if gradients:
-            program = self.pipeline.adjoint(self._wrt(None), mode=mode, state=True)
+            program = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, state=True)
         else:
             program = self.pipeline.with_state(self.pipeline.resolved(mode=mode))
         return self._execution.describe(program, {**extents, BATCH: batch})

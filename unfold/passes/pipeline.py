@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from unfold.core.build import Builder
 from unfold.core.program import Program, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
-from unfold.errors import CycleError, UnsupportedError
+from unfold.errors import CycleError, DataError, UnsupportedError
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.carry import NEXT, PREFIX, carry_state, delays, hand_over
 from unfold.passes.differentiate import adjoint_name, differentiate
@@ -59,6 +60,37 @@ class Pipeline:
         if key not in self._made:
             self._made[key] = verify(make())
         return self._made[key]
+
+    @cached_property
+    def trained(self) -> tuple[str, ...]:
+        """The parameters that are not frozen."""
+        return tuple(v.name for v in self.program.parameters if not v.attributes["frozen"])
+
+    def wrt(self, names: Iterable[str] | None) -> tuple[str, ...]:
+        """Return what to differentiate by: parameters, real inputs and carried states.
+
+        Args:
+            names: default: all parameters that are not frozen.
+
+        Raises:
+            DataError: a name that cannot be differentiated by.
+            UnsupportedError: the spec has no loss.
+        """
+        if self.program.loss is None:
+            raise UnsupportedError(
+                f"{self.program.name} has no loss to differentiate;"
+                " add one, as in  loss: mean[t](mse(o[t], y[t]))"
+            )
+        if names is None:
+            return self.trained
+        sources = (*self.program.parameters, *self.program.inputs)
+        known = [v.name for v in sources if v.type.kind == "real"]
+        states = [n for n in self.delays if self.program[n].type.kind == "real"]
+        known += [f"{PREFIX}{n}" for n in states]
+        for name in (names := tuple(names)):
+            if name not in known:
+                raise DataError(f"cannot differentiate by {name}; choose among {', '.join(known)}")
+        return names
 
     def resolved(
         self, *, mode: Mode = "teacher", training: bool = False, carry: bool = False

@@ -159,8 +159,7 @@ class Schedule:
                     return False
                 if dict(access.index) != dict(target.index):
                     return False
-                rows = [d for d in names if d.startswith("#")]
-                if any(dict(access.terms).get(d) != dict(target.terms).get(d) for d in rows):
+                if not _same_row(access, target, [d for d in names if d.startswith("#")]):
                     return False
                 if (
                     other.vector is not None
@@ -231,6 +230,15 @@ class Schedule:
             return False
         reads = [a for a in work.reads if a.buffer == name and not _earlier(a, work.path)]
         return store.mode == "store" and all(a == store.access for a in reads)
+
+
+def _same_row(access: Access, target: Access, rows: list[str]) -> bool:
+    """Whether what is read at a point of some feature dimensions is what is written there."""
+    read, written = dict(access.terms), dict(target.terms)
+    if any(read.get(d) != written.get(d) for d in rows):
+        return False
+    step = min((written[d] for d in rows if d in written), default=0)
+    return not step or access.offset // step == target.offset // step
 
 
 def _earlier(access: Access, looped: Iterable[str]) -> bool:

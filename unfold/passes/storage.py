@@ -47,7 +47,7 @@ def buffers(forms: Forms, statements: list[Statement], results: set[str]) -> dic
         statements: those that make and read the values, packs included.
         results: values that are kept whole.
     """
-    found: dict[str, Uses] = {n: Uses([], []) for n in forms.stored}
+    found = {v.name: Uses([], []) for v in forms.program if v.name in forms.stored}
     for place, writes, reads in _accesses(statements, ()):
         for access in writes:
             found.setdefault(access.buffer, Uses([], [])).writes.append((place, access))

@@ -19,7 +19,7 @@ import numpy as np
 
 from unfold.core.program import BATCH, Program
 from unfold.errors import UnsupportedError
-from unfold.execution import Execution, Part
+from unfold.execution.runs import Execution, Part
 from unfold.passes.carry import NEXT, PREFIX
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.pipeline import Pipeline
