@@ -1,0 +1,1 @@
+"""Running Programs: on any backend (`runs`), and in segments that are recomputed (`recompute`)."""
