@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= specs/char-rnn.yaml
 
-.PHONY: help run test check format fuzz differential bench gallery clean
+.PHONY: help run test check format fuzz differential kill bench gallery clean
 
 help:
 	@echo "make run     install, then train $(SPEC) (SPEC=... for another one)"
@@ -13,6 +13,7 @@ help:
 	@echo "make format  rewrite the code in the project's format"
 	@echo "make fuzz    feed the parser thousands of damaged specs"
 	@echo "make differential  compare 20,000 random programs with the reference"
+	@echo "make kill    kill 50 training runs at random instants, and compare how they end"
 	@echo "make bench   time against PyTorch, JAX and NumPy (installs them)"
 	@echo "make gallery draw the pictures of docs/gallery.md anew"
 	@echo "make clean   remove the virtual environment and caches"
@@ -38,6 +39,9 @@ fuzz: $(VENV)/.installed-dev
 
 differential: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.differential --count 20000 --backend interpreted --jobs 2
+
+kill: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.kill --kills 50
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

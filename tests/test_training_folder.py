@@ -47,6 +47,8 @@ def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["000010", "000015"]
     save(replace(STATE, step=15, counters={}), tmp_path, {})
     assert load(tmp_path / "000015").state.counters == {}
+    save(replace(STATE, step=12), tmp_path, {})  # after steps that were taken back
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["000010", "000012"]
 
 
 def test_checkpoints_say_what_sha256sum_reads(tmp_path: Path) -> None:

@@ -108,8 +108,9 @@ def facts(task: Task) -> dict[str, object]:
 
 
 def _equations(task: Task) -> list[str]:
-    """Return the spec's Program line by line, which says what was trained."""
-    return [line.strip() for line in show_program(task.model.program).splitlines() if line.strip()]
+    """Return the spec's Program line by line, extents excepted: they may change."""
+    _, *lines = show_program(task.model.program).splitlines()
+    return [" ".join(line.split()) for line in lines if line.strip()]
 
 
 def _check(task: Task, found: Checkpoint, fresh: TrainingState) -> None:

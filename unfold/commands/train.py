@@ -116,7 +116,8 @@ def _conclude(task: Task, outcome: Outcome, folder: Path, teller: Teller) -> dic
     steps, share = outcome.clipped
     if task.train.clip is not None:
         told += f", gradients clipped in {steps:,} steps ({100 * share:.2g} % of entries)"
-    teller.fact("loss", told)
+    if finite:
+        teller.fact("loss", told)
     best = outcome.best
     if best is not None:
         words = f"{show_loss(best.loss)} {unit}".rstrip()

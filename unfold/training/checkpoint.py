@@ -86,7 +86,7 @@ class Checkpoint:
 
 
 def save(state: TrainingState, folder: Path, facts: Mapping[str, object]) -> Path:
-    """Write a checkpoint into `folder`, drop all but the last two, and return where it is.
+    """Write a checkpoint into `folder`, drop all but it and the one before, and return its place.
 
     Arguments:
         state: what to keep.
@@ -110,8 +110,11 @@ def save(state: TrainingState, folder: Path, facts: Mapping[str, object]) -> Pat
         shutil.rmtree(partial, ignore_errors=True)
         raise
     flush(folder)
-    for old in _numbered(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    numbered = _numbered(folder)
+    here = numbered.index(final)
+    # What is later belongs to steps that were taken back.
+    for other in (*numbered[: max(here + 1 - KEPT, 0)], *numbered[here + 1 :]):
+        shutil.rmtree(other)
     return final
 
 
