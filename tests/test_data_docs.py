@@ -63,7 +63,7 @@ def test_example(example: str, files: Path) -> None:
         batch = found.train.batch(step)
         model.forward(model.init(), batch.inputs, lengths=batch.lengths)
     assert (found.validation is not None) == ("validation" in example)
-    json.dumps(found.facts)
+    assert json.loads(json.dumps(found.facts)) == found.facts
 
 
 def test_the_page_has_every_family_key_and_task() -> None:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
 from unfold.training.data.columns import Array, Arrays, Column, Examples
@@ -42,21 +40,15 @@ def read_arrays(path: str, section: Section, at: KeyPath, folder: Path) -> Array
         DataError: for a file that is missing, damaged, too large, or holds something else.
     """
     file, content = read_bytes(path, section, at, folder)
+    if file.suffix not in READERS:
+        message = f"{file} is neither .npz nor .safetensors"
+        raise data_error(section, at, message, "save it with numpy.savez(file, x=x, y=y)")
     try:
-        if file.suffix == ".npz":
-            arrays = _unpack(content)
-        elif file.suffix == ".safetensors":
-            arrays = load_safetensors(content)
-        else:
-            message = f"{file} is neither .npz nor .safetensors"
-            raise data_error(section, at, message, "save it with numpy.savez(file, x=x, y=y)")
-    except (SafetensorError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        help = "it may have been cut short; write it again"
-        message = f"{file} is damaged or is no {file.suffix} file: {error}"
+        arrays = READERS[file.suffix](content)
+    except Exception as error:  # a damaged file makes its reader raise anything at all
+        message = f"cannot read the arrays of {file}: {error or type(error).__name__}"
+        help = "it is damaged, cut short, or holds more than arrays of numbers; write it again"
         raise data_error(section, at, message, help) from None
-    except (ValueError, KeyError, MemoryError, TypeError) as error:
-        message = f"cannot read the arrays of {file}: {error}"
-        raise data_error(section, at, message, "only arrays of numbers can be read") from None
     if not arrays:
         raise data_error(section, at, f"{file} has no arrays")
     return arrays
@@ -70,6 +62,12 @@ def _unpack(content: bytes) -> Arrays:
             raise ValueError(f"it would unpack to {size:,} bytes")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return {name: np.asarray(archive[name]) for name in archive.files}
+
+
+READERS: Mapping[str, Callable[[bytes], Arrays]] = {
+    ".npz": _unpack,
+    ".safetensors": load_safetensors,
+}
 
 
 def arrays_dataset(settings: ArraysData, section: Section, folder: Path) -> SetDataset:

@@ -213,5 +213,9 @@ def fingerprint(binding: Binding, examples: Examples) -> str:
 def vocabularies(binding: Binding, examples: Examples) -> dict[str, object]:
     """Return the symbols of every input that has some."""
     found = {p.input: examples.columns[p.column].symbols for p in binding.parts}
-    symbols = {name: known for name, known in found.items() if known is not None}
+    symbols = {
+        name: known if isinstance(known, str) else list(known)
+        for name, known in found.items()
+        if known is not None
+    }
     return {"vocabularies": symbols} if symbols else {}

@@ -103,7 +103,8 @@ class TaskDataset:
         drawn = f"{settings.count:,} sequences" if settings.count else "new sequences every batch"
         told = f"{name}, {drawn}" + (f"; {kept:,} to validate with" if kept else "")
         facts: dict[str, object] = {
-            "task": {name: settings.task.model_dump()},
+            "task": {name: settings.task.model_dump(mode="json")},
+            "fingerprint": f"{settings.seed} {name} {settings.task.model_dump_json()}",
             "counts": {"train": settings.count, "validation": kept},
             **vocabularies(binding, sample),
         }
