@@ -116,3 +116,18 @@ loss: sum[t,l](y[t,l] @ y[t,l])
     np.testing.assert_allclose(grads["W"], [*wanted[1:], [0, 0]], rtol=1e-12)
     if outside == "V[1]":
         np.testing.assert_allclose(grads["V"], [[0, 0], wanted[0], [0, 0]], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        "where(t % 2 == 0, n[t-1], tanh(n[t-1]))",
+        "where((n[t-1] > 0.3) and (t > 1), n[t-3], sigmoid(n[t-1] + 0.1))",
+    ],
+)
+def test_a_choice_between_numbers_is_no_condition(equation: str) -> None:
+    found = unfold.loads(
+        "unfold: 1\nname: choice\naxes: {t: 4}\ninputs: {x[t]: [3]}\n"
+        f"nodes:\n  n[t]: {{is: '{equation}', shape: []}}\n  y[t]: n[t] * x[t]\n"
+    )
+    assert found.program["n"].type.kind == "real"

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from unfold.core.build import Builder, Term
@@ -50,7 +51,8 @@ class Sketch(Builder):
         found = row.infer(known, attributes) if row.partial else None
         if found is None and self.guess == "least" and row.kind is Kind.POINTWISE:
             kinds = _completed(row, known, attributes, ())
-            found = next((t for t in kinds if t.shape or t.kind == "bool"), None)
+            sure = len({t.kind for t in kinds}) == 1
+            found = next((t for t in kinds if t.shape or (sure and t.kind == "bool")), None)
         return found or UNKNOWN
 
     def declared(self, term: Term, shape: tuple[int, ...]) -> Type:
@@ -80,10 +82,11 @@ class Sketch(Builder):
 def _completed(
     row: Op, known: Sequence[Type | None], attributes: Attributes, shape: tuple[int, ...]
 ) -> list[Type]:
-    """Return the types of a result whose unknown operands are all numbers, or all conditions."""
+    """Return the types a result may have, whatever each unknown operand is of: numbers or not."""
     found: list[Type] = []
-    for kind in ("real", "bool"):
+    either = [(t,) if t else (Type(shape), Type(shape, "bool")) for t in known]
+    for types in product(*either):
         with suppress(OpError):
-            completed = row.infer([t or Type(shape, kind) for t in known], attributes)
+            completed = row.infer(list(types), attributes)
             found += [completed] if completed else []
     return found
