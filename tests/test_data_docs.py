@@ -78,6 +78,17 @@ def test_the_page_has_every_family_key_and_task() -> None:
             assert f"`{key}" in PAGE
 
 
+def test_judging_as_the_page_says() -> None:
+    (block,) = (b for b in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "judge" in b)
+    text = "unfold: 1\nname: r\naxes: {t: 6}\ninputs:\n  x[t]: {category: 7}\n"
+    text += "nodes:\n  o[t]: rnn(x[t], hidden=7)\n"
+    model = unfold.loads(text)
+    *lines, last = block.replace("100", "4").splitlines()
+    space = {"model": model, "params": model.init(seed=1), "np": np}
+    exec("\n".join([*lines, f"share = {last}"]), space)
+    assert space["share"] == 0
+
+
 def test_a_mistake_is_shown_as_the_page_says(files: Path) -> None:
     file = files / "weather.csv"
     file.write_text("wind,rain\n" + "1,2\n" * 15 + "calm,3\n")

@@ -185,6 +185,11 @@ def test_series_that_come_along_are_those_of_statsmodels(name: str) -> None:
         ({"text": TABLE.replace("49,93", "nan,93")}, "line 9, column wind: nan is not a finite"),
         ({"text": TABLE.replace("49,93", "inf,93")}, "line 9, column wind: inf is not a finite"),
         ({"text": TABLE.replace("49,93", "4 9,93")}, 'line 9, column wind: "4 9" is not a number'),
+        ({"text": TABLE.replace("49,93", "4_9,93")}, 'column wind: "4_9" is not a number'),
+        (
+            {"text": TABLE.replace("49,93", "1e308,93").replace("64,92", "-1e308,92")},
+            "too large for",
+        ),
         ({"text": TABLE.replace("49,93", "49;93")}, "line 9 has 3 fields, the header 4"),
         ({"text": TABLE.replace("day", "rain")}, "w.csv has 2 columns rain\n  help: rename one"),
         ({"text": "wind,rain\n"}, "w.csv has no rows below its header"),

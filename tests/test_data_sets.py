@@ -42,6 +42,7 @@ def seen(source: Source, steps: range) -> list[int]:
 # --- columns -----------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=1, max_size=8),
     st.data(),
@@ -168,6 +169,16 @@ def test_a_shuffled_split_is_the_same_whatever_the_batch() -> None:
     assert kept(4, 0) != kept(4, 1)
 
 
+def test_numbers_that_the_precision_of_the_run_does_not_have() -> None:
+    arrays = {"x": np.array([[1.0, 2.0], [3e38, 4e38]])}
+    program = reading("x[t]: []")
+    assert make.arrays(arrays).batches(program).train.batch(0).inputs["x"].max() == 4e38
+    with pytest.raises(
+        DataError, match=r"sequence 2, element 2 is 4e\+38\n.* of float32 at most 3.4"
+    ):
+        make.arrays(arrays).batches(program, dtype="float32")
+
+
 def test_real_inputs_have_the_precision_of_the_run() -> None:
     data = make.arrays(frames(), lengths={"t": "n"})
     batch = data.batches(FRAMES, dtype="float32").train.batch(0)
@@ -240,6 +251,7 @@ def nan_at(row: int, step: int) -> np.ndarray:
         (broken(y=np.zeros(23)), "array y holds float64, but y is a category of m .4."),
         (broken(y=np.array(["a"] * 23)), "array y holds <U1, but y is a category"),
         (broken(x=nan_at(0, 0)), "array x, sequence 1, element 1, element 2 is nan"),
+        (broken(x=np.full((23, 8, 3), -np.inf)), "sequence 1, element 1, element 1 is -inf"),
         (broken(x=frames()["x"][:, :, :2]), r"array x has the shape \[2\] at each point, but x.t."),
         (broken(x=frames()["x"][:, :, 0]), r"array x is \[sequences, 8\], but x\[t\] is \[n\]"),
         (broken(x=frames()["x"] + 1j), "array x holds complex128"),

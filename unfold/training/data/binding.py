@@ -182,7 +182,7 @@ class Binder:
             value, column = self.program[part.input], examples.columns[part.column]
             self._check_shape(value, column, part.axes)
             self._check_lengths(value, column, part, lengths, extents)
-            self._check_values(value, column, part, lengths)
+            self._check_values(value, column, part, lengths, dtype)
         return Binding(parts, dtype)
 
     def _shape(self, value: Value, column: Column, axes: tuple[str, ...]) -> tuple[int | None, ...]:
@@ -261,7 +261,9 @@ class Binder:
                 message = f"unequal extents along {axis}: {other[1]} has {other[0]}, {column.where}"
                 raise self.error(value, f"{message} has {extent}")
 
-    def _check_values(self, value: Value, column: Column, part: Part, lengths: Arrays) -> None:
+    def _check_values(
+        self, value: Value, column: Column, part: Part, lengths: Arrays, dtype: str
+    ) -> None:
         """Check kind and range of every element that is inside of its sequence."""
         values, kind = column.values, column.values.dtype.kind
         if kind not in "biuf" or (value.type.kind == "category" and kind == "f"):
@@ -277,7 +279,10 @@ class Binder:
             bad = (values < -1) | (values >= classes)
             wanted = f"classes of {value.name} are 0 to {classes - 1}, -1 is none"
         elif kind == "f":
-            bad, wanted = ~np.isfinite(values), "every number must be finite"
+            largest = np.finfo(dtype).max
+            with np.errstate(invalid="ignore"):
+                bad = ~(np.abs(values) <= largest)
+            wanted = f"numbers are finite, and of {dtype} at most {largest:.2g}"
         else:
             return
         if not bad.any():

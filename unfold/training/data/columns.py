@@ -82,6 +82,10 @@ class Column:
         padded[np.arange(shape[1]) < sizes[:, None]] = self.values[self._inside(rows, sizes)]
         return padded
 
+    def padded(self) -> Array:
+        """Return all sequences, [N, *extents, *shape]: -1 beyond a sequence of classes, else 0."""
+        return self.take(np.arange(self.count), 0 if self.classes is None else -1)
+
     def _inside(self, rows: Array, sizes: Array) -> Array:
         """Return the positions in `values` of all elements of some sequences, one after another."""
         assert self.offsets is not None

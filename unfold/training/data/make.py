@@ -20,6 +20,7 @@ from unfold.training.data.dataset import Dataset
 from unfold.training.data.open import open_data
 from unfold.training.data.problems import Unplaced
 from unfold.training.data.settings import SERIES, ArraysData, read_data
+from unfold.training.data.tasks import TaskDataset
 
 
 def describe(data: Mapping[str, Any], folder: str | Path = ".") -> Dataset:
@@ -95,10 +96,12 @@ def images(source: str, **settings: Any) -> Dataset:
     return describe({"images": {kind: source}, **settings})
 
 
-def task(name: str, constants: Mapping[str, Any] | None = None, **settings: Any) -> Dataset:
+def task(name: str, constants: Mapping[str, Any] | None = None, **settings: Any) -> TaskDataset:
     """Return a built-in task; settings as in `data: {task: ...}`.
 
     >>> task("copy", {"delay": 50}, inputs={"x": "symbol", "y": "target"}).settings.task.delay
     50
     """
-    return describe({"task": {name: dict(constants or {})}, **settings})
+    made = describe({"task": {name: dict(constants or {})}, **settings})
+    assert isinstance(made, TaskDataset)
+    return made

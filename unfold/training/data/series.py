@@ -172,9 +172,19 @@ class SeriesDataset:
         for name in names:
             column = table[name]
             if name not in scales:
-                scales[name] = scale(column[:first], self.settings.normalise)
-            columns.append((column - scales[name]["subtract"]) / scales[name]["divide"])
+                with np.errstate(over="ignore", invalid="ignore"):
+                    scales[name] = scale(column[:first], self.settings.normalise)
+            with np.errstate(over="ignore", invalid="ignore"):
+                columns.append((column - scales[name]["subtract"]) / scales[name]["divide"])
         array = np.stack(columns, axis=1) if value.type.stored else columns[0]
+        finite = all(math.isfinite(v) for n in names for v in scales[n].values())
+        if not finite or not (np.abs(array) <= np.finfo(dtype).max).all():
+            message = (
+                f"{self.table.name}: the numbers of {', '.join(names)} are too large for {dtype}"
+            )
+            raise data_error(
+                self.section, self._at(value.name), message, "divide them, or leave out"
+            )
         return array.astype(dtype)
 
     def _classes(self, value: Value, name: str, column: Array) -> Array:
@@ -323,7 +333,7 @@ def _number(
 ) -> float:
     """Read a field; a gap that may be filled is NaN."""
     try:
-        value = float(field) if field else math.nan
+        value = float(field.replace("_", "?")) if field else math.nan
     except ValueError:
         message = f'{name}, line {line}, column {column}: "{field[:40]}" is not a number'
         raise data_error(section, at, message, "mend the file, or leave the column out") from None
