@@ -1,0 +1,100 @@
+"""min-char-rnn in NumPy, written from its equations, to compare `specs/min-char-rnn.yaml` with.
+
+One step of the program, for T characters x and the ones after them y, from the state h(-1):
+
+    h(t) = tanh(Wxh x(t) + Whh h(t-1) + bh)     x one-hot
+    y(t) = Why h(t) + by                        p(t) = softmax(y(t))
+    loss = - sum over t of log p(t)[target(t)]
+
+then gradients by going backwards, cut to [-5, 5], and Adagrad:  m += g²,  p -= 0.1 g / √(m + 1e-8).
+The state goes on from step to step; at the end of the text both begin anew. Used by the tests and
+by `benchmarks/min_char_rnn.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+Array = np.ndarray
+STEPS = 25
+RATE, LIMIT, SMALL = 0.1, 5.0, 1e-8
+
+
+def one_hot(code: int, size: int) -> Array:
+    """Return a column [size, 1] with a one."""
+    column = np.zeros((size, 1))
+    column[code] = 1.0
+    return column
+
+
+def loss_and_gradients(
+    weights: Mapping[str, Array], codes: Array, targets: Array, state: Array
+) -> tuple[float, dict[str, Array], Array]:
+    """Run forward and backward; biases and states are columns."""
+    size, loss = len(weights["by"]), 0.0
+    inputs, states, chances = [], [state], []
+    for code, target in zip(codes, targets, strict=True):
+        inputs.append(one_hot(code, size))
+        before = weights["Wxh"] @ inputs[-1] + weights["Whh"] @ states[-1] + weights["bh"]
+        states.append(np.tanh(before))
+        scores = weights["Why"] @ states[-1] + weights["by"]
+        powers = np.exp(scores)
+        chances.append(powers / powers.sum())
+        loss -= np.log(chances[-1][target, 0])
+    gradients = {name: np.zeros_like(array) for name, array in weights.items()}
+    coming = np.zeros_like(state)
+    for t in reversed(range(len(codes))):
+        scores = chances[t].copy()
+        scores[targets[t]] -= 1.0
+        gradients["Why"] += scores @ states[t + 1].T
+        gradients["by"] += scores
+        before = (1.0 - states[t + 1] ** 2) * (weights["Why"].T @ scores + coming)
+        gradients["bh"] += before
+        gradients["Wxh"] += before @ inputs[t].T
+        gradients["Whh"] += before @ states[t].T
+        coming = weights["Whh"].T @ before
+    for gradient in gradients.values():
+        np.clip(gradient, -LIMIT, LIMIT, out=gradient)
+    return loss, gradients, states[-1]
+
+
+class Program:
+    """The program between two steps.
+
+    Args:
+        weights: Wxh [H, V], Whh [H, H], Why [V, H], bh [H], by [V]; they are copied.
+        text: codes of the characters.
+        rate: the learning rate.
+
+    Attributes:
+        weights, sums: by name; biases are columns.
+        state: of the hidden units, a column.
+        smoothed: the loss that the program prints.
+    """
+
+    def __init__(self, weights: Mapping[str, Array], text: Array, rate: float = RATE) -> None:
+        self.weights = columns(weights)
+        self.sums = {name: np.zeros_like(array) for name, array in self.weights.items()}
+        self.state = np.zeros_like(self.weights["bh"])
+        self.smoothed = -np.log(1.0 / len(self.weights["by"])) * STEPS
+        self._text, self._rate, self._place = text, rate, len(text)
+
+    def step(self) -> float:
+        """Take a step and return its loss."""
+        if self._place + STEPS + 1 >= len(self._text):
+            self._place, self.state = 0, np.zeros_like(self.state)
+        place, self._place = self._place, self._place + STEPS
+        codes, targets = (self._text[i : i + STEPS] for i in (place, place + 1))
+        loss, gradients, self.state = loss_and_gradients(self.weights, codes, targets, self.state)
+        self.smoothed = self.smoothed * 0.999 + loss * 0.001
+        for name, gradient in gradients.items():
+            self.sums[name] += gradient**2
+            self.weights[name] -= self._rate * gradient / np.sqrt(self.sums[name] + SMALL)
+        return loss
+
+
+def columns(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return copies in which vectors are columns."""
+    return {n: np.array(a.reshape(len(a), -1), np.float64) for n, a in arrays.items()}
