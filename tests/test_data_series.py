@@ -105,6 +105,9 @@ def test_windows_are_shuffled_sequences(tmp_path: Path) -> None:
         np.testing.assert_array_equal(b.inputs["y"], b.inputs["x"][:, :, 1] - 1)
     (kept,) = found.validation_batches()
     assert kept.inputs["x"][:, 0, 1].tolist() == [86, 84]
+    half = weather(tmp_path, stride=1, batch=9, normalise="none", validation=10).batches(XY)
+    (kept,) = half.validation_batches()
+    assert kept.inputs["x"][:, 0, 1].tolist() == [90, 89, 88, 87, 86, 85, 84]
     again = weather(tmp_path, stride=2, batch=4, normalise="none", validation=6).batches(XY)
     np.testing.assert_array_equal(
         again.train.batch(7).inputs["x"], found.train.batch(7).inputs["x"]
@@ -130,6 +133,9 @@ def test_columns_may_be_classes_and_sizes_follow(tmp_path: Path) -> None:
     message = "w.csv, line 4, column kind: 2 is no class of k\n  help: classes are 0 to 1"
     with pytest.raises(DataError, match=message):
         data.batches(few)
+    data = weather(tmp_path, text=TABLE.replace("d4,16,96,1", "d4,16,96,0.5"), inputs={"k": "kind"})
+    with pytest.raises(DataError, match=r"line 6, column kind: 0\.5 is no class of k"):
+        data.batches(reading("y[t]: []", "k[t]: {category: 3}"))
 
 
 def test_gaps_are_filled_by_lines_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -149,6 +155,22 @@ def test_other_separators_and_quotes(tmp_path: Path) -> None:
     found = make.describe({**data, "batch": 1, "normalise": "none"}, tmp_path)
     batch = found.batches(reading("x[t]: [2]")).train.batch(0)
     assert batch.inputs["x"][0, 2].tolist() == [2, 2.5]
+
+
+def test_a_gap_between_the_parts_is_filled_in_either_by_itself(tmp_path: Path) -> None:
+    text = "a\n" + "0\n" * 5 + "nan\nnan\n" + "9\n" * 5
+    (tmp_path / "g.csv").write_text(text)
+    rules = {"missing": "interpolate", "normalise": "none", "batch": 1, "validation": 6}
+    data = make.series(str(tmp_path / "g.csv"), inputs={"x": "a"}, **rules)
+    found = data.batches(reading("x[t]: []", axes="t: 6"))
+    assert found.train.batch(0).inputs["x"].tolist() == [[0] * 6]
+    (kept,) = found.validation_batches()
+    assert kept.inputs["x"].tolist() == [[9] * 6]
+    text = "a\n" + "0\n" * 6 + "nan\n" * 6
+    (tmp_path / "g.csv").write_text(text)
+    data = make.series(str(tmp_path / "g.csv"), inputs={"x": "a"}, **rules)
+    with pytest.raises(DataError, match="column a has no number in its validation part"):
+        data.batches(reading("x[t]: []", axes="t: 6"))
 
 
 @pytest.mark.parametrize("name", ["sunspots", "co2"])

@@ -1,37 +1,18 @@
-"""Sets of sequences: columns, inputs, batches of similar length, chunks, files and their faults."""
+"""Sets of sequences: columns, inputs, batches of similar length, chunks, what does not fit."""
 
 from __future__ import annotations
 
-import io
-import json
-import random
-import zipfile
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
 
-from tests.feeding import reading
+from tests.feeding import FRAMES, frames, reading
 from unfold.errors import DataError
 from unfold.training.data import Batch, Source, make
 from unfold.training.data.columns import Column
-from unfold.training.data.images import NAMES
-
-FRAMES = reading("x[t]: [n]", "y: {category: m}", sizes="n: 3, m: 4")
-
-
-def frames(count: int = 23) -> dict[str, np.ndarray]:
-    """Return sequences of unequal length, with nonsense in the padding; x[i] is i at every step."""
-    lengths = np.random.default_rng(0).integers(1, 9, count)
-    x = np.full((count, 8, 3), np.nan)
-    for row, n in enumerate(lengths):
-        x[row, :n] = row
-    return {"x": x, "y": np.arange(count) % 4, "n": lengths}
 
 
 def seen(source: Source, steps: range) -> list[int]:
@@ -127,6 +108,12 @@ def test_sequences_of_similar_length_share_a_batch() -> None:
     plain, sorted_ = padding(1), padding(20)
     assert plain > 0.35
     assert sorted_ < 0.08
+
+
+def test_batches_of_an_epoch_do_not_come_by_length() -> None:
+    source = make.arrays(frames(), lengths={"t": "n"}, batch=2, bucket=99).batches(FRAMES).train
+    longest = [int(source.batch(s).lengths["t"].max()) for s in range(12)]
+    assert longest != sorted(longest)
 
 
 @settings(max_examples=30, deadline=None)
@@ -281,293 +268,3 @@ def test_what_arrays_want_of_a_spec() -> None:
     data = make.arrays(frames(), lengths={"t": "n"})
     fit = data.fit(reading("x[t]: [width]", "y: {category: m}", sizes="width: 2, m: 9"))
     assert (fit.sizes, fit.axes) == ({"width": 3}, {"t": 8})
-
-
-# --- files -------------------------------------------------------------------------------------
-
-
-def described(tmp_path: Path, file: str, **more: Any) -> Any:
-    """Open a file of arrays."""
-    return make.describe({"arrays": {"file": file}, "lengths": {"t": "n"}, **more}, tmp_path)
-
-
-def test_npz_and_safetensors_hold_the_same(tmp_path: Path) -> None:
-    arrays = {n: np.nan_to_num(a) for n, a in frames().items()}
-    np.savez_compressed(tmp_path / "a.npz", **arrays)
-    save_file(arrays, tmp_path / "a.safetensors")
-    found = [described(tmp_path, f).batches(FRAMES) for f in ("a.npz", "a.safetensors")]
-    assert found[0].facts == found[1].facts
-    one, other = (f.train.batch(1).inputs["x"] for f in found)
-    np.testing.assert_array_equal(one, other)
-
-
-def test_files_of_arrays_that_cannot_be_read(tmp_path: Path) -> None:
-    np.savez(tmp_path / "good.npz", **frames())
-    whole = (tmp_path / "good.npz").read_bytes()
-    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    np.savez_compressed(tmp_path / "packed.npz", **frames())
-    flipped = bytearray((tmp_path / "packed.npz").read_bytes())
-    flipped[200] ^= 0xFF
-    (tmp_path / "flipped.npz").write_bytes(flipped)
-    (tmp_path / "empty.npz").touch()
-    np.savez(tmp_path / "object.npz", x=np.array([{}, 1], dtype=object))
-    np.savez(tmp_path / "none.npz")
-    np.savez(tmp_path / "number.npz", x=np.array(3.0))
-    save_file({"x": np.zeros((3, 2))}, tmp_path / "good.safetensors")
-    safe = (tmp_path / "good.safetensors").read_bytes()
-    (tmp_path / "cut.safetensors").write_bytes(safe[:-3])
-    (tmp_path / "a.pkl").write_bytes(b"cos\nsystem\n")
-    (tmp_path / "text.npz").write_text("no archive")
-    for file, message in {
-        "cut.npz": "cannot read the arrays of .*cut.npz: .*\n  help: it is damaged",
-        "flipped.npz": "cannot read the arrays of .*flipped.npz",
-        "empty.npz": "empty.npz is empty",
-        "object.npz": "cannot read the arrays of .*object.npz: Object arrays",
-        "none.npz": "has no arrays",
-        "number.npz": "there is no array of sequences",
-        "cut.safetensors": "cannot read the arrays of .*cut.safetensors",
-        "a.pkl": "is neither .npz nor .safetensors",
-        "text.npz": "cannot read the arrays of .*text.npz: File is not a zip file",
-        "missing.npz": "missing.npz is not a file",
-        "good.safetensors": "there is no array n with lengths",
-    }.items():
-        with pytest.raises(DataError, match=message):
-            described(tmp_path, file)
-
-
-@pytest.mark.parametrize("name", ["a.npz", "b.npz", "c.safetensors"])
-def test_damaged_bytes_are_refused_or_read(name: str, tmp_path: Path) -> None:
-    arrays = {n: np.nan_to_num(a) for n, a in frames().items()}
-    save = {"a": np.savez, "b": np.savez_compressed, "c": lambda f, **a: save_file(a, f)}[name[0]]
-    save(tmp_path / name, **arrays)
-    whole, generator = (tmp_path / name).read_bytes(), random.Random(3)
-    for _ in range(60):
-        damaged = bytearray(whole)
-        for _ in range(3):
-            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
-        (tmp_path / name).write_bytes(damaged[: generator.choice([None, -9, 300])])
-        with suppress(DataError):
-            described(tmp_path, name).batches(FRAMES).train.batch(0)
-
-
-def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 44,)}
-    )
-    with zipfile.ZipFile(tmp_path / "liar.npz", "w") as archive:
-        archive.writestr("x.npy", header.getvalue())
-    with pytest.raises(DataError, match=r"liar\.npz"):
-        described(tmp_path, "liar.npz")
-
-
-WORDS = [
-    {"word": "cat", "sounds": [3, 1, 4], "kind": "noun", "age": 1.5},
-    {"word": "go", "sounds": [7, 2], "kind": "verb", "age": 2},
-    {"word": "tea", "sounds": [0, 0, 5], "kind": "noun", "age": 0},
-]
-
-
-def write_lines(file: Path, *records: Any) -> None:
-    """Write JSON lines."""
-    file.write_text("".join(json.dumps(r) + "\n" for r in records))
-
-
-def test_json_lines(tmp_path: Path) -> None:
-    write_lines(tmp_path / "words.jsonl", *WORDS)
-    data = make.describe(
-        {
-            "sequences": {"file": "words.jsonl"},
-            "inputs": {"x": "word", "p": "sounds", "y": "kind", "a": "age"},
-            "order": "given",
-        },
-        tmp_path,
-    )
-    inputs = ("x[t]: {category: v}", "p[t]: {category: 9}", "y: {category: m}", "a: []")
-    assert data.fit(reading(*inputs, sizes="v: 2, m: 5")).sizes == {"v": 6, "m": 2}
-    found = data.batches(reading(*inputs, sizes="v: 6, m: 2"))
-    batch = found.train.batch(0)
-    letters = found.facts["vocabularies"]["x"]  # type: ignore[index]
-    assert letters == "acegot"
-    assert ["".join(letters[c] for c in r if c >= 0) for r in batch.inputs["x"]] == [
-        "cat",
-        "go",
-        "tea",
-    ]
-    assert found.facts["vocabularies"]["y"] == ["noun", "verb"]  # type: ignore[index]
-    assert batch.inputs["y"].tolist() == [0, 1, 0]
-    assert batch.inputs["p"].tolist() == [[3, 1, 4], [7, 2, -1], [0, 0, 5]]
-    assert batch.inputs["a"].tolist() == [1.5, 2.0, 0.0]
-    assert batch.lengths["t"].tolist() == [3, 2, 3]
-
-
-def test_json_lines_of_words_and_vectors(tmp_path: Path) -> None:
-    records = [{"w": ["to", "be"], "v": [[1, 2], [3, 4.5]]}, {"w": ["be"], "v": [[0, 1]]}]
-    write_lines(tmp_path / "a.jsonl", *records)
-    data = make.sequences(str(tmp_path / "a.jsonl"), order="given")
-    program = reading("w[t]: {category: n}", "v[t]: [n]")
-    batch = data.batches(program).train.batch(0)
-    assert batch.inputs["w"].tolist() == [[1, 0], [0, -1]]
-    assert batch.inputs["v"].tolist() == [[[1, 2], [3, 4.5]], [[0, 1], [0, 0]]]
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ('{"x": [1]}\nx\n', "a.jsonl, line 2: this is not JSON"),
-        ('{"x": [1]}\n\n[1]\n', "a.jsonl, line 3: expected an object, got .1."),
-        ('{"x": [1], "y": 1}\n{"x": [2]}\n', "line 2: the key y is missing"),
-        ('{"x": [1]}\n{"x": [2], "y": 1}\n', "line 2: the key y is new"),
-        ('{"x": [1]}\n{"x": "a"}\n', 'line 2, key x: expected a list of numbers, got "a"'),
-        ('{"x": [1]}\n{"x": []}\n', "line 2, key x: .*\n  help: leave empty sequences out"),
-        ('{"x": [1, null]}\n', "line 1, key x: expected a number, text, or a list"),
-        ('{"x": [1, NaN]}\n', "line 1: this is not JSON: NaN is not a number"),
-        (
-            '{"x": [[1, 2]]}\n{"x": [[1]]}\n',
-            "line 2, key x: vectors have 1 numbers, those before 2",
-        ),
-        ('{"x": [1, 1e999]}\n', "x of a.jsonl, sequence 1, element 2 is inf"),
-        ('{"x": [1]}\n{"x": [1.5]}\n', "x of a.jsonl holds float64, but x.t. is a category"),
-        ('{"x": [1, 7]}\n', "x of a.jsonl, sequence 1, element 2 is 7"),
-        ("\n \n", "a.jsonl has no lines"),
-        ("", "a.jsonl is empty"),
-        ("[" * 100_000, "line 1: this is not JSON"),
-        ('{"x": [123456789012345678901234567890]}\n', "x of a.jsonl holds object"),
-    ],
-)
-def test_json_lines_with_mistakes(tmp_path: Path, lines: str, message: str) -> None:
-    (tmp_path / "a.jsonl").write_text(lines)
-    kind = "[]" if "999" in lines else "{category: 5}"
-    program = reading(f"x[t]: {kind}")
-    with pytest.raises(DataError, match=message):
-        make.describe({"sequences": {"file": "a.jsonl"}}, tmp_path).batches(program)
-
-
-def test_unequal_lengths_along_one_axis(tmp_path: Path) -> None:
-    write_lines(tmp_path / "a.jsonl", {"x": [1, 2], "y": [1, 2]}, {"x": [1, 2], "y": [1]})
-    data = make.sequences(str(tmp_path / "a.jsonl"))
-    program = reading("x[t]: {category: 5}", "y[t]: {category: 5}")
-    message = "unequal lengths along t: y of .*, sequence 2 has 1 steps, but another input has 2"
-    with pytest.raises(DataError, match=message):
-        data.batches(program)
-    data.batches(reading("x[t]: {category: 5}", "y[s]: {category: 5}"))
-
-
-# --- images ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("layout", "declared", "shape"),
-    [
-        ("rows", "image[t]: [8]", (16, 8, 8)),
-        ("pixels", "image[t]: []", (16, 64)),
-        ("grid", "image[i,j]: []", (16, 8, 8)),
-        ("whole", "image: [8, 8]", (16, 8, 8)),
-    ],
-)
-def test_digits_in_every_layout(layout: str, declared: str, shape: tuple[int, ...]) -> None:
-    data = make.images("digits", layout=layout, order="given")
-    program = reading(declared, "label: {category: 10}")
-    batch = data.batches(program).train.batch(0)
-    image = batch.inputs["image"]
-    assert image.shape == shape
-    assert batch.inputs["label"].tolist() == [*range(10), *range(6)]
-    assert (image.min(), image.max()) == (0, 1)
-    np.testing.assert_array_equal(
-        image[0].reshape(8, 8)[0], np.array([0, 0, 5, 13, 9, 1, 0, 0]) / 16
-    )
-    extents = {"rows": {"t": 8}, "pixels": {"t": 64}, "grid": {"i": 8, "j": 8}, "whole": {}}
-    assert data.fit(program).axes == extents[layout]
-
-
-def test_captions_name_the_digits() -> None:
-    data = make.images(
-        "digits", layout="whole", inputs={"v": "image", "w": "caption"}, order="given"
-    )
-    program = reading("v: [8, 8]", "w[t]: {category: n}", sizes="n: 3")
-    assert data.fit(program).sizes == {"n": 16}
-    found = data.batches(reading("v: [8, 8]", "w[t]: {category: n}", sizes="n: 16"))
-    letters = found.facts["vocabularies"]["w"]  # type: ignore[index]
-    words = found.train.batch(0).inputs["w"]
-    told = ["".join(letters[c] for c in row if c >= 0) for row in words]
-    assert told == [f"{NAMES[i % 10]}\n" for i in range(16)]
-
-
-def test_the_digits_are_those_of_scikit_learn() -> None:
-    datasets = pytest.importorskip("sklearn.datasets")
-    digits = datasets.load_digits()
-    data = make.images("digits", layout="whole", order="given", batch=1797)
-    batch = data.batches(reading("image: [8, 8]", "label: {category: 10}")).train.batch(0)
-    np.testing.assert_array_equal(batch.inputs["image"] * 16, digits.images)
-    np.testing.assert_array_equal(batch.inputs["label"], digits.target)
-
-
-def png(file: Path, array: np.ndarray) -> None:
-    """Write an image."""
-    from PIL import Image
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(file)
-
-
-def test_a_folder_of_images(tmp_path: Path) -> None:
-    grey = np.arange(6, dtype=np.uint8).reshape(2, 3) * 51
-    for name, image in {"cat/1": grey, "cat/2": 255 - grey, "dog/a": grey // 51}.items():
-        png(tmp_path / "pets" / f"{name}.png", image)
-    data = make.describe({"images": {"folder": "pets"}, "order": "given"}, tmp_path)
-    program = reading("image[t]: [n]", "label: {category: m}", sizes="n: 9, m: 5")
-    assert data.fit(program).sizes == {"n": 3, "m": 2}
-    found = data.batches(reading("image[t]: [n]", "label: {category: m}", sizes="n: 3, m: 2"))
-    assert found.told == "3 images of 2×3 in 2 classes, as rows"
-    batch = found.train.batch(0)
-    assert batch.inputs["label"].tolist() == [0, 0, 1]
-    np.testing.assert_allclose(batch.inputs["image"][0], grey / 255)
-    assert found.facts["vocabularies"] == {"label": ["cat", "dog"]}
-
-
-def test_coloured_and_deep_images(tmp_path: Path) -> None:
-    colours = np.zeros((2, 2, 3), dtype=np.uint8)
-    colours[0, 1] = [255, 0, 51]
-    png(tmp_path / "c/a/1.png", colours)
-    data = make.describe({"images": {"folder": "c"}, "layout": "grid"}, tmp_path)
-    program = reading("image[i,j]: [3]", "label: {category: 1}")
-    image = data.batches(program).train.batch(0).inputs["image"]
-    np.testing.assert_allclose(image[0, 0, 1], [1, 0, 0.2])
-    png(tmp_path / "d/a/1.png", np.array([[0, 65535]], dtype=np.uint16))
-    data = make.describe({"images": {"folder": "d"}, "layout": "whole"}, tmp_path)
-    batch = data.batches(reading("image: [1, 2]", "label: {category: 1}")).train.batch(0)
-    assert batch.inputs["image"].tolist() == [[[0, 1]]]
-
-
-def test_images_of_a_file(tmp_path: Path) -> None:
-    images = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
-    np.savez(tmp_path / "a.npz", x=images, y=np.array([0, 1, 0, 2]))
-    source = {"file": "a.npz", "image": "x", "label": "y"}
-    data = make.describe({"images": source, "layout": "pixels", "order": "given"}, tmp_path)
-    program = reading("image[t]: []", "label: {category: 3}")
-    batch = data.batches(program).train.batch(0)
-    np.testing.assert_allclose(batch.inputs["image"][1], np.arange(6, 12) / 255)
-    with pytest.raises(DataError, match=r"array y of a\.npz, sequence 4 is 2"):
-        data.batches(reading("image[t]: []", "label: {category: 2}"))
-
-
-def test_images_that_cannot_be_read(tmp_path: Path) -> None:
-    png(tmp_path / "sizes/a/1.png", np.zeros((2, 3), dtype=np.uint8))
-    png(tmp_path / "sizes/b/1.png", np.zeros((3, 3), dtype=np.uint8))
-    png(tmp_path / "cut/a/1.png", np.zeros((50, 50), dtype=np.uint8))
-    whole = (tmp_path / "cut/a/1.png").read_bytes()
-    (tmp_path / "cut/a/1.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "none").mkdir()
-    np.savez(tmp_path / "flat.npz", image=np.zeros((4, 3)), label=np.zeros(4, dtype=int))
-    np.savez(tmp_path / "labels.npz", image=np.zeros((4, 3, 2)), label=np.zeros(4))
-    for source, message in (
-        ({"folder": "sizes"}, "sizes/b/1.png is 3×3, but .*sizes/a/1.png is 2×3"),
-        ({"folder": "cut"}, "cannot read .*cut/a/1.png"),
-        ({"folder": "none"}, "there are no images in the folders of"),
-        ({"folder": "nowhere"}, "nowhere is not a folder"),
-        ({"file": "flat.npz"}, r"array image of flat.npz is float64 \[4, 3\]"),
-        ({"file": "labels.npz"}, r"array label of labels.npz is float64 \[4\]"),
-        ({"file": "flat.npz", "image": "imag"}, "has no array imag for the image\n.*mean image"),
-    ):
-        with pytest.raises(DataError, match=message):
-            make.describe({"images": source}, tmp_path)

@@ -282,6 +282,8 @@ def test_a_set_of_sequences_has_epochs_and_others_to_validate_with() -> None:
     assert train == again
     assert len(kept) == 6
     assert found.facts["counts"] == {"train": 10, "validation": 6}
+    given = make.task("reber", inputs=INPUTS, batch=6, count=10, order="given").batches(SYMBOLS)
+    assert kept != [r.tobytes() for r in _rows(given.train.batch(0))]
     other = make.task("reber", inputs=INPUTS, batch=4, count=10, validation=6, seed=1)
     assert train != {
         r.tobytes() for s in range(3) for r in _rows(other.batches(SYMBOLS).train.batch(s))
