@@ -27,8 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": LAYERS,
     "execution": {*LAYERS, "backends"},
     "api": {*LAYERS, "drawing", "training", "backends", "execution"},
-    "__init__": {"api", "errors"},
-    "commands": {*LAYERS, "drawing", "training", "api", "unfold", "backends"},
+    "__init__": {"api", "training", "errors"},
+    "commands": {*LAYERS, "drawing", "training", "api", "unfold", "backends", "execution"},
     "cli": {"commands", "errors"},
     "__main__": {"cli"},
 }

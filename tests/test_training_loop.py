@@ -341,7 +341,8 @@ class Listed:
 def test_training_stops_when_a_callback_says_so() -> None:
     seen: list[int] = []
 
-    def third(metrics: Metrics) -> bool:
+    def third(metrics: Metrics, begun: Trainer) -> bool:
+        assert begun.taken == metrics.step
         seen.append(metrics.step)
         return metrics.step == 3
 

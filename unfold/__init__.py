@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unfold.api import Model, library, load, loads
+    from unfold.training.fit import train
 
 __version__ = "0.1.0"
-__all__ = ["Model", "__version__", "library", "load", "loads"]
+__all__ = ["Model", "__version__", "library", "load", "loads", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the interface when it is first asked for."""
+    if name == "train":
+        from unfold.training.fit import train
+
+        return train
     if name in __all__:
         from unfold import api
 

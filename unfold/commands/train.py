@@ -7,7 +7,7 @@ curves and the sample.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from unfold.commands.task import Task
 from unfold.commands.teller import Teller
 from unfold.training.checkpoint import TrainingState
 from unfold.training.curve import Curve, draw_losses
-from unfold.training.data.batches import Batch, Source
+from unfold.training.data import Source
 from unfold.training.folder import write_whole
-from unfold.training.loop import Trainer
+from unfold.training.loop import Trainer, once
 from unfold.training.metrics import Number
 from unfold.training.sample import sample_text
 from unfold.training.session import Ending, Outcome, Setting, Writer, run_session
@@ -77,8 +77,8 @@ def train(
                     folder,
                     facts(task),
                     lambda loss: _more(task, loss),
-                    None if validation is None else lambda: epoch(validation),
-                    (progress.update,),
+                    None if validation is None else lambda: once(validation),
+                    (lambda metrics, _: progress.update(metrics),),
                     writers,
                     stopped,
                     lambda: told.watch.phase(SAVING),
@@ -87,12 +87,6 @@ def train(
     finally:
         progress.close()
     return EXITS[outcome.ending], _conclude(task, outcome, folder, teller)
-
-
-def epoch(source: Source) -> Iterator[Batch]:
-    """Yield the batches of validation data once."""
-    for step in range(source.epoch or 1):
-        yield source.batch(step)
 
 
 def guess(task: Task) -> float | None:

@@ -17,7 +17,7 @@ draws come from that), so a run that goes on from a checkpoint equals one that w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -244,6 +244,12 @@ class Trainer:
         generator = np.random.default_rng(stream(self.settings.seed, f"noise {step}"))
         drawn = generator.standard_normal(self._gradient.size)
         self._gradient += (deviation * drawn).astype(self._gradient.dtype)
+
+
+def once(source: Source) -> Iterator[Batch]:
+    """Yield the batches of an epoch, as for validation."""
+    for step in range(source.epoch or 1):
+        yield source.batch(step)
 
 
 def validate(trainer: Trainer, batches: Iterable[Batch]) -> tuple[float, bool]:

@@ -26,7 +26,7 @@ from unfold.training.diagnose import explain_failure
 from unfold.training.loop import Trainer, validate
 from unfold.training.metrics import Metrics, MetricsFile, Number
 
-Callback = Callable[[Metrics], object]
+Callback = Callable[[Metrics, Trainer], object]
 Ending = Literal["finished", "early", "interrupted", "diverged"]
 SAVE_SECONDS = 30.0
 MEANS = ("loss", "gradient_norm", "clipped")
@@ -53,7 +53,8 @@ class Setting:
         facts: what a checkpoint says of its run.
         more: further numbers for a record, from a loss.
         validation: gives the batches of the validation data, from the first.
-        callbacks: are given the metrics of every step; one that returns True ends the run.
+        callbacks: are given the metrics of every step, and the trainer; one that returns True ends
+            the run.
         writers: get every record too.
         stopped: is asked after every step.
         saving: surrounds the writing of a checkpoint.
@@ -94,6 +95,11 @@ class Outcome:
     taken: int
     clipped: tuple[int, float]
     diagnosis: str | None = None
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters at the end, by name."""
+        return self.state.parameters
 
     @property
     def best(self) -> Best | None:
@@ -160,7 +166,7 @@ class _Session:
             if settings.validation and metrics.step % settings.validation.every == 0:
                 ended = self.validate()
             for callback in callbacks:
-                ended = callback(metrics) is True or ended
+                ended = callback(metrics, trainer) is True or ended
             if self.is_due(metrics.step):
                 self.save()
             if ended:

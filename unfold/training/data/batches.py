@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Batch:
     begins: Array | None = None
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where batches come from."""
 
