@@ -34,14 +34,13 @@ if TYPE_CHECKING:
     from unfold.backends.numba.profile import Clock
     from unfold.drawing import Figure
     from unfold.drawing.unfolding import Unfolding
+    from unfold.execution.memory import Checkpoint, Memory
     from unfold.passes.describe import Description
     from unfold.unfolded.cost import Cost
-    from unfold.unfolded.domain import Domain
     from unfold.unfolded.measures import Measures
     from unfold.unfolded.results import Run, Step
 
 Arrays = Mapping[str, Any]
-Checkpoint = int | Mapping[str, int]
 VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
 
 
@@ -93,11 +92,17 @@ class Model:
     """
 
     def __init__(self, elaborated: Elaborated) -> None:
+        from unfold.execution.memory import Memory
         from unfold.execution.runs import Execution
 
         self.elaborated = elaborated
         self.pipeline = Pipeline(elaborated.program)
         self._execution = Execution()
+        if elaborated.spec.memory is not None:
+            from unfold.training.memory import read_memory
+
+            asked = read_memory(elaborated.spec.memory)
+            self.memory = Memory(asked.checkpoint, asked.budget)
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {len(self.pipeline.nodes)} nodes>"
@@ -121,6 +126,15 @@ class Model:
     def about(self) -> str:
         """The spec's description."""
         return self.spec.about
+
+    @property
+    def memory(self) -> Memory:
+        """What runs may take, and whether segments are recomputed: the section `memory`."""
+        return self._execution.memory
+
+    @memory.setter
+    def memory(self, memory: Memory) -> None:
+        self._execution.memory = memory
 
     def init(self, seed: int = 0, dtype: str = "float64") -> dict[str, Any]:
         """Return fresh parameters, learned initial states included, [*axes, *shape] by name."""
@@ -164,6 +178,8 @@ class Model:
         Raises:
             DataError: arrays that do not fit.
         """
+        from unfold.execution.asked import Asked
+        from unfold.execution.steps import stopped
         from unfold.unfolded.results import Run, whole_batch
 
         whole = self.pipeline.resolved(mode=mode, training=training, carry=carry is not None)
@@ -171,7 +187,10 @@ class Model:
         program = self._without(whole, feeds)
         unknown = {v.name for v in whole.inputs if v.name not in feeds}
         if mode == "free":
-            lengths = self._stopped(backend, program, params, feeds, lengths, seed, batch)
+            rule = self.elaborated.stop
+            if rule is not None and all(n in program.values for n in rule.values):
+                feeds_of = Asked(params, feeds, (), {}, backend, lengths, seed)
+                lengths = stopped(self._execution, self.pipeline, program, rule, feeds_of, batch)
         program = self.pipeline.with_state(program)
         values, domain = self._execution.run(
             backend, program, params, feeds, lengths=lengths, seed=seed, batch=batch
@@ -205,7 +224,7 @@ class Model:
         seed: int = 0,
         carry: Arrays | None = None,
         training: bool = True,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: Checkpoint | str | None = None,
     ) -> Step:
         """Return loss, gradients and the state for the next chunk.
 
@@ -214,13 +233,16 @@ class Model:
             wrt: names to differentiate by: parameters, real inputs, carried states (`carry.h`);
                 default: all parameters that are not frozen.
             checkpoint: recompute segments of so many steps, in the memory of one of them: a
-                number, or {axis: number}. The reference, which is the meaning, takes no notice.
+                number, or {axis: number}; "auto": where a whole run would not fit. Default: what
+                the section `memory` says. The reference, which is the meaning, takes no notice.
 
         Raises:
             DataError: arrays that do not fit, or a name that cannot be differentiated by.
             UnsupportedError: the spec has no loss, or cannot be cut into segments.
+            MemoryLimitError: the run would not fit; says the setting that would make it fit.
         """
-        from unfold.unfolded.results import Step, padded
+        from unfold.execution.asked import Asked
+        from unfold.execution.steps import step
 
         names, carried = self.pipeline.wrt(wrt), carry is not None
         if not carried and (states := [n for n in names if n.startswith(CARRY)]):
@@ -228,30 +250,12 @@ class Model:
                 f"cannot differentiate by {states[0]} without a state;"
                 " give one, as in  carry=model.forward(…).carry"
             )
-        if checkpoint is not None and not self._execution.is_reference(backend):
-            from unfold.execution.recompute import recomputed
-
-            return recomputed(
-                self._execution,
-                self.pipeline,
-                params,
-                {**inputs, **{f"{CARRY}{n}": a for n, a in (carry or {}).items()}},
-                names,
-                checkpoint,
-                options={"mode": mode, "training": training, "carry": carried},
-                backend=backend,
-                lengths=lengths,
-                seed=seed,
-            )
-        program = self.pipeline.adjoint(
-            names, mode=mode, training=training, carry=carried, state=True
-        )
-        feeds = {**inputs, **_carried(program, carry)}
-        values, _ = self._execution.run(backend, program, params, feeds, lengths=lengths, seed=seed)
-        grads = {n: values[adjoint_name(n)] for n in names}
-        grads = {n: g if program[n].batched else padded(g[0], params[n]) for n, g in grads.items()}
-        assert program.loss is not None
-        return Step(float(values[program.loss].item()), grads, self.pipeline.state(values))
+        feeds = {**inputs, **{f"{CARRY}{n}": a for n, a in (carry or {}).items()}}
+        options = {"mode": mode, "training": training, "carry": carried}
+        asked = Asked(params, feeds, names, options, backend, lengths, seed)
+        memory = self._execution.memory
+        chosen = memory.checkpoint if checkpoint is None else checkpoint
+        return step(self._execution, self.pipeline, asked, memory, chosen)
 
     def hessian_vector(
         self,
@@ -286,32 +290,6 @@ class Model:
                     f"input {', '.join(sorted(missing))} is missing; {name} depends on it"
                 )
         return kept
-
-    def _stopped(
-        self,
-        backend: str | None,
-        program: Program,
-        params: Arrays,
-        feeds: Arrays,
-        lengths: Mapping[str, Any] | None,
-        seed: int,
-        batch: int | None,
-    ) -> Mapping[str, Any] | None:
-        """Return the lengths that a free run's stopping rule gives."""
-        from unfold.unfolded.stopping import stopped_lengths
-
-        rule = self.elaborated.stop
-        if rule is None or not all(n in program.values for n in rule.values):
-            return lengths
-        needed = self.pipeline.only(program, rule.values)
-        given = {v.name: feeds[v.name] for v in needed.inputs if v.name in feeds}
-
-        def run(bounds: Mapping[str, Any]) -> tuple[Mapping[str, Any], Domain]:
-            return self._execution.run(
-                backend, needed, params, given, lengths=bounds, seed=seed, batch=batch
-            )
-
-        return stopped_lengths(rule, needed, given, lengths or {}, run, batch)
 
     # Seeing
 
@@ -461,6 +439,17 @@ class Model:
         else:
             program = self.pipeline.with_state(self.pipeline.resolved(mode=mode))
         return self._execution.describe(program, {**extents, BATCH: batch})
+
+    def needs(
+        self, *, batch: int = 1, dtype: str = "float64", mode: Mode = "teacher", **extents: int
+    ) -> tuple[int, str]:
+        """Return the bytes that a step takes on the compiled backend, and how it is run."""
+        from unfold.execution.steps import estimate
+        from unfold.unfolded.domain import Domain
+
+        domain = Domain(self.program, extents, None, batch)
+        options = {"mode": mode, "training": True, "carry": False}
+        return estimate(self._execution, self.pipeline, domain, options, dtype)
 
     def clocked(self) -> AbstractContextManager[Clock]:
         """Within, runs of the compiled backend are timed block by block."""

@@ -97,5 +97,9 @@ class DataError(UnfoldError):
     """Arrays or data files that do not fit the spec; names the file or input, row and column."""
 
 
+class MemoryLimitError(UnfoldError):
+    """A run that would not fit; says what it needs, and the setting that would make it fit."""
+
+
 class BackendError(UnfoldError):
     """A backend failed; names the equation and, where there is one, the generated line."""

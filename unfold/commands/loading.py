@@ -4,7 +4,7 @@
     scheduled:0.3
 
 A spec is a path, or the name of one that comes with the package. `--set` changes a size, the
-extent of an axis, or a value in the sections data, train and generate (its value is read as YAML);
+extent of an axis, or a value in the sections data, train, memory and generate (read as YAML);
 a mistake in a changed value is shown at the place it replaces.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unfold.training.settings import Mode
 
 KeyPath = tuple[str | int, ...]
-SECTIONS = ("data", "train", "generate")
+SECTIONS = ("data", "train", "memory", "generate")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read_changes(items: list[str]) -> Changes:
         elif group in SECTIONS:
             settings[(group, *names)] = _yaml_value(item, text)
         else:
-            known = "size.NAME, axis.NAME, data.KEY, train.KEY or generate.KEY"
+            known = "size.NAME, axis.NAME, data.KEY, train.KEY, memory.KEY or generate.KEY"
             raise UnfoldError(f"--set {item}: expected {known}, got {key!r}")
     return Changes(numbers["size"], numbers["axis"], settings)
 
@@ -101,7 +101,17 @@ def load(name: str, changes: Changes, sizes: Mapping[str, int] | None = None) ->
     """Load a spec with the changes of the command line, and sizes that the data decides."""
     import unfold
 
-    return unfold.load(find_spec(name), sizes={**(sizes or {}), **changes.sizes}, axes=changes.axes)
+    found = find_spec(name)
+    model = unfold.load(found, sizes={**(sizes or {}), **changes.sizes}, axes=changes.axes)
+    if any(path[0] == "memory" for path in changes.settings):
+        from unfold.execution.memory import Memory
+        from unfold.training.memory import read_memory
+
+        memory = section(model, "memory", changes)
+        assert memory is not None
+        asked = read_memory(memory)
+        model.memory = Memory(asked.checkpoint, asked.budget)
+    return model
 
 
 def choose_backend(name: str | None) -> str:

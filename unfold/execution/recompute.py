@@ -1,6 +1,6 @@
 """Gradients of long sequences in the memory of one segment: states are kept, the rest recomputed.
 
-    step = recomputed(execution, pipeline, params, inputs, ("W",), 500, options=options)
+    step = recomputed(execution, pipeline, Asked(params, inputs, ("W",), options), 500)
 
 Forwards, each segment is run once and only the state at its start is kept; then the loss and its
 gradients by sums and last states; backwards, each segment is run once more, with its gradients.
@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from unfold.core.program import BATCH, Program
+from unfold.core.program import Program
 from unfold.errors import UnsupportedError
+from unfold.execution.asked import Asked
 from unfold.execution.runs import Execution, Part
 from unfold.passes.carry import NEXT, PREFIX
 from unfold.passes.differentiate import adjoint_name
@@ -32,48 +33,41 @@ Arrays = Mapping[str, Any]
 
 
 def recomputed(
-    execution: Execution,
-    pipeline: Pipeline,
-    params: Arrays,
-    inputs: Arrays,
-    wrt: tuple[str, ...],
-    checkpoint: int | Mapping[str, int],
-    *,
-    options: Mapping[str, Any],
-    backend: str | None = None,
-    lengths: Mapping[str, Any] | None = None,
-    seed: int = 0,
+    execution: Execution, pipeline: Pipeline, asked: Asked, checkpoint: int | Mapping[str, int]
 ) -> Step:
     """Return the loss, its gradients, and the state for the next chunk.
 
     Args:
         execution: runs Programs.
         pipeline: makes them.
-        params: arrays [*extents, *shape] by name.
-        inputs: arrays [batch, *extents, *shape] by name, the carried state (`carry.NAME`) included.
-        wrt: parameters to differentiate by.
+        asked: arrays and options; the backend is a compiled one.
         checkpoint: points of a segment, along an axis that can be cut or along a given one.
-        options: mode, training, carry of `Pipeline.resolved`.
-        backend: a compiled one.
-        lengths: per axis, the length of each sequence, [batch].
-        seed: of random values.
 
     Raises:
         DataError: arrays that do not fit.
         UnsupportedError: the Program cannot be cut.
     """
-    pieces, length = cut(pipeline, wrt, checkpoint, options)
-    program = pipeline.resolved(**options)
-    read = {r.value for v in program for r in program.reads(v)}
-    needed = [v.name for v in program.inputs if v.name in read]
-    inputs = {n: a for n, a in inputs.items() if n in program.values or not n.startswith(PREFIX)}
-    domain = domain_of(program, check_inputs(program, inputs, needed, dtype=None), lengths)
-    run = _Run(execution, pieces, domain, params, inputs, length, backend, seed)
+    pieces, length = cut(pipeline, asked.wrt, checkpoint, asked.options)
+    domain = domain_of_run(pipeline, asked)
+    run = _Run(execution, pieces, domain, asked, length)
     loss, last = run.whole()
-    grads = {n: run.grads.get(n, np.zeros_like(params[n])) for n in wrt}
+    grads = {n: run.grads.get(n, np.zeros_like(asked.params[n])) for n in asked.wrt}
     same = pieces.axis == pipeline.carry_axis
     states = {n: d for n, d in pipeline.delays.items() if same and n in pieces.states}
     return Step(loss, grads, {n: last[f"{PREFIX}{n}"][:, -d:] for n, d in states.items()})
+
+
+def domain_of_run(pipeline: Pipeline, asked: Asked) -> Domain:
+    """Return the domain of the whole run.
+
+    Raises:
+        DataError: arrays that do not fit.
+    """
+    program = pipeline.resolved(**asked.options)
+    read = {r.value for v in program for r in program.reads(v)}
+    needed = [v.name for v in program.inputs if v.name in read]
+    arrays = check_inputs(program, asked.feeds(program), needed, dtype=None)
+    return domain_of(program, arrays, asked.lengths)
 
 
 def cut(
@@ -121,11 +115,8 @@ class _Run:
     execution: Execution
     pieces: Segments
     domain: Domain
-    params: Arrays
-    inputs: Arrays
+    asked: Asked
     length: int
-    backend: str | None
-    seed: int
     grads: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -133,15 +124,9 @@ class _Run:
         return self.pieces.axis
 
     @cached_property
-    def free(self) -> list[str]:
-        """The axes whose extents follow from no others, nor from a state."""
-        axes = [a for a in self.domain.program.axes.values() if a.extent.is_constant]
-        return [a.name for a in axes if a.name != BATCH and not a.name.startswith(PREFIX)]
-
-    @cached_property
     def given(self) -> dict[str, Any]:
         """Parameters and inputs, but for the state that the first segment begins with."""
-        arrays = {**self.params, **self.inputs}
+        arrays = {**self.asked.params, **self.asked.inputs}
         return {n: np.asarray(a) for n, a in arrays.items() if not n.startswith(PREFIX)}
 
     def whole(self) -> tuple[float, dict[str, Any]]:
@@ -165,7 +150,7 @@ class _Run:
         """Run a piece; a part of the axis, or what has no point on it, over the whole."""
         fed = {v.name for v in (*program.parameters, *program.inputs)}
         pool = {n: a for n, a in {**self.given, **more}.items() if n in fed}
-        own = [a for a in self.domain.extents if a in self.free and a in program.axes]
+        own = [a for a in self.domain.free if a in program.axes]
         lengths = {a: self.domain.length(a) for a in own}
         extents = {a: self.domain.extents[a] for a in own}
         origin: dict[str, int] = {}
@@ -177,12 +162,12 @@ class _Run:
         params = {v.name: pool[v.name] for v in program.parameters if v.name in pool}
         inputs = {v.name: pool[v.name] for v in program.inputs if v.name in pool}
         values, _ = self.execution.run(
-            self.backend,
+            self.asked.backend,
             program,
             params,
             inputs,
             lengths=lengths,
-            seed=self.seed,
+            seed=self.asked.seed,
             batch=self.domain.batch,
             part=Part(origin, extents),
         )
@@ -227,7 +212,7 @@ class _Run:
         """Return the state that the first segment is given, as long as it is read."""
         found: dict[str, Any] = {}
         for name, delay in self.pieces.states.items():
-            array = self.inputs.get(f"{PREFIX}{name}")
+            array = self.asked.inputs.get(f"{PREFIX}{name}")
             if array is not None:
                 array = np.asarray(array)
                 missing = [(0, 0)] * array.ndim
@@ -302,11 +287,11 @@ class _Run:
     def _add(self, own: Gradients, found: Arrays, part: tuple[int, int] | None = None) -> None:
         """Add gradients of parameters up."""
         for name in own.wrt:
-            if name not in self.params:
+            if name not in self.asked.params:
                 continue
             gradient = found[adjoint_name(name)]
             if name not in self.grads:
-                self.grads[name] = np.zeros(np.shape(self.params[name]), gradient.dtype)
+                self.grads[name] = np.zeros(np.shape(self.asked.params[name]), gradient.dtype)
             axes = own.program[adjoint_name(name)].axes
             at = tuple(
                 slice(*part) if part and a == self.axis else slice(0, n)

@@ -21,6 +21,7 @@ from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
+from unfold.execution.memory import Memory
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.lengths import mask_lengths
 from unfold.passes.planning import plan
@@ -102,9 +103,16 @@ class Part:
 
 
 class Execution:
-    """Runs Programs on any backend."""
+    """Runs Programs on any backend.
+
+    Attributes:
+        memory: what runs may take.
+        segments: the lengths that were found to fit, by what was run.
+    """
 
     def __init__(self) -> None:
+        self.memory = Memory()
+        self.segments: dict[Any, int] = {}
         self._runner = Runner()
         self._planned: dict[Any, Planned] = {}
         self._calls: dict[Any, Call] = {}
@@ -226,7 +234,12 @@ class Execution:
         """The compiled backend, made when it is needed first."""
         from unfold.backends.numba.engine import Engine
 
-        return Engine()
+        return Engine(room=lambda held: self.memory.room(held))
+
+    def needs(self, program: Program, domain: Domain, dtype: str) -> int:
+        """Return the bytes that a run of a Program takes."""
+        planned = self.planned(program, domain)
+        return self.engine.needs(planned.plan, _over(domain, 0, {}), dtype)
 
     @contextmanager
     def clocked(self) -> Iterator[Clock]:

@@ -163,7 +163,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Settings:
-    """A section that other layers read (`data`, `train`, `generate`, `draw`), as plain values.
+    """A section that other layers read, such as `data` or `draw`, as plain values.
 
     Attributes:
         tree: nested dicts, lists and scalars.
@@ -206,6 +206,7 @@ class Spec:
     stop: Stop | None
     data: Settings | None
     train: Settings | None
+    memory: Settings | None
     generate: Settings | None
     draw: Settings | None
     sections_at: Mapping[str, Span] = field(compare=False, repr=False)

@@ -90,6 +90,7 @@ def _sections() -> dict[str, Schema]:
         "stop": _stop(),
         "data": settings,
         "train": settings,
+        "memory": settings,
         "generate": settings,
         "draw": settings,
     }

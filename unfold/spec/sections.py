@@ -117,6 +117,7 @@ class _File:
             stop=take("stop", lambda n: equations.parse_stop(n, self.entries["stop"][0], problems)),
             data=self._settings("data"),
             train=self._settings("train"),
+            memory=self._settings("memory"),
             generate=self._settings("generate"),
             draw=self._settings("draw"),
             sections_at={key: written.span() for key, (written, _) in self.entries.items()},

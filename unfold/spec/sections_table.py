@@ -56,6 +56,7 @@ SECTIONS: dict[str, Section] = {
     "stop": Section("When a free run ends.", in_cell=False),
     "data": Section("The data to train on.", in_cell=False),
     "train": Section("How to train.", in_cell=False),
+    "memory": Section("How much memory a run may take, and what is recomputed.", in_cell=False),
     "generate": Section("How to write free-running output.", in_cell=False),
     "draw": Section("How to draw.", in_cell=False),
 }

@@ -26,6 +26,7 @@ from unfold.core.program import BATCH, Program
 from unfold.errors import DataError
 
 Lengths = NDArray[np.int64]
+CARRY = "carry."  # what begins the names of a state's axes
 
 
 class Domain:
@@ -72,6 +73,12 @@ class Domain:
         self.uniform: bool = all(
             bool((self._lengths[a] == self.extents[a]).all()) for a in self.extents
         )
+
+    @property
+    def free(self) -> list[str]:
+        """The axes whose extents follow from no others, nor from a state that is handed on."""
+        axes = [a for a in self.program.axes.values() if a.extent.is_constant]
+        return [a.name for a in axes if a.name != BATCH and not a.name.startswith(CARRY)]
 
     def length(self, axis: str) -> Lengths:
         """Return the number of index points of an axis in each sequence, [batch]."""

@@ -18,10 +18,9 @@ from unfold.core.build import Builder
 from unfold.core.printing import show_type
 from unfold.core.program import BATCH, Program, Value
 from unfold.errors import DataError
-from unfold.unfolded.domain import Domain
+from unfold.unfolded.domain import CARRY, Domain
 
 Arrays = Mapping[str, Any]
-CARRY = "carry."
 
 
 def check_inputs(

@@ -11,20 +11,24 @@ over the batch are added, in a fixed order, and the last statements run once.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
 
-from unfold.backends.numba.generate import blocks
+from unfold.backends.numba.arena import Arena
+from unfold.backends.numba.generate import Block, blocks
 from unfold.backends.numba.host import Run
 from unfold.backends.numba.machine import Compiled, Machine
 from unfold.backends.numba.share import Share, Written
+from unfold.core.bytes import show_size
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
+from unfold.errors import MemoryLimitError
 
 MAX_BOUND = 32
 
@@ -35,11 +39,19 @@ class Engine:
     Args:
         threads: how many to use; default: as many as the process may run on.
         machine: what runs blocks; default: compiled code.
+        room: returns the bytes that may be taken beside those held; default: there is no limit.
     """
 
-    def __init__(self, threads: int | None = None, machine: Machine | None = None) -> None:
+    def __init__(
+        self,
+        threads: int | None = None,
+        machine: Machine | None = None,
+        room: Callable[[int], float] = lambda held: inf,
+    ) -> None:
         self.machine: Machine = machine or Compiled()
         self.threads = threads or len(os.sched_getaffinity(0))
+        self.room = room
+        self._written: dict[tuple[int, str], tuple[Plan, tuple[Block, ...]]] = {}
         self._compiled: dict[tuple[int, str], Written] = {}
         self._bound: dict[Any, list[Share]] = {}
 
@@ -51,10 +63,45 @@ class Engine:
         """Return a Plan with its blocks compiled."""
         key = (id(plan), dtype)
         if key not in self._compiled:
-            made = blocks(plan, dtype)
+            made = self._blocks(plan, dtype)
             addresses = self.machine.functions([b.text for b in made])
             self._compiled[key] = Written(plan, program, dtype, made, addresses)
         return self._compiled[key]
+
+    def _blocks(self, plan: Plan, dtype: str) -> tuple[Block, ...]:
+        key = (id(plan), dtype)
+        if key not in self._written:
+            self._written[key] = plan, tuple(blocks(plan, dtype))
+        return self._written[key][1]
+
+    def needs(self, plan: Plan, run: Run, dtype: str) -> int:
+        """Return the bytes of the arenas of a run; nothing is allocated or compiled."""
+        made, library = self._blocks(plan, dtype), self.machine.library(dtype)
+        shares = (s.stop - s.start for s in self._shares(plan, run))
+        return sum(
+            Arena(plan, made, library, dtype, {**run.extents, BATCH: n}).size for n in shares
+        )
+
+    @property
+    def held(self) -> int:
+        """The bytes of the arenas that are kept for the next run."""
+        return sum(s.bound.layout.size for shares in self._bound.values() for s in shares)
+
+    def _make_room(self, plan: Plan, run: Run, dtype: str) -> None:
+        """Let go of arenas of other runs, as many as it takes.
+
+        Raises:
+            MemoryLimitError: the run alone is too large.
+        """
+        needed = self.needs(plan, run, dtype)
+        while needed > (room := self.room(self.held)):
+            if not self._bound:
+                extents = ", ".join(f"{a} = {n}" for a, n in run.extents.items() if "." not in a)
+                raise MemoryLimitError(
+                    f"{plan.name} needs {show_size(needed)} for a run over {extents},"
+                    f" and may take {show_size(room)}"
+                )
+            del self._bound[next(iter(self._bound))]
 
     def run(
         self, plan: Plan, program: Program, arrays: Mapping[str, Any], run: Run, *, dtype: str
@@ -71,6 +118,8 @@ class Engine:
         Returns:
             arrays of the results, [batch or 1, *extents, *stored].
         """
+        if (id(plan), dtype, *run.extents.items()) not in self._bound:
+            self._make_room(plan, run, dtype)
         compiled = self.compiled(plan, program, dtype)
         bounds = self._bind(compiled, run)
         for bound in bounds:

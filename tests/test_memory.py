@@ -1,0 +1,130 @@
+"""Runs that would not fit: the estimate, the refusal, the setting that makes one fit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import unfold
+from tests.differential.interpreted import InterpretedEngine
+from unfold.core.bytes import show_size
+from unfold.errors import MemoryLimitError, SpecError
+from unfold.execution.memory import Memory, available
+
+BATCH, T = 2, 1500
+BOTH_WAYS = """unfold: 1
+name: both-ways
+axes: {t: 1500}
+inputs: {x[t]: [8]}
+parameters: {W: [8, 8]}
+nodes:
+  h[t]: tanh(W @ h[t-1] + x[t])
+  g[t]: tanh(W @ g[t+1] + h[t])
+loss: mean[t](g[t] @ g[t])
+"""
+
+
+def limit(model: unfold.Model) -> None:
+    engine = model._execution.__dict__["engine"] = InterpretedEngine()
+    engine.room = lambda held: model.memory.room(held)
+
+
+def lstm(memory: Memory | None = None) -> tuple[unfold.Model, dict[str, Any], dict[str, Any]]:
+    model = unfold.load("specs/lstm-peephole.yaml", axes={"t": T}, sizes={"hidden": 16})
+    model.memory = memory or Memory()
+    limit(model)
+    rng = np.random.default_rng(0)
+    inputs: dict[str, Any] = {}
+    for value in model.program.inputs:
+        shape = (BATCH, T, *map(int, value.type.stored))
+        category = value.type.kind == "category"
+        inputs[value.name] = rng.integers(0, 2, shape) if category else rng.standard_normal(shape)
+    return model, model.init(), inputs
+
+
+def test_the_estimate_is_what_a_run_takes() -> None:
+    model, params, inputs = lstm()
+    needed, how = model.needs(batch=BATCH)
+    assert how == "one run"
+    model.step(params, inputs, backend="numba")
+    assert model._execution.engine.held == needed
+
+
+def test_what_would_not_fit_is_refused_with_the_setting_that_would() -> None:
+    whole, _ = lstm()[0].needs(batch=BATCH)
+    model, params, inputs = lstm(Memory(budget=whole // 2))
+    with pytest.raises(MemoryLimitError, match=r"needs .* and may take .*checkpoint: \d+\}") as told:
+        model.step(params, inputs, backend="numba")
+    assert not model._execution.engine._bound
+    length = int(str(told.value).split("checkpoint: ")[1].split("}")[0])
+    model.memory = Memory(length, whole // 2)
+    assert model.needs(batch=BATCH)[0] <= whole // 2
+    step = model.step(params, inputs, backend="numba")
+    assert step.loss == pytest.approx(model.step(params, inputs, backend="reference").loss)
+
+
+def test_auto_cuts_only_what_would_not_fit() -> None:
+    whole, _ = lstm()[0].needs(batch=BATCH)
+    model, params, inputs = lstm(Memory("auto", 2 * whole))
+    step = model.step(params, inputs, backend="numba")
+    assert model._execution.engine.held == whole
+    model, params, inputs = lstm(Memory("auto", whole // 2))
+    needed, how = model.needs(batch=BATCH)
+    assert "segments of" in how and needed <= whole // 2
+    again = model.step(params, inputs, backend="numba")
+    assert model._execution.engine.held <= whole // 2
+    assert again.loss == pytest.approx(step.loss, rel=1e-12)
+    for name, gradient in step.grads.items():
+        np.testing.assert_allclose(again.grads[name], gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_what_fits_in_no_way_says_so() -> None:
+    model, params, inputs = lstm(Memory("auto", 1000))
+    with pytest.raises(MemoryLimitError, match="smaller batch"):
+        model.step(params, inputs, backend="numba")
+    model = unfold.loads(BOTH_WAYS)
+    model.memory = Memory("auto", 1000)
+    limit(model)
+    inputs = {"x": np.zeros((BATCH, T, 8))}
+    with pytest.raises(MemoryLimitError, match=r"g reads g at t\+1"):
+        model.step(model.init(), inputs, backend="numba")
+
+
+def test_arenas_of_other_runs_make_room() -> None:
+    whole, _ = lstm()[0].needs(batch=BATCH)
+    model, params, inputs = lstm(Memory(budget=whole))
+    model.step(params, inputs, backend="numba")
+    shorter = {n: a[:, :900] for n, a in inputs.items()}
+    model.step(params, shorter, backend="numba")
+    assert len(model._execution.engine._bound) == 1
+    assert model._execution.engine.held < whole
+
+
+def test_the_section_memory_is_read_and_checked() -> None:
+    text = BOTH_WAYS + "memory: {checkpoint: {t: 100}, budget: 1.5 GiB}\n"
+    assert unfold.loads(text).memory == Memory({"t": 100}, 3 << 29)
+    with pytest.raises(SpecError) as told:
+        unfold.loads(BOTH_WAYS + "memory: {checkpoint: 0, budget: lots, segment: 3}\n")
+    mistakes = "\n".join(str(d) for d in told.value.diagnostics)
+    for words in ("checkpoint", "a size such as 500 MB", "segment"):
+        assert words in mistakes
+
+
+def test_sizes_are_written_as_people_do() -> None:
+    sizes = [show_size(n) for n in (12, 1536, 5 << 20, 3 << 29)]
+    assert sizes == ["12 B", "1.5 KiB", "5 MiB", "1.5 GiB"]
+    assert 0 < available() < 1 << 50
+
+
+def test_a_run_shows_its_estimate_and_takes_the_setting(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "unfold", "run", "specs/lstm-peephole.yaml", "--json"]
+    command += ["--runs", str(tmp_path), "--backend", "numba", "--set", "train.steps=2"]
+    done = subprocess.run([*command, "--set", "memory.budget=1 kB"], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "may take" in json.loads(done.stdout)["errors"][0]["message"]

@@ -1,0 +1,76 @@
+"""How much memory runs may take, how much they need, and the setting that makes one fit.
+
+    memory: {checkpoint: auto, budget: 2 GiB}   is   Memory(checkpoint="auto", budget=2 << 30)
+
+A run needs the arenas of its Plans, which are known before anything is allocated. What would not
+fit is refused; with `checkpoint: auto` the longest segments that fit are recomputed instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from unfold.core.bytes import show_size
+from unfold.errors import MemoryLimitError
+
+Checkpoint = int | Mapping[str, int]
+CGROUP = Path("/sys/fs/cgroup")
+# A part of what is free is left to others, and to what a run needs beside its arenas.
+SHARE = 0.85
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What runs may take.
+
+    Attributes:
+        checkpoint: points of a segment that is recomputed, along an axis that can be cut or by
+            axis; "auto" cuts what would not fit; None never cuts.
+        budget: bytes; None is most of what is free.
+    """
+
+    checkpoint: Checkpoint | str | None = None
+    budget: int | None = None
+
+    @property
+    def limit(self) -> int:
+        """The bytes that a run may take."""
+        return self.room(0)
+
+    def room(self, held: int) -> int:
+        """Return the bytes that may be taken beside those that are held."""
+        return int(SHARE * available()) if self.budget is None else self.budget - held
+
+
+def available() -> int:
+    """Return the bytes that are free, on this machine and in its control group."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    try:
+        limit, used = ((CGROUP / f"memory.{n}").read_text().strip() for n in ("max", "current"))
+    except OSError:
+        return free
+    return free if limit == "max" else min(free, max(int(limit) - int(used), 0))
+
+
+def longest(extent: int, needs: Callable[[int], int], limit: int) -> int | None:
+    """Return the longest segment that fits, an extent divided by a power of two; None without."""
+    length = extent
+    while length > 1:
+        length = -(-length // 2)
+        if needs(length) <= limit:
+            return length
+    return None
+
+
+def advised(
+    error: MemoryLimitError, length: int | None, needs: Callable[[int], int]
+) -> MemoryLimitError:
+    """Return an error that says which setting would make the run fit, if there is one."""
+    if length is None:
+        return MemoryLimitError(f"{error}; use a smaller batch or smaller sizes")
+    advice = f"memory: {{checkpoint: {length}}} needs {show_size(needs(length))}"
+    return MemoryLimitError(f"{error}; {advice}, and memory: {{checkpoint: auto}} finds it itself")

@@ -1,0 +1,187 @@
+"""Loss and gradients of one batch: in one run, or in segments where that would not fit; lengths.
+
+    found = step(execution, pipeline, Asked(params, inputs, ("W",), options), memory)
+
+Whole runs are tried first, unless segments are asked for. What does not fit is refused with the
+setting that would make it fit, or, with `checkpoint: auto`, run with that setting at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from unfold.core.program import Program, StopRule
+from unfold.errors import MemoryLimitError, UnsupportedError
+from unfold.execution.asked import Asked
+from unfold.execution.memory import Checkpoint, Memory, advised, longest
+from unfold.execution.recompute import cut, domain_of_run, recomputed
+from unfold.execution.runs import Execution, element_type
+from unfold.passes.carry import NEXT
+from unfold.passes.differentiate import adjoint_name
+from unfold.passes.pipeline import Pipeline
+from unfold.passes.segments import Segments
+from unfold.unfolded.domain import Domain
+from unfold.unfolded.results import Step, padded
+from unfold.unfolded.stopping import stopped_lengths
+
+
+def step(
+    execution: Execution,
+    pipeline: Pipeline,
+    asked: Asked,
+    memory: Memory,
+    checkpoint: Checkpoint | str | None,
+) -> Step:
+    """Return the loss, its gradients, and the state for the next chunk.
+
+    Args:
+        execution: runs Programs.
+        pipeline: makes them.
+        asked: arrays and options.
+        memory: what may be taken.
+        checkpoint: see `Memory`; the reference, which is the meaning, takes no notice.
+
+    Raises:
+        DataError: arrays that do not fit the spec.
+        UnsupportedError: the Program cannot be cut into segments.
+        MemoryLimitError: the run would not fit.
+    """
+    if execution.is_reference(asked.backend):
+        return _whole(execution, pipeline, asked)
+    if checkpoint is not None and not isinstance(checkpoint, str):
+        return recomputed(execution, pipeline, asked, checkpoint)
+    key = (asked.wrt, *asked.options.items(), *((n, a.shape) for n, a in asked.inputs.items()))
+    known = execution.segments.get(key)
+    if known is not None:
+        return recomputed(execution, pipeline, asked, known)
+    try:
+        return _whole(execution, pipeline, asked)
+    except MemoryLimitError as error:
+        try:
+            pieces, _ = cut(pipeline, asked.wrt, 1, asked.options)
+        except UnsupportedError as refused:
+            raise MemoryLimitError(
+                f"{error}; {refused}; use a smaller batch or shorter sequences"
+            ) from error
+        domain = domain_of_run(pipeline, asked)
+        needs = _needs(execution, pieces, domain, element_type(asked.params, asked.inputs))
+        length = longest(domain.extents[pieces.axis], needs, memory.limit)
+        if length is None or checkpoint is None:
+            raise advised(error, length, needs) from error
+        execution.segments[key] = length
+    return recomputed(execution, pipeline, asked, length)
+
+
+def _whole(execution: Execution, pipeline: Pipeline, asked: Asked) -> Step:
+    """Return loss and gradients from one run."""
+    program = pipeline.adjoint(asked.wrt, **asked.options, state=True)
+    values, _ = execution.run(
+        asked.backend,
+        program,
+        asked.params,
+        asked.feeds(program),
+        lengths=asked.lengths,
+        seed=asked.seed,
+    )
+    grads: dict[str, Any] = {}
+    for name in asked.wrt:
+        gradient = values[adjoint_name(name)]
+        whole = program[name].batched
+        grads[name] = gradient if whole else padded(gradient[0], asked.params[name])
+    assert program.loss is not None
+    return Step(float(values[program.loss].item()), grads, pipeline.state(values))
+
+
+def estimate(
+    execution: Execution, pipeline: Pipeline, domain: Domain, options: Mapping[str, Any], dtype: str
+) -> tuple[int, str]:
+    """Return the bytes that a step takes, and in words how it is run.
+
+    Args:
+        execution: whose `memory` says whether segments are recomputed.
+        pipeline: makes Programs.
+        domain: of a run of the spec's Program.
+        options: mode, training, carry of `Pipeline.resolved`.
+        dtype: element type.
+
+    Raises:
+        UnsupportedError: it cannot be cut into the segments that are asked for.
+    """
+    checkpoint, wrt = execution.memory.checkpoint, pipeline.wrt(None)
+    program = pipeline.adjoint(wrt, **options, state=True)
+    if checkpoint is None or checkpoint == "auto":
+        own = {a: n for a, n in domain.extents.items() if a in domain.free}
+        needed = execution.needs(program, Domain(program, own, None, domain.batch), dtype)
+        if checkpoint is None or needed <= execution.memory.limit:
+            return needed, "one run"
+    pieces, length = cut(pipeline, wrt, 1 if isinstance(checkpoint, str) else checkpoint, options)
+    needs = _needs(execution, pieces, domain, dtype)
+    if isinstance(checkpoint, str):
+        found = longest(domain.extents[pieces.axis], needs, execution.memory.limit)
+        length = found or 1
+    return needs(length), f"segments of {length} along {pieces.axis}, recomputed"
+
+
+def _needs(
+    execution: Execution, pieces: Segments, domain: Domain, dtype: str
+) -> Callable[[int], int]:
+    """Return how many bytes segments of a length need."""
+    extent, body = domain.extents[pieces.axis], pieces.later
+
+    def arena(program: Program, length: int) -> int:
+        known = {a: domain.extents[a] for a in domain.free if a in program.axes}
+        if pieces.axis in program.axes:
+            known[pieces.axis] = length
+        return execution.needs(program, Domain(program, known, None, domain.batch), dtype)
+
+    def states(length: int) -> int:
+        own = Domain(body.forward, {pieces.axis: length}, None, domain.batch)
+        kept = [body.forward[f"{NEXT}{n}"] for n in pieces.states]
+        points = sum(prod((*own.shape(v.axes), *map(int, v.type.stored))) for v in kept)
+        return points * np.dtype(dtype).itemsize * -(-extent // length)
+
+    def needs(length: int) -> int:
+        # Arenas of one Program make room for those of the other.
+        arenas = (arena(p, length) for p in (body.forward, body.backward.program))
+        return max(arenas) + states(length)
+
+    return needs
+
+
+def stopped(
+    execution: Execution,
+    pipeline: Pipeline,
+    program: Program,
+    rule: StopRule,
+    asked: Asked,
+    batch: int | None,
+) -> Mapping[str, Any]:
+    """Return the lengths that a free run's stopping rule gives.
+
+    Args:
+        execution: runs Programs.
+        pipeline: makes them.
+        program: of the free run.
+        rule: how it ends.
+        asked: arrays, and how to run.
+        batch: number of sequences where there are no inputs.
+    """
+    needed = pipeline.only(program, rule.values)
+    given = {v.name: asked.inputs[v.name] for v in needed.inputs if v.name in asked.inputs}
+
+    def run(bounds: Mapping[str, Any]) -> tuple[Mapping[str, Any], Domain]:
+        return execution.run(
+            asked.backend,
+            needed,
+            asked.params,
+            given,
+            lengths=bounds,
+            seed=asked.seed,
+            batch=batch,
+        )
+
+    return stopped_lengths(rule, needed, given, asked.lengths or {}, run, batch)
