@@ -29,7 +29,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generation": {*LAYERS, "training", "execution"},
     "api": {*LAYERS, "drawing", "training", "backends", "execution", "generation"},
     "__init__": {"api", "training", "errors"},
-    "commands": {*LAYERS, "drawing", "training", "api", "unfold", "backends", "execution"},
+    "commands": {
+        *LAYERS,
+        "drawing",
+        "training",
+        "generation",
+        "api",
+        "unfold",
+        "backends",
+        "execution",
+    },
     "cli": {"commands", "errors"},
     "__main__": {"cli"},
 }

@@ -1,0 +1,359 @@
+"""A spec made ready to write: it reads a prompt, then writes piece after piece, its state kept.
+
+    machine = Machine(model.program, model.stop, execution)
+    state = machine.read(given, prompt)                 the teacher's branch, one compiled run
+    piece = machine.write(given, noise, 200, state)     the free branch, one compiled run
+    piece = machine.write(given, noise, 200, piece.state)
+
+A piece of 200 steps and 200 pieces of one step are the same numbers, unless the spec draws random
+numbers that are not part of its feedback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from unfold.core.program import BATCH, Program, StopRule
+from unfold.errors import DataError, UnsupportedError
+from unfold.execution.runs import Execution
+from unfold.passes.carry import PREFIX, delays
+from unfold.passes.decoding import (
+    NOISE,
+    SCORES,
+    START,
+    TOP_K,
+    TOP_P,
+    WARMTH,
+    Loop,
+    choose,
+    close,
+    end_symbol,
+    separate,
+)
+from unfold.passes.pipeline import Pipeline
+
+Array = np.ndarray
+Arrays = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a run is given from outside.
+
+    Attributes:
+        params: by name.
+        inputs: by name, [rows, ...]; those along the axis of the output hold all steps, those of
+            the prompt first.
+        lengths: by axis, of inputs that differ in length.
+        rows: how many sequences are written.
+        backend: what computes.
+        seed: of random numbers in the spec, as those of a `sample` that is not fed back.
+    """
+
+    params: Arrays
+    inputs: Arrays
+    lengths: Mapping[str, Any]
+    rows: int
+    backend: str | None = None
+    seed: int = 0
+
+    def take(self, rows: Array) -> Given:
+        """Return what some of the rows are given."""
+        inputs = {n: np.asarray(a)[rows] for n, a in self.inputs.items()}
+        lengths = {n: np.asarray(a)[rows] for n, a in self.lengths.items()}
+        return replace(self, inputs=inputs, lengths=lengths, rows=len(rows))
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a sequence is.
+
+    Attributes:
+        step: how many steps have been run.
+        carry: by value, [rows, delay, ...]; None before the first step.
+        start: what the first step reads, [rows, ...], where the spec does not say.
+    """
+
+    step: int = 0
+    carry: Arrays | None = None
+    start: Array | None = None
+
+    def take(self, rows: Array) -> State:
+        """Return the state of some of the rows, in a new order."""
+        carry = None if self.carry is None else {n: a[rows] for n, a in self.carry.items()}
+        return replace(self, carry=carry, start=None if self.start is None else self.start[rows])
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What was written in one run.
+
+    Attributes:
+        said: [rows, steps, ...].
+        ends: where the stopping rule holds, [rows, steps].
+        extent: the predicted number of steps, [rows]; None without a prediction.
+        state: after it.
+        scores: of the symbols, [rows, steps, classes]; None where they were not asked for.
+    """
+
+    said: Array
+    ends: Array
+    extent: Array | None
+    state: State
+    scores: Array | None = field(default=None, repr=False)
+
+
+class Along(Pipeline):
+    """The Programs of a spec whose state is carried along a given axis."""
+
+    def __init__(self, program: Program, axis: str) -> None:
+        super().__init__(program)
+        self.carry_axis = axis
+        self.delays = delays(program, axis)
+
+
+class Machine:
+    """Reads and writes.
+
+    Args:
+        program: of the spec.
+        stop: its stopping rule.
+        execution: what runs Programs.
+        feed: by input, the value that it reads a step later, where the spec has no feedback.
+        narrow: whether `top_k` and `top_p` can be given.
+
+    Attributes:
+        loop: how output becomes input.
+        end: the symbol that ends a sequence, where that is the stopping rule.
+        at_most: the largest number of steps by the stopping rule.
+
+    Raises:
+        UnsupportedError: the spec cannot write.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        stop: StopRule | None,
+        execution: Execution,
+        feed: Mapping[str, str] | None = None,
+        *,
+        narrow: bool = False,
+    ) -> None:
+        looped = _closed(program, feed or {})
+        looped, self.loop = separate(looped)
+        self.end, self._when, self._extent, self.at_most = _ending(looped, stop, self.loop)
+        if self.loop.scores is not None:
+            looped = choose(looped, self.loop, narrow=narrow)
+        self.narrow = narrow
+        self.program = looped
+        self.execution = execution
+        self.pipeline = Along(looped, self.loop.axis)
+
+    @property
+    def loop_type(self) -> Any:
+        """The type of what is said at one step."""
+        return self.program[self.loop.said[0]].type
+
+    @property
+    def symbols(self) -> int | None:
+        """The number of symbols to choose from; None where numbers are written."""
+        return int(self.loop_type.shape[0]) if self.loop_type.kind == "category" else None
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether somebody has to say what the first step reads."""
+        return f"{self.loop.teacher}{START}" in self.program.values
+
+    def room(self, inputs: Arrays) -> int | None:
+        """Return how many steps there are inputs for; None where nothing bounds them."""
+        axis = self.loop.axis
+        free = self.pipeline.resolved(mode="free")
+        read = {r.value for v in free for r in free.reads(v)}
+        along = [v for v in free.inputs if axis in v.axes and v.name in read]
+        sizes = [
+            np.shape(inputs[v.name])[v.axes.index(axis)]
+            for v in along
+            if v.name in inputs and v.name not in (self.loop.teacher, NOISE)
+        ]
+        return min(sizes, default=None)
+
+    def options(
+        self, count: int | None, share: float | None, temperature: float
+    ) -> dict[str, float]:
+        """Return the parameters that say how few symbols take part.
+
+        Args:
+            count: the largest number of symbols; None: all.
+            share: of the probability that they have; None: all.
+            temperature: at which the probability is meant; 0 stands for 1.
+        """
+        if not self.narrow:
+            return {}
+        most = self.symbols or 1
+        return {
+            TOP_K: float(most if count is None else min(count, most)),
+            TOP_P: 2.0 if share is None else share,  # more than there is: the count decides
+            WARMTH: 1.0 / (temperature or 1.0),
+        }
+
+    def read(self, given: Given, prompt: Array | None) -> State:
+        """Return the state after a prompt, [rows, steps, ...].
+
+        Raises:
+            DataError: there is none, and the spec does not say how to begin.
+        """
+        if prompt is None:
+            if self.needs_start:
+                raise DataError(
+                    f"{self.program.name} needs something to begin with: a prompt for"
+                    f" {self.loop.teacher}, of at least one step"
+                )
+            return State()
+        steps = prompt.shape[1] - 1 + self.loop.lead
+        if not steps:
+            return State(start=prompt[:, 0])
+        wanted = [n for n in self.pipeline.delays if n not in self.loop.said]
+        more = {self.loop.teacher: prompt[:, :steps]}
+        _, carry = self._run(given, "teacher", State(), steps, more, wanted)
+        carry = {**carry, **{n: prompt[:, -1:] for n in self.loop.said}}
+        return State(steps, carry, prompt[:, 0])
+
+    def write(
+        self,
+        given: Given,
+        noise: Array | None,
+        steps: int,
+        state: State,
+        *,
+        scores: bool = False,
+    ) -> Piece:
+        """Run freely for some steps.
+
+        Args:
+            given: parameters and inputs.
+            noise: [rows, steps, classes]; None where numbers are written.
+            steps: how many.
+            state: where to go on.
+            scores: whether they are wanted.
+        """
+        more: dict[str, Any] = {} if noise is None else {NOISE: noise}
+        if self.needs_start:  # also where a state hides it
+            more[f"{self.loop.teacher}{START}"] = state.start
+        first = self.loop.said[0]
+        asked = [first, *(n for n in (self._when, self._extent) if n)]
+        asked += [SCORES] if scores else []
+        values, carry = self._run(given, "free", state, steps, more, asked)
+        said = np.broadcast_to(values[first], (given.rows, *values[first].shape[1:]))
+        ends = np.zeros((given.rows, steps), bool)
+        if self._when is not None:
+            ends |= np.asarray(values[self._when], bool)
+        if self.end is not None:
+            ends |= said == self.end
+        extent = None
+        if self._extent is not None:
+            predicted = np.rint(np.nan_to_num(values[self._extent].reshape(-1)))
+            extent = np.broadcast_to(np.maximum(predicted, 1).astype(np.int64), (given.rows,))
+        return Piece(
+            said.astype(np.int64) if self.symbols is not None else said,
+            ends,
+            extent,
+            State(state.step + steps, carry, state.start),
+            values.get(SCORES),
+        )
+
+    def _run(
+        self,
+        given: Given,
+        mode: str,
+        state: State,
+        steps: int,
+        more: Arrays,
+        wanted: Iterable[str],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Run one mode for some steps; return values by name, and the state."""
+        pipeline, carried = self.pipeline, state.carry is not None
+        whole = pipeline.resolved(mode=mode, carry=carried)
+        feeds = {**self._part(given, state.step, steps), **more}
+        feeds.update({f"{PREFIX}{n}": a for n, a in (state.carry or {}).items()})
+        missing = {v.name for v in whole.inputs} - set(feeds)
+        kept, lost = pipeline.without(whole, missing)
+        names = [n for n in dict.fromkeys(wanted) if n in whole.values]
+        if mode == "free" and (gone := [n for n in names if n in lost]):
+            needed = [n for n in sorted(missing) if not n.startswith(PREFIX)]
+            raise DataError(f"input {', '.join(needed)} is missing; {gone[0]} depends on it")
+        own = pipeline.only(kept, [n for n in names if n not in lost])
+        program = pipeline.with_state(own)
+        axis, known = self.loop.axis, {v.name for v in program.inputs}
+        lengths = {axis: np.full(given.rows, steps), **given.lengths}
+        values, domain = self.execution.run(
+            given.backend,
+            program,
+            given.params,
+            {n: a for n, a in feeds.items() if n in known},
+            lengths={a: n for a, n in lengths.items() if a in program.axes},
+            seed=given.seed + state.step,
+            batch=given.rows,
+        )
+        return values, pipeline.state(values, domain.length, missing)
+
+    def _part(self, given: Given, start: int, steps: int) -> dict[str, Any]:
+        """Return inputs, those along the axis of the output for some steps."""
+        axis, found = self.loop.axis, dict[str, Any]()
+        for name, array in given.inputs.items():
+            if name == self.loop.teacher or name not in self.program.values:
+                continue
+            axes = self.program[name].axes
+            if axis in axes:
+                at = (slice(None),) * axes.index(axis)
+                array = np.asarray(array)[(*at, slice(start, start + steps))]
+            found[name] = array
+        return found
+
+
+def _closed(program: Program, feed: Mapping[str, str]) -> Program:
+    """Return a Program with a feedback, its own or one from an output to an input."""
+    if program.of("feedback"):
+        return program
+    if len(feed) > 1:
+        raise UnsupportedError(f"one input can be fed with output, not {', '.join(feed)}")
+    for reads, says in feed.items():
+        for name in (reads, says):
+            if program.aliases.get(name, name) not in program.values:
+                raise UnsupportedError(f"{program.name} has no {name} to feed back")
+        return close(program, reads, program[says].name)
+    category = next((v.name for v in program.inputs if v.type.kind == "category"), None)
+    reads = category or next((v.name for v in program.inputs), "x")
+    output = next(iter(program.outputs), "o")
+    raise UnsupportedError(
+        f"{program.name} cannot write: nothing says how its output becomes its next input\n"
+        f"  help: feed it back in the spec, as in  prev[t]: feedback(teacher=y[t-1],"
+        f" free=argmax({output}[t-1]))\n"
+        f"        or say which input reads which output:  generate: {{feed: {{{reads}: {output}}}}}"
+    )
+
+
+def _ending(
+    program: Program, stop: StopRule | None, loop: Loop
+) -> tuple[int | None, str | None, str | None, int | None]:
+    """Return the end symbol, the condition, the prediction and the bound of a stopping rule."""
+    if stop is None:
+        return None, None, None, None
+    end, when = None, stop.when
+    if when is not None:
+        axes = [a for a in program[when].axes if a != BATCH]
+        if axes != [loop.axis]:
+            raise UnsupportedError(
+                f"{program.name} writes along {loop.axis}, but its stop is along {axes[0]}"
+            )
+        end = end_symbol(program, loop, when)
+    other = [a for a in stop.extents if a != loop.axis]
+    if other:
+        raise UnsupportedError(
+            f"{program.name} writes along {loop.axis}, but its stop predicts {', '.join(other)}"
+        )
+    return end, None if end is not None else when, stop.extents.get(loop.axis), stop.at_most

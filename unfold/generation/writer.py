@@ -1,0 +1,267 @@
+"""Writing: free runs of a spec, from a start, a prompt or a context, until something ends them.
+
+    writer = Writer(program, stop, execution)
+    writer.write(params, prompt=codes, length=300, decoding=Decoding(temperature=0.7), seed=1)
+
+    prompt ──teacher──▶ state ──free, one compiled run──▶ symbols ──end, condition, extent──▶ cut
+
+Every row of the output has random numbers of its own, so the first rows of twenty are the same as
+those of two, and a text is the same however it is cut into pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from unfold.core.program import Program, StopRule
+from unfold.errors import DataError, UnsupportedError
+from unfold.execution.runs import Execution, element_type
+from unfold.generation.beam import search
+from unfold.generation.decoding import Decoding, Noise
+from unfold.generation.machine import Given, Machine, State
+from unfold.unfolded.domain import Domain
+
+Array = np.ndarray
+Arrays = Mapping[str, Any]
+NO_SYMBOL = -1
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        values: [rows, steps, ...]; beyond a row's own length -1 for symbols, 0 for numbers.
+        lengths: [rows], the end symbol included.
+        log_probability: of each row, [rows], where a beam search found it.
+    """
+
+    values: Array
+    lengths: Array
+    log_probability: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: int) -> Array:
+        return self.values[row, : self.lengths[row]]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be written.
+
+    Attributes:
+        inputs: arrays [contexts, *axes, *shape] by name, as `forward` takes them.
+        prompt: what the output begins with, [steps, ...] or [contexts, steps, ...]; not repeated
+            in the result.
+        length: the largest number of steps; the stopping rule of the spec may say less.
+        number: how many rows to write for each context.
+        end: a symbol that ends a row, beside the stopping rule of the spec.
+        decoding: how symbols are chosen.
+        seed: of the draws.
+        lengths: by axis, of inputs that differ in length.
+        feed: by input, the value that it reads a step later, where the spec has no feedback.
+    """
+
+    inputs: Arrays = field(default_factory=dict[str, Any])
+    prompt: Any = None
+    length: int | None = None
+    number: int = 1
+    end: int | None = None
+    decoding: Decoding = field(default_factory=Decoding)
+    seed: int = 0
+    lengths: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    feed: Mapping[str, str] | None = None
+
+
+class Writer:
+    """Writes with a spec, and keeps what was planned and compiled.
+
+    Args:
+        program: of the spec.
+        stop: its stopping rule.
+        execution: what runs Programs.
+    """
+
+    def __init__(self, program: Program, stop: StopRule | None, execution: Execution) -> None:
+        self._program, self._stop, self._execution = program, stop, execution
+        self._machines: dict[Any, Machine] = {}
+
+    def machine(self, feed: Mapping[str, str] | None = None, *, narrow: bool = False) -> Machine:
+        """Return the spec made ready to write.
+
+        Raises:
+            UnsupportedError: it cannot write.
+        """
+        key = (tuple((feed or {}).items()), narrow)
+        if key not in self._machines:
+            self._machines[key] = Machine(
+                self._program, self._stop, self._execution, feed, narrow=narrow
+            )
+        return self._machines[key]
+
+    def write(self, params: Arrays, wish: Wish, *, backend: str | None = None) -> Written:
+        """Return what is written, all of it in one run of compiled code.
+
+        Raises:
+            DataError: arrays or options that do not fit.
+            UnsupportedError: the spec cannot write, or not in this way.
+        """
+        if wish.decoding.beam is not None:
+            return self._search(params, wish, backend)
+        pieces = list(self.stream(params, wish, backend=backend))
+        values = np.concatenate([p.values for p in pieces], axis=1)
+        lengths = np.sum([p.lengths for p in pieces], axis=0)
+        longest = int(lengths.max())
+        return Written(_blank(values[:, :longest], lengths), lengths)
+
+    def stream(
+        self, params: Arrays, wish: Wish, *, backend: str | None = None, chunk: int | None = None
+    ) -> Iterator[Written]:
+        """Yield what is written piece by piece: the same values as in one.
+
+        Args:
+            params: by name.
+            wish: what to write; without a beam.
+            backend: what computes.
+            chunk: steps of a piece; default: all of them.
+        """
+        rule = wish.decoding
+        machine = self.machine(wish.feed, narrow=rule.narrows)
+        if machine.loop.scores is None and (rule.narrows or rule.temperature):
+            what = "is the largest of no scores" if machine.symbols else "is numbers"
+            raise UnsupportedError(
+                f"{self._program.name}: {machine.loop.teacher} {what}, so there is nothing to draw"
+                " from\n  help: drop temperature, top-k and top-p"
+            )
+        given, state, left = self._begin(machine, params, wish, backend)
+        noise = Noise(wish.seed, given.rows, rule.warmth(machine.loop.temperature))
+        kind, bound = element_type(params, wish.inputs), np.full(given.rows, left)
+        written = 0
+        while left:
+            steps = min(left, chunk or left)
+            drawn = noise.next(steps, (machine.symbols or 0,), kind)
+            piece = machine.write(
+                given,
+                drawn if machine.loop.scores is not None else None,
+                steps,
+                state,
+            )
+            if written == 0 and piece.extent is not None:
+                bound = np.minimum(bound, piece.extent)
+            ends = piece.ends | (piece.said == wish.end if wish.end is not None else False)
+            here = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, steps)
+            lengths = np.clip(np.minimum(bound - written, here), 0, steps)
+            bound = np.where(ends.any(axis=1), np.minimum(bound, written + here), bound)
+            yield Written(_blank(piece.said, lengths), lengths)
+            state, left, written = piece.state, left - steps, written + steps
+            if (bound <= written).all():
+                return
+
+    def _search(self, params: Arrays, wish: Wish, backend: str | None) -> Written:
+        machine, width = self.machine(wish.feed), wish.decoding.beam or 1
+        if machine.loop.scores is None:
+            raise UnsupportedError(
+                f"{self._program.name} writes no symbols with scores, so there is nothing to search"
+                "\n  help: drop beam"
+            )
+        if wish.number > width:
+            raise DataError(f"{width} beams cannot give {wish.number} sequences; use more beams")
+        given, state, steps = self._begin(machine, params, wish, backend, number=1)
+        found = search(
+            machine,
+            given,
+            state,
+            steps,
+            width=width,
+            end=wish.end,
+            penalty=wish.decoding.length_penalty,
+            best=wish.number,
+        )
+        lengths = found.lengths.reshape(-1)
+        values = found.said.reshape(len(lengths), -1)[:, : int(lengths.max())]
+        return Written(values, lengths, found.log_probability.reshape(-1))
+
+    def _begin(
+        self,
+        machine: Machine,
+        params: Arrays,
+        wish: Wish,
+        backend: str | None,
+        number: int | None = None,
+    ) -> tuple[Given, State, int]:
+        """Return what is given, the state after the prompt, and how many steps are left to do."""
+        number, rule = wish.number if number is None else number, wish.decoding
+        options = machine.options(rule.top_k, rule.top_p, rule.warmth(machine.loop.temperature))
+        kind = element_type(params, wish.inputs)
+        params = {**params, **{n: np.asarray(x, kind) for n, x in options.items()}}
+        prompt = _prompt(machine, wish.prompt)
+        sizes = {n: len(a) for n, a in wish.inputs.items() if np.ndim(a)}
+        contexts = max([*sizes.values(), 1 if prompt is None else len(prompt)])
+        for name, size in sizes.items():
+            if size != contexts:
+                raise DataError(
+                    f"input {name} has {size} rows, another one or the prompt {contexts}"
+                )
+        rows = np.repeat(np.arange(contexts), number)
+        given = Given(params, wish.inputs, wish.lengths, contexts, backend, wish.seed).take(rows)
+        if prompt is not None:
+            if len(prompt) not in (1, contexts):
+                raise DataError(f"there are {len(prompt)} prompts for {contexts} inputs")
+            prompt = np.broadcast_to(prompt, (contexts, *prompt.shape[1:]))[rows]
+        length = self._length(machine, wish, 0 if prompt is None else prompt.shape[1])
+        return given, machine.read(given, prompt), length
+
+    def _length(self, machine: Machine, wish: Wish, read: int) -> int:
+        """Return the largest number of steps."""
+        length = wish.length
+        if length is not None and length < 1:
+            raise DataError(f"length {length}: expected at least 1 step")
+        room = machine.room(wish.inputs)
+        if room is not None:
+            room -= read - 1 + machine.loop.lead if read else 0
+            if room < 1:
+                raise DataError(f"the prompt has {read} steps, which leaves no inputs to go on")
+        default = machine.at_most or room or Domain(self._program).extents[machine.loop.axis]
+        bounds = [default if length is None else length, machine.at_most, room]
+        return min(b for b in bounds if b is not None)
+
+
+def _prompt(machine: Machine, prompt: Any) -> Array | None:
+    """Return a prompt as [contexts, steps, ...].
+
+    Raises:
+        DataError: it has no steps, another rank or unknown symbols.
+    """
+    if prompt is None:
+        return None
+    array = np.asarray(prompt)
+    symbols, own = machine.symbols, () if machine.symbols else machine.loop_type.stored
+    if array.ndim == 1 + len(own):
+        array = array[None]
+    if array.ndim != 2 + len(own) or array.shape[2:] != tuple(map(int, own)):
+        wanted = "".join(f", {int(n)}" for n in own)
+        raise DataError(
+            f"the prompt has the shape {list(array.shape)}; expected [steps{wanted}]"
+            f" or [rows, steps{wanted}]"
+        )
+    if array.shape[1] < 1:
+        raise DataError("the prompt is empty; leave it out, or give it at least one step")
+    if symbols is not None:
+        if array.dtype.kind not in "iu":
+            raise DataError(f"the prompt holds {array.dtype}; symbols are whole numbers")
+        if array.min() < NO_SYMBOL or array.max() >= symbols:
+            raise DataError(f"the prompt holds a symbol that is not one of 0 to {symbols - 1}")
+    return array
+
+
+def _blank(values: Array, lengths: Array) -> Array:
+    """Return values with nothing beyond each row's own length."""
+    inside = np.arange(values.shape[1]) < lengths[:, None]
+    inside = inside.reshape(*inside.shape, *(1,) * (values.ndim - 2))
+    return np.where(inside, values, NO_SYMBOL if values.dtype.kind == "i" else 0)

@@ -1,0 +1,322 @@
+"""Prepare a Program for writing: what it says becomes what it reads, by a rule that can be chosen.
+
+Three rewrites, on the Program of the spec with its feedback still in it:
+
+    separate   prev[t] = feedback(y[t-1], argmax(o[t-1]))     prev.said[t] = argmax(o[t])
+                                                      prev[t] = feedback(y[t-1], prev.said[t-1])
+    close      reads x[t], scores y[t]; no feedback           x.said[t] = argmax(y[t])
+                                                      x.fed[t] = feedback(x[t], x.said[t-1])
+    choose     argmax(o[t]), wherever it stands               argmax(decoding.scores[t])
+                                                      decoding.scores = o + decoding.noise
+
+The noise is an input. Zeros make the choice greedy; T times Gumbel's numbers (Gumbel 1954) make it
+a draw at the temperature T, so neither temperature nor seed is part of the Program, and a whole
+piece of output is one run of compiled code. With `narrow`, the scores of all but the best few are
+first lowered beyond reach. The few are what a threshold leaves of p = exp((o - max o) / T):
+
+    floor[t,i] = floor[t,i-1] + 2^-(i+1)   where, at that threshold, still k symbols remain
+                                           or the share `top_p` of all p (a bisection over i)
+
+so that k and the share are numbers and not part of the Program either. Symbols whose p is less
+than 2^-HALVINGS of the best one's are not told apart. With both k and a share, a symbol has to pass
+both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from unfold.core.affine import Affine
+from unfold.core.build import Builder, Term
+from unfold.core.op import OPS, Kind
+from unfold.core.program import BATCH, Axis, Program, Ref, Value
+from unfold.core.types import Type
+from unfold.errors import UnsupportedError
+from unfold.passes.boundaries import zero_of
+
+NOISE, SCORES, AXIS, FLOOR = (f"decoding.{n}" for n in ("noise", "scores", "halving", "floor"))
+WARMTH, TOP_K, TOP_P = (f"decoding.{n}" for n in ("warmth", "top_k", "top_p"))
+HALVINGS = 40
+UNREACHABLE = -1e30
+SAID, FED, START = ".said", ".fed", ".start"
+RANDOM = ("uniform", "normal")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How output becomes input.
+
+    Attributes:
+        said: the values that are fed back, [batch, axis, ...]; the first one is the output.
+        axis: along which.
+        teacher: the input that takes their place in training.
+        lead: steps before the first symbol of the teacher is read: 1 for y[t-1], 0 for x[t].
+        scores: the value whose largest entry is said; None where numbers are.
+        temperature: of the spec's own `sample`; 0 for its argmax.
+    """
+
+    said: tuple[str, ...]
+    axis: str
+    teacher: str
+    lead: int
+    scores: str | None
+    temperature: float = 0.0
+
+
+def close(program: Program, reads: str, says: str) -> Program:
+    """Return the Program with a feedback from a value to the input that reads it a step later.
+
+    Args:
+        program: whose input `reads` is given from outside.
+        reads: an input over one axis, which stays the teacher.
+        says: scores of its classes, or a value of its type, over the same axis.
+
+    Raises:
+        UnsupportedError: they do not fit together.
+    """
+    value, source = program[reads], program[says]
+    axes = [a for a in value.axes if a != BATCH]
+    scores = value.type.kind == "category" and source.type.kind == "real"
+    fits = source.type.shape == value.type.shape if scores else source.type == value.type
+    if value.op != "input" or len(axes) != 1 or source.axes != value.axes or not fits:
+        raise UnsupportedError(
+            f"{says} cannot be fed back as {reads}: {reads} must be an input over one axis, and"
+            f" {says} have the same axis and {'one score per class' if scores else 'its shape'}\n"
+            f"  {reads} is {_show(value)}, {says} is {_show(source)}"
+        )
+    builder = Builder.of(program)
+    at = {axes[0]: Affine.axis(axes[0]) - 1}
+    said = _say(builder, reads, builder.term(says), argmax=scores)
+    name = f"{reads}{FED}"
+    start = builder.add(
+        Value(f"{reads}{START}", (BATCH,), value.type, "input", node=f"{reads}{START}")
+    )
+    _bound(builder, said, axes[0], start.ref)
+    builder.node, builder.at = name, value.at
+    fed = builder.emit("feedback", (builder.term(reads), said.at(at)), name=name)
+    builder.values[name] = replace(builder.values[fed.ref.value], boundary=value.boundary)
+    for other in program:
+        if other.name != reads:
+            operands = tuple(_renamed(r, reads, name) for r in other.operands)
+            boundary = {a: _renamed(r, reads, name) for a, r in other.boundary.items()}
+            builder.values[other.name] = replace(other, operands=operands, boundary=boundary)
+    return builder.build(program)
+
+
+def separate(program: Program) -> tuple[Program, Loop]:
+    """Return the Program with a value for what each feedback says, and how that is fed back.
+
+    Args:
+        program: with at least one feedback.
+
+    Raises:
+        UnsupportedError: several outputs are fed back, along several axes, or not from the step
+            before.
+    """
+    builder = Builder.of(program)
+    loops = [_separated(builder, program, value) for value in program.of("feedback")]
+    first, *others = loops
+    for other in others:
+        if (other.axis, other.teacher, other.lead) != (first.axis, first.teacher, first.lead):
+            raise UnsupportedError(
+                f"{program.name} feeds back two outputs, in place of {first.teacher} and of"
+                f" {other.teacher}; it can be run in free mode, but not be made to write"
+            )
+    return builder.build(program), replace(first, said=tuple(n for p in loops for n in p.said))
+
+
+def choose(program: Program, loop: Loop, *, narrow: bool) -> Program:
+    """Return the Program with noise added to the scores before the largest one is taken.
+
+    Args:
+        program: from `separate`.
+        loop: with scores.
+        narrow: whether only the best few take part: `decoding.warmth` (1 / temperature),
+            `decoding.top_k` and `decoding.top_p` become parameters.
+    """
+    assert loop.scores is not None
+    builder, scores = Builder.of(program), program[loop.scores]
+    own = (BATCH, *(a for a in scores.axes if a != BATCH))
+    builder.node, builder.at = SCORES, scores.at
+    noise = builder.add(Value(NOISE, own, scores.type, "input", node=NOISE))
+    raised = builder.term(scores.name)
+    if narrow:
+        raised = _narrowed(builder, raised, loop.axis)
+    chosen = builder.emit("add", (raised, noise), name=SCORES)
+    here = builder.values[SCORES].axes
+    for value in program.of("argmax"):
+        found, _ = peel(builder, value.operands[0])
+        if found.value == scores.name and value.batched:
+            at = {BATCH: Affine.axis(BATCH), **dict(zip(scores.axes, found.index, strict=True))}
+            ref = Ref(chosen.ref.value, tuple(at[a] for a in here))
+            builder.values[value.name] = replace(value, operands=(ref,))
+    return builder.build(program)
+
+
+def peel(program: Program | Builder, ref: Ref) -> tuple[Ref, float]:
+    """Return the scores below the noise and the temperature of a `sample`, and that temperature.
+
+    Args:
+        program: where the reference is to be looked up.
+        ref: what an argmax reads; anything but a sample is returned as it is, with 0.
+    """
+    added = program.values[ref.value]
+    if added.op != "add" or added.is_named:
+        return ref, 0.0
+    parts = [r for r in added.operands if not _is_noise(program, r)]
+    if len(parts) != 1:
+        return ref, 0.0
+    inner = parts[0].substitute(_at(added, ref))
+    scaled = program.values[inner.value]
+    if scaled.op == "div" and not scaled.is_named:
+        divisor = program.values[scaled.operands[1].value]
+        if divisor.op == "constant":
+            below = scaled.operands[0].substitute(_at(scaled, inner))
+            return below, float(divisor.attributes["value"])
+    return inner, 1.0
+
+
+def end_symbol(program: Program, loop: Loop, when: str) -> int | None:
+    """Return the symbol that ends a sequence where the rule is that it is said, else None.
+
+    Args:
+        program: of the spec.
+        loop: how it feeds back.
+        when: the value of the stopping rule, as in  argmax(o[t]) == 0.
+    """
+    rule = program[when]
+    if rule.op != "equal" or loop.scores is None:
+        return None
+    left, right = (program[r.value] for r in rule.operands)
+    number, said = (left, right) if left.op == "constant" else (right, left)
+    if number.op != "constant" or said.op != "argmax":
+        return None
+    here = peel(program, said.operands[0])[0] == program[loop.scores].here
+    return int(number.attributes["value"]) if here else None
+
+
+def _separated(builder: Builder, program: Program, value: Value) -> Loop:
+    """Give what one feedback says a name of its own."""
+    teacher, free = value.operands
+    inputs = {r for r in _cone(program, teacher) if program[r.value].op == "input"}
+    cone = _cone(program, free)
+    parts = [program[r.value] for r in cone if not program[r.value].is_named]
+    inner = next((v for v in parts if v.op == "argmax"), None)
+    if inner is not None:
+        origins = {peel(program, inner.operands[0])[0]}
+    else:
+        origins = {r for r in cone if program[r.value].is_named and not _is_source(program, r)}
+    if len(inputs) != 1 or len(origins) != 1 or _axis(program, *origins) is None:
+        raise UnsupportedError(
+            f"{f'{value.at}: ' if value.at else ''}what {value.node} feeds back is not the output"
+            " of one step before, in place of one input\n"
+            f"  help: write  {value.node}[t]: feedback(teacher=y[t-1], free=choice[t-1])"
+        )
+    (read,), (shown,) = inputs, origins
+    origin, axis = program[shown.value], _axis(program, shown)
+    assert axis is not None
+    said = _say(builder, value.name, builder.term(origin.name), argmax=inner is not None)
+    outside, back = origin.boundary.get(axis), said.at(_at(origin, shown)).ref
+    scores, warmth = None, 0.0
+    if inner is not None:
+        scores, warmth = origin.name, peel(program, inner.operands[0])[1]
+        first = builder.read(outside) if outside else zero_of(builder, origin)
+        outside = first.apply("argmax").ref
+        builder.values[inner.name] = replace(inner, op="identity", operands=(back,))
+    else:
+        if origin.op == "argmax":
+            below, warmth = peel(program, origin.operands[0])
+            scores = below.value if below == program[below.value].here else None
+        for part in parts:
+            operands = tuple(back if r == shown else r for r in part.operands)
+            builder.values[part.name] = replace(part, operands=operands)
+        if free == shown:
+            builder.values[value.name] = replace(value, operands=(teacher, back))
+    if outside is not None:
+        _bound(builder, said, axis, outside)
+    place = program[read.value].axes.index(axis)
+    lead = -(read.index[place].offset_from(axis) or 0)
+    return Loop((said.ref.value,), axis, read.value, lead, scores, warmth)
+
+
+def _narrowed(builder: Builder, scores: Term, axis: str) -> Term:
+    """Return scores of which all but the best few are beyond reach."""
+    builder.axes[AXIS] = Axis(AXIS, Affine.number(HALVINGS))
+    fixed = {"init": "ones", "argument": None, "frozen": True}
+    warmth, count, share = (
+        builder.add(Value(n, (), Type(), "parameter", attributes=fixed, node=n))
+        for n in (WARMTH, TOP_K, TOP_P)
+    )
+    zero, one = builder.number(0.0), builder.number(1.0)
+    p = ((scores - scores.apply("feature_max", keep=True)) * warmth).apply("exp")
+    total = p.apply("feature_sum")
+    own = builder.ordered({*scores.axes, AXIS})
+    builder.pending[FLOOR] = Type()
+    here = {a: Affine.axis(a) for a in own}
+    before = builder.read(Ref(FLOOR, tuple((here | {AXIS: here[AXIS] - 1})[a] for a in own)))
+    index = {"index": here[AXIS] + 1}
+    halving = builder.emit("index", (), index, axes=(AXIS,), type=Type())
+    middle = before + builder.number(0.5) ** halving
+    below = p.apply("less", middle)
+    enough = below.apply("where", zero, one).apply("feature_sum").apply("greater_equal", count)
+    mass = below.apply("where", zero, p).apply("feature_sum")
+    raised = enough.apply("or", mass.apply("greater_equal", total * share))
+    builder.emit("where", (raised, middle, before), name=FLOOR)
+    last = {AXIS: Affine.number(HALVINGS - 1)}
+    floor = builder.term(FLOOR).at(last)
+    return p.apply("less", floor).apply("where", builder.number(UNREACHABLE), scores)
+
+
+def _say(builder: Builder, node: str, term: Term, *, argmax: bool) -> Term:
+    builder.node = f"{node}{SAID}"
+    return builder.emit("argmax" if argmax else "identity", (term,), name=f"{node}{SAID}")
+
+
+def _bound(builder: Builder, said: Term, axis: str, outside: Ref) -> None:
+    value = builder.values[said.ref.value]
+    builder.values[value.name] = replace(value, boundary={axis: outside})
+
+
+def _cone(program: Program, start: Ref) -> list[Ref]:
+    """Return what an operand reads through the unnamed parts of its equation, itself included."""
+    found, work = dict[Ref, None](), [start]
+    while work:
+        ref = work.pop()
+        found[ref] = None
+        part = program[ref.value]
+        if not part.is_named:
+            work += [r.substitute(_at(part, ref)) for r in part.operands]
+    return list(found)
+
+
+def _at(value: Value, ref: Ref) -> dict[str, Affine]:
+    return dict(zip(value.axes, ref.index, strict=True))
+
+
+def _axis(program: Program, ref: Ref) -> str | None:
+    """Return the axis along which a reference reads one step before, if it does that alone."""
+    pairs = zip(program[ref.value].axes, ref.index, strict=True)
+    moved = [(a, i) for a, i in pairs if i != Affine.axis(a)]
+    return moved[0][0] if len(moved) == 1 and moved[0][1].offset_from(moved[0][0]) == -1 else None
+
+
+def _is_source(program: Program, ref: Ref) -> bool:
+    return OPS[program[ref.value].op].kind is Kind.SOURCE
+
+
+def _is_noise(program: Program | Builder, ref: Ref) -> bool:
+    """Say whether a value is made of random numbers alone."""
+    value = program.values[ref.value]
+    if value.op in RANDOM:
+        return True
+    below = value.operands if not value.is_named else ()
+    return bool(below) and all(_is_noise(program, r) for r in below)
+
+
+def _renamed(ref: Ref, old: str, new: str) -> Ref:
+    return replace(ref, value=new) if ref.value == old else ref
+
+
+def _show(value: Value) -> str:
+    axes = ", ".join(a for a in value.axes if a != BATCH)
+    return f"{value.name}{f'[{axes}]' if axes else ''}: {value.type.show()}"
