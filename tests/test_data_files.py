@@ -248,13 +248,25 @@ def test_captions_name_the_digits() -> None:
     assert told == [f"{NAMES[i % 10]}\n" for i in range(16)]
 
 
+def whole_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return all images, from 0 to 16, and their classes."""
+    data = make.images("digits", layout="whole", order="given", batch=1797)
+    batch = data.batches(reading("image: [8, 8]", "label: {category: 10}")).train.batch(0)
+    return batch.inputs["image"] * 16, batch.inputs["label"]
+
+
+def test_the_digits_have_the_known_counts() -> None:
+    images, labels = whole_digits()
+    assert images.sum() == 561718
+    assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
 def test_the_digits_are_those_of_scikit_learn() -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     digits = datasets.load_digits()
-    data = make.images("digits", layout="whole", order="given", batch=1797)
-    batch = data.batches(reading("image: [8, 8]", "label: {category: 10}")).train.batch(0)
-    np.testing.assert_array_equal(batch.inputs["image"] * 16, digits.images)
-    np.testing.assert_array_equal(batch.inputs["label"], digits.target)
+    images, labels = whole_digits()
+    np.testing.assert_array_equal(images, digits.images)
+    np.testing.assert_array_equal(labels, digits.target)
 
 
 def png(file: Path, array: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.feeding import reading
 from unfold.errors import DataError
 from unfold.training.data import Data, make
-from unfold.training.data.series import windows
+from unfold.training.data.series import SeriesDataset, windows
 
 XY = reading("x[t]: [n]", "y[t]: []", sizes="n: 2", axes="t: 3")
 TABLE = "day, wind ,rain,kind\n" + "".join(f"d{i},{i * i},{100 - i},{i % 3}\n" for i in range(20))
@@ -173,19 +173,30 @@ def test_a_gap_between_the_parts_is_filled_in_either_by_itself(tmp_path: Path) -
         data.batches(reading("x[t]: []", axes="t: 6"))
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "total", "told"),
+    [
+        ("sunspots", 5.0, 15373.4, "309 steps of sunspots"),
+        ("co2", 316.1, 756816.5, "2,284 steps of co2, 59 gaps filled"),
+    ],
+)
+def test_series_that_come_along(name: str, first: float, total: float, told: str) -> None:
+    dataset = make.describe({"series": name, "inputs": {"x": name}, "batch": 1})
+    assert isinstance(dataset, SeriesDataset)
+    column = dataset.table.columns[name]
+    assert column[0] == first
+    assert np.nansum(column) == pytest.approx(total)
+    assert dataset.batches(reading("x[t]: []", axes="t: 300")).told == told
+
+
 @pytest.mark.parametrize("name", ["sunspots", "co2"])
 def test_series_that_come_along_are_those_of_statsmodels(name: str) -> None:
-    program = reading("x[t]: []", axes="t: 300")
-    found = make.series(name, inputs={"x": name}, batch=1, normalise="none").batches(program)
-    x = found.train.batch(0).inputs["x"][0]
-    assert x[0] == {"sunspots": 5.0, "co2": 316.1}[name]
-    told = {"sunspots": "309 steps of sunspots", "co2": "2,284 steps of co2, 59 gaps filled"}
-    assert found.told == told[name]
     datasets = pytest.importorskip("statsmodels.api").datasets
     frame = getattr(datasets, name).load_pandas().data
-    column = np.asarray(frame["SUNACTIVITY" if name == "sunspots" else "co2"], dtype=float)[:300]
-    there = ~np.isnan(column)
-    np.testing.assert_array_equal(x[there], column[there])
+    dataset = make.describe({"series": name, "inputs": {"x": name}})
+    assert isinstance(dataset, SeriesDataset)
+    column = np.asarray(frame["SUNACTIVITY" if name == "sunspots" else "co2"], dtype=float)
+    np.testing.assert_array_equal(dataset.table.columns[name], column)
 
 
 @pytest.mark.parametrize(

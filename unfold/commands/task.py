@@ -107,7 +107,8 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
         content = open_data(found, data, Path(model.spec.file).parent)
         fit = content.fit(model.program)
         sizes = _decided_sizes(model, fit.sizes, changes)
-        axes = {a: n for a, n in fit.axes.items() if a not in changes.axes}
+        now = axis_extents(model.program)
+        axes = {a: n for a, n in fit.axes.items() if a not in changes.axes and now[a] != n}
         if sizes or axes:
             changes = replace(changes, axes={**changes.axes, **axes})
             model = load(spec, changes, sizes)
