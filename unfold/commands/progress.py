@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from types import FrameType
 
 import typer
 
+from unfold.commands.report import plural
 from unfold.training.metrics import Metrics
 
 PLAIN_LINES = 20
 PLAIN_SECONDS = 30.0
-LIVE_SECONDS = 0.1
+LIVE_SECONDS, LIVE_MEMORY = 0.1, 2.0
 WIDE = 120  # columns that hold the words and a bar
-SHOW_CURSOR = "\x1b[?25h"
+SHOW_CURSOR, CLEAR_LINE = "\x1b[?25h", "\r\x1b[2K"
 
 
 @contextmanager
@@ -37,7 +39,9 @@ def show_compiling() -> Iterator[None]:
         nonlocal began
         if done == 0:
             began = time.perf_counter()
-            typer.echo(f"compiling {total} kernels, which are kept for the next run", err=True)
+            clear = CLEAR_LINE if sys.stderr.isatty() else ""  # there may be a bar
+            kernels = plural(total, "kernel")
+            typer.echo(f"{clear}compiling {kernels}, kept for the next run", err=True)
         elif done == total:
             typer.echo(f"compiled in {time.perf_counter() - began:.1f} s", err=True)
 
@@ -66,49 +70,52 @@ class Words:
 
 
 class _Window:
-    """The means of the steps since the last line, and their speed.
+    """The means of the last steps, and their speed.
+
+    The first step of a session, in which kernels are compiled, does not count for the speed.
 
     Args:
         words: what is said.
-        memory: the weight of what was shown before, so that a line redrawn in place is calm.
+        seconds: how far back means go; 0 is to the last line.
     """
 
-    def __init__(self, words: Words, memory: float = 0.0) -> None:
-        self._words, self._memory = words, memory
-        self._shown: list[float] = []
-        self.clear()
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self.loss = self.clipped = 0.0
-        self.count, self.began = 0, time.perf_counter()
+    def __init__(self, words: Words, seconds: float = 0.0) -> None:
+        self._words, self._seconds = words, seconds
+        self._loss = self._clipped = 0.0
+        self._count = 0
+        self._marks: deque[tuple[float, int, float, float]] = deque()
+        self._marks.append((math.inf, 0, 0.0, 0.0))
 
     def add(self, metrics: Metrics) -> None:
         """Take a step."""
-        self.loss += metrics.loss
-        self.clipped += metrics.clipped
-        self.count += 1
+        self._loss += metrics.loss
+        self._clipped += metrics.clipped
+        self._count += 1
+        if self._count == 1:
+            self._begun = time.perf_counter()
 
     def show(self, metrics: Metrics) -> str:
-        """Return the line about the steps so far, and begin anew."""
-        words, count = self._words, max(self.count, 1)
-        pace = (time.perf_counter() - self.began) / count
-        new, memory = [self.loss / count, self.clipped / count, pace], self._memory
-        old = self._shown or new
-        self._shown = [memory * o + (1 - memory) * n for o, n in zip(old, new, strict=True)]
-        loss, clipped, pace = self._shown
-        speed = 1 / max(pace, 1e-9)
-        left = (words.steps - metrics.step) / speed
+        """Return the line about the last steps."""
+        words, now, marks = self._words, time.perf_counter(), self._marks
+        while len(marks) > 1 and marks[1][0] < now - self._seconds:
+            marks.popleft()
+        since, count, loss, clipped = marks[0]
+        steps = max(self._count - count, 1)
+        loss, clipped = (self._loss - loss) / steps, (self._clipped - clipped) / steps
+        timed = self._count - max(count, 1)
+        speed = timed / max(now - (self._begun if since > now else since), 1e-9)
+        marks.append((now, self._count, self._loss, self._clipped))
         pieces = [
             f"step {metrics.step:>{len(str(words.steps))}}/{words.steps}",
             f"loss {show_loss(loss)} {words.unit}".rstrip(),
             words.describe(loss),
             f"|g| {metrics.gradient_norm:.3g}",
             f"clipped {_percent(clipped)}" if words.clips else "",
-            f"{speed:.{1 if speed < 1000 else 0}f} steps/s",
-            f"{show_seconds(left)} left" if left else "",
         ]
-        self.clear()
+        if timed:
+            pieces.append(f"{speed:.{1 if speed < 1000 else 0}f} steps/s")
+            left = (words.steps - metrics.step) / speed
+            pieces.append(f"{show_seconds(left)} left" if left else "")
         return "   ".join(p for p in pieces if p)
 
 
@@ -144,14 +151,15 @@ class LiveProgress:
         column = TextColumn("{task.description}")
         self._bar = Progress(*bar, column, console=console, auto_refresh=False)
         self._task = self._bar.add_task("starting", total=words.steps)
-        self._steps, self._window = words.steps, _Window(words, memory=0.8)
+        self._steps, self._window = words.steps, _Window(words, LIVE_MEMORY)
         self._told = 0.0
-        self._bar.start()
 
     def update(self, metrics: Metrics) -> None:
         """Tell of a step."""
         self._window.add(metrics)
         now = time.monotonic()
+        if not self._told:
+            self._bar.start()
         if now - self._told > LIVE_SECONDS or metrics.step == self._steps:
             self._told = now
             line = self._window.show(metrics)
