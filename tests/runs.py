@@ -86,10 +86,10 @@ def wait_for_steps(process: subprocess.Popen[str], folder: Path, steps: int) -> 
         time.sleep(0.002)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    """End a process as the kernel does when memory is short."""
+def kill(process: subprocess.Popen[str]) -> str:
+    """End a process as the kernel does when memory is short; return what it had said."""
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    return "\n".join(process.communicate())
 
 
 def traces(folder: Path, files: Sequence[str] = ()) -> dict[str, bytes]:

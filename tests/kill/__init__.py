@@ -86,6 +86,6 @@ class Killer:
             time.sleep(after)
             when = f"{1000 * after:.0f} ms after line {steps} of metrics.jsonl"
         ended = process.poll()
-        kill(process)
-        assert ended in (None, 0), f"{place}: ended by itself with {ended}, {when}"
+        said = kill(process)
+        assert ended in (None, 0), f"{place}: ended by itself with {ended}, {when}\n{said}"
         return Killed(when if ended is None else f"{when} (it had just ended)", place.exists())
