@@ -23,6 +23,7 @@ from unfold.commands.progress import show_compiling
 from unfold.commands.report import first_sentence, named, paint, plural, print_json, table
 from unfold.commands.resolve import resolve
 from unfold.commands.resume import RUN, describe_run, find_run, is_run_folder, read_run, resume
+from unfold.commands.room import memory_of
 from unfold.commands.task import Task, prepare
 from unfold.commands.teller import Teller
 from unfold.commands.train import Told, guess, train
@@ -71,7 +72,7 @@ def run(asked: Request, *, as_json: bool) -> int:
         dtype = asked.dtype or DTYPE
         spec = str(old / "spec.yaml") if old else str(asked.spec)
         task = told.watch.over(prepare(spec, asked.items, asked.backend, dtype, asked.mode))
-        _introduce(task, told.teller)
+        _introduce(task, dtype, told.teller)
         if old is not None:
             folder = old
             state = resume(task, folder, dtype, told.teller.warn) if task.source else None
@@ -133,7 +134,7 @@ def _begin(task: Task, asked: Request, dtype: str) -> Path:
     return create_run_folder(asked.runs, task.model.name, write)
 
 
-def _introduce(task: Task, teller: Teller) -> None:
+def _introduce(task: Task, dtype: str, teller: Teller) -> None:
     """Say what the spec is, how large, and what it reads."""
     summary = task.model.summary()
     about = first_sentence(task.model.about)
@@ -147,6 +148,8 @@ def _introduce(task: Task, teller: Teller) -> None:
             symbols = len(task.data.text.vocabulary)
             told += f"; guessing costs {loss:.3f} (ln {symbols} per symbol)"
         teller.fact("data", told)
+    if (told := memory_of(task, dtype)) is not None:
+        teller.fact("memory", told)
 
 
 def _spec_text(task: Task, folder: Path) -> str:
