@@ -324,3 +324,18 @@ def test_a_gradient_that_is_not_finite_is_named(here: Say) -> None:
     said = here("run", "root.yaml")
     assert said.code == 1
     assert re.search(r"step 1: the loss is [\d.]+, but its gradient is not finite for w", said.out)
+
+
+def test_a_gradient_that_overflows_is_followed_backwards(here: Say) -> None:
+    """k is 0 at every step; backwards the slope of its root is infinite from the last step on."""
+    text = LINE.replace("nodes: {p[t]: w * x[t]}", ROOTS).replace(
+        "mse(p[t], y[t])", "mse(k[last] * x[t], y[t])"
+    )
+    Path("roots.yaml").write_text(text.replace("name: line", "name: roots"))
+    said = here("run", "roots.yaml")
+    assert said.code == 1
+    assert "but its gradient is not finite for w; backwards it was first ∂k[t=2]" in said.out
+
+
+ROOTS = """nodes:
+  k[t]: {is: "sqrt(k[t-1] + w * 0)", shape: []}"""

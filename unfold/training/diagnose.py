@@ -17,11 +17,15 @@ from typing import Any
 import numpy as np
 
 from unfold.core.program import BATCH, Program
+from unfold.passes.carry import PREFIX
+from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import resolve_modes
+from unfold.passes.pipeline import Pipeline
 from unfold.training.learner import Run
 from unfold.training.loop import Failure, Trainer
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.levels import levels
+from unfold.unfolded.running import Runner
 
 Array = np.ndarray
 
@@ -77,9 +81,12 @@ def explain_failure(trainer: Trainer) -> str | None:
     if found is not None:
         return f"{told}; the first value that is not finite is {found.show(batch)}"
     names = [n for n, g in failure.gradients.items() if not np.isfinite(g).all()]
-    if names and math.isfinite(failure.loss):
-        return f"{told}, but its gradient is not finite for {', '.join(names)}"
-    return told
+    if not names or not math.isfinite(failure.loss):
+        return told
+    told += f", but its gradient is not finite for {', '.join(names)}"
+    with np.errstate(all="ignore"):
+        found = first_gradient(trainer, failure)
+    return told if found is None else f"{told}; backwards it was first {found.show(batch)}"
 
 
 def first_not_finite(run: Run, program: Program, failure: Failure, mode: Any) -> Found | None:
@@ -90,11 +97,42 @@ def first_not_finite(run: Run, program: Program, failure: Failure, mode: Any) ->
         return None
     whole = resolve_modes(replace(program, outputs=tuple(bad)), mode=mode, training=True)
     lengths = {a: np.asarray(n) for a, n in failure.batch.lengths.items()}
-    extents = _extents(arrays, program)
     sequences = next(iter(bad.values())).shape[0]
-    level = levels(whole, Domain(whole, extents, lengths, sequences))
-    order = {value.name: number for number, value in enumerate(whole)}
-    found = [f for n, a in bad.items() for f in _worst(n, a, level[n], whole)]
+    domain = Domain(whole, _extents(arrays, program), lengths, sequences)
+    return _lowest(bad, whole, domain)
+
+
+def first_gradient(trainer: Trainer, failure: Failure) -> Found | None:
+    """Return the first number of the gradients by nodes that is not finite.
+
+    The adjoint is run by the reference, in double precision: a number counts as infinite that is
+    too large for the type that was trained with.
+    """
+    learner, carry = trainer.learner, failure.carry or {}
+    pipeline = Pipeline(learner.model.program)
+    program = pipeline.adjoint(
+        learner.trained, mode=trainer.settings.mode, carry=failure.carry is not None
+    )
+    given = {**failure.batch.inputs, **{f"{PREFIX}{n}": a for n, a in carry.items()}}
+    feeds = {v.name: given[v.name] for v in program.inputs if v.name in given}
+    lengths = failure.batch.lengths or None
+    found, domain = Runner().run(
+        program, failure.parameters, feeds, lengths=lengths, seed=failure.seed
+    )
+    names = [n for n in map(adjoint_name, pipeline.nodes) if n in program.values]
+    largest = min(np.finfo(a.dtype).max for a in failure.parameters.values())
+    arrays = {n: np.where(np.abs(found[n]) <= largest, found[n], np.inf) for n in names}
+    bad = {n: a for n, a in arrays.items() if not np.isfinite(a).all()}
+    return _lowest(bad, program, domain)
+
+
+def _lowest(bad: Mapping[str, Array], program: Program, domain: Domain) -> Found | None:
+    """Return the number that is computed first."""
+    if not bad:
+        return None
+    level = levels(program, domain)
+    order = {value.name: number for number, value in enumerate(program)}
+    found = [f for n, a in bad.items() for f in _worst(n, a, level[n], program)]
     return min(found, key=lambda f: (f.level, *f.point.values(), order[f.node]), default=None)
 
 
