@@ -315,5 +315,5 @@ def test_micro_steps_are_a_loop_in_a_loop() -> None:
     assert {e for p in facts.inside("t+ l+") for e in p} == {"u", "g"}
     outside = facts.outside()
     assert outside["u", "g"] == T, "W_H and W_T share x[t]"
-    assert outside["∂R_H",] == outside["∂R_T",] == {"t", "l"}
+    assert outside["∂R_H", "∂R_T"] == {"t", "l"}, "R_H[l] and R_T[l] share s[t,l-1]"
     assert outside["o",] == outside["∂V",] == outside["∂W_H", "∂W_T"] == T

@@ -47,7 +47,7 @@ def _groups(
 
 def _is_matrix(program: Program, ref: Ref) -> bool:
     value = program[ref.value]
-    return value.op == "parameter" and not value.axes and len(value.type.shape) == 2
+    return value.op == "parameter" and ref == value.here and len(value.type.shape) == 2
 
 
 def _joined(builder: Builder, values: Sequence[Ref]) -> Term:
@@ -81,7 +81,7 @@ def _vector_key(program: Program, value: Value) -> Hashable | None:
     real = program[vector.value].type.kind == "real"
     if not plain or not real or not _is_matrix(program, matrix):
         return None
-    return vector, value.axes
+    return vector, value.axes, program[matrix.value].axes
 
 
 def _share_vector(program: Program) -> Program:
@@ -107,11 +107,11 @@ def _right_key(program: Program, value: Value) -> Hashable | None:
     own, result = letters(value)
     left, right = value.operands
     kinds = {program[r.value].type.kind for r in value.operands}
-    if not value.reduced or value.axes or kinds != {"real"} or result != own[0] + own[1]:
+    if not value.reduced or kinds != {"real"} or result != own[0] + own[1]:
         return None
     if len(own[0]) != 1 or left != program[left.value].here:
         return None
-    return right, value.reduced, program[left.value].axes
+    return right, value.reduced, value.axes, program[left.value].axes
 
 
 def _share_right(program: Program) -> Program:
@@ -127,7 +127,7 @@ def _share_right(program: Program) -> Program:
             {"equation": f"{own[0]},{own[1]}->{result}"},
             reduced=members[0].reduced,
         )
-        _sliced(builder, whole, members)
+        _sliced(builder, _aligned(builder, whole, members[0]), members)
     return builder.build(program)
 
 
@@ -138,7 +138,8 @@ def _transposed_key(program: Program, value: Value) -> Hashable | None:
     plain = not value.reduced and own[1] == own[0] + result and len(result) == 1
     if not plain or not _is_matrix(program, matrix) or program[vector.value].type.kind != "real":
         return None
-    return value.axes if vector == program[vector.value].here else None
+    here = vector == program[vector.value].here
+    return (value.axes, program[matrix.value].axes) if here else None
 
 
 def _add_up(program: Program) -> Program:
