@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import unfold
-from unfold.errors import DataError, SpecError, UnfoldError
+from unfold.errors import DataError, SpecError, UnfoldError, UnsupportedError
 from unfold.training.data import Batch, make
-from unfold.training.loop import Trainer
+from unfold.training.learner import Learner
+from unfold.training.loop import Trainer, going_on
 from unfold.training.metrics import Metrics, read_metrics
 
 SPEC = """
@@ -129,6 +130,31 @@ def test_data_of_every_kind(tmp_path: Path) -> None:
     spec = SPEC + "data: {random: true, batch: 2}\ntrain: {steps: 3}\n"
     assert unfold.train(unfold.loads(spec)).taken == 3
     assert unfold.train(unfold.loads(spec), steps=4).taken == 4
+
+
+def test_rows_begin_anew_where_their_sequence_does() -> None:
+    """Sequences read in chunks side by side give the losses of sequences read one by one."""
+    data = arrays(4)
+    lengths = np.array([5, 3, 4, 2])
+    for array in data.values():
+        array[np.arange(5) >= lengths[:, None]] = 0.0
+    made = make.arrays({**data, "n": lengths}, lengths={"t": "n"}, batch=2)
+    chunked = made.batches(model().program, chunk={"t": 2}).train
+    params, carry, found = model().init(seed=1), None, []
+    learner = Learner(model())
+    for step in range(4):
+        batch = chunked.batch(step)
+        assert batch.begins is not None
+        carry = going_on(learner, batch, carry)
+        run = learner.forward(params, batch.inputs, carry=carry, lengths=batch.lengths)
+        carry = dict(run.carry)
+        found += [float(run["p"][row, n - 1]) for row, n in enumerate(batch.lengths["t"])]
+    whole = model().forward(params, data, lengths={"t": lengths})["p"]
+    for value in found:
+        assert np.isclose(whole, value, rtol=1e-12).any()
+    given = unfold.loads(SPEC.replace("loss:", "initial: {h: ones}\nloss:"))
+    with pytest.raises(UnsupportedError, match="h has an initial value of its own"):
+        Learner(given).restart({"h": np.zeros((2, 1, 3))}, np.array([True, False]))
 
 
 def test_event_files_for_tensorboard(tmp_path: Path) -> None:

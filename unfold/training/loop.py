@@ -181,7 +181,7 @@ class Trainer:
         """
         settings, now = self.settings, self._now
         batch = self.source.batch(now.step)
-        carry = None if batch.fresh else now.carry
+        carry = going_on(self.learner, batch, now.carry)
         seed = self.learner.seed(settings.seed, now.step, settings.mode)
         views = self._weights.views
         options = {"lengths": batch.lengths} if batch.lengths else {}
@@ -246,6 +246,13 @@ class Trainer:
         self._gradient += (deviation * drawn).astype(self._gradient.dtype)
 
 
+def going_on(learner: Learner, batch: Batch, carry: Arrays | None) -> Arrays | None:
+    """Return the state that a batch goes on from: none of it, all of it, or that of some rows."""
+    if batch.fresh or carry is None:
+        return None
+    return carry if batch.begins is None else learner.restart(carry, batch.begins)
+
+
 def once(source: Source) -> Iterator[Batch]:
     """Yield the batches of an epoch, as for validation."""
     for step in range(source.epoch or 1):
@@ -267,7 +274,7 @@ def validate(trainer: Trainer, batches: Iterable[Batch]) -> tuple[float, bool]:
     assert rules is not None
     total, count, carry = 0.0, 0, None
     for number, batch in enumerate(islice(batches, rules.batches)):
-        carry = None if batch.fresh else carry
+        carry = going_on(trainer.learner, batch, carry)
         seed = trainer.learner.seed(settings.seed, -1 - number, settings.mode)
         options = {"lengths": batch.lengths} if batch.lengths else {}
         run = trainer.learner.forward(
