@@ -45,7 +45,7 @@ nodes:
 loss: mean[t](cross_entropy(y[t], target[t]))
 data: {text: {string: "hello hello hello hello."}, input: x, target: target, batch: 2}
 train: {steps: 60, optimizer: {adam: {rate: 0.05}}, clip: {norm: 1}}
-generate: {length: 11, temperature: 0.1, prime: h}
+generate: {length: 11, temperature: 0.1, prompt: h}
 """
 
 PLAIN = """\
@@ -264,7 +264,7 @@ def test_check_in_json(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("steps: 60", "steps: many", "19:16", "train.steps: expected a whole number"),
         ("batch: 2", "batch: 0", "18:85", "data.batch: expected a number of at least 1, got 0"),
         ("input: x", "input: z", "18:59", "the spec has no input z"),
-        ("prime: h", "primer: h", "20:42", "unknown key 'primer' in generate"),
+        ("prompt: h", "promt: h", "20:42", "unknown key 'promt' in generate"),
     ],
 )
 def test_check_reads_the_settings(
@@ -406,7 +406,7 @@ def test_schema_is_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "hello.yaml", "--set", "axis.u=3"], "u"),
         (["run", "hello.yaml", "--set", "train.steps={"], "--set train.steps={: "),
         (["run", "hello.yaml", "--set", "train.steps=no"], "train.steps: expected a whole number"),
-        (["run", "hello.yaml", "--set", "generate.prime=z"], "has no character 'z'"),
+        (["run", "hello.yaml", "--set", "generate.prompt=z"], "has no character 'z'"),
         (["run", "hello.yaml", "--mode", "fre"], "expected teacher, free or scheduled:P"),
         (["run", "hello.yaml", "--backend", "cuda"], "cuda"),
         (["run", "hello.yaml", "--dtype", "int8"], "--dtype"),

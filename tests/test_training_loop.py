@@ -22,9 +22,8 @@ from unfold.training.data import Batch, StreamSource
 from unfold.training.data.text import Text
 from unfold.training.loop import Trainer, start
 from unfold.training.metrics import Metrics, read_metrics
-from unfold.training.sample import LanguageModel, sample_text
 from unfold.training.session import Outcome, Setting, run_session
-from unfold.training.settings import GenerateSettings, TrainSettings
+from unfold.training.settings import TrainSettings
 
 Arrays = dict[str, np.ndarray]
 
@@ -390,32 +389,6 @@ def trainer_after(steps: int) -> Trainer:
     for _ in range(steps):
         begun.step()
     return begun
-
-
-# Text from a trained model
-
-LANGUAGE = LanguageModel("x", "y", "logits", 1.0)
-
-
-def test_a_trained_model_writes_what_it_read() -> None:
-    model, parameters = Bigrams(), dict(run(settings()).state.parameters)
-    cold = GenerateSettings(length=30, temperature=0.05, prime="ca")
-    written = sample_text(model, parameters, LANGUAGE, TEXT, cold)
-    assert len(written) == 32
-    assert written.startswith("cab")
-    assert set(written[i : i + 2] for i in range(1, 31)) <= {"ab", "bc", "ca", "bd", "da"}
-    assert written == sample_text(model, parameters, LANGUAGE, TEXT, cold)
-
-
-def test_sampling_follows_the_probabilities_and_carries_the_state() -> None:
-    model = Bigrams()
-    weights = np.log(np.tile([0.1, 0.2, 0.3, 0.4], (4, 1)))
-    parameters = {"W": weights, "b": np.zeros(4)}
-    written = sample_text(model, parameters, LANGUAGE, TEXT, GenerateSettings(length=4000, seed=1))
-    shares = [written[1:].count(c) / 4000 for c in TEXT.vocabulary]
-    np.testing.assert_allclose(shares, [0.1, 0.2, 0.3, 0.4], atol=0.03)
-    assert model.carries[0] is None
-    assert all(c is not None for c in model.carries[1:])
 
 
 def test_sessions_are_noted(tmp_path: Path) -> None:

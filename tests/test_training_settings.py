@@ -55,7 +55,7 @@ def test_defaults() -> None:
     assert (data.batch, data.axis, data.level) == (16, "t", "char")
     train = read_train(Section({}))
     assert (train.steps, train.optimizer, train.clip, train.carry) == (1000, Adam(), None, True)
-    assert read_generate(Section({})).temperature == 1.0
+    assert read_generate(Section({})).temperature is None
     assert read_data(Section({"random": True, "batch": 8})) == RandomData(batch=8)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from unfold.drawing import Figure
     from unfold.drawing.unfolding import Unfolding
     from unfold.execution.memory import Checkpoint, Memory
+    from unfold.generation import Writer, Written
     from unfold.passes.describe import Description
     from unfold.unfolded.cost import Cost
     from unfold.unfolded.measures import Measures
@@ -290,6 +292,19 @@ class Model:
                     f"input {', '.join(sorted(missing))} is missing; {name} depends on it"
                 )
         return kept
+
+    # Writing
+
+    def generate(self, params: Arrays, inputs: Arrays | None = None, **wish: Any) -> Written:
+        """Write freely, each output becoming the next input; see `Writer.generate`."""
+        return self.writer.generate(params, inputs, **wish)
+
+    @cached_property
+    def writer(self) -> Writer:
+        """What writes with the spec, also piece by piece."""
+        from unfold.generation import Writer, feed_of
+
+        return Writer(self.program, self.elaborated.stop, self._execution, feed_of(self.spec))
 
     # Seeing
 

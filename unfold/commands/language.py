@@ -9,17 +9,34 @@ loss: mean[t](e[t])
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any, TypeGuard
+from dataclasses import dataclass
+from typing import TypeGuard
 
-from unfold.spec.expression import Call, Expr, Reference
+from unfold.generation.feed import plain
+from unfold.spec.expression import Call, Expr, Reference, walk
 from unfold.spec.model import Spec
 from unfold.training.data.settings import LinesData, TextData
-from unfold.training.sample import LanguageModel
 
 IN_NATS = {"cross_entropy", "bce", "ctc"}
 OF_OTHER_UNITS = {"mse"}
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """Which inputs and which node of a spec make it a language model.
+
+    Attributes:
+        input: the category input that is read.
+        target: the category input that is predicted.
+        logits: the node with a score for every category of the next symbol.
+        nats_per_loss: what the loss is multiplied with to give nats per symbol (1 for a mean,
+            1/T for a sum over T steps), or None where the loss holds something else too.
+    """
+
+    input: str
+    target: str
+    logits: str
+    nats_per_loss: float | None
 
 
 def language_model(spec: Spec, data: TextData | LinesData, extent: int) -> LanguageModel | None:
@@ -32,8 +49,8 @@ def language_model(spec: Spec, data: TextData | LinesData, extent: int) -> Langu
     """
     equations = {e.targets[0].name: e.expression for e in spec.nodes if len(e.targets) == 1}
     expressions = [*equations.values(), *([spec.loss] if spec.loss else [])]
-    for call in (c for e in expressions for c in _walk(e) if _is_call(c, "cross_entropy")):
-        logits, target = (_plain(a, data.axis) for a in call.arguments[:2])
+    for call in (c for e in expressions for c in walk(e) if _is_call(c, "cross_entropy")):
+        logits, target = (plain(a) for a in call.arguments[:2])
         if logits is not None and target == data.target:
             steps = extent if isinstance(data, TextData) else None
             share = _nats_per_loss(spec.loss, call, equations, steps)
@@ -44,7 +61,7 @@ def language_model(spec: Spec, data: TextData | LinesData, extent: int) -> Langu
 def loss_unit(spec: Spec) -> str:
     """Return "nats" where the loss is made of log-probabilities alone, else nothing."""
     expressions = [e.expression for e in spec.nodes] + ([spec.loss] if spec.loss else [])
-    called = {c.function for e in expressions for c in _walk(e) if isinstance(c, Call)}
+    called = {c.function for e in expressions for c in walk(e) if isinstance(c, Call)}
     return "nats" if called & IN_NATS and not called & OF_OTHER_UNITS else ""
 
 
@@ -62,26 +79,5 @@ def _nats_per_loss(
     return None
 
 
-def _is_call(piece: Any, name: str) -> TypeGuard[Call]:
+def _is_call(piece: Expr, name: str) -> TypeGuard[Call]:
     return isinstance(piece, Call) and piece.function == name
-
-
-def _plain(piece: Expr, axis: str) -> str | None:
-    """Return the name of `name[axis]`, or None for anything else."""
-    if isinstance(piece, Reference) and piece.indices is not None and len(piece.indices) == 1:
-        index = piece.indices[0]
-        if isinstance(index, Reference) and index.name == axis and index.indices is None:
-            return piece.name
-    return None
-
-
-def _walk(piece: Any) -> Iterator[Any]:
-    """Yield an expression and everything inside it."""
-    yield piece
-    if isinstance(piece, tuple):
-        for item in piece:
-            yield from _walk(item)
-    elif is_dataclass(piece):
-        for field in fields(piece):
-            if field.compare:
-                yield from _walk(getattr(piece, field.name))

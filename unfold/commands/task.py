@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unfold.commands.language import language_model
+from unfold.commands.language import LanguageModel, language_model
 from unfold.commands.loading import Changes, choose_backend, load, read_changes, read_mode, section
 from unfold.core.types import dims
 from unfold.errors import Diagnostic, SpecError, UnfoldError
@@ -18,7 +18,6 @@ from unfold.training.data import Data, Source, axis_extents, open_data, read_dat
 from unfold.training.data.settings import LinesData, TextData, family
 from unfold.training.data.text import Text
 from unfold.training.learner import Learner
-from unfold.training.sample import LanguageModel
 from unfold.training.settings import (
     GenerateSettings,
     TrainSettings,
@@ -116,7 +115,7 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
         settings = _with_validation(settings, batches, train)
         text = batches.text
         if text is not None and isinstance(found, TextData | LinesData):
-            text.encode(writing.prime)  # a mistake in it should not wait until training is over
+            text.encode(writing.prompt)  # a mistake in it should not wait until training is over
             extent = axis_extents(model.program)[found.axis]
             language = language_model(model.spec, found, extent)
     engine = Learner(model, backend)

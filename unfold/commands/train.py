@@ -19,13 +19,14 @@ from unfold.commands.report import MISTAKE, paint, plural
 from unfold.commands.resume import facts
 from unfold.commands.task import Task
 from unfold.commands.teller import Teller
+from unfold.commands.writing import printable, sample
+from unfold.errors import UnfoldError
 from unfold.training.checkpoint import TrainingState
 from unfold.training.curve import Curve, draw_losses
 from unfold.training.data import Source
 from unfold.training.folder import write_whole
 from unfold.training.loop import Trainer, once
 from unfold.training.metrics import Number
-from unfold.training.sample import sample_text
 from unfold.training.session import Ending, Outcome, Setting, Writer, run_session
 
 INTERRUPTED = 130
@@ -116,11 +117,11 @@ def _conclude(task: Task, outcome: Outcome, folder: Path, teller: Teller) -> dic
     if best is not None:
         words = f"{show_loss(best.loss)} {unit}".rstrip()
         teller.fact("best", f"{words} on validation data, after {plural(best.step, 'step')}")
-    sample = None
+    text = None
     if outcome.ending != "diverged":
-        sample = _write_sample(task, best.parameters if best else state.parameters, folder)
-    if sample is not None:
-        teller.say(f"\n{paint('sample', bold=True)}\n{_printable(sample)}")
+        text = _write_sample(task, best.parameters if best else state.parameters, folder, teller)
+    if text is not None:
+        teller.say(f"\n{paint('sample', bold=True)}\n{printable(text)}")
     return {
         "outcome": outcome.ending,
         "steps": state.step,
@@ -134,7 +135,7 @@ def _conclude(task: Task, outcome: Outcome, folder: Path, teller: Teller) -> dic
         "validation_loss": best.loss if best else None,
         "best_step": best.step if best else None,
         "diagnosis": outcome.diagnosis,
-        "sample": sample,
+        "sample": text,
         "files": sorted(str(p.relative_to(folder)) for p in folder.rglob("[!.]*") if p.is_file()),
     }
 
@@ -170,14 +171,18 @@ def _draw(task: Task, outcome: Outcome, folder: Path) -> None:
     write_whole(folder / "loss.png", draw_losses(curve, format="png"))
 
 
-def _write_sample(task: Task, parameters: Mapping[str, Any], folder: Path) -> str | None:
+def _write_sample(
+    task: Task, parameters: Mapping[str, Any], folder: Path, teller: Teller
+) -> str | None:
     """Write text with the trained model, where the spec is a language model."""
-    text = task.data.text if task.data else None
-    if task.language is None or text is None:
+    try:
+        written = sample(task, parameters)
+    except UnfoldError as error:  # such as one that looks ahead; what was trained is none the worse
+        teller.warn(f"no sample: {str(error).splitlines()[0]}")
         return None
-    sample = sample_text(task.engine, dict(parameters), task.language, text, task.generate)
-    write_whole(folder / "sample.txt", sample + "\n")
-    return sample
+    if written is not None:
+        write_whole(folder / "sample.txt", written + "\n")
+    return written
 
 
 def _more(task: Task, loss: float) -> dict[str, Number]:
@@ -201,8 +206,3 @@ def _mean(values: Sequence[float]) -> float:
 
 def _json_number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _printable(text: str) -> str:
-    """Replace what a terminal might obey."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

@@ -12,7 +12,7 @@ those of two, and a text is the same however it is cut into pieces.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ class Wish:
         decoding: how symbols are chosen.
         seed: of the draws.
         lengths: by axis, of inputs that differ in length.
-        feed: by input, the value that it reads a step later, where the spec has no feedback.
+        feed: by input, the value that it reads a step later; default: that of the spec.
     """
 
     inputs: Arrays = field(default_factory=dict[str, Any])
@@ -79,6 +79,18 @@ class Wish:
     feed: Mapping[str, str] | None = None
 
 
+def make_wish(inputs: Arrays | None = None, **options: Any) -> Wish:
+    """Return a wish from plain arguments, those of `Wish` and of `Decoding`.
+
+    Raises:
+        DataError: an option that is out of range.
+    """
+    rules = {f.name: options.pop(f.name) for f in fields(Decoding) if f.name in options}
+    if rules:
+        options["decoding"] = Decoding(**rules)
+    return Wish(inputs=inputs or {}, **options)
+
+
 class Writer:
     """Writes with a spec, and keeps what was planned and compiled.
 
@@ -86,10 +98,18 @@ class Writer:
         program: of the spec.
         stop: its stopping rule.
         execution: what runs Programs.
+        feed: by input, the value that it reads a step later, where the spec has no feedback.
     """
 
-    def __init__(self, program: Program, stop: StopRule | None, execution: Execution) -> None:
+    def __init__(
+        self,
+        program: Program,
+        stop: StopRule | None,
+        execution: Execution,
+        feed: Mapping[str, str] | None = None,
+    ) -> None:
         self._program, self._stop, self._execution = program, stop, execution
+        self._feed = feed or {}
         self._machines: dict[Any, Machine] = {}
 
     def machine(self, feed: Mapping[str, str] | None = None, *, narrow: bool = False) -> Machine:
@@ -98,12 +118,36 @@ class Writer:
         Raises:
             UnsupportedError: it cannot write.
         """
-        key = (tuple((feed or {}).items()), narrow)
+        feed = self._feed if feed is None else feed
+        key = (tuple(feed.items()), narrow)
         if key not in self._machines:
             self._machines[key] = Machine(
                 self._program, self._stop, self._execution, feed, narrow=narrow
             )
         return self._machines[key]
+
+    def generate(
+        self,
+        params: Arrays,
+        inputs: Arrays | None = None,
+        *,
+        backend: str | None = None,
+        **options: Any,
+    ) -> Written:
+        """Return what is written; plain arguments in place of a `Wish`.
+
+        Args:
+            params: by name.
+            inputs: arrays [contexts, *axes, *shape] by name, as `forward` takes them.
+            backend: what computes.
+            options: prompt, length, number, end, seed, lengths, feed (see `Wish`); temperature,
+                top_k, top_p, beam, length_penalty (see `Decoding`).
+
+        Raises:
+            DataError: arrays or options that do not fit.
+            UnsupportedError: the spec cannot write, or not in this way.
+        """
+        return self.write(params, make_wish(inputs, **options), backend=backend)
 
     def write(self, params: Arrays, wish: Wish, *, backend: str | None = None) -> Written:
         """Return what is written, all of it in one run of compiled code.

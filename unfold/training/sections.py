@@ -172,6 +172,7 @@ _EXPECTED = {
     "string_too_short": "at least {min_length} character",
     "string_too_long": "at most {max_length} character",
     "too_short": "at least {min_length} entry",
+    "too_long": "at most {max_length} entry",
     "greater_than": "a number above {gt:g}",
     "greater_than_equal": "a number of at least {ge:g}",
     "less_than_equal": "a number of at most {le:g}",
