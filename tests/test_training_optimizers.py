@@ -186,13 +186,20 @@ def test_parameters_are_views_of_one_array_and_those_that_decay_come_first() -> 
     np.testing.assert_array_equal(whole, [0, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0])
 
 
-def test_two_sets_of_weights_take_turns() -> None:
-    layout = Layout({"W": np.zeros((2, 2))})
-    weights = Weights(layout, [np.zeros(4), np.ones(4)], {"frozen": np.ones(2)})
-    weights.spare[0][:] = 5.0
-    weights.swap()
-    assert (weights.views["W"] == 5.0).all()
+@pytest.mark.parametrize("optimizer", [rule(0.1) for rule in OPTIMIZERS.values()], ids=str)
+def test_a_step_is_taken_in_place_and_can_be_taken_back(optimizer: Optimizer) -> None:
+    start = np.array([1.0, -2.0, 3.0, 0.5])
+    layout = Layout({"W": start.reshape(2, 2)})
+    weights = Weights(layout, [start, *optimizer.start(start)], {"frozen": np.ones(2)})
+    view, kernel = weights.views["W"], optimizer.compiled()
     assert set(weights.views) == {"frozen", "W"}
-    weights.swap()
-    assert (weights.views["W"] == 0.0).all()
-    assert (weights.now[1] == 1.0).all()
+    seen = [[a.copy() for a in weights.now]]
+    for step in (1, 2):
+        numbers = np.array(optimizer.constants(0.1, step))
+        kernel(weights.now[0], np.ones(4), *weights.now[1:], *weights.before, numbers)
+        seen.append([a.copy() for a in weights.now])
+        assert (seen[step][0] < seen[step - 1][0]).all()
+        assert weights.views["W"] is view and (view.ravel() == seen[step][0]).all()
+    weights.take_back()
+    for found, expected in zip(weights.now, seen[1], strict=True):
+        np.testing.assert_array_equal(found, expected)

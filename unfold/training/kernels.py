@@ -1,8 +1,8 @@
 """Loops over flat arrays, compiled: the formulas of the optimisers, the norm, clipping.
 
-Every optimiser is one pass that reads the old arrays and writes the new ones beside them, so that
-the state before a step stays whole until the step after it. The constants `c` are an array of the
-parameters' own type: float32 stays float32.
+Every optimiser is one pass that changes weights and slots where they are, and leaves what they were
+in other arrays, so that a step can be taken back. The constants `c` are an array of the parameters'
+own type: float32 stays float32.
 
     adagrad   s' = s + g²    p' = p - c₀ g / (√s' + c₁)
 
@@ -34,76 +34,83 @@ def _compiled(**options: Any) -> Callable[[Kernel], Kernel]:
 
 
 @_compiled()
-def sgd(p, g, new_p, c):  # type: ignore[no-untyped-def]
+def sgd(p, g, old_p, c):  # type: ignore[no-untyped-def]
     """p' = p - c₀ g."""
+    rate = c[0]
     for i in range(p.size):
-        new_p[i] = p[i] - c[0] * g[i]
+        old_p[i] = p[i]
+        p[i] = p[i] - rate * g[i]
 
 
 @_compiled()
-def momentum(p, g, v, new_p, new_v, c):  # type: ignore[no-untyped-def]
+def momentum(p, g, v, old_p, old_v, c):  # type: ignore[no-untyped-def]
     """v' = c₁ v - c₀ g, p' = p + v'."""
+    rate, share = c[0], c[1]
     for i in range(p.size):
-        moved = c[1] * v[i] - c[0] * g[i]
-        new_v[i] = moved
-        new_p[i] = p[i] + moved
+        old_p[i], old_v[i] = p[i], v[i]
+        v[i] = share * v[i] - rate * g[i]
+        p[i] = p[i] + v[i]
 
 
 @_compiled()
-def nesterov(p, g, v, new_p, new_v, c):  # type: ignore[no-untyped-def]
+def nesterov(p, g, v, old_p, old_v, c):  # type: ignore[no-untyped-def]
     """v' = c₁ v - c₀ g, p' = p + c₁ v' - c₀ g."""
+    rate, share = c[0], c[1]
     for i in range(p.size):
-        pulled = c[0] * g[i]
-        moved = c[1] * v[i] - pulled
-        new_v[i] = moved
-        new_p[i] = p[i] + c[1] * moved - pulled
+        old_p[i], old_v[i] = p[i], v[i]
+        pulled = rate * g[i]
+        v[i] = share * v[i] - pulled
+        p[i] = p[i] + share * v[i] - pulled
 
 
 @_compiled()
-def adagrad(p, g, s, new_p, new_s, c):  # type: ignore[no-untyped-def]
+def adagrad(p, g, s, old_p, old_s, c):  # type: ignore[no-untyped-def]
     """s' = s + g², p' = p - c₀ g / (√s' + c₁)."""
+    rate, small = c[0], c[1]
     for i in range(p.size):
-        squares = s[i] + g[i] * g[i]
-        new_s[i] = squares
-        new_p[i] = p[i] - c[0] * g[i] / (sqrt(squares) + c[1])
+        old_p[i], old_s[i] = p[i], s[i]
+        s[i] = s[i] + g[i] * g[i]
+        p[i] = p[i] - rate * g[i] / (sqrt(s[i]) + small)
 
 
 @_compiled()
-def rmsprop(p, g, s, new_p, new_s, c):  # type: ignore[no-untyped-def]
+def rmsprop(p, g, s, old_p, old_s, c):  # type: ignore[no-untyped-def]
     """s' = c₁ s + c₂ g², p' = p - c₀ g / (√s' + c₃)."""
+    rate, keep, new, small = c[0], c[1], c[2], c[3]
     for i in range(p.size):
-        square = c[1] * s[i] + c[2] * (g[i] * g[i])
-        new_s[i] = square
-        new_p[i] = p[i] - c[0] * g[i] / (sqrt(square) + c[3])
+        old_p[i], old_s[i] = p[i], s[i]
+        s[i] = keep * s[i] + new * (g[i] * g[i])
+        p[i] = p[i] - rate * g[i] / (sqrt(s[i]) + small)
 
 
 @_compiled()
-def rmsprop_momentum(p, g, s, v, new_p, new_s, new_v, c):  # type: ignore[no-untyped-def]
+def rmsprop_momentum(p, g, s, v, old_p, old_s, old_v, c):  # type: ignore[no-untyped-def]
     """s' as `rmsprop`, v' = c₄ v - c₀ g / (√s' + c₃), p' = p + v'."""
+    rate, keep, new, small, share = c[0], c[1], c[2], c[3], c[4]
     for i in range(p.size):
-        square = c[1] * s[i] + c[2] * (g[i] * g[i])
-        moved = c[4] * v[i] - c[0] * g[i] / (sqrt(square) + c[3])
-        new_s[i] = square
-        new_v[i] = moved
-        new_p[i] = p[i] + moved
+        old_p[i], old_s[i], old_v[i] = p[i], s[i], v[i]
+        s[i] = keep * s[i] + new * (g[i] * g[i])
+        v[i] = share * v[i] - rate * g[i] / (sqrt(s[i]) + small)
+        p[i] = p[i] + v[i]
 
 
 @_compiled()
-def adam(p, g, m, s, new_p, new_m, new_s, c):  # type: ignore[no-untyped-def]
-    """m' = c₁ m + c₂ g, s' = c₃ s + c₄ g², p' = p - c₀ (m' / c₅) / (√(s' / c₆) + c₇)."""
+def adam(p, g, m, s, old_p, old_m, old_s, c):  # type: ignore[no-untyped-def]
+    """m' = c₁ m + c₂ g, s' = c₃ s + c₄ g², p' = p - c₀ m' / (c₅ √s' + c₆)."""
+    rate, keep_m, new_m, keep_s, new_s, root, small = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
     for i in range(p.size):
-        mean = c[1] * m[i] + c[2] * g[i]
-        square = c[3] * s[i] + c[4] * (g[i] * g[i])
-        new_m[i] = mean
-        new_s[i] = square
-        new_p[i] = p[i] - c[0] * (mean / c[5]) / (sqrt(square / c[6]) + c[7])
+        old_p[i], old_m[i], old_s[i] = p[i], m[i], s[i]
+        m[i] = keep_m * m[i] + new_m * g[i]
+        s[i] = keep_s * s[i] + new_s * (g[i] * g[i])
+        p[i] = p[i] - rate * m[i] / (root * sqrt(s[i]) + small)
 
 
 @_compiled()
-def shrink(p, new_p, c):  # type: ignore[no-untyped-def]
+def shrink(old_p, p, c):  # type: ignore[no-untyped-def]
     """Decoupled weight decay: p' = p' - c₀ p, p the weights before the step."""
+    share = c[0]
     for i in range(p.size):
-        new_p[i] -= c[0] * p[i]
+        p[i] -= share * old_p[i]
 
 
 @_compiled(fastmath={"reassoc"})

@@ -149,7 +149,7 @@ class Trainer:
 
     @property
     def parameters(self) -> Mapping[str, Array]:
-        """The parameters, which the step after the next one will overwrite: copy what you keep."""
+        """The parameters, which the next step changes: copy what you keep."""
         return self._weights.views
 
     @property
@@ -158,7 +158,7 @@ class Trainer:
         return int(self._now.clipped_steps), self._now.clipped_share / max(self._now.step, 1)
 
     def state(self) -> TrainingState:
-        """Return the state, whose arrays the step after the next one will overwrite."""
+        """Return the state, whose arrays the next step changes."""
         now, layout = self._now, self._weights.layout
         slots = zip(self._optimizer.slots, self._weights.now[1:], strict=True)
         return TrainingState(
@@ -217,25 +217,24 @@ class Trainer:
     def take_back(self) -> None:
         """Go back to before the last step: its loss is the last one known to be finite."""
         if self._before is not self._now:
-            self._weights.swap()
+            self._weights.take_back()
             self._now = self._before
 
     def _update(self, rate: float) -> None:
         weights = self._weights
         numbers = self._optimizer.constants(rate, self._now.step + 1)
         constants = np.array(numbers, weights.layout.dtype)
-        old, new = weights.now, weights.spare
-        self._kernel(old[0], self._gradient, *old[1:], *new, constants)
+        now = weights.now
+        self._kernel(now[0], self._gradient, *now[1:], *weights.before, constants)
         if self._shrinks:
             self._shrink(rate)
-        weights.swap()
 
     def _shrink(self, rate: float) -> None:
         from unfold.training import kernels
 
         weights, part = self._weights, slice(0, self._weights.layout.decaying)
         constants = np.array([rate * self.settings.decay], weights.layout.dtype)
-        kernels.shrink(weights.now[0][part], weights.spare[0][part], constants)
+        kernels.shrink(weights.before[0][part], weights.now[0][part], constants)
 
     def _add_noise(self) -> None:
         noise, step = self.settings.noise, self._now.step

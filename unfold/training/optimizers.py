@@ -2,8 +2,7 @@
 
 Every rule is a small frozen dataclass whose fields are its constants; it names the arrays that it
 keeps beside the weights (its slots), the compiled formula, and the numbers the formula needs at a
-step. All arrays are flat and of one length, see `weights`. The old arrays are left as they are, so
-a step either happened or it did not.
+step. All arrays are flat and of one length, see `weights`.
 
     Adagrad(rate=0.1):   s' = s + g²,   p' = p - rate g / (√s' + ε)
 
@@ -16,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from math import isfinite
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -76,7 +75,7 @@ class Optimizer(ABC):
         return [np.zeros_like(weights) for _ in self.slots]
 
     def compiled(self) -> Kernel:
-        """Return the formula: f(weights, gradient, *slots, new weights, *new slots, constants)."""
+        """Return the formula: f(weights, gradient, *slots, old weights, *old slots, constants)."""
         from unfold.training import kernels
 
         kernel: Kernel = getattr(kernels, self.kernel)
@@ -98,11 +97,12 @@ class Optimizer(ABC):
             step: of this update, counted from 1.
             rate: default: the optimiser's own.
         """
-        new, new_slots = np.empty_like(weights), [np.empty_like(s) for s in slots]
+        arrays = [weights.copy(), *(s.copy() for s in slots)]
+        old = [np.empty_like(a) for a in arrays]
         numbers = self.constants(self.rate if rate is None else rate, step)
         constants = np.array(numbers, weights.dtype)
-        self.compiled()(weights, gradient, *slots, new, *new_slots, constants)
-        return new, new_slots
+        self.compiled()(arrays[0], gradient, *arrays[1:], *old, constants)
+        return arrays[0], arrays[1:]
 
 
 @dataclass(frozen=True)
@@ -242,10 +242,11 @@ class Adam(Optimizer):
         _require_positive("epsilon", self.epsilon)
 
     def constants(self, rate: float, step: int) -> tuple[float, ...]:
-        """Return rate, β₁, 1-β₁, β₂, 1-β₂, 1-β₁ⁿ, 1-β₂ⁿ, ε."""
+        """Return rate / (1-β₁ⁿ), β₁, 1-β₁, β₂, 1-β₂, 1 / √(1-β₂ⁿ), ε."""
         first, second = self.beta1, self.beta2
-        corrections = (1 - first**step, 1 - second**step)
-        return (rate, first, 1 - first, second, 1 - second, *corrections, self.epsilon)
+        root = 1 / sqrt(1 - second**step)
+        corrected = rate / (1 - first**step)
+        return (corrected, first, 1 - first, second, 1 - second, root, self.epsilon)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@
 An optimiser, a norm and an all-reduce are then one pass over one array. Those that weight decay
 shrinks come first.
 
-Two sets of arrays take turns: a step reads one and writes the other, so the weights before the last
-step stay whole until the next one. Nobody may keep a view for longer than that.
+A step changes them in place, so that an engine may read them where they are; what they were before
+the last step is kept beside.
 """
 
 from __future__ import annotations
@@ -59,40 +59,30 @@ class Layout:
 
 
 class Weights:
-    """The weights and an optimiser's slots, before and after the last step.
+    """The weights and an optimiser's slots, and what they were before the last step.
+
+    The weights stay where they are from step to step: whoever keeps their views sees them change.
 
     Args:
         layout: of the flat arrays.
         arrays: the flat weights, then the slots; they are copied.
         frozen: parameters that are not trained, which the views have too.
+
+    Attributes:
+        now: weights and slots.
+        before: what they were before the last step.
+        views: all parameters by name.
     """
 
     def __init__(
         self, layout: Layout, arrays: Sequence[Array], frozen: Mapping[str, Array] | None = None
     ) -> None:
         self.layout = layout
-        self._now = [np.array(a, layout.dtype) for a in arrays]
-        self._other = [np.empty_like(a) for a in self._now]
-        self._now_views, self._other_views = (
-            {**(frozen or {}), **layout.views(flat[0])} for flat in (self._now, self._other)
-        )
+        self.now = [np.array(a, layout.dtype) for a in arrays]
+        self.before = [a.copy() for a in self.now]
+        self.views: Arrays = {**(frozen or {}), **layout.views(self.now[0])}
 
-    @property
-    def now(self) -> list[Array]:
-        """Weights and slots."""
-        return self._now
-
-    @property
-    def spare(self) -> list[Array]:
-        """What a step writes to; before that, the arrays before the last step."""
-        return self._other
-
-    @property
-    def views(self) -> Arrays:
-        """All parameters by name."""
-        return self._now_views
-
-    def swap(self) -> None:
-        """Let what was written be the present; a second call takes the last step back."""
-        self._now, self._other = self._other, self._now
-        self._now_views, self._other_views = self._other_views, self._now_views
+    def take_back(self) -> None:
+        """Let everything be as it was before the last step."""
+        for now, before in zip(self.now, self.before, strict=True):
+            now[:] = before
