@@ -284,7 +284,7 @@ class Machine:
         kept, lost = pipeline.without(whole, missing)
         names = [n for n in dict.fromkeys(wanted) if n in whole.values]
         if mode == "free" and (gone := [n for n in names if n in lost]):
-            needed = [n for n in sorted(missing) if not n.startswith(PREFIX)]
+            needed = [n for n in sorted(missing) if gone[0] in pipeline.without(whole, {n})[1]]
             raise DataError(f"input {', '.join(needed)} is missing; {gone[0]} depends on it")
         own = pipeline.only(kept, [n for n in names if n not in lost])
         program = pipeline.with_state(own)
