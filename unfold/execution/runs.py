@@ -116,6 +116,7 @@ class Execution:
         self._runner = Runner()
         self._planned: dict[Any, Planned] = {}
         self._calls: dict[Any, Call] = {}
+        self._read: dict[int, tuple[Program, tuple[str, ...]]] = {}
 
     def run(
         self,
@@ -203,9 +204,7 @@ class Execution:
         batch: int | None,
         part: Part | None,
     ) -> Call:
-        read = {r.value for v in program for r in program.reads(v)}
-        needed = [v.name for v in program.inputs if v.name in read]
-        arrays = check_inputs(program, inputs, needed, dtype=None)
+        arrays = check_inputs(program, inputs, self._needed(program), dtype=None)
         domain = _domain(program, arrays, lengths, batch, part)
         fitting = check_parameters(program, domain, params, dtype=None)
         return Call(
@@ -221,6 +220,14 @@ class Execution:
             tuple(n for n in inputs if n in program.values),
             _over(domain, 0, {}),
         )
+
+    def _needed(self, program: Program) -> tuple[str, ...]:
+        """Return the inputs that a Program reads."""
+        key = id(program)
+        if key not in self._read:
+            read = {r.value for v in program for r in program.reads(v)}
+            self._read[key] = program, tuple(v.name for v in program.inputs if v.name in read)
+        return self._read[key][1]
 
     def is_reference(self, backend: str | None) -> bool:
         """Return whether a backend is the reference; default: see `run`."""
