@@ -38,17 +38,22 @@ def pack(dst, src, rs, cs, k, n):
 @cfunc(integers(10), cache=True)
 def gemm(a, rsa, csa, b, c, rsc, m, n, k, accumulate):
     nr = width(n)
+    # In a loop A moves on by its own size: every other time the panels are walked backwards, so
+    # that those which the last time has left in the nearest cache come first.
+    first, step = 0, nr
+    if m * k > 0 and a // (m * k * csa) % 2 == 1:
+        first, step = (n - 1) // nr * nr, -nr
     for k0 in range(0, max(k, 1), KC):
         kc = min(KC, k - k0)
         more = 1 if k0 > 0 else accumulate
-        panel = b + k0 * nr * I
-        for j in range(0, n, nr):
+        for turn in range((n + nr - 1) // nr):
+            j = first + turn * step
+            panel = b + (k0 * nr + j * k) * I
             here, there = a + k0 * csa, c + j * I
             if nr == N3:
                 column3(here, rsa, csa, panel, there, rsc, m, min(nr, n - j), kc, more)
             else:
                 column2(here, rsa, csa, panel, there, rsc, m, min(nr, n - j), kc, more)
-            panel += k * nr * I
 
 
 @cfunc(integers(13), cache=True)
