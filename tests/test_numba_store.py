@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from unfold.backends.numba import store
+import unfold
+from unfold.backends.numba import scalars, store
 from unfold.errors import BackendError
 
 # Writes its own argument's first integer, plus a number, behind it.
@@ -116,6 +118,21 @@ def test_a_kernel_that_does_not_compile_names_its_file(folder: Path) -> None:
     with pytest.raises(BackendError, match=r"the kernel .*k[0-9a-f]+\.py does not compile"):
         store.load(TEXT.format(number="no_such_name"))
     assert not store.is_ready(TEXT.format(number="no_such_name"))
+
+
+def test_a_failure_shows_the_equation_and_the_generated_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scalars, "NAMES", {**scalars.NAMES, "abs": "no_such_function"})
+    model = unfold.loads(
+        "unfold: 1\nname: broken\naxes: {t: 3}\ninputs: {x[t]: [4]}\n"
+        "nodes:\n  h[t]: abs(x[t])\n",
+        file="broken.yaml",
+    )
+    with pytest.raises(BackendError) as told:
+        model.forward({}, {"x": np.zeros((1, 3, 4))}, backend="numba")
+    assert "broken.yaml:6:" in str(told.value) and "h[t]: abs(x[t])" in str(told.value)
+    assert "= no_such_function(x" in str(told.value)
 
 
 def test_clearing(folder: Path) -> None:

@@ -102,4 +102,12 @@ class MemoryLimitError(UnfoldError):
 
 
 class BackendError(UnfoldError):
-    """A backend failed; names the equation and, where there is one, the generated line."""
+    """A backend failed; names the equation and, where there is one, the generated line.
+
+    Attributes:
+        text: the generated module, if one failed.
+    """
+
+    def __init__(self, message: str, text: str = "") -> None:
+        self.text = text
+        super().__init__(message)

@@ -28,7 +28,7 @@ from unfold.backends.numba.share import Share, Written
 from unfold.core.bytes import show_size
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
-from unfold.errors import MemoryLimitError
+from unfold.errors import BackendError, MemoryLimitError
 
 MAX_BOUND = 32
 
@@ -64,7 +64,10 @@ class Engine:
         key = (id(plan), dtype)
         if key not in self._compiled:
             made = self._blocks(plan, dtype)
-            addresses = self.machine.functions([b.text for b in made])
+            try:
+                addresses = self.machine.functions([b.text for b in made])
+            except BackendError as error:
+                raise _explained(error, made, program) from error
             self._compiled[key] = Written(plan, program, dtype, made, addresses)
         return self._compiled[key]
 
@@ -165,3 +168,13 @@ class Engine:
         else:
             whole = np.concatenate([b.results[name].view for b in bounds])
         return whole if first.kind is None else whole.astype(first.kind)
+
+
+def _explained(error: BackendError, made: Sequence[Block], program: Program) -> BackendError:
+    """Return an error that shows the equations of the module that failed."""
+    names = next((b.values for b in made if b.text == error.text), ())
+    places = dict.fromkeys(
+        program[n].at for n in names if n in program.values and program[n].at is not None
+    )
+    shown = "\n".join(f"{at}: in this equation\n{at.excerpt()}" for at in places if at is not None)
+    return BackendError(f"{shown}\n{error}" if shown else str(error), error.text)

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
@@ -225,7 +226,10 @@ def _imported(folder: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise BackendError(f"the kernel {file} does not compile: {error}") from error
+        own = [f for f in extract_tb(error.__traceback__) if f.filename == str(file)]
+        line = f"\n{own[-1].lineno:5d} | {own[-1].line}" if own else ""
+        text = file.read_text(encoding="utf-8")
+        raise BackendError(f"the kernel {file} does not compile: {error}{line}", text) from error
     finally:
         config.CACHE_DIR = elsewhere
     return module
