@@ -359,6 +359,9 @@ def test_validation_keeps_the_best_weights_and_stops_when_nothing_gets_better() 
     steps, losses = outcome.validated
     assert best.loss == min(losses) and best.step == steps[int(np.argmin(losses))]
     assert outcome.state.step == best.step + 4
+    # Where patience has come to its end, it has also for a run that goes on from there.
+    more = run(how, Setting(validation=validation), state=outcome.state)
+    assert (more.ending, more.taken) == ("early", 0)
     again = run(settings(optimizer={"sgd": {"rate": 60.0}}, clip=None, steps=best.step))
     np.testing.assert_array_equal(best.parameters["W"], again.state.parameters["W"])
 

@@ -155,6 +155,8 @@ class _Session:
         """Take steps."""
         trainer, setting = self.trainer, self.setting
         settings, callbacks = trainer.settings, setting.callbacks
+        if self.is_patient_no_more():
+            return "early"
         while trainer.taken < settings.steps:
             metrics = trainer.step()
             if not metrics.finite:
@@ -187,8 +189,14 @@ class _Session:
         assert rules is not None and self.setting.validation is not None
         loss, better = validate(self.trainer, self.setting.validation())
         self.write({"step": self.trainer.taken, "validation_loss": loss, "best": better})
-        best = self.trainer.best
-        return rules.patience is not None and best is not None and best.misses >= rules.patience
+        return self.is_patient_no_more()
+
+    def is_patient_no_more(self) -> bool:
+        """Say whether so many measurements found nothing better that training ends early."""
+        rules, best = self.trainer.settings.validation, self.trainer.best
+        if rules is None or rules.patience is None or best is None:
+            return False
+        return best.misses >= rules.patience
 
     def is_due(self, step: int) -> bool:
         """Say whether it is time for a checkpoint."""
