@@ -2,8 +2,8 @@
 
 One step of the program, for T characters x and the ones after them y, from the state h(-1):
 
-    h(t) = tanh(Wxh x(t) + Whh h(t-1) + bh)     x one-hot
-    y(t) = Why h(t) + by                        p(t) = softmax(y(t))
+    h(t) = tanh(W_xh x(t) + W_hh h(t-1) + b_h)     x one-hot
+    y(t) = W_hy h(t) + b_y                        p(t) = softmax(y(t))
     loss = - sum over t of log p(t)[target(t)]
 
 then gradients by going backwards, cut to [-5, 5], and Adagrad:  m += g²,  p -= 0.1 g / √(m + 1e-8).
@@ -33,13 +33,13 @@ def loss_and_gradients(
     weights: Mapping[str, Array], codes: Array, targets: Array, state: Array
 ) -> tuple[float, dict[str, Array], Array]:
     """Run forward and backward; biases and states are columns."""
-    size, loss = len(weights["by"]), 0.0
+    size, loss = len(weights["b_y"]), 0.0
     inputs, states, chances = [], [state], []
     for code, target in zip(codes, targets, strict=True):
         inputs.append(one_hot(code, size))
-        before = weights["Wxh"] @ inputs[-1] + weights["Whh"] @ states[-1] + weights["bh"]
+        before = weights["W_xh"] @ inputs[-1] + weights["W_hh"] @ states[-1] + weights["b_h"]
         states.append(np.tanh(before))
-        scores = weights["Why"] @ states[-1] + weights["by"]
+        scores = weights["W_hy"] @ states[-1] + weights["b_y"]
         powers = np.exp(scores)
         chances.append(powers / powers.sum())
         loss -= np.log(chances[-1][target, 0])
@@ -48,13 +48,13 @@ def loss_and_gradients(
     for t in reversed(range(len(codes))):
         scores = chances[t].copy()
         scores[targets[t]] -= 1.0
-        gradients["Why"] += scores @ states[t + 1].T
-        gradients["by"] += scores
-        before = (1.0 - states[t + 1] ** 2) * (weights["Why"].T @ scores + coming)
-        gradients["bh"] += before
-        gradients["Wxh"] += before @ inputs[t].T
-        gradients["Whh"] += before @ states[t].T
-        coming = weights["Whh"].T @ before
+        gradients["W_hy"] += scores @ states[t + 1].T
+        gradients["b_y"] += scores
+        before = (1.0 - states[t + 1] ** 2) * (weights["W_hy"].T @ scores + coming)
+        gradients["b_h"] += before
+        gradients["W_xh"] += before @ inputs[t].T
+        gradients["W_hh"] += before @ states[t].T
+        coming = weights["W_hh"].T @ before
     for gradient in gradients.values():
         np.clip(gradient, -LIMIT, LIMIT, out=gradient)
     return loss, gradients, states[-1]
@@ -64,7 +64,7 @@ class Program:
     """The program between two steps.
 
     Args:
-        weights: Wxh [H, V], Whh [H, H], Why [V, H], bh [H], by [V]; they are copied.
+        weights: W_xh [H, V], W_hh [H, H], W_hy [V, H], b_h [H], b_y [V]; they are copied.
         text: codes of the characters.
         rate: the learning rate.
 
@@ -77,8 +77,8 @@ class Program:
     def __init__(self, weights: Mapping[str, Array], text: Array, rate: float = RATE) -> None:
         self.weights = columns(weights)
         self.sums = {name: np.zeros_like(array) for name, array in self.weights.items()}
-        self.state = np.zeros_like(self.weights["bh"])
-        self.smoothed = -np.log(1.0 / len(self.weights["by"])) * STEPS
+        self.state = np.zeros_like(self.weights["b_h"])
+        self.smoothed = -np.log(1.0 / len(self.weights["b_y"])) * STEPS
         self._text, self._rate, self._place = text, rate, len(text)
 
     def step(self) -> float:

@@ -255,6 +255,12 @@ CASES = {
             {"vocab": 13, "hidden": 7},
             {"x": CHARACTER, "target": CHARACTER},
         ),
+        Case(
+            "min-char-rnn",
+            recurrent.min_char_rnn,
+            {"vocab": 13, "hidden": 7},
+            {"x": CHARACTER, "target": CHARACTER},
+        ),
         Case("pattern-hidden", recurrent.pattern_hidden, SMALL, {"x": X, "y": Y}),
         Case(
             "pattern-output",

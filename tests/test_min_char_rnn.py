@@ -70,7 +70,7 @@ def test_each_of_500_steps_is_that_of_the_numpy_program(tmp_path: Path) -> None:
 def test_one_rounding_decides_the_losses_of_the_program_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Why nothing but the same machine code could give the same 500 losses at a rate of 0.1."""
+    """W_hy nothing but the same machine code could give the same 500 losses at a rate of 0.1."""
     task = read_task(tmp_path)
     program = both(task, 0.1)[1]
     losses = [program.step() for _ in range(150)]
@@ -102,6 +102,6 @@ def test_its_settings_are_those_of_the_program(tmp_path: Path) -> None:
     assert task.model.summary()["sizes"]["hidden"] == 100
     assert task.train.clip is not None and task.train.clip.model_dump() == {"value": 5}
     weights = task.engine.init(seed=1)
-    for name in ("Wxh", "Whh", "Why"):
+    for name in ("W_xh", "W_hh", "W_hy"):
         assert np.std(weights[name]) == pytest.approx(0.01, rel=0.05)
-    assert not weights["bh"].any() and not weights["by"].any()
+    assert not weights["b_h"].any() and not weights["b_y"].any()

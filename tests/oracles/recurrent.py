@@ -29,6 +29,12 @@ def character_model(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.
     return loss / len(x), {"h": jnp.stack(hs), "y": jnp.stack(ys)}
 
 
+def min_char_rnn(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Arrays]:
+    """Return loss and nodes: char-rnn, whose loss is summed over the characters."""
+    loss, nodes = character_model(p, inputs)
+    return loss * len(inputs["x"]), nodes
+
+
 def pattern_hidden(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Arrays]:
     """Return loss and nodes: an output at each step, recurrence between hidden units."""
     x, y = inputs["x"], inputs["y"]
