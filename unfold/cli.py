@@ -68,6 +68,7 @@ WELCOME = """\
 unfold: recurrence equations in one YAML file, checked, drawn, unfolded, differentiated, trained.
 
   unfold run specs/char-rnn.yaml      train a character model, leave pictures and weights in runs/
+  unfold generate runs/char-rnn-1     write with what was trained
   unfold render specs/char-rnn.yaml   draw its unfolded graph
   unfold check my-spec.yaml           say what is wrong with a spec, and how to fix it
   unfold specs                        list the specs that come with it
@@ -124,6 +125,74 @@ def run(
         spec, changes or [], backend, dtype, mode, Path(folder), profile, resume
     )
     raise typer.Exit(command.run(asked, as_json=json))
+
+
+@app.command()
+def generate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="What is read first.")
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option("--length", min=1, metavar="N", help="The most steps."),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", min=0, metavar="T", help="Below 1 careful, 0 greedy."),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", min=1, metavar="K", help="Draw from the best K.")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            "--top-p", min=0, max=1, metavar="P", help="Draw from the fewest of probability P."
+        ),
+    ] = None,
+    beam: Annotated[
+        int | None,
+        typer.Option("--beam", min=1, metavar="W", help="Search with W beams in place of drawing."),
+    ] = None,
+    length_penalty: Annotated[
+        float | None,
+        typer.Option(
+            "--length-penalty", metavar="A", help="Of a search: log-probability / length ** A."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Of the draws.")
+    ] = None,
+    number: Annotated[
+        int | None, typer.Option("--number", min=1, metavar="N", help="How many to write.")
+    ] = None,
+    inputs: Annotated[
+        str | None,
+        typer.Option("--inputs", metavar="FILE", help="Arrays to write from: npz or safetensors."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="A text, a table, or a picture of it."),
+    ] = None,
+    backend: BackendOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write with a trained run: text, or numbers that go on."""
+    from unfold.commands import generate as command
+
+    settings = {
+        "prompt": prompt,
+        "length": length,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "beam": beam,
+        "length_penalty": length_penalty,
+        "seed": seed,
+        "number": number,
+    }
+    asked = command.Request(run, settings, inputs, output, backend)
+    raise typer.Exit(command.generate(asked, as_json=json))
 
 
 @app.command()

@@ -32,8 +32,12 @@ def is_run_folder(path: str) -> bool:
     return (Path(path) / "spec.yaml").is_file()
 
 
-def find_run(path: str) -> Path:
+def find_run(path: str, option: str = "--resume ") -> Path:
     """Return the folder of a run.
+
+    Arguments:
+        path: as the user wrote it.
+        option: that it was written behind.
 
     Raises:
         UnfoldError: it is none; says which there are.
@@ -47,7 +51,7 @@ def find_run(path: str) -> Path:
     close = get_close_matches(folder.name, runs, n=1) or runs[-1:]
     found = "it has no spec.yaml" if folder.is_dir() else "there is no such folder"
     hint = f"did you mean {beside / close[0]}?" if close else "`unfold run SPEC` begins a run"
-    raise UnfoldError(f"--resume {path}: this is not the folder of a run: {found}\n  help: {hint}")
+    raise UnfoldError(f"{option}{path}: this is not the folder of a run: {found}\n  help: {hint}")
 
 
 def describe_run(task: Task, dtype: str, spec: str) -> str:

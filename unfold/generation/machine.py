@@ -169,6 +169,13 @@ class Machine:
         """Whether somebody has to say what the first step reads."""
         return f"{self.loop.teacher}{START}" in self.program.values
 
+    @property
+    def context(self) -> tuple[str, ...]:
+        """The inputs that have to be given, beside what is fed back."""
+        whole, own = self.pipeline.resolved(mode="free"), {NOISE, f"{self.loop.teacher}{START}"}
+        needed = (v.name for v in whole.inputs if v.name not in own)
+        return tuple(n for n in needed if self.loop.said[0] in self.pipeline.without(whole, {n})[1])
+
     def room(self, inputs: Arrays) -> int | None:
         """Return how many steps there are inputs for; None where nothing bounds them."""
         axis = self.loop.axis
