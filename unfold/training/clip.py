@@ -10,7 +10,9 @@ min-char-rnn: the direction may change.
 
 from __future__ import annotations
 
+from functools import cache
 from math import isfinite, sqrt
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -20,6 +22,14 @@ from unfold.training.sections import Settings
 Array = np.ndarray
 
 
+@cache
+def compiled() -> Any:
+    """Return the compiled loops, which are loaded when they are needed first."""
+    from unfold.training import kernels
+
+    return kernels
+
+
 class ClipNorm(Settings):
     """Scale all gradients down together to this norm."""
 
@@ -27,11 +37,9 @@ class ClipNorm(Settings):
 
     def clip(self, gradient: Array, norm: float) -> float:
         """Scale a gradient of a known norm; return 1 where that changed it, else 0."""
-        from unfold.training import kernels
-
         if not norm > self.norm:
             return 0.0
-        kernels.scale(gradient, np.array([self.norm / norm], gradient.dtype))
+        compiled().scale(gradient, np.array([self.norm / norm], gradient.dtype))
         return 1.0
 
 
@@ -42,22 +50,18 @@ class ClipValue(Settings):
 
     def clip(self, gradient: Array, norm: float) -> float:
         """Cut a gradient; return the share of its entries that were changed."""
-        from unfold.training import kernels
-
         if gradient.size == 0:
             return 0.0
-        changed: int = kernels.cut(gradient, np.array([self.value], gradient.dtype))
+        changed: int = compiled().cut(gradient, np.array([self.value], gradient.dtype))
         return changed / gradient.size
 
 
 def euclidean(gradient: Array) -> float:
     """Return the Euclidean norm of a flat array, without overflow or underflow on the way."""
-    from unfold.training import kernels
-
-    total: float = kernels.sum_of_squares(gradient)
+    total: float = compiled().sum_of_squares(gradient)
     if isfinite(total) and total > 1e-280:
         return sqrt(total)
     peak = float(np.abs(gradient).max(initial=0))
     if peak == 0 or not isfinite(peak):
         return peak
-    return peak * sqrt(kernels.sum_of_squares(gradient.astype(np.float64) / peak))
+    return peak * sqrt(compiled().sum_of_squares(gradient.astype(np.float64) / peak))
