@@ -172,7 +172,7 @@ def _from_contexts(
         written = trained.model.writer.write(trained.params, wish, backend=trained.backend)
         for row, (codes, value) in enumerate(_rows(written)):
             given = _described(trained, machine, inputs, row // each)
-            text = _spoken(alphabet, codes, trained.lines)
+            text = alphabet.decode(codes).rstrip("\n")
             found.append(Line(codes, text, given, value))
     told = [
         "   ".join([*(f"{name} {text}" for name, text in line.given.items()), f"→ {line.text}"])

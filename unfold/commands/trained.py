@@ -149,9 +149,11 @@ def open_trained(path: str, told: Callable[[str], None]) -> Trained:
     model = unfold.load(folder / "spec.yaml")
     found = newest(folder / "checkpoint", told)
     if found is None:
+        how = f"train it with  unfold run --resume {folder}"
+        if model.spec.data is None:
+            how = "give the spec a loss and data to train on, as in  data: {text: pydoc, …}"
         raise UnfoldError(
-            f"{folder} has no checkpoint yet, so there are no weights to write with\n"
-            f"  help: train it with  unfold run --resume {folder}"
+            f"{folder} has no checkpoint, so there are no weights to write with\n  help: {how}"
         )
     best = found.state.best
     step, params = (
