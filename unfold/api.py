@@ -62,8 +62,7 @@ def load(
     Raises:
         SpecError: every independent mistake of the file, each with its place.
     """
-    text = read_file(str(path))
-    return loads(text, file=str(path), sizes=sizes, axes=axes)
+    return loads(read_file(str(path)), file=str(path), sizes=sizes, axes=axes)
 
 
 def loads(
@@ -159,6 +158,7 @@ class Model:
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
         carry: Arrays | None = None,
+        begins: Any = None,
         training: bool = False,
         batch: int | None = None,
     ) -> Run:
@@ -174,18 +174,22 @@ class Model:
             lengths: per axis, the length of each sequence, [batch].
             seed: of random values.
             carry: the state of the chunk before (`Run.carry`).
+            begins: which sequences begin in this chunk nevertheless, [batch].
             training: whether dropout acts.
             batch: number of sequences where there are no inputs.
 
         Raises:
             DataError: arrays that do not fit.
         """
-        from unfold.execution.asked import Asked
+        from unfold.execution.asked import Asked, chunk_of, with_share
         from unfold.execution.steps import stopped
         from unfold.unfolded.results import Run, whole_batch
 
-        whole = self.pipeline.resolved(mode=mode, training=training, carry=carry is not None)
-        feeds = {**inputs, **_carried(whole, carry)}
+        kind, params = with_share(mode, params)
+        chunk, state = chunk_of(carry, begins)
+        options: dict[str, Any] = {"mode": kind, "training": training, "chunk": chunk}
+        whole = self.pipeline.resolved(**options, carry=carry is not None)
+        feeds = {**inputs, **{n: a for n, a in state.items() if n in whole.values}}
         program = self._without(whole, feeds)
         unknown = {v.name for v in whole.inputs if v.name not in feeds}
         if mode == "free":
@@ -225,15 +229,21 @@ class Model:
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
         carry: Arrays | None = None,
+        begins: Any = None,
+        known: Any = None,
+        overlap: int = 0,
         training: bool = True,
         checkpoint: Checkpoint | str | None = None,
     ) -> Step:
         """Return loss, gradients and the state for the next chunk.
 
         Args:
-            params, inputs, backend, mode, lengths, seed, carry, training: as in `forward`.
+            params, inputs, backend, mode, lengths, seed, carry, begins, training: as in `forward`.
             wrt: names to differentiate by: parameters, real inputs, carried states (`carry.h`);
                 default: all parameters that are not frozen.
+            known: how many of each sequence's first steps an earlier loss has counted, [batch]:
+                here only gradients flow through them.
+            overlap: how many of the last steps the next chunk begins with, after its state.
             checkpoint: recompute segments of so many steps, in the memory of one of them: a
                 number, or {axis: number}; "auto": where a whole run would not fit. Default: what
                 the section `memory` says. The reference, which is the meaning, takes no notice.
@@ -243,18 +253,17 @@ class Model:
             UnsupportedError: the spec has no loss, or cannot be cut into segments.
             MemoryLimitError: the run would not fit; says the setting that would make it fit.
         """
-        from unfold.execution.asked import Asked
+        from unfold.execution.asked import Asked, chunk_of, with_share
         from unfold.execution.steps import step
 
-        names, carried = self.pipeline.wrt(wrt), carry is not None
-        if not carried and (states := [n for n in names if n.startswith(CARRY)]):
-            raise DataError(
-                f"cannot differentiate by {states[0]} without a state;"
-                " give one, as in  carry=model.forward(…).carry"
-            )
-        feeds = {**inputs, **{f"{CARRY}{n}": a for n, a in (carry or {}).items()}}
-        options = {"mode": mode, "training": training, "carry": carried}
-        asked = Asked(params, feeds, names, options, backend, lengths, seed)
+        names = self.pipeline.wrt(wrt)
+        if carry is None and (states := [n for n in names if n.startswith(CARRY)]):
+            what = f"cannot differentiate by {states[0]} without a state"
+            raise DataError(f"{what}; give one, as in  carry=model.forward(…).carry")
+        kind, params = with_share(mode, params)
+        chunk, state = chunk_of(carry, begins, known, overlap)
+        options = {"mode": kind, "training": training, "carry": carry is not None, "chunk": chunk}
+        asked = Asked(params, {**inputs, **state}, names, options, backend, lengths, seed)
         memory = self._execution.memory
         chosen = memory.checkpoint if checkpoint is None else checkpoint
         return step(self._execution, self.pipeline, asked, memory, chosen)
@@ -288,9 +297,8 @@ class Model:
         kept, lost = self.pipeline.without(program, missing)
         for name in self.program.outputs:
             if name in lost:
-                raise DataError(
-                    f"input {', '.join(sorted(missing))} is missing; {name} depends on it"
-                )
+                absent = ", ".join(sorted(missing))
+                raise DataError(f"input {absent} is missing; {name} depends on it")
         return kept
 
     # Writing
@@ -490,9 +498,3 @@ class Model:
             "nodes": list(self.pipeline.nodes),
             "outputs": list(self.program.outputs),
         }
-
-
-def _carried(program: Program, carry: Arrays | None) -> dict[str, Any]:
-    """Return the carried state that a Program of one mode reads, as inputs."""
-    named = {f"{CARRY}{n}": a for n, a in (carry or {}).items()}
-    return {n: a for n, a in named.items() if n in program.values}

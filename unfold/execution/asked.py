@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from unfold.core.program import Program
-from unfold.passes.carry import PREFIX
+from unfold.errors import DataError
+from unfold.passes.carry import BEGINS, CHUNK, PREFIX, Chunk
+from unfold.passes.modes import SHARE, Mode, split_mode
+from unfold.passes.newest import KNOWN
 
 Arrays = Mapping[str, Any]
 
@@ -18,9 +23,10 @@ class Asked:
 
     Attributes:
         params: arrays [*extents, *shape] by name.
-        inputs: arrays [batch, *extents, *shape] by name, the carried state (`carry.NAME`) included.
+        inputs: arrays [batch, *extents, *shape] by name, the carried state (`carry.NAME`) and what
+            is particular about a chunk (`chunk:…`) included.
         wrt: what to differentiate by.
-        options: mode, training, carry of `Pipeline.resolved`.
+        options: mode, training, carry, chunk of `Pipeline.resolved`.
         backend: default: see `Execution.run`.
         lengths: per axis, the length of each sequence, [batch].
         seed: of random values.
@@ -35,6 +41,41 @@ class Asked:
     seed: int = 0
 
     def feeds(self, program: Program) -> dict[str, Any]:
-        """Return the inputs of a Program, without states that it does not read."""
-        known = program.values
-        return {n: a for n, a in self.inputs.items() if n in known or not n.startswith(PREFIX)}
+        """Return the inputs of a Program, without what it does not read of a chunk's."""
+        known, own = program.values, (PREFIX, CHUNK)
+        return {n: a for n, a in self.inputs.items() if n in known or not n.startswith(own)}
+
+
+def with_share(mode: Mode, params: Arrays) -> tuple[str, Arrays]:
+    """Return the mode of a Program, and the parameters with the share of the teacher."""
+    kind, share = split_mode(mode)
+    if share is None:
+        return kind, params
+    like = next(iter(params.values()), 0.0)
+    return kind, {**params, SHARE: np.asarray(share, np.result_type(like))}
+
+
+def chunk_of(
+    carry: Arrays | None, begins: Any, known: Any = None, overlap: int = 0
+) -> tuple[Chunk, dict[str, Any]]:
+    """Return what is particular about a chunk, and the inputs that say it: the state among them.
+
+    Args:
+        carry, begins, known, overlap: as in `unfold.Model.step`.
+
+    Raises:
+        DataError: what does not make sense.
+    """
+    if overlap < 0:
+        raise DataError(f"overlap is {overlap}; it is a number of steps")
+    given: dict[str, Any] = {}
+    if begins is not None and carry is not None:  # without a state, all begin anyway
+        given[BEGINS] = np.asarray(begins, dtype=bool)
+    if known is not None:
+        given[KNOWN] = np.asarray(known)
+    for name, array in given.items():
+        if array.ndim != 1:
+            word = name.partition(":")[2]
+            raise DataError(f"{word} has the shape {list(array.shape)}, expected one per sequence")
+    chunk = Chunk(BEGINS in given, KNOWN in given, overlap)
+    return chunk, {**{f"{PREFIX}{n}": a for n, a in (carry or {}).items()}, **given}

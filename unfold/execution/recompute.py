@@ -54,7 +54,9 @@ def recomputed(
     grads = {n: run.grads.get(n, np.zeros_like(asked.params[n])) for n in asked.wrt}
     same = pieces.axis == pipeline.carry_axis
     states = {n: d for n, d in pipeline.delays.items() if same and n in pieces.states}
-    return Step(loss, grads, {n: last[f"{PREFIX}{n}"][:, -d:] for n, d in states.items()})
+    stop = -asked.options["chunk"].overlap or None
+    kept = {n: slice((stop or 0) - d, stop) for n, d in states.items()}
+    return Step(loss, grads, {n: last[f"{PREFIX}{n}"][:, part] for n, part in kept.items()})
 
 
 def domain_of_run(pipeline: Pipeline, asked: Asked) -> Domain:

@@ -105,7 +105,7 @@ def estimate(
         execution: whose `memory` says whether segments are recomputed.
         pipeline: makes Programs.
         domain: of a run of the spec's Program.
-        options: mode, training, carry of `Pipeline.resolved`.
+        options: mode, training, carry, chunk of `Pipeline.resolved`.
         dtype: element type.
 
     Raises:

@@ -11,22 +11,51 @@ the chunk's start. What the next chunk needs is a value like any other:
 
     next.h[k] = h[last + k - D + 1]     which reads the boundary where the chunk is shorter than D
 
+Where some sequences of a batch begin in a chunk and others go on, the state is chosen row by row,
+
+    where(chunk:begins, initial value, carry.h[k])
+
+so that gradients reach a learned initial value from the rows that begin with it, and from no other.
+
 Known weakness: a bare index counts from the start of each chunk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 
 from unfold.core.affine import Affine
-from unfold.core.build import Builder
+from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents, span
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
-from unfold.core.types import Type
+from unfold.core.types import BOOL, Type
+from unfold.passes.boundaries import zero_of
 
 PREFIX, NEXT = "carry.", "next."
+CHUNK = "chunk:"
+BEGINS = f"{CHUNK}begins"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What is particular about a chunk of long sequences.
+
+    Attributes:
+        begins: whether some sequences begin here, beside others that go on; the input `BEGINS`
+            [batch] says which.
+        known: whether the first points of sequences have been counted in the loss of a chunk
+            before; the input `unfold.passes.newest.KNOWN` [batch] says how many.
+        overlap: points at the end that the next chunk begins with.
+    """
+
+    begins: bool = False
+    known: bool = False
+    overlap: int = 0
+
+
+WHOLE = Chunk()
 
 
 def delays(program: Program, axis: str) -> dict[str, int]:
@@ -44,7 +73,20 @@ def delays(program: Program, axis: str) -> dict[str, int]:
     return found
 
 
-def carry_state(program: Program, axis: str, needed: Mapping[str, int] | None = None) -> Program:
+def begins(builder: Builder) -> Term:
+    """Return the input that says which sequences begin, [batch]."""
+    if BEGINS not in builder.values:
+        builder.add(Value(BEGINS, (BATCH,), BOOL, "input", node=BEGINS))
+    return builder.term(BEGINS)
+
+
+def carry_state(
+    program: Program,
+    axis: str,
+    needed: Mapping[str, int] | None = None,
+    *,
+    some_begin: bool = False,
+) -> Program:
     """Return the Program with inputs `carry.NAME` as boundaries before an axis's first step.
 
     Args:
@@ -52,10 +94,11 @@ def carry_state(program: Program, axis: str, needed: Mapping[str, int] | None = 
         axis: the axis along which sequences are cut into chunks.
         needed: how many of the last values of each state there are; default: what this Program
             reads. A chunk hands on what only another mode reads.
+        some_begin: whether some sequences begin with their initial values, as `BEGINS` says.
     """
     needed = delays(program, axis) if needed is None else needed
     needed = {n: d for n, d in needed.items() if n in program.values}
-    program = _per_sequence(program, needed)
+    program = per_sequence(program, needed)
     builder = Builder.of(program)
     for name, delay in needed.items():
         value, extra = program[name], _axis(builder, name, axis, delay)
@@ -67,12 +110,37 @@ def carry_state(program: Program, axis: str, needed: Mapping[str, int] | None = 
         builder.add(
             Value(full, own, value.type, "input", boundary=boundary, node=full, at=value.at)
         )
-        here = builder.term(full).at({extra: Affine.axis(axis) + delay})
+        state = _chosen(builder, value, axis, extra, delay) if some_begin else builder.term(full)
+        here = state.at({extra: Affine.axis(axis) + delay})
         builder.values[name] = replace(value, boundary={**value.boundary, axis: here.ref})
-    return builder.build(program, loss=_mean(builder, program))
+    return builder.build(program, loss=mean_loss(builder, program))
 
 
-def _mean(builder: Builder, program: Program) -> str | None:
+def _chosen(builder: Builder, value: Value, axis: str, extra: str, delay: int) -> Term:
+    """Return the state before the first step: initial values where a sequence begins.
+
+    What a point outside of another axis, too, reads is chosen the same way.
+    """
+    full = f"{PREFIX}{value.name}"
+    carried = builder.values[full]
+    builder.node, builder.at = full, value.at
+    before = value.boundary.get(axis)
+    at = {axis: Affine.axis(extra) - delay}
+    initial = builder.read(before.substitute(at)) if before else zero_of(builder, value)
+    state = begins(builder).apply("where", initial, builder.term(full))
+    boundary = dict(carried.boundary)
+    for other in value.axes[value.axes.index(axis) + 1 :]:
+        outside, constant = carried.boundary.get(other), other not in initial.axes
+        if (outside and other not in outside.axes) or (not outside and before and constant):
+            rest = builder.read(outside) if outside else zero_of(builder, value)
+            first = initial if constant else zero_of(builder, value)
+            boundary[other] = begins(builder).apply("where", first, rest).ref
+    chosen = builder.values[state.ref.value]
+    builder.values[chosen.name] = replace(chosen, axes=carried.axes, boundary=boundary)
+    return builder.term(chosen.name)
+
+
+def mean_loss(builder: Builder, program: Program) -> str | None:
     """Return the loss, or its mean over the batch where the state makes it differ per sequence."""
     if program.loss is None or not program[program.loss].batched:
         return program.loss
@@ -81,13 +149,15 @@ def _mean(builder: Builder, program: Program) -> str | None:
     return (total / builder.emit("count", (), reduced=[BATCH], type=Type())).ref.value
 
 
-def hand_over(program: Program, axis: str, needed: Mapping[str, int]) -> Program:
+def hand_over(program: Program, axis: str, needed: Mapping[str, int], overlap: int = 0) -> Program:
     """Return the Program with outputs `next.NAME`, [batch, delay, ...], beside its own.
 
     Args:
         program: with boundaries.
         axis: the axis along which sequences are cut into chunks.
         needed: how many of the last values of each state to keep; names it lacks are left out.
+        overlap: points at the end of this chunk that the next one begins with; the last values are
+            those before them.
     """
     builder = Builder.of(program)
     made: list[str] = []
@@ -96,7 +166,7 @@ def hand_over(program: Program, axis: str, needed: Mapping[str, int]) -> Program
             continue
         value, extra = program[name], _axis(builder, name, axis, delay)
         full = f"{NEXT}{name}"
-        end = Affine.last(axis) + Affine.axis(extra) - (delay - 1)
+        end = Affine.last(axis) + Affine.axis(extra) - (delay - 1 + overlap)
         index = tuple(end if a == axis else Affine.axis(a) for a in value.axes)
         own = (BATCH, extra, *_others(value, axis))
         builder.node, builder.at = full, value.at
@@ -117,7 +187,7 @@ def _others(value: Value, axis: str) -> tuple[str, ...]:
     return tuple(a for a in value.axes if a not in (BATCH, axis))
 
 
-def _per_sequence(program: Program, names: Iterable[str]) -> Program:
+def per_sequence(program: Program, names: Iterable[str]) -> Program:
     """Let some values, and with them all that read them, differ per sequence."""
     turned = {n for n in names if not program[n].batched}
     grew = bool(turned)

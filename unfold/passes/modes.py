@@ -5,11 +5,13 @@
                                                    with p
 
 Where the teacher's own reference leaves the domain there is no previous output yet, so every mode
-starts from the teacher's initial value; modes therefore agree at their first step.
+starts from the teacher's initial value; modes therefore agree at their first step. The share of the
+teacher is a number of the Program, or, where it changes from run to run, a parameter `SHARE`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 from unfold.core.build import Builder, Term
@@ -17,38 +19,55 @@ from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import Type
 from unfold.errors import UnsupportedError
 from unfold.passes.boundaries import inside, zero_of
+from unfold.passes.carry import begins
 from unfold.passes.simplify import drop_dead
 
 Mode = str | tuple[str, float]
-MODES = ("teacher", "free", "scheduled")
+SHARE = "feedback:teacher"
+
+
+def split_mode(mode: Mode) -> tuple[str, float | None]:
+    """Return the mode of a Program, and the share of the teacher, of which that is independent.
+
+    Raises:
+        UnsupportedError: there is no such mode.
+    """
+    if mode in ("teacher", "free"):
+        return str(mode), None
+    if mode[0] == "scheduled" and not isinstance(mode, str) and 0.0 <= mode[1] <= 1.0:
+        return "scheduled", float(mode[1])
+    raise UnsupportedError(
+        f"unknown mode {mode!r}; choose teacher, free, or ('scheduled', p) with 0 <= p <= 1"
+    )
 
 
 def resolve_modes(
-    program: Program, *, mode: Mode = "teacher", training: bool = False, start: bool = True
+    program: Program,
+    *,
+    mode: Mode = "teacher",
+    training: bool = False,
+    start: bool = True,
+    some_begin: str | None = None,
 ) -> Program:
     """Return the Program of one mode.
 
     Args:
         program: any Program.
-        mode: "teacher", "free", or ("scheduled", probability of the teacher).
+        mode: "teacher", "free", ("scheduled", probability of the teacher), or "scheduled", where
+            that is the parameter `SHARE`.
         training: whether dropout acts.
         start: whether the first step begins the sequence, or goes on where another run stopped.
+        some_begin: an axis along which only some sequences begin, as `carry.BEGINS` says, and the
+            others go on.
     """
-    kind, probability = (mode, 1.0) if isinstance(mode, str) else mode
-    if (
-        kind not in MODES
-        or not 0.0 <= probability <= 1.0
-        or (kind == "scheduled" and isinstance(mode, str))
-    ):
-        raise UnsupportedError(
-            f"unknown mode {mode!r}; choose teacher, free, or ('scheduled', p) with 0 <= p <= 1"
-        )
+    kind, share = ("scheduled", None) if mode == "scheduled" else split_mode(mode)
     if not program.of("feedback", "keep_mask"):
         return drop_dead(program)
     builder = Builder.of(program)
     for value in program.of("feedback"):
         builder.node, builder.at = value.node, value.at
-        term = _branch(builder, program, value, (kind, probability), start)
+        axes = (a for a in program.axes if start or a == some_begin)
+        term = _branch(builder, program, value, kind, share, frozenset(axes), some_begin)
         builder.values[value.name] = replace(value, op="identity", operands=(term.ref,))
     if not training:
         one = builder.number(1.0)
@@ -64,23 +83,41 @@ def resolve_modes(
 
 
 def _branch(
-    builder: Builder, program: Program, value: Value, mode: tuple[str, float], start: bool
+    builder: Builder,
+    program: Program,
+    value: Value,
+    kind: str,
+    share: float | None,
+    starts: Container[str],
+    some_begin: str | None,
 ) -> Term:
-    kind, probability = mode
+    """Return what a feedback reads; along the axes `starts` there may be no output yet."""
     teacher, free = (builder.read(r) for r in value.operands)
     if kind == "teacher":
         return teacher
     source = program[teacher.ref.value]
     # The first axis that is left decides, so its condition comes last.
     for axis, index in reversed(list(zip(source.axes, teacher.ref.index, strict=True))):
-        if not start or axis == BATCH or not index.may_leave(axis):
+        if axis not in starts or axis == BATCH or not index.may_leave(axis):
             continue
         outside = source.boundary.get(axis)
         at = dict(zip(source.axes, teacher.ref.index, strict=True))
         first = builder.read(outside.substitute(at)) if outside else zero_of(builder, source)
+        if axis == some_begin:
+            first = begins(builder).apply("where", first, free)
         free = inside(builder, index, axis, batched=value.batched).apply("where", free, first)
     if kind == "free":
         return free
     axes = {BATCH, *value.axes}
     coin = builder.emit("uniform", (), {}, axes=axes, type=Type(), name=f"{value.name}.coin")
-    return coin.apply("less", builder.number(probability)).apply("where", teacher, free)
+    return coin.apply("less", _share(builder, share)).apply("where", teacher, free)
+
+
+def _share(builder: Builder, share: float | None) -> Term:
+    """Return the probability of the teacher."""
+    if share is not None:
+        return builder.number(share)
+    if SHARE not in builder.values:
+        attributes = {"init": "zeros", "argument": None, "frozen": True}
+        builder.add(Value(SHARE, (), Type(), "parameter", attributes=attributes, node=SHARE))
+    return builder.term(SHARE)

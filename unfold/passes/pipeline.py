@@ -20,9 +20,10 @@ from unfold.core.types import Type
 from unfold.core.verify import verify
 from unfold.errors import CycleError, DataError, UnsupportedError
 from unfold.passes.boundaries import lower_boundaries
-from unfold.passes.carry import NEXT, PREFIX, carry_state, delays, hand_over
+from unfold.passes.carry import NEXT, PREFIX, WHOLE, Chunk, carry_state, delays, hand_over
 from unfold.passes.differentiate import adjoint_name, differentiate
 from unfold.passes.modes import Mode, resolve_modes
+from unfold.passes.newest import count_newest
 from unfold.passes.segments import Segments, segments
 from unfold.passes.simplify import drop_dead
 
@@ -93,23 +94,39 @@ class Pipeline:
         return names
 
     def resolved(
-        self, *, mode: Mode = "teacher", training: bool = False, carry: bool = False
+        self,
+        *,
+        mode: Mode = "teacher",
+        training: bool = False,
+        carry: bool = False,
+        chunk: Chunk = WHOLE,
     ) -> Program:
         """Return the Program of a mode, whose outputs are all named equations.
 
         Args:
-            mode: "teacher", "free" or ("scheduled", p).
+            mode: "teacher", "free", ("scheduled", p), or "scheduled", where p is a parameter.
             training: whether dropout acts.
             carry: whether the state comes from the chunk before.
+            chunk: what else is particular about a chunk.
         """
 
         def make() -> Program:
-            whole = replace(self.program, outputs=self.nodes)
-            program = resolve_modes(whole, mode=mode, training=training, start=not carry)
+            whole = self._counted(replace(self.program, outputs=self.nodes), chunk)
             axis = self.carry_axis if carry else None
-            return carry_state(program, axis, self.delays) if axis else program
+            some = axis if chunk.begins else None
+            program = resolve_modes(
+                whole, mode=mode, training=training, start=not carry, some_begin=some
+            )
+            if axis is None:
+                return program
+            return carry_state(program, axis, self.delays, some_begin=chunk.begins)
 
-        return self._once((mode, training, carry), make)
+        return self._once((mode, training, carry, chunk), make)
+
+    def _counted(self, program: Program, chunk: Chunk) -> Program:
+        """Return a Program whose loss counts what no chunk before has counted."""
+        axis = self.carry_axis if chunk.known else None
+        return verify(count_newest(program, axis)) if axis else program
 
     def without(self, program: Program, missing: Iterable[str]) -> tuple[Program, set[str]]:
         """Return a Program without some inputs and all that depends on them, and what was lost."""
@@ -148,9 +165,9 @@ class Pipeline:
         """Return a resolved Program with the state for the next chunk among its outputs."""
         return self._once(("state", id(program)), lambda: self._handed_over(program))
 
-    def _handed_over(self, program: Program) -> Program:
+    def _handed_over(self, program: Program, overlap: int = 0) -> Program:
         axis = self.carry_axis
-        return hand_over(program, axis, self.delays) if axis else program
+        return hand_over(program, axis, self.delays, overlap) if axis else program
 
     def state(
         self,
@@ -180,25 +197,27 @@ class Pipeline:
         mode: Mode = "teacher",
         training: bool = True,
         carry: bool = False,
+        chunk: Chunk = WHOLE,
         state: bool = False,
     ) -> Program:
         """Return the Program of the loss and its gradients.
 
         Args:
             wrt: parameters, real inputs and carried states.
-            mode, training, carry: see `resolved`.
+            mode, training, carry, chunk: see `resolved`.
             state: whether the state for the next chunk is computed too.
         """
         names = tuple(wrt)
 
         def make() -> Program:
-            program = self.resolved(mode=mode, training=training, carry=carry)
+            program = self.resolved(mode=mode, training=training, carry=carry, chunk=chunk)
             whole = replace(program, outputs=())
-            lowered = verify(lower_boundaries(self._handed_over(whole) if state else whole))
+            whole = self._handed_over(whole, chunk.overlap) if state else whole
+            lowered = verify(lower_boundaries(whole))
             return differentiate(lowered, names)
 
         try:
-            return self._once(("adjoint", names, mode, training, carry, state), make)
+            return self._once(("adjoint", names, mode, training, carry, chunk, state), make)
         except CycleError as error:
             raise UnsupportedError(
                 "the equations can be computed, but their gradients in no order of an axis that"
@@ -213,26 +232,31 @@ class Pipeline:
         mode: Mode = "teacher",
         training: bool = True,
         carry: bool = False,
+        chunk: Chunk = WHOLE,
     ) -> Segments:
         """Return the pieces of the Program that are run where segments are recomputed.
 
         Args:
             wrt: parameters.
             axis: along which to cut.
-            mode, training, carry: see `resolved`.
+            mode, training, carry, chunk: see `resolved`.
 
         Raises:
             UnsupportedError: it cannot be cut along the axis.
         """
-        key = (tuple(wrt), axis, mode, training, carry)
+        key = (tuple(wrt), axis, mode, training, carry, chunk)
         if key not in self._cut:
-            states = self.delays if axis == self.carry_axis else {}
-            whole = replace(self.program, outputs=tuple(states))
+            own = self.delays if axis == self.carry_axis else {}
+            states = {n: d + chunk.overlap for n, d in own.items()}
+            whole = self._counted(replace(self.program, outputs=tuple(states)), chunk)
+            some = axis if carry and chunk.begins and axis == self.carry_axis else None
             start, later = (
-                resolve_modes(whole, mode=mode, training=training, start=begins)
-                for begins in (True, False)
+                resolve_modes(whole, mode=mode, training=training, start=begins, some_begin=some)
+                for begins, some in ((not carry, some), (False, None))
             )
-            self._cut[key] = segments(start, later, axis, key[0], states=states, going_on=carry)
+            self._cut[key] = segments(
+                start, later, axis, key[0], states=states, going_on=carry, some_begin=bool(some)
+            )
         return self._cut[key]
 
     def curvature(self, wrt: Iterable[str], *, mode: Mode = "teacher") -> Program:

@@ -88,31 +88,34 @@ def segments(
     *,
     states: Mapping[str, int],
     going_on: bool = False,
+    some_begin: bool = False,
 ) -> Segments:
     """Return the pieces of a Program.
 
     Args:
-        start: resolved for the beginning of a sequence, with a loss and boundaries.
+        start: resolved for the first segment, with a loss and boundaries.
         later: resolved for a run that goes on, without the state it is given.
         axis: along which to cut.
         wrt: parameters to differentiate by.
         states: how many of the last values of a state whoever goes on may read.
         going_on: whether the first segment is given a state, too.
+        some_begin: whether some of its sequences begin nevertheless, as `carry.BEGINS` says.
 
     Raises:
         UnsupportedError: it cannot be cut there.
     """
     wrt = tuple(wrt)
-    cut = _Cut(later if going_on else start, axis)
+    cut = _Cut(start, axis)
     states = cut.states(states)
-    later = carry_state(later, axis, states)
+    if going_on:
+        start = _carried(start, axis, states, some_begin)
+    later = _carried(later, axis, states)
     if any(later[v.name].batched != v.batched for v in cut.program if v.name in later.values):
         raise _refused(axis, "its state differs per sequence only from the second segment on")
-    later = later.with_values(_endless(v) if v.name.startswith(PREFIX) else v for v in later)
     before, back = cut.before(wrt)
     return Segments(
         axis,
-        _body(cut, later if going_on else start, states, wrt),
+        _body(cut, start, states, wrt),
         _body(cut, later, states, wrt),
         before,
         back,
@@ -123,10 +126,15 @@ def segments(
     )
 
 
-def _endless(state: Value) -> Value:
-    """Return a carried state without what lies before it: it is as long as it is read."""
-    kept = {a: r for a, r in state.boundary.items() if not a.startswith(PREFIX)}
-    return replace(state, boundary=kept)
+def _carried(
+    program: Program, axis: str, states: Mapping[str, int], some_begin: bool = False
+) -> Program:
+    """Return the Program of a segment that is given states, which are as long as they are read."""
+    program = carry_state(program, axis, states, some_begin=some_begin)
+    return program.with_values(
+        replace(v, boundary={a: r for a, r in v.boundary.items() if not a.startswith(PREFIX)})
+        for v in program
+    )
 
 
 def _refused(axis: str, why: str) -> UnsupportedError:

@@ -7,6 +7,7 @@ Every order is drawn from (seed, epoch), every made-up batch from (seed, step).
     StreamSource    rows of one long sequence, chunk by chunk; the state goes on
     SetSource       sequences in batches of similar length, shuffled anew in every epoch
     ChunkSource     rows of sequences one after the other, chunk by chunk; each row begins anew
+    WindowSource    chunks, each with steps before it (`windows`)
     DrawnSource     sequences made up for every batch
     FixedSource     the same batch at every step
 
@@ -42,6 +43,8 @@ class Batch:
         symbols: how many symbols are predicted (0 where the data are no text).
         lengths: by axis, the length of each sequence, [batch]; empty where all are equal.
         begins: which rows start anew, [batch], where some go on and some do not.
+        known: how many of each row's first steps a loss has counted before, [batch].
+        overlap: how many of the last steps the next batch begins with.
     """
 
     inputs: Arrays
@@ -49,6 +52,8 @@ class Batch:
     symbols: int = 0
     lengths: Mapping[str, Array] = field(default_factory=dict[str, Array])
     begins: Array | None = None
+    known: Array | None = None
+    overlap: int = 0
 
 
 @runtime_checkable
