@@ -119,22 +119,24 @@ def _operand(
 ) -> Ref:
     if not _looks_beyond(program, reader, ref, varying):
         return ref
-    if reader.op == "max":
-        return _least(builder, reader, ref, varying)
-    if ref.value in masked:
-        return replace(ref, value=masked[ref.value])
     source = program[ref.value]
+    at = dict(zip(source.axes, ref.index, strict=True))
+    if reader.op == "max":
+        # Its own points that do not exist are left out; what it reads elsewhere is zero there.
+        at = {a: i for a, i in at.items() if i != Affine.axis(a) and i.may_pass_the_end(a)}
+    elif ref.value in masked:
+        return replace(ref, value=masked[ref.value])
     term = builder.read(ref)
-    for axis, index in zip(source.axes, ref.index, strict=True):
+    for axis, index in at.items():
         if axis in varying:
             term = _kept(builder, term, index, axis, zero_of(builder, source))
-    return term.ref
+    return _least(builder, reader, term, varying) if reader.op == "max" else term.ref
 
 
-def _least(builder: Builder, reader: Value, ref: Ref, varying: Container[str]) -> Ref:
+def _least(builder: Builder, reader: Value, term: Term, varying: Container[str]) -> Ref:
     """Let a maximum see minus infinity at points that do not exist."""
     axes = reader.iteration if BATCH in reader.reduced else reader.reduced
-    term, lowest = builder.read(ref), builder.number(-inf)
+    lowest = builder.number(-inf)
     for axis in axes:
         if axis in varying:
             term = _kept(builder, term, Affine.axis(axis), axis, lowest)
