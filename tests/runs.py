@@ -41,6 +41,8 @@ train:
 generate: {length: 12}
 """
 
+PATIENCE = 600.0  # seconds for what takes three on a quiet machine
+
 
 def command(*arguments: str) -> list[str]:
     """Return the command line of `unfold` with some arguments."""
@@ -64,7 +66,10 @@ def begin(folder: Path, *arguments: str, backend: str = "reference", **options: 
 def run(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Run `unfold` in a folder to its end."""
     process = begin(folder, *arguments, **options)
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"{arguments} takes too long: {kill(process)}") from None
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -78,7 +83,7 @@ def lines(file: Path) -> int:
 
 def wait_for_steps(process: subprocess.Popen[str], folder: Path, steps: int) -> None:
     """Wait until a run has reported some steps, or has ended."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while lines(folder / "metrics.jsonl") < steps:
         assert time.monotonic() < deadline, "the run does not report any steps"
         if process.poll() is not None:

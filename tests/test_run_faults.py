@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.runs import TINY, begin, run, traces, wait_for_steps
+from tests.runs import PATIENCE, TINY, begin, run, traces, wait_for_steps
 from unfold.cli import invoke
 from unfold.training.metrics import read_metrics
 
@@ -150,7 +150,7 @@ def test_a_second_process_is_refused_and_the_first_one_saves_when_asked(place: P
     assert f"runs/tiny-1 is in use by process {first.pid}" in second.stderr
     assert first.poll() is None
     first.send_signal(signal.SIGTERM)
-    out, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 130, err
     assert "go on with  unfold run --resume runs/tiny-1" in out
     assert len(list((folder / "checkpoint").iterdir())) == 2
@@ -168,9 +168,9 @@ def test_a_second_ctrl_c_stops_at_once(place: Path) -> None:
         assert process.poll() is None
     asked = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGINT
-    assert time.monotonic() - asked < 1.0
+    assert time.monotonic() - asked < 5.0
 
 
 # Damage
