@@ -49,7 +49,7 @@ def node_names(case: Case) -> list[str]:
         "tdnn": ["g", "h", "o"],
         **inside,
     }
-    last = "y" if case.name in ("char-rnn", "hello", "lstm-peephole") else "o"
+    last = "y" if case.name in ("char-rnn", "hello", "lstm-peephole", "min-char-rnn") else "o"
     return found.get(case.name, ["h", last])
 
 
