@@ -12,6 +12,7 @@ numbers that are not part of its feedback.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from unfold.execution.runs import Execution
 from unfold.passes.carry import PREFIX, delays
 from unfold.passes.decoding import (
     NOISE,
+    RANDOM,
     SCORES,
     START,
     TOP_K,
@@ -107,6 +109,15 @@ class Piece:
     scores: Array | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A Program of one mode, its inputs, and those of the mode that are not given."""
+
+    program: Program
+    inputs: AbstractSet[str]
+    missing: AbstractSet[str]
+
+
 class Along(Pipeline):
     """The Programs of a spec whose state is carried along a given axis."""
 
@@ -153,6 +164,8 @@ class Machine:
         self.program = looped
         self.execution = execution
         self.pipeline = Along(looped, self.loop.axis)
+        self._draws = bool(looped.of(*RANDOM))
+        self._ready: dict[Any, _Ready] = {}
 
     @property
     def loop_type(self) -> Any:
@@ -283,30 +296,44 @@ class Machine:
         wanted: Iterable[str],
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Run one mode for some steps; return values by name, and the state."""
-        pipeline, carried = self.pipeline, state.carry is not None
-        whole = pipeline.resolved(mode=mode, carry=carried)
         feeds = {**self._part(given, state.step, steps), **more}
         feeds.update({f"{PREFIX}{n}": a for n, a in (state.carry or {}).items()})
-        missing = {v.name for v in whole.inputs} - set(feeds)
-        kept, lost = pipeline.without(whole, missing)
-        names = [n for n in dict.fromkeys(wanted) if n in whole.values]
-        if mode == "free" and (gone := [n for n in names if n in lost]):
-            needed = [n for n in sorted(missing) if gone[0] in pipeline.without(whole, {n})[1]]
-            raise DataError(f"input {', '.join(needed)} is missing; {gone[0]} depends on it")
-        own = pipeline.only(kept, [n for n in names if n not in lost])
-        program = pipeline.with_state(own)
-        axis, known = self.loop.axis, {v.name for v in program.inputs}
+        ready = self._prepared(mode, state.carry is not None, frozenset(feeds), tuple(wanted))
+        program, axis = ready.program, self.loop.axis
         lengths = {axis: np.full(given.rows, steps), **given.lengths}
         values, domain = self.execution.run(
             given.backend,
             program,
             given.params,
-            {n: a for n, a in feeds.items() if n in known},
+            {n: a for n, a in feeds.items() if n in ready.inputs},
             lengths={a: n for a, n in lengths.items() if a in program.axes},
-            seed=given.seed + state.step,
+            seed=given.seed + state.step * self._draws,
             batch=given.rows,
         )
-        return values, pipeline.state(values, domain.length, missing)
+        return values, self.pipeline.state(values, domain.length, ready.missing)
+
+    def _prepared(
+        self, mode: str, carried: bool, feeds: frozenset[str], wanted: tuple[str, ...]
+    ) -> _Ready:
+        """Return the Program of a mode that computes some values from what it is fed with.
+
+        Raises:
+            DataError: an input is missing.
+        """
+        key = (mode, carried, feeds, wanted)
+        if key not in self._ready:
+            pipeline = self.pipeline
+            whole = pipeline.resolved(mode=mode, carry=carried)
+            missing = frozenset(v.name for v in whole.inputs) - feeds
+            kept, lost = pipeline.without(whole, missing)
+            names = [n for n in dict.fromkeys(wanted) if n in whole.values]
+            if mode == "free" and (gone := [n for n in names if n in lost]):
+                needed = [n for n in sorted(missing) if gone[0] in pipeline.without(whole, {n})[1]]
+                raise DataError(f"input {', '.join(needed)} is missing; {gone[0]} depends on it")
+            own = pipeline.only(kept, [n for n in names if n not in lost])
+            program = pipeline.with_state(own)
+            self._ready[key] = _Ready(program, {v.name for v in program.inputs}, missing)
+        return self._ready[key]
 
     def _part(self, given: Given, start: int, steps: int) -> dict[str, Any]:
         """Return inputs, those along the axis of the output for some steps."""
