@@ -77,7 +77,7 @@ class Bound:
         """Use an array of the user for a parameter, and hold on to it."""
         if self.held.get(name) is array:
             return
-        self.held[name], address = array, array.ctypes.data
+        self.held[name], address = array, array.__array_interface__["data"][0]
         for slots, position, offset in self._moving.get(name, ()):
             slots[position] = address + offset
 
