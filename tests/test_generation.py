@@ -374,6 +374,12 @@ def test_a_feedback_of_another_kind_is_refused_at_its_place(free: str) -> None:
         model.generate(model.init(), {"v": np.ones((1, 3))})
 
 
+def test_a_feed_beside_a_feedback_is_refused() -> None:
+    model = decoder()
+    with pytest.raises(UnsupportedError, match=r"<string>:14:12: prev is a feedback already"):
+        model.generate(model.init(), {"v": np.ones((1, 3))}, feed={"y": "o"})
+
+
 def test_missing_and_unequal_inputs_are_named() -> None:
     model = decoder()
     with pytest.raises(DataError, match="input v is missing"):

@@ -118,6 +118,12 @@ class Writer:
         Raises:
             UnsupportedError: it cannot write.
         """
+        own = self._program.of("feedback")
+        if feed and own:
+            raise UnsupportedError(
+                f"{own[0].at}: {own[0].node} is a feedback already\n"
+                f"  help: drop  feed: {{{', '.join(f'{x}: {o}' for x, o in feed.items())}}}"
+            )
         feed = self._feed if feed is None else feed
         key = (tuple(feed.items()), narrow)
         if key not in self._machines:
