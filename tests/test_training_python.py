@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import unfold
-from unfold.errors import DataError, SpecError, UnfoldError, UnsupportedError
+from unfold.errors import DataError, SpecError, UnfoldError
 from unfold.training.data import Batch, make
 from unfold.training.learner import Learner
-from unfold.training.loop import Trainer, going_on
+from unfold.training.loop import Trainer, about
 from unfold.training.metrics import Metrics, read_metrics
 
 SPEC = """
@@ -146,16 +146,13 @@ def test_rows_begin_anew_where_their_sequence_does() -> None:
     for step in range(4):
         batch = chunked.batch(step)
         assert batch.begins is not None
-        carry = going_on(learner, batch, carry)
-        run = learner.forward(params, batch.inputs, carry=carry, lengths=batch.lengths)
+        carry = None if batch.fresh else carry
+        run = learner.forward(params, batch.inputs, carry=carry, **about(batch))
         carry = dict(run.carry)
         found += [run["h"][row, n - 1] for row, n in enumerate(batch.lengths["t"])]
     whole = model().forward(params, data, lengths={"t": lengths})["h"]
     for state in found:
         assert np.isclose(whole, state, rtol=1e-12).all(-1).any(), state
-    given = unfold.loads(SPEC.replace("loss:", "initial: {h: ones}\nloss:"))
-    with pytest.raises(UnsupportedError, match="h has an initial value of its own"):
-        Learner(given).restart({"h": np.zeros((2, 1, 3))}, np.array([True, False]))
 
 
 def test_event_files_for_tensorboard(tmp_path: Path) -> None:

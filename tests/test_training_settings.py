@@ -216,7 +216,13 @@ CASES: list[tuple[Callable[[Section], object], dict[str, Any], list[tuple[str, s
     (
         read_train,
         {"mode": {"scheduled": 3}},
-        [("train.mode: expected a probability from 0 to 1, got 3", "mode", 2)],
+        [
+            (
+                "train.mode: expected a probability from 0 to 1, or {linear: {to: 0.2}}, got 3",
+                "mode",
+                2,
+            )
+        ],
     ),
     (
         read_train,

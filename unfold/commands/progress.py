@@ -111,6 +111,7 @@ class _Window:
             words.describe(loss),
             f"|g| {metrics.gradient_norm:.3g}",
             f"clipped {_percent(clipped)}" if words.clips else "",
+            "" if metrics.teacher is None else f"teacher {_percent(metrics.teacher)}",
         ]
         if timed:
             pieces.append(f"{speed:.{1 if speed < 1000 else 0}f} steps/s")

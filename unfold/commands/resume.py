@@ -54,14 +54,14 @@ def find_run(path: str, option: str = "--resume ") -> Path:
     raise UnfoldError(f"{option}{path}: this is not the folder of a run: {found}\n  help: {hint}")
 
 
-def describe_run(task: Task, dtype: str, spec: str) -> str:
-    """Return the contents of run.json."""
+def describe_run(task: Task, dtype: str, spec: str, mode: str | None) -> str:
+    """Return the contents of run.json: what was asked for beside the spec."""
     document = {
         "unfold": unfold.__version__,
         "spec": spec,
         "dtype": dtype,
         "backend": task.engine.backend,
-        "mode": task.train.mode,
+        "mode": mode,
     }
     return json.dumps(document, indent=2) + "\n"
 

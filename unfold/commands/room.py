@@ -1,6 +1,6 @@
 """What a run says of its memory before it begins.
 
-    memory   1.3 MiB of 19.2 GiB for a step, in one run
+memory   1.3 MiB of 19.2 GiB for a step, in one run
 """
 
 from __future__ import annotations
@@ -24,5 +24,7 @@ def memory_of(task: Task, dtype: str) -> str | None:
         if value.name in batch.inputs:
             count, *points = batch.inputs[value.name].shape[: len(value.axes)]
             extents |= dict(zip(value.axes[1:], points, strict=True))
-    needed, how = model.needs(batch=count, dtype=dtype, mode=task.train.mode, **extents)
+    if (cut := task.train.truncate) is not None:
+        extents[cut.axis] = cut.back  # the first windows are shorter
+    needed, how = model.needs(batch=count, dtype=dtype, mode=task.train.mode_at(0), **extents)
     return f"{show_size(needed)} of {show_size(model.memory.limit)} for a step, in {how}"

@@ -113,14 +113,11 @@ def _run_to_resume(asked: Request) -> Path | None:
 def _as_begun(asked: Request, folder: Path) -> Request:
     """Take from run.json what the command line does not say this time."""
     begun = read_run(folder)
-    mode = begun.get("mode")
-    if isinstance(mode, list):
-        mode = ":".join(map(str, mode))
     return replace(
         asked,
         backend=asked.backend or begun.get("backend"),
         dtype=asked.dtype or begun.get("dtype"),
-        mode=asked.mode or mode,
+        mode=asked.mode or begun.get("mode"),
     )
 
 
@@ -129,7 +126,7 @@ def _begin(task: Task, asked: Request, dtype: str) -> Path:
 
     def write(folder: Path) -> None:
         write_whole(folder / "spec.yaml", _spec_text(task, folder))
-        write_whole(folder / RUN, describe_run(task, dtype, str(asked.spec)))
+        write_whole(folder / RUN, describe_run(task, dtype, str(asked.spec), asked.mode))
 
     return create_run_folder(asked.runs, task.model.name, write)
 
@@ -163,7 +160,7 @@ def _spec_text(task: Task, folder: Path) -> str:
 
 
 def _draw(task: Task, folder: Path) -> None:
-    mode = task.train.mode
+    mode = task.train.mode_at(0)
     write_whole(folder / "graph-folded.svg", task.model.render("folded", mode=mode))
     picture = task.model.render("unfolded", steps=DRAWN_STEPS, mode=mode)
     write_whole(folder / "graph-unfolded.svg", picture)
@@ -174,19 +171,19 @@ def _run_once(task: Task, folder: Path, dtype: str, told: Told) -> dict[str, Any
     model, settings, teller = task.model, task.train, told.teller
     parameters = model.init(seed=settings.seed, dtype=dtype)
     inputs = random_inputs(model.program, batch=4, seed=settings.seed, dtype=dtype)
-    began = time.perf_counter()
+    began, mode = time.perf_counter(), settings.mode_at(0)
     if model.program.loss is None:
-        task.engine.forward(parameters, inputs, mode=settings.mode, seed=settings.seed)
+        task.engine.forward(parameters, inputs, mode=mode, seed=settings.seed)
         seconds = time.perf_counter() - began
         if told.watch.on:
-            repeat(lambda: task.engine.forward(parameters, inputs, mode=settings.mode))
+            repeat(lambda: task.engine.forward(parameters, inputs, mode=mode))
         teller.say(f"no data and no loss: ran forward on random inputs in {seconds:.2f} s")
         return {"outcome": "forward", "seconds": seconds}
-    found = task.engine.step(parameters, inputs, mode=settings.mode, seed=settings.seed)
+    found = task.engine.step(parameters, inputs, mode=mode, seed=settings.seed)
     loss, gradients = float(found.loss), found.grads
     seconds = time.perf_counter() - began
     if told.watch.on:
-        repeat(lambda: task.engine.step(parameters, inputs, mode=settings.mode))
+        repeat(lambda: task.engine.step(parameters, inputs, mode=mode))
     norms = {name: float(np.linalg.norm(g)) for name, g in gradients.items()}
     whole = euclidean(Layout(gradients).gather(gradients))
     metrics = MetricsFile(folder / "metrics.jsonl")

@@ -25,6 +25,7 @@ from unfold.training.settings import (
     read_generate,
     read_train,
 )
+from unfold.training.truncate import read_batches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,12 +112,13 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
         if sizes or axes:
             changes = replace(changes, axes={**changes.axes, **axes})
             model = load(spec, changes, sizes)
-        batches = content.batches(model.program, dtype=dtype, carry=settings.carry)
+        cut, carry = settings.truncate, settings.carries
+        batches = read_batches(content, model.program, cut, train, dtype=dtype, carry=carry)
         settings = _with_validation(settings, batches, train)
         text = batches.text
         if text is not None and isinstance(found, TextData | LinesData):
             text.encode(writing.prompt)  # a mistake in it should not wait until training is over
-            extent = axis_extents(model.program)[found.axis]
+            extent = cut.every if cut else axis_extents(model.program)[found.axis]
             language = language_model(model.spec, found, extent)
     engine = Learner(model, backend)
     return Task(model, engine, changes, sizes, settings, writing, batches, text, language, sections)

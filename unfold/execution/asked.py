@@ -11,7 +11,7 @@ import numpy as np
 from unfold.core.program import Program
 from unfold.errors import DataError
 from unfold.passes.carry import BEGINS, CHUNK, PREFIX, Chunk
-from unfold.passes.modes import SHARE, Mode, split_mode
+from unfold.passes.modes import SHARE, Mode, ProgramMode, split_mode
 from unfold.passes.newest import KNOWN
 
 Arrays = Mapping[str, Any]
@@ -46,7 +46,7 @@ class Asked:
         return {n: a for n, a in self.inputs.items() if n in known or not n.startswith(own)}
 
 
-def with_share(mode: Mode, params: Arrays) -> tuple[str, Arrays]:
+def with_share(mode: Mode, params: Arrays) -> tuple[ProgramMode, Arrays]:
     """Return the mode of a Program, and the parameters with the share of the teacher."""
     kind, share = split_mode(mode)
     if share is None:

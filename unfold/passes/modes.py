@@ -23,19 +23,22 @@ from unfold.passes.carry import begins
 from unfold.passes.simplify import drop_dead
 
 Mode = str | tuple[str, float]
+ProgramMode = str | tuple[str, float | None]  # None: of a Program in which p is a parameter
 SHARE = "feedback:teacher"
+SCHEDULED = ("scheduled", None)
 
 
-def split_mode(mode: Mode) -> tuple[str, float | None]:
-    """Return the mode of a Program, and the share of the teacher, of which that is independent.
+def split_mode(mode: ProgramMode) -> tuple[ProgramMode, float | None]:
+    """Return the mode of a Program in which the share of the teacher is a parameter, and the share.
 
     Raises:
         UnsupportedError: there is no such mode.
     """
-    if mode in ("teacher", "free"):
-        return str(mode), None
-    if mode[0] == "scheduled" and not isinstance(mode, str) and 0.0 <= mode[1] <= 1.0:
-        return "scheduled", float(mode[1])
+    kind, share = (mode, None) if isinstance(mode, str) else mode
+    if kind in ("teacher", "free"):
+        return kind, None
+    if share is not None and kind == "scheduled" and 0.0 <= share <= 1.0:
+        return SCHEDULED, float(share)
     raise UnsupportedError(
         f"unknown mode {mode!r}; choose teacher, free, or ('scheduled', p) with 0 <= p <= 1"
     )
@@ -44,7 +47,7 @@ def split_mode(mode: Mode) -> tuple[str, float | None]:
 def resolve_modes(
     program: Program,
     *,
-    mode: Mode = "teacher",
+    mode: ProgramMode = "teacher",
     training: bool = False,
     start: bool = True,
     some_begin: str | None = None,
@@ -53,14 +56,16 @@ def resolve_modes(
 
     Args:
         program: any Program.
-        mode: "teacher", "free", ("scheduled", probability of the teacher), or "scheduled", where
+        mode: "teacher", "free", ("scheduled", probability of the teacher), or `SCHEDULED`, where
             that is the parameter `SHARE`.
         training: whether dropout acts.
         start: whether the first step begins the sequence, or goes on where another run stopped.
         some_begin: an axis along which only some sequences begin, as `carry.BEGINS` says, and the
             others go on.
     """
-    kind, share = ("scheduled", None) if mode == "scheduled" else split_mode(mode)
+    if mode != SCHEDULED:
+        split_mode(mode)
+    kind, share = (mode, None) if isinstance(mode, str) else mode
     if not program.of("feedback", "keep_mask"):
         return drop_dead(program)
     builder = Builder.of(program)

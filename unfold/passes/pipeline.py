@@ -22,7 +22,7 @@ from unfold.errors import CycleError, DataError, UnsupportedError
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.carry import NEXT, PREFIX, WHOLE, Chunk, carry_state, delays, hand_over
 from unfold.passes.differentiate import adjoint_name, differentiate
-from unfold.passes.modes import Mode, resolve_modes
+from unfold.passes.modes import Mode, ProgramMode, resolve_modes
 from unfold.passes.newest import count_newest
 from unfold.passes.segments import Segments, segments
 from unfold.passes.simplify import drop_dead
@@ -96,7 +96,7 @@ class Pipeline:
     def resolved(
         self,
         *,
-        mode: Mode = "teacher",
+        mode: ProgramMode = "teacher",
         training: bool = False,
         carry: bool = False,
         chunk: Chunk = WHOLE,
@@ -104,7 +104,7 @@ class Pipeline:
         """Return the Program of a mode, whose outputs are all named equations.
 
         Args:
-            mode: "teacher", "free", ("scheduled", p), or "scheduled", where p is a parameter.
+            mode: "teacher", "free", ("scheduled", p), or ("scheduled", None): a parameter.
             training: whether dropout acts.
             carry: whether the state comes from the chunk before.
             chunk: what else is particular about a chunk.
@@ -194,7 +194,7 @@ class Pipeline:
         self,
         wrt: Iterable[str],
         *,
-        mode: Mode = "teacher",
+        mode: ProgramMode = "teacher",
         training: bool = True,
         carry: bool = False,
         chunk: Chunk = WHOLE,
@@ -229,7 +229,7 @@ class Pipeline:
         wrt: Iterable[str],
         axis: str,
         *,
-        mode: Mode = "teacher",
+        mode: ProgramMode = "teacher",
         training: bool = True,
         carry: bool = False,
         chunk: Chunk = WHOLE,

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from unfold.core.program import BATCH, Program
-from unfold.passes.carry import PREFIX
+from unfold.passes.carry import BEGINS, PREFIX, Chunk
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import resolve_modes
+from unfold.passes.newest import KNOWN
 from unfold.passes.pipeline import Pipeline
 from unfold.training.learner import Run
-from unfold.training.loop import Failure, Trainer
+from unfold.training.loop import Failure, Trainer, about
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.levels import levels
 from unfold.unfolded.running import Runner
@@ -65,12 +66,12 @@ def explain_failure(trainer: Trainer) -> str | None:
         broken = [n for n, a in failure.parameters.items() if not np.isfinite(a).all()]
         if broken:
             return f"{told}; the parameter {broken[0]} is not finite after the last update"
-        mode = trainer.settings.mode
+        mode = failure.mode
         run = trainer.learner.forward(
             failure.parameters,
             failure.batch.inputs,
             carry=failure.carry,
-            lengths=failure.batch.lengths or None,
+            **about(failure.batch),
             mode=mode,
             seed=failure.seed,
             training=True,
@@ -110,10 +111,13 @@ def first_gradient(trainer: Trainer, failure: Failure) -> Found | None:
     """
     learner, carry = trainer.learner, failure.carry or {}
     pipeline = Pipeline(learner.model.program)
+    batch = failure.batch
+    own = {BEGINS: batch.begins if carry else None, KNOWN: batch.known}
+    chunk = Chunk(own[BEGINS] is not None, own[KNOWN] is not None, batch.overlap)
     program = pipeline.adjoint(
-        learner.trained, mode=trainer.settings.mode, carry=failure.carry is not None
+        learner.trained, mode=failure.mode, carry=failure.carry is not None, chunk=chunk
     )
-    given = {**failure.batch.inputs, **{f"{PREFIX}{n}": a for n, a in carry.items()}}
+    given = {**batch.inputs, **own, **{f"{PREFIX}{n}": a for n, a in carry.items()}}
     feeds = {v.name: given[v.name] for v in program.inputs if v.name in given}
     lengths = failure.batch.lengths or None
     found, domain = Runner().run(

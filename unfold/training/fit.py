@@ -27,6 +27,7 @@ from unfold.training.learner import Learner
 from unfold.training.loop import Reduce, Trainer, alone, once, start
 from unfold.training.session import Callback, Outcome, Setting, Writer, run_session
 from unfold.training.settings import TrainSettings, Validation, read_train
+from unfold.training.truncate import read_batches
 
 DTYPES = ("float32", "float64")
 
@@ -80,7 +81,7 @@ def train(
     if dtype not in DTYPES:
         raise DataError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
     how = _read_settings(model, settings)
-    found = _read_data(model, data, batch, lengths, dtype, how.carry)
+    found = _read_data(model, data, batch, lengths, dtype, how)
     if found.validation is not None:
         how = how.model_copy(update={"validation": how.validation or Validation()})
     elif how.validation is not None:
@@ -124,7 +125,7 @@ def _read_data(
     batch: int,
     lengths: Mapping[str, Any] | None,
     dtype: str,
-    carry: bool,
+    how: TrainSettings,
 ) -> Data:
     """Make batches of whatever was given."""
     if isinstance(data, Data):
@@ -138,8 +139,12 @@ def _read_data(
     elif isinstance(data, Mapping):
         data = arrays(data, batch=batch, lengths=lengths or {})
     if isinstance(data, Source):
+        if how.truncate is not None:
+            raise DataError("truncate: a source of your own makes its own chunks; drop truncate")
         return Data(data, None, "")
-    return data.batches(model.program, dtype=dtype, carry=carry)
+    return read_batches(
+        data, model.program, how.truncate, model.spec.train, dtype=dtype, carry=how.carries
+    )
 
 
 def _cast(name: str, params: Mapping[str, Any], like: Any) -> Any:

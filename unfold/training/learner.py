@@ -16,8 +16,7 @@ import numpy as np
 
 from unfold.core.program import Program
 from unfold.core.random import stream
-from unfold.errors import UnsupportedError
-from unfold.training.settings import Mode
+from unfold.training.teaching import Mode
 
 Array = np.ndarray
 Arrays = dict[str, Array]
@@ -116,27 +115,6 @@ class Learner:
         if self._draws or not isinstance(mode, str):
             return stream(seed, f"step {step}") >> 1
         return 0
-
-    def restart(self, carry: Arrays, begins: Array) -> Arrays:
-        """Return a carried state in which some rows begin anew.
-
-        Arguments:
-            carry: by value, [batch, delay, ...].
-            begins: which rows begin, [batch].
-
-        Raises:
-            UnsupportedError: a value has an initial value other than zeros.
-        """
-        program, anew = self.model.program, dict(carry)
-        for name, array in carry.items():
-            if program[name].boundary:
-                raise UnsupportedError(
-                    f"{name} has an initial value of its own; where sequences begin in the middle"
-                    " of a batch, only zeros can be begun with"
-                )
-            anew[name] = array.copy()
-            anew[name][begins] = -1 if program[name].type.kind == "category" else 0
-        return anew
 
     def init(self, seed: int = 0, dtype: str = "float64") -> Arrays:
         """Return fresh parameters."""

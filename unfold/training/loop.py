@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from unfold.training.data.batches import Batch, Source
 from unfold.training.learner import Learner
 from unfold.training.metrics import Metrics
 from unfold.training.settings import TrainSettings
+from unfold.training.teaching import Mode, share_of
 from unfold.training.weights import Layout, Weights
 
 Array = np.ndarray
@@ -73,6 +74,7 @@ class Failure:
     parameters: Mapping[str, Array]
     batch: Batch
     carry: Arrays | None
+    mode: Mode
     seed: int
     loss: float
     gradients: Mapping[str, Array]
@@ -181,21 +183,22 @@ class Trainer:
         """
         settings, now = self.settings, self._now
         batch = self.source.batch(now.step)
-        carry = going_on(self.learner, batch, now.carry)
-        seed = self.learner.seed(settings.seed, now.step, settings.mode)
+        carry = None if batch.fresh or not settings.carries else now.carry
+        mode = settings.mode_at(now.step)
+        seed = self.learner.seed(settings.seed, now.step, mode)
         views = self._weights.views
-        options = {"lengths": batch.lengths} if batch.lengths else {}
-        found = self.learner.step(
-            views, batch.inputs, carry=carry, mode=settings.mode, seed=seed, **options
-        )
+        options = {**about(batch), "mode": mode, "seed": seed}
+        if batch.known is not None:
+            options |= {"known": batch.known, "overlap": batch.overlap}
+        found = self.learner.step(views, batch.inputs, carry=carry, **options)
         gradient = self._weights.layout.gather(found.grads, self._gradient)
         sequences = next(iter(batch.inputs.values())).shape[0] if batch.inputs else 1
         loss = self._reduce(float(found.loss), gradient, sequences)
         norm = euclidean(gradient)
         rate = self._optimizer.rate * settings.schedule.factor(now.step, settings.steps)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            self.failure = Failure(now.step + 1, views, batch, carry, seed, loss, found.grads)
-            return Metrics(now.step + 1, loss, now.smoothed, norm, 0.0, rate)
+            self.failure = Failure(now.step + 1, views, batch, carry, mode, seed, loss, found.grads)
+            return Metrics(now.step + 1, loss, now.smoothed, norm, 0.0, rate, share_of(mode))
         if settings.noise is not None:
             self._add_noise()
         share = settings.clip.clip(gradient, norm) if settings.clip is not None else 0.0
@@ -212,7 +215,7 @@ class Trainer:
                 now.clipped_share + share,
             ),
         )
-        return Metrics(now.step + 1, loss, smoothed, norm, share, rate)
+        return Metrics(now.step + 1, loss, smoothed, norm, share, rate, share_of(mode))
 
     def take_back(self) -> None:
         """Go back to before the last step: its loss is the last one known to be finite."""
@@ -245,11 +248,10 @@ class Trainer:
         self._gradient += (deviation * drawn).astype(self._gradient.dtype)
 
 
-def going_on(learner: Learner, batch: Batch, carry: Arrays | None) -> Arrays | None:
-    """Return the state that a batch goes on from: none of it, all of it, or that of some rows."""
-    if batch.fresh or carry is None:
-        return None
-    return carry if batch.begins is None else learner.restart(carry, batch.begins)
+def about(batch: Batch) -> dict[str, Any]:
+    """Return the options of a run that a batch asks for."""
+    options: dict[str, Any] = {"lengths": batch.lengths} if batch.lengths else {}
+    return options if batch.begins is None else {**options, "begins": batch.begins}
 
 
 def once(source: Source) -> Iterator[Batch]:
@@ -273,12 +275,11 @@ def validate(trainer: Trainer, batches: Iterable[Batch]) -> tuple[float, bool]:
     assert rules is not None
     total, count, carry = 0.0, 0, None
     for number, batch in enumerate(islice(batches, rules.batches)):
-        carry = going_on(trainer.learner, batch, carry)
-        seed = trainer.learner.seed(settings.seed, -1 - number, settings.mode)
-        options = {"lengths": batch.lengths} if batch.lengths else {}
-        run = trainer.learner.forward(
-            trainer.parameters, batch.inputs, carry=carry, mode=settings.mode, seed=seed, **options
-        )
+        carry = None if batch.fresh or not settings.carries else carry
+        mode = settings.mode_at(trainer.taken)
+        seed = trainer.learner.seed(settings.seed, -1 - number, mode)
+        options = {**about(batch), "mode": mode, "seed": seed}
+        run = trainer.learner.forward(trainer.parameters, batch.inputs, carry=carry, **options)
         sequences = next(iter(batch.inputs.values())).shape[0]
         assert run.loss is not None
         total, count, carry = total + run.loss * sequences, count + sequences, dict(run.carry)

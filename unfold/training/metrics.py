@@ -40,6 +40,7 @@ class Metrics:
         gradient_norm: of all gradients together, before clipping.
         clipped: the share of gradient entries that clipping changed.
         rate: the learning rate.
+        teacher: the share of the teacher, where that is scheduled.
     """
 
     step: int
@@ -48,6 +49,7 @@ class Metrics:
     gradient_norm: float
     clipped: float
     rate: float
+    teacher: float | None = None
 
     @property
     def finite(self) -> bool:

@@ -125,6 +125,7 @@ class _Records:
                 return None
             means = tuple(s / self._count for s in self._sums)
             self._count, self._sums = 0, [0.0] * len(MEANS)
+        teacher = {} if metrics.teacher is None else {"teacher": metrics.teacher}
         return {
             "step": metrics.step,
             "loss": means[0],
@@ -132,6 +133,7 @@ class _Records:
             "gradient_norm": means[1],
             "clipped": means[2],
             "rate": metrics.rate,
+            **teacher,
         }
 
     def pending(self) -> dict[str, float]:

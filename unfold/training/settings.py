@@ -11,7 +11,6 @@ generate: {length: 300, temperature: 0.7}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -20,22 +19,9 @@ from unfold.training.clip import ClipNorm, ClipValue
 from unfold.training.optimizers import OPTIMIZERS, Adam, Optimizer
 from unfold.training.rules import read_rule
 from unfold.training.schedules import Schedule, read_schedule
-from unfold.training.sections import MAX_SEED, Section, Settings, only_key, show, validate
-
-Mode = str | tuple[str, float]
-
-
-def _read_mode(value: object) -> Mode:
-    if isinstance(value, tuple) and len(value) == 2:
-        value = {value[0]: value[1]}
-    if isinstance(value, Mapping) and list(value) == ["scheduled"]:
-        probability = value["scheduled"]
-        if isinstance(probability, int | float) and 0 <= probability <= 1:
-            return ("scheduled", float(probability))
-        raise ValueError(f"expected a probability from 0 to 1, got {show(probability)}")
-    if value not in ("teacher", "free"):
-        raise ValueError(f"expected teacher, free or {{scheduled: 0.5}}, got {show(value)}")
-    return str(value)
+from unfold.training.sections import MAX_SEED, Section, Settings, only_key, validate
+from unfold.training.teaching import Mode, Scheduled, read_mode
+from unfold.training.truncate import Truncate, read_truncate
 
 
 def _read_optimizer(value: object) -> Optimizer:
@@ -118,7 +104,8 @@ class TrainSettings(Settings):
         save: steps between checkpoints; default: one every half minute.
         log: steps per record of metrics.jsonl, which holds their means.
         tensorboard: whether to write event files for TensorBoard too.
-        mode: which branch of an output feedback is in force.
+        mode: which branch of an output feedback is in force, or a schedule of that.
+        truncate: into what chunks sequences are cut, and how far gradients flow back.
     """
 
     steps: int = Field(default=1000, ge=1)
@@ -133,7 +120,8 @@ class TrainSettings(Settings):
     save: int | None = Field(default=None, ge=1)
     log: int = Field(default=1, ge=1)
     tensorboard: bool = False
-    mode: Annotated[Any, BeforeValidator(_read_mode)] = "teacher"
+    mode: Annotated[Any, BeforeValidator(read_mode)] = "teacher"
+    truncate: Annotated[Truncate | None, BeforeValidator(read_truncate)] = None
 
     @model_validator(mode="after")
     def _one_decay(self) -> TrainSettings:
@@ -144,6 +132,17 @@ class TrainSettings(Settings):
                 " and leave weight_decay out, or use adam"
             )
         return self
+
+    @property
+    def carries(self) -> bool:
+        """Whether the state goes on from chunk to chunk."""
+        own = self.truncate.carry if self.truncate else None
+        return self.carry if own is None else own
+
+    def mode_at(self, step: int) -> Mode:
+        """Return the mode of a step, counted from 0."""
+        mode = self.mode
+        return mode.at(step, self.steps) if isinstance(mode, Scheduled) else mode
 
     @property
     def decay(self) -> float:

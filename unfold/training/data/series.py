@@ -89,7 +89,7 @@ class SeriesDataset:
         settings, count = self.settings, len(self.table.lines)
         kept = held_out(settings.validation, count, self.section, "steps")
         first = count - kept
-        length = (chunk or axis_extents(program))[settings.axis]
+        length = {**axis_extents(program), **(chunk or {})}[settings.axis]
         gaps = sum(int(np.isnan(self.table.columns[n]).sum()) for n in self._used())
         columns = {n: self._filled(n, first) for n in self._used()}
         scales: dict[str, dict[str, float]] = {}

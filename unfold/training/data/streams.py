@@ -57,7 +57,7 @@ class TextDataset:
         """Return the batches for a Program; see `Dataset.batches`."""
         settings, text = self.settings, self.text
         self._check_categories(program)
-        length = (chunk or axis_extents(program))[settings.axis]
+        length = {**axis_extents(program), **(chunk or {})}[settings.axis]
         count = len(text.codes)
         kept = held_out(settings.validation, count, self.section, text.kind)
         train = self._cut(text.codes[: count - kept], settings.batch, length, carry)
