@@ -117,11 +117,12 @@ def _operand(
     varying: Container[str],
     masked: dict[str, str],
 ) -> Ref:
-    if not _looks_beyond(program, reader, ref, varying):
+    largest = reader.op == "max" and BATCH in reader.iteration
+    if not largest and not _looks_beyond(program, reader, ref, varying):
         return ref
     source = program[ref.value]
     at = dict(zip(source.axes, ref.index, strict=True))
-    if reader.op == "max":
+    if largest:
         # Its own points that do not exist are left out; what it reads elsewhere is zero there.
         at = {a: i for a, i in at.items() if i != Affine.axis(a) and i.may_pass_the_end(a)}
     elif ref.value in masked:
@@ -130,7 +131,7 @@ def _operand(
     for axis, index in at.items():
         if axis in varying:
             term = _kept(builder, term, index, axis, zero_of(builder, source))
-    return _least(builder, reader, term, varying) if reader.op == "max" else term.ref
+    return _least(builder, reader, term, varying) if largest else term.ref
 
 
 def _least(builder: Builder, reader: Value, term: Term, varying: Container[str]) -> Ref:
