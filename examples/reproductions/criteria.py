@@ -1,0 +1,124 @@
+"""When a network has learnt: the criteria of the papers, on predictions and on trained models.
+
+In: a trained model, strings. Out: shares and numbers. A prediction is right by rank where the k
+symbols that may follow have the k highest outputs ("always the most active ones", Hochreiter &
+Schmidhuber 1997); a string is right where all of its predictions are.
+
+    B T B T S … E T E       reads B, must find T and P the highest two; … reads the E of the inner
+                            string, must find T alone the highest: the last prediction but one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import unfold
+from unfold.training.data import judge, make
+from unfold.training.data.grammars import counting_legal, counting_string
+
+Array = np.ndarray
+BACKEND = "numba"
+LETTERS = "ab"
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Strings in which every symbol predicts the next.
+
+    Attributes:
+        symbol, next: classes, [strings, steps]; -1 beyond the end of a string.
+        legal: 1 for every symbol that may follow, [strings, steps, symbols].
+        lengths: predictions of each string, [strings].
+    """
+
+    symbol: Array
+    next: Array
+    legal: Array
+    lengths: Array
+
+
+def draw_strings(task: str, generator: np.random.Generator, count: int) -> Strings:
+    """Draw strings of a built-in task."""
+    columns = make.task(task).draw(generator, count).columns
+    names = ("symbol", "next", "legal")
+    return Strings(*(columns[n].padded() for n in names), columns["symbol"].lengths)
+
+
+def counting_strings(most: int) -> Strings:
+    """Return aⁿbⁿ for every n from 1 to `most`, each between two boundaries."""
+    alphabet = "$" + LETTERS
+    texts = [counting_string(LETTERS, n) for n in range(1, most + 1)]
+    lengths = np.array([len(text) - 1 for text in texts])
+    codes = np.full((most, lengths[-1] + 1), -1)
+    legal = np.zeros((most, lengths[-1], len(alphabet)))
+    for row, text in enumerate(texts):
+        codes[row, : len(text)] = [alphabet.index(symbol) for symbol in text]
+        legal[row, : lengths[row]] = counting_legal(LETTERS, row + 1)
+    return Strings(codes[:, :-1], codes[:, 1:], legal, lengths)
+
+
+def predictions_right(model: unfold.Model, params: Mapping[str, Any], strings: Strings) -> Array:
+    """Say which predictions are right by rank, [strings, steps]; beyond the end nothing is said."""
+    run = model.forward(
+        params, {"x": strings.symbol}, lengths={"t": strings.lengths}, backend=BACKEND
+    )
+    return judge.right_by_rank(run["y"], strings.legal)
+
+
+def all_right(model: unfold.Model, params: Mapping[str, Any], *sets: Strings) -> bool:
+    """Say whether every symbol of every string of all sets is predicted right by rank."""
+    return all(
+        judge.right_sequences(predictions_right(model, params, strings), strings.lengths).all()
+        for strings in sets
+    )
+
+
+def last_but_one(right: Array, lengths: Array) -> float:
+    """Return the share of strings whose last prediction but one is right.
+
+    In the embedded Reber grammar it is the one that needs the second symbol of the string.
+    """
+    return float(right[np.arange(len(lengths)), lengths - 2].mean())
+
+
+def all_others(right: Array, lengths: Array) -> float:
+    """Return the share of right ones among all predictions but the last one but one."""
+    steps = np.arange(right.shape[1])
+    counted = (steps < lengths[:, None]) & (steps != lengths[:, None] - 2)
+    return float(right[counted].mean())
+
+
+def largest_run(right: Sequence[bool] | Array) -> int:
+    """Return the largest n such that the strings 1 to n are all right.
+
+    >>> largest_run([True, True, False, True])
+    2
+    """
+    wrong = np.flatnonzero(~np.asarray(right, dtype=bool))
+    return int(wrong[0]) if len(wrong) else len(right)
+
+
+def sequences_until(
+    losses: Sequence[float], below: float, *, batch: int, window: int
+) -> int | None:
+    """Return how many sequences were seen when the mean loss of the last `window` fell below.
+
+    Arguments:
+        losses: of every step.
+        below: what the mean has to be less than.
+        batch: sequences per step.
+        window: sequences the mean is over; a multiple of `batch`.
+
+    Returns:
+        the number, or None where it never did.
+    """
+    steps = window // batch
+    if len(losses) < steps:
+        return None
+    means = np.convolve(losses, np.ones(steps) / steps, mode="valid")
+    reached = np.flatnonzero(means < below)
+    return int(reached[0] + steps) * batch if len(reached) else None
