@@ -21,7 +21,7 @@ from examples.reproductions.page import PAGE, block, put, told
 
 WEIGHTS = {"embedded-reber-lstm-1997": 276, "embedded-reber-srn": 435}
 LENGTHS = np.array([3, 4])
-RIGHT = np.array([[True, False, True, False], [False, True, True, False]])
+RIGHT = np.array([[True, False, True, False], [False, True, False, False]])
 
 
 def test_every_spec_is_an_experiment_that_loads() -> None:
@@ -51,7 +51,8 @@ def test_nothing_teaches_the_srn_through_time() -> None:
 
 
 def test_last_but_one_and_all_others() -> None:
-    assert last_but_one(RIGHT, LENGTHS) == 0.5
+    assert last_but_one(RIGHT, LENGTHS) == 0
+    assert last_but_one(RIGHT, LENGTHS - 1) == 1
     # Of string 1 the first and third, of string 2 the first, second and fourth.
     assert all_others(RIGHT, LENGTHS) == 3 / 5
 

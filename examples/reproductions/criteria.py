@@ -44,8 +44,8 @@ class Strings:
 def draw_strings(task: str, generator: np.random.Generator, count: int) -> Strings:
     """Draw strings of a built-in task."""
     columns = make.task(task).draw(generator, count).columns
-    names = ("symbol", "next", "legal")
-    return Strings(*(columns[n].padded() for n in names), columns["symbol"].lengths)
+    symbol, following, legal = (columns[n].padded() for n in ("symbol", "next", "legal"))
+    return Strings(symbol, following, legal, np.asarray(columns["symbol"].lengths))
 
 
 def counting_strings(most: int) -> Strings:

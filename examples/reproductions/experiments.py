@@ -31,6 +31,7 @@ from examples.reproductions.criteria import (
     sequences_until,
 )
 from unfold.training.data import judge, make
+from unfold.training.data.tasks import TaskDataset
 
 FOLDER = Path(__file__).parent
 DTYPE = "float32"
@@ -109,6 +110,15 @@ def _train(model: unfold.Model, data: Any, seed: int, settings: Settings, **more
     return unfold.train(model, data, seed=seed, backend=BACKEND, dtype=DTYPE, **settings, **more)
 
 
+def _task(model: unfold.Model, seed: int) -> TaskDataset:
+    """Make the data of a spec from a seed: new sequences at every step."""
+    section = model.spec.data
+    assert section is not None, model.name
+    data = make.describe({**section.tree, "seed": seed})
+    assert isinstance(data, TaskDataset), model.name
+    return data
+
+
 def _embedded_reber(model: unfold.Model, seed: int, settings: Settings) -> Finding:
     """Train on 256 strings until they and 256 others are right, then read new ones."""
 
@@ -140,7 +150,7 @@ def _embedded_reber(model: unfold.Model, seed: int, settings: Settings) -> Findi
 
 def _counting(model: unfold.Model, seed: int, settings: Settings) -> Finding:
     """Train on aⁿbⁿ up to n = 10, and count how far the strings are right at the end."""
-    data = make.describe({**model.spec.data.tree, "seed": seed})
+    data = _task(model, seed)
     outcome = _train(model, data, seed, settings)
     strings = counting_strings(LONGEST)
     right = predictions_right(model, outcome.params, strings)
@@ -150,7 +160,7 @@ def _counting(model: unfold.Model, seed: int, settings: Settings) -> Finding:
 
 def _adding(model: unfold.Model, seed: int, settings: Settings) -> Finding:
     """Train on new sequences at every step, and measure the error on 2,560 others."""
-    data = make.describe({**model.spec.data.tree, "seed": seed})
+    data = _task(model, seed)
     outcome = _train(model, data, seed, settings)
     columns = data.draw(np.random.default_rng([seed, ADDING_TEST]), 2560).columns
     run = model.forward(outcome.params, {"x": columns["pair"].padded()}, backend=BACKEND)
