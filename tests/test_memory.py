@@ -59,7 +59,8 @@ def test_the_estimate_is_what_a_run_takes() -> None:
 def test_what_would_not_fit_is_refused_with_the_setting_that_would() -> None:
     whole, _ = lstm()[0].needs(batch=BATCH)
     model, params, inputs = lstm(Memory(budget=whole // 2))
-    with pytest.raises(MemoryLimitError, match=r"needs .* and may take .*checkpoint: \d+\}") as told:
+    words = r"needs .* and may take .*checkpoint: \d+\}"
+    with pytest.raises(MemoryLimitError, match=words) as told:
         model.step(params, inputs, backend="numba")
     assert not model._execution.engine._bound
     length = int(str(told.value).split("checkpoint: ")[1].split("}")[0])

@@ -125,8 +125,7 @@ def test_a_failure_shows_the_equation_and_the_generated_line(
 ) -> None:
     monkeypatch.setattr(scalars, "NAMES", {**scalars.NAMES, "abs": "no_such_function"})
     model = unfold.loads(
-        "unfold: 1\nname: broken\naxes: {t: 3}\ninputs: {x[t]: [4]}\n"
-        "nodes:\n  h[t]: abs(x[t])\n",
+        "unfold: 1\nname: broken\naxes: {t: 3}\ninputs: {x[t]: [4]}\nnodes:\n  h[t]: abs(x[t])\n",
         file="broken.yaml",
     )
     with pytest.raises(BackendError) as told:

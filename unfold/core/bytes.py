@@ -1,6 +1,6 @@
 """Sizes of memory as people write them.
 
-    show_size(3 << 29)     "1.5 GiB"
+show_size(3 << 29)     "1.5 GiB"
 """
 
 from __future__ import annotations
