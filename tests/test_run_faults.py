@@ -96,13 +96,12 @@ def test_a_disk_without_room_for_a_run_folder(place: Path) -> None:
 def test_a_file_that_may_not_grow_is_named(place: Path) -> None:
     """The kernel refuses to write more than a limit into one file: as a quota does."""
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGE_FILE, LARGE_FILE))
-
-    failed = run(place, "run", "tiny.yaml", *LONG, "--set", "train.save=40", preexec_fn=limit)
-    assert failed.returncode == 1, failed.stdout + failed.stderr
-    assert "file too large" in failed.stderr
-    assert "go on with  unfold run --resume runs/tiny-1" in failed.stderr
+    process = begin(place, "run", "tiny.yaml", *LONG, "--set", "train.save=40")
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (LARGE_FILE, LARGE_FILE))
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, out + err
+    assert "file too large" in err
+    assert "go on with  unfold run --resume runs/tiny-1" in err
     again = run(place, "run", "--resume", "runs/tiny-1", "--set", "train.steps=200")
     assert again.returncode == 0, again.stderr
     assert (place / "runs/tiny-1/checkpoint/000200").is_dir()
