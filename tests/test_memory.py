@@ -85,6 +85,17 @@ def test_auto_cuts_only_what_would_not_fit() -> None:
         np.testing.assert_allclose(again.grads[name], gradient, rtol=1e-9, atol=1e-12)
 
 
+def test_inputs_may_be_lists() -> None:
+    model = unfold.load("specs/hello.yaml")
+    params = model.init()
+    inputs = {"x": [[0, 1, 2, 2]], "target": [[1, 2, 2, 3]]}
+    expected = model.step(params, inputs, backend="reference")
+    for checkpoint in (None, "auto"):
+        model._execution.__dict__["engine"] = InterpretedEngine()
+        found = model.step(params, inputs, backend="numba", checkpoint=checkpoint)
+        assert found.loss == pytest.approx(expected.loss, rel=1e-12)
+
+
 def test_what_fits_in_no_way_says_so() -> None:
     model, params, inputs = lstm(Memory("auto", 1000))
     with pytest.raises(MemoryLimitError, match="smaller batch"):

@@ -54,10 +54,10 @@ def step(
         return _whole(execution, pipeline, asked)
     if checkpoint is not None and not isinstance(checkpoint, str):
         return recomputed(execution, pipeline, asked, checkpoint)
-    key = (asked.wrt, *asked.options.items(), *((n, a.shape) for n, a in asked.inputs.items()))
-    known = execution.segments.get(key)
-    if known is not None:
-        return recomputed(execution, pipeline, asked, known)
+    key = _key(asked) if checkpoint == "auto" else None
+    length = execution.segments.get(key)
+    if length is not None:
+        return recomputed(execution, pipeline, asked, length)
     try:
         return _whole(execution, pipeline, asked)
     except MemoryLimitError as error:
@@ -74,6 +74,12 @@ def step(
             raise advised(error, length, needs) from error
         execution.segments[key] = length
     return recomputed(execution, pipeline, asked, length)
+
+
+def _key(asked: Asked) -> tuple[Any, ...]:
+    """Return what the segments that were found to fit depend on."""
+    shapes = ((n, np.shape(a)) for n, a in asked.inputs.items())
+    return (asked.wrt, *asked.options.items(), *shapes)
 
 
 def _whole(execution: Execution, pipeline: Pipeline, asked: Asked) -> Step:
