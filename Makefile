@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SPEC ?= specs/char-rnn.yaml
+SPEC ?= char-rnn
 
 .PHONY: help run test check format fuzz differential kill bench gallery clean
 

@@ -1,4 +1,4 @@
-"""Time min-char-rnn: `specs/min-char-rnn.yaml` in float32 beside the NumPy program, in turns.
+"""Time min-char-rnn in float32 beside the NumPy program, in turns.
 
     python -m benchmarks.min_char_rnn --rounds 10
 
@@ -18,10 +18,11 @@ from pathlib import Path
 
 from tests.min_char_rnn import Program
 from unfold.commands.task import Task, prepare
+from unfold.shipped import find
 from unfold.training.loop import Trainer, start
 from unfold.training.session import Setting, run_session
 
-SPEC = Path(__file__).parent.parent / "specs" / "min-char-rnn.yaml"
+SPEC = find("min-char-rnn")
 OURS, THEIRS = 2000, 300
 
 

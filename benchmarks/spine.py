@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 LSTM = """
 import unfold
-model = unfold.load("specs/lstm-stack.yaml", axes={{"t": {steps}}})
+model = unfold.load("lstm-stack", axes={{"t": {steps}}})
 """
 
 LEVELS = (
@@ -38,7 +38,7 @@ print(graph.number_of_nodes(), "nodes,", 1 + max(int(a.max()) for a in found.val
 GRID = """
 import unfold
 from unfold.unfolded.levels import levels
-model = unfold.load("specs/rnn-2d.yaml", axes={"i": 720, "j": 720})
+model = unfold.load("rnn-2d", axes={"i": 720, "j": 720})
 graph = model.unfold(i=720, j=720)
 levels(graph.program, graph.domain)
 print(graph.number_of_nodes(), "nodes")

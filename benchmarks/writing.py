@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ import numpy as np
 import unfold
 from unfold.generation import make_wish
 
-SPECS = Path(__file__).parent.parent / "specs"
 LENGTH, REPEATS = 2000, 7
 
 
@@ -46,7 +44,7 @@ def in_numpy(p: dict[str, Any], length: int) -> Iterator[int]:
 
 def main() -> None:
     """Print a table."""
-    model = unfold.load(SPECS / "char-rnn.yaml")
+    model = unfold.load("char-rnn")
     params = {n: 1.5 * a for n, a in model.init(seed=0, dtype="float32").items()}
     rows: list[tuple[str, float, int]] = []
 

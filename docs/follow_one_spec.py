@@ -17,6 +17,7 @@ from unfold.core.program import Program
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.differentiate import differentiate
 from unfold.passes.modes import resolve_modes
+from unfold.shipped import find
 from unfold.spec.sections import parse_spec
 from unfold.training.data import random_inputs
 from unfold.unfolded.graph import Node
@@ -24,7 +25,7 @@ from unfold.unfolded.levels import levels
 
 HERE = Path(__file__).parent
 PAGE = HERE / "follow-one-spec.md"
-SPEC = HERE.parent / "specs" / "pattern-last.yaml"
+SPEC = find("pattern-last")
 STEPS = 3
 
 
@@ -39,7 +40,7 @@ def page() -> str:
     inside = [v.name for v in lowered if v.name not in resolved.values or v.op == "where"]
     parts = [
         _INTRODUCTION,
-        _section("1. The file", "specs/pattern-last.yaml", _FILE, text, "yaml"),
+        _section("1. The file", "specs/unfolding/pattern-last.yaml", _FILE, text, "yaml"),
         _section("2. The parsed spec", "unfold/spec/sections.py", _PARSED, _spec(text)),
         _section(
             "3. The Program", "unfold/spec/elaborate.py", _PROGRAM, show_program(model.program)
@@ -69,7 +70,7 @@ def _section(title: str, file: str, words: str, block: str, language: str = "tex
 
 
 def _spec(text: str) -> str:
-    spec = parse_spec(text, "specs/pattern-last.yaml")
+    spec = parse_spec(text, "specs/unfolding/pattern-last.yaml")
     equation = spec.nodes[0]
     lines = [
         f"spec.name       {spec.name}",

@@ -1,4 +1,4 @@
-"""min-char-rnn in NumPy, written from its equations, to compare `specs/min-char-rnn.yaml` with.
+"""min-char-rnn in NumPy, written from its equations, to compare the spec `min-char-rnn` with.
 
 One step of the program, for T characters x and the ones after them y, from the state h(-1):
 

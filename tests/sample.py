@@ -13,20 +13,20 @@ from 7 up), but for the axes of length 1 that the case T = 1 is about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from oracles import gated, recurrent, structured
+from cases import CASES as CASES
+from cases import CELL_CASES as CELL_CASES
+from cases import EVERY_MODE as EVERY_MODE
+from cases.case import Case, Oracle
 
 import unfold
 
-SPECS = Path(__file__).parent.parent / "specs"
 BATCH = 3
 STEPS = (1, 2, 5)
 TOLERANCE = 1e-10
@@ -37,55 +37,6 @@ OTHER_AXIS = {1: [4, 1, 2], 2: [2, 6, 1], 5: [1, 8, 4]}
 
 Arrays = dict[str, np.ndarray]
 Lengths = dict[str, list[int]]
-Oracle = Callable[..., tuple[Any, dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Input:
-    """An input as the spec declares it: its axes, and its sizes (real) or its number of classes."""
-
-    axes: tuple[str, ...] = ()
-    shape: tuple[str, ...] = ()
-    category: str | None = None
-
-
-@dataclass(frozen=True)
-class Case:
-    """How one spec is made small.
-
-    Attributes:
-        name: the file's name in specs/ without its ending, or a free name where `text` is given.
-        oracle: the JAX function of one sequence.
-        sizes: every named size.
-        inputs: every input by name.
-        varying: the axes whose extent comes from the data.
-        fixed: extents of the inner axes.
-        modes: the modes in which the spec means something different.
-        text: the spec itself, where it is not a file of the library.
-        parameter_axes: the parameters with a varying axis, and that axis (always their first).
-    """
-
-    name: str
-    oracle: Oracle
-    sizes: Mapping[str, int]
-    inputs: Mapping[str, Input]
-    varying: tuple[str, ...] = ("t",)
-    fixed: Mapping[str, int] = field(default_factory=dict)
-    modes: tuple[str, ...] = ("teacher",)
-    text: str | None = None
-    parameter_axes: Mapping[str, str] = field(default_factory=dict)
-
-    def load(self, extents: Mapping[str, int]) -> unfold.Model:
-        """Load the spec with this case's sizes and these extents of the varying axes."""
-        if self.text is not None:
-            return unfold.loads(self.text)
-        axes = {**self.fixed, **extents}
-        return unfold.load(SPECS / f"{self.name}.yaml", sizes=dict(self.sizes), axes=axes)
-
-    @property
-    def real_inputs(self) -> list[str]:
-        """The names of the inputs that can be differentiated."""
-        return [name for name, declared in self.inputs.items() if declared.category is None]
 
 
 @dataclass(frozen=True)
@@ -232,144 +183,3 @@ def assert_close(what: str, found: Any, expected: Any, tolerance: float = TOLERA
         f"{what}: differs by {worst:.3g} (allowed {tolerance:g})\n"
         f"found    {found}\nexpected {expected}"
     )
-
-
-X, Y = Input(("t",), ("features",)), Input(("t",), category="classes")
-LABEL = Input((), category="classes")
-CHARACTER = Input(("t",), category="vocab")
-SOURCE, TARGET = Input(("s",), category="source"), Input(("t",), category="target")
-SMALL = {"features": 7, "hidden": 11, "classes": 13}
-
-CASES = {
-    case.name: case
-    for case in (
-        Case(
-            "hello",
-            recurrent.character_model,
-            {"vocab": 11, "hidden": 7},
-            {"x": CHARACTER, "target": CHARACTER},
-        ),
-        Case(
-            "char-rnn",
-            recurrent.character_model,
-            {"vocab": 13, "hidden": 7},
-            {"x": CHARACTER, "target": CHARACTER},
-        ),
-        Case(
-            "min-char-rnn",
-            recurrent.min_char_rnn,
-            {"vocab": 13, "hidden": 7},
-            {"x": CHARACTER, "target": CHARACTER},
-        ),
-        Case("pattern-hidden", recurrent.pattern_hidden, SMALL, {"x": X, "y": Y}),
-        Case(
-            "pattern-output",
-            recurrent.pattern_output,
-            {"features": 7, "hidden": 11, "outputs": 13},
-            {"x": X, "y": Input(("t",), ("outputs",))},
-            modes=("teacher", "free"),
-        ),
-        Case("pattern-last", recurrent.pattern_last, SMALL, {"x": X, "y": LABEL}),
-        Case(
-            "teacher-forcing",
-            recurrent.teacher_forcing,
-            SMALL,
-            {"x": X, "y": Y},
-            modes=("teacher", "free"),
-        ),
-        Case(
-            "bidirectional",
-            recurrent.bidirectional,
-            {"features": 7, "forward": 11, "backward": 13, "classes": 17},
-            {"x": X, "y": Y},
-        ),
-        Case(
-            "encoder-decoder",
-            structured.encoder_decoder,
-            {"source": 7, "target": 11, "encoder": 13, "decoder": 17},
-            {"x": SOURCE, "y": TARGET},
-            varying=("t", "s"),
-            modes=("teacher", "free"),
-        ),
-        Case(
-            "attention",
-            structured.attention,
-            {"source": 7, "target": 11, "encoder": 13, "decoder": 17, "score": 19},
-            {"x": SOURCE, "y": TARGET},
-            varying=("t", "s"),
-            modes=("teacher", "free"),
-        ),
-        Case(
-            "lstm-stack",
-            gated.lstm_stack,
-            {"vocab": 13, "lower": 7, "upper": 11},
-            {"x": CHARACTER, "target": CHARACTER},
-        ),
-        Case("lstm-peephole", gated.lstm_peephole, SMALL, {"x": X, "target": Y}),
-        Case(
-            "gru",
-            gated.gru,
-            {"features": 7, "hidden": 11, "outputs": 13},
-            {"x": X, "y": Input(("t",), ("outputs",))},
-        ),
-        Case(
-            "tdnn",
-            structured.tdnn,
-            {"features": 7, "lower": 11, "upper": 13, "classes": 17},
-            {"x": X, "y": LABEL},
-            fixed={"k": 4, "m": 6},
-        ),
-        Case(
-            "rnn-2d",
-            structured.rnn_2d,
-            SMALL,
-            {"x": Input(("i", "j"), ("features",)), "y": LABEL},
-            varying=("i", "j"),
-        ),
-        Case("highway", gated.highway, SMALL, {"x": X, "y": Y}, fixed={"l": 4}),
-        Case(
-            "unshared",
-            recurrent.unshared,
-            SMALL,
-            {"x": X, "y": LABEL},
-            parameter_axes={"W": "t", "U": "t", "b": "t"},
-        ),
-        Case("shared", recurrent.shared, SMALL, {"x": X, "y": LABEL}),
-    )
-}
-
-CELL_SPEC = """
-unfold: 1
-name: {cell}
-axes: {{t: 5}}
-sizes: {{features: 7, hidden: 11}}
-inputs:
-  x[t]: [features]
-nodes:
-  l[t]: {cell}(x[t], hidden=hidden)
-loss: sum[t](sum(l[t] * l[t]))
-"""
-
-
-def _cell_case(name: str, cell: Any) -> Case:
-    """Return a case of one packaged cell; its loss is the sum of its outputs' squares."""
-
-    def oracle(p: Any, inputs: Any, free: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
-        h = jnp.stack(cell(p, list(inputs["x"]), "l.")[0])
-        return jnp.sum(h * h), {"l": h}
-
-    sizes, text = {"features": 7, "hidden": 11}, CELL_SPEC.format(cell=name)
-    return Case(name, oracle, sizes, {"x": X}, text=text)
-
-
-CELL_CASES = {
-    name: _cell_case(name, cell)
-    for name, cell in {
-        "rnn": gated.rnn_cell,
-        "lstm": gated.lstm_cell,
-        "lstm_peephole": gated.lstm_cell,
-        "gru": gated.gru_cell,
-        "gru_cho": gated.gru_cho_cell,
-    }.items()
-}
-EVERY_MODE = [(name, mode) for name, case in CASES.items() for mode in case.modes]

@@ -325,7 +325,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_bench_times_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
-    spec = str(ROOT / "specs" / "gru.yaml")
+    spec = "gru"
     words = ["bench", spec, "--backend", "reference", "--batch", "2", "--seconds", "0"]
     assert invoke([*words, "--set", "axis.t=3"]) == 0
     told = capsys.readouterr().out
@@ -357,7 +357,7 @@ def test_bench_without_a_loss_times_forward(
 
 
 def test_bench_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
-    spec = str(ROOT / "specs" / "gru.yaml")
+    spec = "gru"
     assert invoke(["bench", spec, "--backend", "abacus"]) == 1
     assert "--backend abacus: this version has" in capsys.readouterr().err
     assert invoke(["bench", spec, "--dtype", "int8"]) == 1

@@ -453,7 +453,7 @@ def test_our_own_failure_exits_with_70(
 
 def test_without_arguments_it_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke([]) == 0
-    assert "unfold run specs/char-rnn.yaml" in capsys.readouterr().out
+    assert "unfold run char-rnn" in capsys.readouterr().out
     assert invoke(["--version"]) == 0
     assert capsys.readouterr().out.startswith("unfold 0.")
 

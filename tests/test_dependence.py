@@ -8,7 +8,6 @@ are shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import naive
 import pytest
@@ -19,8 +18,6 @@ import unfold
 from unfold.core.dependence import Block, Loop, Single, Span, components, edges, order
 from unfold.core.program import Program
 from unfold.errors import CycleError
-
-SPECS = Path(__file__).parent.parent / "specs"
 
 
 def show(program: Program, blocks: Iterable[Block]) -> str:
@@ -87,7 +84,7 @@ UNUSED = {(name, "teacher"): " choice" for name in ("encoder-decoder", "attentio
 
 @pytest.mark.parametrize(("name", "mode"), ORDERS)
 def test_order(name: str, mode: str) -> None:
-    model = unfold.load(SPECS / f"{name}.yaml")
+    model = unfold.load(name)
     program = model.pipeline.resolved(mode=mode)
     forward, backward = ORDERS[name, mode]
     found = show(program, order(program))
@@ -99,7 +96,7 @@ def test_order(name: str, mode: str) -> None:
 
 
 def test_products_with_the_input_leave_the_loop() -> None:
-    model = unfold.load(SPECS / "pattern-hidden.yaml")
+    model = unfold.load("pattern-hidden")
     program = model.program
     blocks = order(program)
     loop = next(b for b in blocks if isinstance(b, Loop))
@@ -265,7 +262,7 @@ outputs: [b]
 
 
 def test_components_come_in_order() -> None:
-    program = unfold.load(SPECS / "lstm-stack.yaml").program
+    program = unfold.load("lstm-stack").program
     found = components(list(program.values), edges(program))
     place = {n: i for i, component in enumerate(found) for n in component}
     for edge in edges(program):

@@ -17,7 +17,6 @@ from unfold.execution.runs import Planned
 from unfold.passes.describe import Description, describe
 from unfold.unfolded.domain import Domain
 
-SPECS = Path(__file__).parent.parent / "specs"
 ELMAN = """
 unfold: 1
 name: elman
@@ -110,7 +109,7 @@ def test_costs_grow_with_the_extents() -> None:
     assert products[1] == 2 * products[0]
 
 
-@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", unfold.library(), ids=lambda p: p.stem)
 def test_every_spec_has_a_plan_that_fits_a_terminal(path: Path) -> None:
     model = unfold.load(path)
     for gradients in (True, False):
@@ -126,7 +125,7 @@ def test_a_plan_says_what_is_random_what_is_counted_and_what_is_written_out_agai
     found = unfold.loads(RANDOM).plan(batch=2)
     assert "drawn by NumPy before the run" in fate(found, "h")
     assert "divided by counts that NumPy makes before the run" in fate(found, "loss")
-    found = unfold.load(SPECS / "char-rnn.yaml").plan(batch=2)
+    found = unfold.load("char-rnn").plan(batch=2)
     assert fate(found, "y") == (
         "W_hy @ h[t]: a product, all t at once; written out in 3 kernels, not stored"
     )
@@ -135,7 +134,7 @@ def test_a_plan_says_what_is_random_what_is_counted_and_what_is_written_out_agai
 
 
 def test_a_plan_says_why_something_is_no_gemm() -> None:
-    found = unfold.load(SPECS / "attention.yaml").plan(batch=2)
+    found = unfold.load("attention").plan(batch=2)
     slow = {r.text: d for r in found.rows for d in r.details if d.startswith("vector loops")}
     assert slow["e"].endswith("the result is a single number at each point")
     assert "a sum of multiples of vectors" in slow["a; adds to c"]
@@ -144,7 +143,7 @@ def test_a_plan_says_why_something_is_no_gemm() -> None:
 
 
 def test_lengths_that_differ_are_described_too() -> None:
-    model = unfold.load(SPECS / "pattern-last.yaml")
+    model = unfold.load("pattern-last")
     planned = Planned(model.pipeline.resolved(), ("t",))
     extents = Domain(planned.program, batch=2).extents
     assert "last" in str(planned.plan.buffers)
@@ -190,7 +189,7 @@ def test_amounts_are_short() -> None:
 
 
 def test_equations_with_one_fate_stand_together() -> None:
-    found = unfold.load(SPECS / "lstm-peephole.yaml").plan()
+    found = unfold.load("lstm-peephole").plan()
     told = "\n".join(map(str, fate_lines(found.fates, 100)))
     assert told.count("[W_xi W_xf W_xc W_xo] @ x[t]: one product for i, f, c, o") == 2
     assert "i, f, o" in told

@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": LAYERS,
     "execution": {*LAYERS, "backends"},
     "generation": {*LAYERS, "training", "execution"},
-    "api": {*LAYERS, "drawing", "training", "backends", "execution", "generation"},
+    "shipped": {"errors"},
+    "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
     "__init__": {"api", "training", "errors"},
     "commands": {
         *LAYERS,

@@ -242,7 +242,7 @@ def test_the_samples_of_a_spec_have_their_own_temperature() -> None:
 
 @pytest.mark.parametrize("name", ["encoder-decoder", "attention", "teacher-forcing"])
 def test_specs_of_the_library_write(name: str) -> None:
-    model = unfold.load(f"specs/{name}.yaml", axes={"t": 5})
+    model = unfold.load(name, axes={"t": 5})
     params = drawn(model, 4)
     generator = np.random.default_rng(5)
     inputs: dict[str, Any] = {"x": generator.integers(0, 8, (3, 9))}
@@ -256,7 +256,7 @@ def test_specs_of_the_library_write(name: str) -> None:
 
 
 def test_numbers_are_fed_back_too() -> None:
-    model = unfold.load("specs/pattern-output.yaml", axes={"t": 5})
+    model = unfold.load("pattern-output", axes={"t": 5})
     params, x = drawn(model, 4), np.random.default_rng(5).normal(size=(2, 5, 6))
     whole = model.forward(params, {"x": x}, mode="free")["o"]
     written = model.generate(params, {"x": x})
@@ -362,7 +362,7 @@ def test_mistakes_are_named(
 
 
 def test_a_spec_that_cannot_write_says_what_is_missing() -> None:
-    model = unfold.load("specs/tdnn.yaml")
+    model = unfold.load("tdnn")
     with pytest.raises(UnsupportedError, match=r"prev\[t\]: feedback\(teacher=y\[t-1\]"):
         model.generate(model.init())
 
@@ -391,7 +391,7 @@ def test_missing_and_unequal_inputs_are_named() -> None:
 
 
 def test_numbers_cannot_be_drawn_or_searched() -> None:
-    model = unfold.load("specs/pattern-output.yaml")
+    model = unfold.load("pattern-output")
     with pytest.raises(UnsupportedError, match="nothing to draw"):
         model.generate(model.init(), {"x": np.ones((1, 5, 6))}, temperature=1.0)
     with pytest.raises(UnsupportedError, match="nothing to search"):

@@ -139,7 +139,7 @@ def test_beams_of_every_context_are_its_own() -> None:
 
 
 def test_the_encoder_is_read_by_every_beam() -> None:
-    model = unfold.load("specs/attention.yaml")
+    model = unfold.load("attention")
     params = drawn(model, 1)
     x = np.random.default_rng(2).integers(0, 8, (2, 9))
     one, greedy = (model.generate(params, {"x": x}, **o) for o in ({"beam": 1}, {}))

@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import naive
 import networkx as nx
@@ -25,8 +24,6 @@ from unfold.passes.modes import resolve_modes
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.graph import Edge, Node, UnfoldedGraph
 from unfold.unfolded.levels import check_levels, levels
-
-SPECS = Path(__file__).parent.parent / "specs"
 
 
 def plain(node: Node) -> tuple:
@@ -141,7 +138,7 @@ def test_node_detail_has_the_paths_through_parts(name: str) -> None:
 @pytest.mark.parametrize("spec", ["attention", "bidirectional", "highway", "encoder-decoder"])
 def test_specs_and_their_adjoints(spec: str) -> None:
     """Programs as elaborated, in free mode, and differentiated: op and node detail, and levels."""
-    program = resolve_modes(unfold.load(SPECS / f"{spec}.yaml").program, mode="free")
+    program = resolve_modes(unfold.load(spec).program, mode="free")
     adjoint = differentiate(lower_boundaries(program), [v.name for v in program.parameters])
     for which in (program, adjoint):
         short = {a: 3 for a, x in which.axes.items() if a != BATCH and x.extent.is_constant}
@@ -159,7 +156,7 @@ def test_specs_and_their_adjoints(spec: str) -> None:
 
 
 def test_what_starts_a_recurrence_is_composed_too() -> None:
-    program = unfold.load(SPECS / "encoder-decoder.yaml").program
+    program = unfold.load("encoder-decoder").program
     graph = UnfoldedGraph(program, Domain(program), detail="node")
     start = Node("d", (-1,), boundary=True)
     assert set(graph.predecessors(start)) == {Node("C"), Node("M")}

@@ -36,7 +36,7 @@ def limit(model: unfold.Model) -> None:
 
 
 def lstm(memory: Memory | None = None) -> tuple[unfold.Model, dict[str, Any], dict[str, Any]]:
-    model = unfold.load("specs/lstm-peephole.yaml", axes={"t": T}, sizes={"hidden": 16})
+    model = unfold.load("lstm-peephole", axes={"t": T}, sizes={"hidden": 16})
     model.memory = memory or Memory()
     limit(model)
     rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def test_auto_cuts_only_what_would_not_fit() -> None:
 
 
 def test_inputs_may_be_lists() -> None:
-    model = unfold.load("specs/hello.yaml")
+    model = unfold.load("hello")
     params = model.init()
     inputs = {"x": [[0, 1, 2, 2]], "target": [[1, 2, 2, 3]]}
     expected = model.step(params, inputs, backend="reference")
@@ -135,7 +135,7 @@ def test_sizes_are_written_as_people_do() -> None:
 
 
 def test_a_run_shows_its_estimate_and_takes_the_setting(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "unfold", "run", "specs/lstm-peephole.yaml", "--json"]
+    command = [sys.executable, "-m", "unfold", "run", "lstm-peephole", "--json"]
     command += ["--runs", str(tmp_path), "--backend", "numba", "--set", "train.steps=2"]
     done = subprocess.run([*command, "--set", "memory.budget=1 kB"], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr

@@ -1,4 +1,4 @@
-"""`specs/min-char-rnn.yaml` against an independent NumPy program, step by step.
+"""`specs/architectures/min-char-rnn.yaml` against an independent NumPy program, step by step.
 
 With its rate of 0.1 the program is chaotic at first: its loss goes up to 160 before it falls, and
 one rounding in a gradient decides the losses after a hundred steps. So it is compared in two ways.
@@ -17,9 +17,10 @@ from tests import min_char_rnn
 from tests.min_char_rnn import SMALL, STEPS, Program, columns
 from unfold.commands.task import Task, prepare
 from unfold.commands.train import guess
+from unfold.shipped import find
 from unfold.training.loop import Trainer, start
 
-SPEC = Path(__file__).parent.parent / "specs" / "min-char-rnn.yaml"
+SPEC = find("min-char-rnn")
 CHARACTERS = 4_518  # 180 chunks and a rest: the text ends twice in 500 steps
 
 

@@ -28,29 +28,13 @@ def alone(drawn: Sample, number: int, mode: str) -> tuple[dict[str, np.ndarray],
     }
     inputs = {name: value[None] for name, value in drawn.sequence(number).items()}
     run = model.forward(params, inputs, mode=mode)
-    nodes = {name: run[name][0] for name in node_names(case)}
+    nodes = {name: run[name][0] for name in model.pipeline.nodes if name != "loss"}
     loss, grads = model.value_and_grad(params, inputs, wrt=drawn.names, mode=mode)
     for name in case.parameter_axes:
         padded = np.zeros_like(drawn.params[name])
         padded[: len(grads[name])] = grads[name]
         grads[name] = padded
     return nodes, loss, grads
-
-
-def node_names(case: Case) -> list[str]:
-    """Return the nodes that are compared: those the file names."""
-    inside = {"lstm-stack": ["l1", "l2", "l1.s", "l2.s", "o"]}
-    found = {
-        "attention": ["h", "e", "a", "c", "d", "o"],
-        "bidirectional": ["h", "g", "o"],
-        "encoder-decoder": ["h", "C", "d", "o"],
-        "highway": ["u", "g", "s", "o"],
-        "rnn-2d": ["h", "o"],
-        "tdnn": ["g", "h", "o"],
-        **inside,
-    }
-    last = "y" if case.name in ("char-rnn", "hello", "lstm-peephole", "min-char-rnn") else "o"
-    return found.get(case.name, ["h", last])
 
 
 def check(drawn: Sample, mode: str) -> None:

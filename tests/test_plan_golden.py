@@ -22,9 +22,10 @@ from unfold.core.program import BATCH
 from unfold.execution.runs import Planned
 from unfold.passes.plan_names import Names
 from unfold.passes.planning import prepare
+from unfold.shipped import find
 
 HERE = Path(__file__).parent
-GOLDEN, SPECS = HERE / "golden", HERE.parent / "specs"
+GOLDEN = HERE / "golden"
 PIN = bool(os.environ.get("UNFOLD_PIN"))
 
 LSTM = """
@@ -66,7 +67,7 @@ GATES = ("i", "f", "o", "g")
 
 
 def spec(name: str) -> str:
-    return (SPECS / f"{name}.yaml").read_text(encoding="utf-8")
+    return find(name).read_text(encoding="utf-8")
 
 
 CASES: dict[str, tuple[str, str]] = {
@@ -190,7 +191,7 @@ def test_every_golden_plan_is_used() -> None:
 
 
 def test_the_page_on_the_engine_shows_a_real_plan() -> None:
-    found = unfold.load(SPECS / "char-rnn.yaml").plan(batch=32)
+    found = unfold.load("char-rnn").plan(batch=32)
     lines = "\n".join(map(str, plan_lines(found, "forward and backward, teacher", 96)))
     page = HERE.parent / "docs" / "engine.md"
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)

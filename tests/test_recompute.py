@@ -73,7 +73,7 @@ def agree(model: unfold.Model, whole: Any, parts: Any) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_specs_have_the_gradients_of_the_whole_run(name: str, length: int) -> None:
     axis = SPECS[name]
-    model = unfold.load(f"specs/{name}.yaml", axes={axis: T})
+    model = unfold.load(name, axes={axis: T})
     model._execution.__dict__["engine"] = InterpretedEngine()
     params, inputs = model.init(seed=1), inputs_of(model, {axis: T})
     for mode in ("teacher", "free") if model.program.of("feedback") else ("teacher",):
@@ -144,7 +144,7 @@ def test_what_cannot_be_cut_says_why(nodes: str, loss: str, message: str) -> Non
 
 
 def test_segments_that_make_no_sense_are_refused() -> None:
-    model = unfold.load("specs/char-rnn.yaml", axes={"t": T})
+    model = unfold.load("char-rnn", axes={"t": T})
     params, inputs = model.init(seed=1), inputs_of(model, {"t": T})
     for checkpoint in (0, {"s": 3}, {"t": 2, "s": 2}):
         with pytest.raises(UnsupportedError, match="checkpoint"):

@@ -104,7 +104,7 @@ def accepted(text: str) -> bool:
     return mine
 
 
-FILES = sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("unfold/cells/*.yaml")])
+FILES = sorted([*ROOT.glob("specs/*/*.yaml"), *ROOT.glob("unfold/cells/*.yaml")])
 HEAD = "unfold: 1\nname: m\nnodes: {h[t]: h[t-1] + 1}\n"
 ACCEPTED = [
     HEAD,

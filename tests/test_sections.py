@@ -108,7 +108,7 @@ def test_targets_know_their_pieces() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("unfold/cells/*.yaml")]),
+    sorted([*ROOT.glob("specs/*/*.yaml"), *ROOT.glob("unfold/cells/*.yaml")]),
     ids=lambda p: p.stem,
 )
 def test_every_shipped_file_is_read(path: Path) -> None:

@@ -14,7 +14,6 @@ from sample import (
     CASES,
     CELL_CASES,
     EVERY_MODE,
-    SPECS,
     STEPS,
     Case,
     Sample,
@@ -22,6 +21,8 @@ from sample import (
     expect,
     sample,
 )
+
+import unfold
 
 CUT, REST = slice(2), slice(2, None)
 CARRIED = {
@@ -73,7 +74,7 @@ def test_packaged_cells(name: str) -> None:
 
 
 def test_every_spec_has_a_case() -> None:
-    assert {path.stem for path in SPECS.glob("*.yaml")} >= set(CASES)
+    assert {path.stem for path in unfold.library()} == set(CASES)
 
 
 @pytest.mark.parametrize("name", [n for n, case in CASES.items() if "free" in case.modes])

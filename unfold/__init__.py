@@ -1,7 +1,7 @@
 """unfold: describe a recurrent computation in YAML, see it unfolded, run it, differentiate it.
 
     import unfold
-    model = unfold.load("specs/hello.yaml")
+    model = unfold.load("hello")
     params = model.init(seed=0)
 
 Everything is loaded on first use, so that the command line starts fast.

@@ -1,6 +1,6 @@
 """The Python interface: load a spec, run it, differentiate it, unfold it, draw it.
 
-    model = unfold.load("specs/hello.yaml", sizes={"hidden": 8}, axes={"t": 4})
+    model = unfold.load("hello", sizes={"hidden": 8}, axes={"t": 4})
     params = model.init(seed=0)
     loss, grads = model.value_and_grad(params, {"x": x, "target": y})
     model.unfold(t=4).to_svg()
@@ -27,6 +27,8 @@ from unfold.passes.carry import PREFIX as CARRY
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import Mode
 from unfold.passes.pipeline import Pipeline
+from unfold.shipped import find
+from unfold.shipped import library as library
 from unfold.spec.elaborate import Elaborated, elaborate
 from unfold.spec.model import Spec
 from unfold.spec.reader import read_file
@@ -55,14 +57,15 @@ def load(
     """Load a spec from a file.
 
     Args:
-        path: a YAML file.
+        path: a YAML file, or the name of a spec that comes with the package (`unfold specs`).
         sizes: values in place of the file's `sizes`.
         axes: extents in place of the file's `axes`.
 
     Raises:
         SpecError: every independent mistake of the file, each with its place.
     """
-    return loads(read_file(str(path)), file=str(path), sizes=sizes, axes=axes)
+    file = str(find(path))
+    return loads(read_file(file), file=file, sizes=sizes, axes=axes)
 
 
 def loads(
@@ -74,15 +77,6 @@ def loads(
 ) -> Model:
     """Load a spec from text; see `load`."""
     return Model(elaborate(text, file, sizes=sizes, axes=axes))
-
-
-def library() -> list[Path]:
-    """Return the specs that come with the package, sorted by name."""
-    here = Path(__file__).parent
-    for folder in (here.parent / "specs", here / "library"):
-        if folder.is_dir():
-            return sorted(folder.rglob("*.yaml"))
-    return []
 
 
 class Model:

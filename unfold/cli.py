@@ -6,7 +6,7 @@ diagnostics and exits with 1, our own failure says how to report it and exits wi
 (`UNFOLD_DEBUG=1` shows the traceback). With `--json`, stdout is one JSON document, also when
 something is wrong.
 
-    unfold run specs/char-rnn.yaml --set size.hidden=256 --set train.steps=500
+    unfold run char-rnn --set size.hidden=256 --set train.steps=500
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ StepsOption = Annotated[
 WELCOME = """\
 unfold: recurrence equations in one YAML file, checked, drawn, unfolded, differentiated, trained.
 
-  unfold run specs/char-rnn.yaml      train a character model, leave pictures and weights in runs/
+  unfold run char-rnn      train a character model, leave pictures and weights in runs/
   unfold generate runs/char-rnn-1     write with what was trained
-  unfold render specs/char-rnn.yaml   draw its unfolded graph
+  unfold render char-rnn   draw its unfolded graph
   unfold check my-spec.yaml           say what is wrong with a spec, and how to fix it
   unfold specs                        list the specs that come with it
   unfold --help                       all commands

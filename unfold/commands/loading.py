@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unfold.errors import Location, SpecError, UnfoldError
@@ -77,32 +75,11 @@ def read_changes(items: list[str]) -> Changes:
     return Changes(numbers["size"], numbers["axis"], settings)
 
 
-def find_spec(name: str) -> str:
-    """Return the path of a spec: the file itself, or the packaged spec of that name.
-
-    Raises:
-        UnfoldError: where there is neither, with the nearest names.
-    """
-    if Path(name).exists() or Path(name).suffix in (".yaml", ".yml"):
-        return name
-    import unfold
-
-    shipped = {Path(path).stem: str(path) for path in unfold.library()}
-    if name in shipped:
-        return shipped[name]
-    close = get_close_matches(name, shipped, n=1)
-    hint = f"did you mean {close[0]}?" if close else "`unfold specs` lists the names it knows"
-    raise UnfoldError(
-        f"{name}: there is no such file, and no packaged spec of this name\n  help: {hint}"
-    )
-
-
 def load(name: str, changes: Changes, sizes: Mapping[str, int] | None = None) -> unfold.Model:
     """Load a spec with the changes of the command line, and sizes that the data decides."""
     import unfold
 
-    found = find_spec(name)
-    model = unfold.load(found, sizes={**(sizes or {}), **changes.sizes}, axes=changes.axes)
+    model = unfold.load(name, sizes={**(sizes or {}), **changes.sizes}, axes=changes.axes)
     if any(path[0] == "memory" for path in changes.settings):
         from unfold.execution.memory import Memory
         from unfold.training.memory import read_memory

@@ -1,6 +1,6 @@
 """`unfold render`: a picture of a spec, as a file.
 
-unfold render specs/char-rnn.yaml --view folded -o folded.svg
+unfold render char-rnn --view folded -o folded.svg
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Training from Python: `unfold.train`.
 
-    model = unfold.load("specs/hello.yaml")
+    model = unfold.load("hello")
     outcome = unfold.train(model, {"x": x, "target": y}, steps=500, optimizer="adam", batch=16)
     outcome.params, outcome.losses, outcome.ending
 
