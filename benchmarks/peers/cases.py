@@ -20,11 +20,10 @@ from zlib import crc32
 
 import numpy as np
 
-from unfold.shipped import find
-
 Arrays = dict[str, np.ndarray]
 Extents = tuple[str, ...]
 
+SPECS = Path(__file__).parent.parent / "specs"
 CLASSES = 65
 
 
@@ -47,7 +46,7 @@ class Cell:
     @property
     def spec(self) -> Path:
         """Path of the spec."""
-        return find(self.name)
+        return SPECS / f"{self.name}.yaml"
 
     def shapes(self, hidden: int) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter, the output layer's included."""
