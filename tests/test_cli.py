@@ -372,10 +372,40 @@ def test_explain_prints_the_program_and_its_adjoint(
 def test_specs_lists_the_library(capsys: pytest.CaptureFixture[str]) -> None:
     code, document = run_json(capsys, "specs")
     assert code == 0
-    names = {Path(spec["path"]).stem for spec in document["specs"]}
+    names = {spec["name"] for spec in document["specs"]}
     assert {"hello", "char-rnn", "attention"} <= names
     assert invoke(["specs"]) == 0
     assert "Run one with" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "there", "missing"),
+    [
+        (["peephole"], "lstm-peephole", "gru"),
+        (["ELMAN", "axis=t"], "char-rnn", "rnn-2d"),
+        (["axis=i"], "rnn-2d", "tdnn"),
+        (["family=depth"], "lstm-stack", "hello"),
+        (["d_r>=2"], "gru", "lstm-stack"),
+        (["d_r=1", "d_f=3", "s=inf"], "lstm-stack", "lstm-peephole"),
+        (["parameters<100"], "hello", "char-rnn"),
+        (["s<=1"], "hello", "tdnn"),
+    ],
+)
+def test_specs_are_found_by_conditions(
+    words: list[str], there: str, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, document = run_json(capsys, "specs", *words)
+    names = {spec["name"] for spec in document["specs"]}
+    assert code == 0 and there in names and missing not in names
+
+
+@pytest.mark.parametrize("word", ["colour=red", "family>depth", "d_r=deep", "s=1/0"])
+def test_a_condition_that_means_nothing_is_explained(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["specs", word]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"{word}: ") and "family=depth" in told
 
 
 def test_a_packaged_spec_goes_by_its_name(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:

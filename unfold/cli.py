@@ -321,11 +321,20 @@ def bench(
 
 
 @app.command()
-def specs(json: JsonOption = False) -> None:
-    """List the specs that come with unfold."""
+def specs(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONDITION]...",
+            help="A word, or family=depth, axis=i, 'd_r>=2', 'd_f=3', 's=inf', 'parameters<1000'.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the specs that come with unfold, all or those that meet some conditions."""
     from unfold.commands import library as command
 
-    raise typer.Exit(command.specs(as_json=json))
+    raise typer.Exit(command.specs(words or [], as_json=json))
 
 
 @app.command()

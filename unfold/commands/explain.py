@@ -7,23 +7,17 @@ unfold explain gru --plan          how they are compiled: loops, products, kerne
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from unfold.commands.depth import COUNTS, MEASURES, as_text, measured
 from unfold.commands.loading import Changes, load, read_changes, read_mode, section
 from unfold.commands.report import print_json, table
-from unfold.errors import UnfoldError, UnsupportedError
+from unfold.errors import UnfoldError
 
 if TYPE_CHECKING:
     import unfold
-
-COUNTS = ("layers", "nodes", "ops")
-MEASURES = (
-    ("recurrent depth", "recurrent_depth"),
-    ("feedforward depth", "feedforward_depth"),
-    ("recurrent skip", "recurrent_skip"),
-)
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,10 @@ def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> i
         return _plan(model, changes, asked, as_json=as_json)
     mode = read_mode(asked.mode) or "teacher"
     text = model.explain(mode=mode)
-    found = _measures(model, mode)
+    found = {
+        axis: {c: {key: as_text(getattr(m, key)) for _, key in MEASURES} for c, m in own.items()}
+        for axis, own in measured(model, mode).items()
+    }
     cost = asdict(model.cost(mode=mode))
     if as_json:
         whole = {"ok": True, "name": model.name, "explanation": text}
@@ -91,26 +88,3 @@ def _batch(model: unfold.Model, changes: Changes) -> int:
 
     data = section(model, "data", changes)
     return read_data(data).batch if data is not None else 1
-
-
-def _measures(model: Any, mode: Any) -> dict[str, dict[str, dict[str, str]]]:
-    """Return measures as text, by axis with a recurrence and by way of counting."""
-    found: dict[str, dict[str, dict[str, str]]] = {}
-    for axis in model.summary()["axes"]:
-        try:
-            first = model.measures(axis, mode=mode)
-        except UnsupportedError:  # a window's own axis, for one, is none to measure along
-            continue
-        if first.recurrent_depth or not found:
-            counted = {c: model.measures(axis, c, mode=mode) for c in COUNTS}
-            found[axis] = {
-                c: {key: _fraction(getattr(m, key)) for _, key in MEASURES}
-                for c, m in counted.items()
-            }
-    return found
-
-
-def _fraction(value: Any) -> str:
-    if value is None:
-        return "–"
-    return "∞" if value == float("inf") else str(value)

@@ -1,37 +1,91 @@
-"""`unfold specs` and `unfold schema`: what comes with the package."""
+"""`unfold specs` and `unfold schema`: what comes with the package.
+
+unfold specs                        everything, by family
+unfold specs lstm                   what says lstm in its name or description
+unfold specs family=depth 'd_r>=2'  conditions, all of which have to hold
+"""
 
 from __future__ import annotations
 
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from unfold.commands.depth import as_text, measured
 from unfold.commands.report import first_sentence, named, print_json, table
+from unfold.errors import UnfoldError
+
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+CONDITION = re.compile(r"([A-Za-z_]+)(<=|>=|=|<|>)(.+)")
+WORDS = ("family", "axis", "name")
+NUMBERS = ("parameters", "d_r", "d_f", "s")
+DEPTHS = {"d_r": "recurrent_depth", "d_f": "feedforward_depth", "s": "recurrent_skip"}
+HEADINGS = ("name", "axes", "parameters", *DEPTHS, "about")
+EXAMPLE = "as in  family=depth, axis=i, d_r>=2, s=inf, parameters<1000, or a word such as  lstm"
 
 
-def specs(*, as_json: bool) -> int:
-    """List the packaged specs: name, axes, number of parameters, and what they are."""
-    import unfold
+@dataclass(frozen=True)
+class Entry:
+    """A spec of the library.
 
-    found: list[dict[str, Any]] = []
-    for path in unfold.library():
-        model = unfold.load(str(path))
-        found.append({"path": str(path), "about": model.about, **model.summary()})
+    Attributes:
+        about: all of its description; `summary` is the first sentence, without the source it names.
+        parameters: how many numbers it learns.
+        depths: d_r, d_f and s in layers, as text, by axis.
+    """
+
+    name: str
+    family: str
+    path: str
+    axes: dict[str, int]
+    parameters: int
+    depths: dict[str, dict[str, str]]
+    summary: str
+    about: str
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Its line of the table; of several axes, the measures of each."""
+        along = [
+            ", ".join(own[short] for own in self.depths.values()) if self.depths else "–"
+            for short in DEPTHS
+        ]
+        return (self.name, named(self.axes), f"{self.parameters:,}", *along, self.summary)
+
+
+def specs(words: Sequence[str], *, as_json: bool) -> int:
+    """List the packaged specs that meet every condition: how large, how deep, and what they are."""
+    wanted = [_condition(word) for word in words]
+    found = [entry for entry in _entries() if all(holds(entry) for holds in wanted)]
     if as_json:
-        print_json({"ok": True, "specs": found})
+        print_json({"ok": True, "specs": [asdict(entry) for entry in found]})
         return 0
-    rows = [
-        (
-            Path(spec["path"]).stem,
-            named(spec["axes"]),
-            f"{spec['parameter_count']:,}",
-            first_sentence(spec["about"]),
-        )
-        for spec in found
-    ]
-    table(("name", "axes", "parameters", "about"), rows, right=[2])
-    typer.echo(f"\nRun one with  unfold run {rows[0][0] if rows else 'NAME'}")
+    if not found:
+        typer.echo(f"no spec of the library is  {' '.join(words)}\n  help: ask {EXAMPLE}")
+        return 0
+    rows: list[tuple[str, ...]] = []
+    for family in dict.fromkeys(entry.family for entry in found):
+        gap = [("",) * len(HEADINGS)] if rows else []
+        rows += [*gap, (family.upper(), *[""] * (len(HEADINGS) - 1))]
+        rows += [entry.row for entry in found if entry.family == family]
+    table(HEADINGS, rows, right=[2, 3, 4, 5])
+    typer.echo(
+        "\nd_r, d_f: recurrent and feedforward depth in layers, s: recurrent skip,"
+        " along each axis with a recurrence\nFind some with  unfold specs lstm 'd_r>=2' axis=t"
+        f"   Run one with  unfold run {found[0].name}"
+    )
     return 0
 
 
@@ -41,3 +95,62 @@ def schema() -> int:
 
     print_json(json_schema())
     return 0
+
+
+def _entries() -> list[Entry]:
+    import unfold
+
+    return [_entry(path) for path in unfold.library()]
+
+
+def _entry(path: Path) -> Entry:
+    import unfold
+
+    model = unfold.load(path)
+    summary = model.summary()
+    depths = {
+        axis: {short: as_text(getattr(own["layers"], key)) for short, key in DEPTHS.items()}
+        for axis, own in measured(model, counts=("layers",)).items()
+    }
+    about = " ".join(model.about.split())
+    return Entry(
+        name=path.stem,
+        family=path.parent.name,
+        path=str(path),
+        axes=summary["axes"],
+        parameters=summary["parameter_count"],
+        depths=depths,
+        summary=re.sub(r" \([^)]*\)?$", "", first_sentence(about)),
+        about=about,
+    )
+
+
+def _condition(word: str) -> Callable[[Entry], bool]:
+    """Read one condition.
+
+    Raises:
+        UnfoldError: for a field that no spec has, or a number that is none.
+    """
+    parts = CONDITION.fullmatch(word)
+    if parts is None:
+        text = word.lower()
+        return lambda e: text in f"{e.name} {e.family} {e.about}".lower()
+    key, sign, value = parts.groups()
+    if key in WORDS and sign == "=":
+        return lambda e: value in {"family": [e.family], "axis": e.axes, "name": [e.name]}[key]
+    if key not in NUMBERS:
+        raise UnfoldError(f"{word}: there is nothing to look for called {key}\n  help: {EXAMPLE}")
+    number, holds = _number(word, value), COMPARE[sign]
+    if key == "parameters":
+        return lambda e: holds(e.parameters, number)
+    return lambda e: any(holds(_number(word, own[key]), number) for own in e.depths.values())
+
+
+def _number(word: str, text: str) -> Fraction | float:
+    """Read 2, 1/2, inf or ∞; what is not defined (–) is not equal to, below or above anything."""
+    if text in ("inf", "∞"):
+        return float("inf")
+    try:
+        return float("nan") if text == "–" else Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise UnfoldError(f"{word}: {text!r} is no number\n  help: {EXAMPLE}") from None
