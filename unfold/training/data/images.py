@@ -5,6 +5,9 @@
                             grid    x[i,j]: []         8 by 8 points of a number
                             whole   x: [8, 8]          one matrix
 
+With `patch: 2` a point of a grid, or one of `pixels`, is a square of 2 by 2 pixels, row by row:
+grid x[i,j]: [4] has 4 by 4 points.
+
 Columns are `image` (from 0 to 1, [N, height, width] or [N, height, width, channels] before the
 layout), `label` (a class) and, for digits, `caption` (its name, each letter a class, and an end).
 The digits are those of scikit-learn; see sets/README.md.
@@ -47,20 +50,47 @@ def images_dataset(settings: ImagesData, section: Section, folder: Path) -> SetD
             columns, classes = _digits(), len(NAMES)
     image = columns["image"]
     height, width = image.values.shape[1:3]
-    arranged = Column(arrange(image.values, settings.layout), where=image.where)
-    examples = Examples({**columns, "image": arranged})
+    _check_patch(settings, section, (height, width))
+    arranged = arrange(image.values, settings.layout, settings.patch)
+    examples = Examples({**columns, "image": Column(arranged, where=image.where)})
     told = f"{image.count:,} images of {height}×{width} in {classes} classes, as {settings.layout}"
+    told += f" of {settings.patch}×{settings.patch}" if settings.patch > 1 else ""
     return SetDataset(settings, section, "images", settings.inputs, lambda _: examples, told)
 
 
-def arrange(images: Array, layout: str) -> Array:
+def _check_patch(settings: ImagesData, section: Section, size: tuple[int, int]) -> None:
+    """Check that images can be cut into squares.
+
+    Raises:
+        DataError: where squares do not fill them, and for a layout without squares.
+    """
+    patch = settings.patch
+    if patch > 1 and settings.layout not in ("pixels", "grid"):
+        message = f"layout {settings.layout} has no squares of {patch} by {patch} pixels"
+        raise data_error(section, ("patch",), message, "patch goes with layout pixels or grid")
+    if any(length % patch for length in size):
+        height, width = size
+        message = f"squares of {patch} by {patch} pixels do not fill images of {height}×{width}"
+        raise data_error(section, ("patch",), message, "take a divisor of both")
+
+
+def arrange(images: Array, layout: str, patch: int = 1) -> Array:
     """Lay images [N, height, width(, channels)] out as sequences, grids or matrices."""
+    if patch > 1:
+        images = _squares(images, patch)
     count, height, width, *channels = images.shape
     if layout == "rows":
         return images.reshape(count, height, -1)
     if layout == "pixels":
         return images.reshape(count, height * width, *channels)
     return images
+
+
+def _squares(images: Array, side: int) -> Array:
+    """Cut images into squares: [N, height / side, width / side, side * side (* channels)]."""
+    count, height, width = images.shape[:3]
+    cut = images.reshape(count, height // side, side, width // side, side, -1)
+    return cut.swapaxes(2, 3).reshape(count, height // side, width // side, -1)
 
 
 def _digits() -> dict[str, Column]:

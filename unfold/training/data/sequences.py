@@ -23,8 +23,9 @@ from unfold.core.program import BATCH, Program
 from unfold.training.data.columns import Column, Examples
 from unfold.training.data.dataset import SetDataset
 from unfold.training.data.problems import data_error, read_utf8
-from unfold.training.data.settings import SequencesData
+from unfold.training.data.settings import BuiltIn, SequencesData
 from unfold.training.data.text import Text
+from unfold.training.data.topics import TOPICS, WORDS, topics
 from unfold.training.sections import Section, show
 
 KINDS = {
@@ -46,12 +47,16 @@ class Values:
 
 
 def sequences_dataset(settings: SequencesData, section: Section, folder: Path) -> SetDataset:
-    """Read a file of JSON lines.
+    """Read a file of JSON lines, or take the built-in topics.
 
     Raises:
         DataError: for a file that cannot be read, a line that is no object, a key that is missing,
             and values of different kinds.
     """
+    if isinstance(settings.sequences, BuiltIn):
+        examples = topics()
+        told = f"{examples.count:,} snippets of {WORDS} words from {len(TOPICS)} topics of help"
+        return SetDataset(settings, section, "sequences", settings.inputs, lambda _: examples, told)
     path = settings.sequences.file
     _, text = read_utf8(path, section, ("sequences", "file"), folder)
     keys = _read(text, path, section)

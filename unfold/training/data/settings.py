@@ -25,6 +25,7 @@ from unfold.training.data.task_settings import (
     Reber,
     Reversal,
     Tomita,
+    Tones,
 )
 from unfold.training.sections import MAX_SEED, Section, Settings, only_key, show, validate
 
@@ -148,7 +149,8 @@ TaskSource = Annotated[
     | Annotated[EmbeddedReber, _constants("embedded_reber"), Tag("embedded_reber")]
     | Annotated[Adding, _constants("adding"), Tag("adding")]
     | Annotated[Copy, _constants("copy"), Tag("copy")]
-    | Annotated[Reversal, _constants("reversal"), Tag("reversal")],
+    | Annotated[Reversal, _constants("reversal"), Tag("reversal")]
+    | Annotated[Tones, _constants("tones"), Tag("tones")],
     Discriminator(only_key(*TASKS)),
     BeforeValidator(_read_task),
 ]
@@ -158,6 +160,11 @@ SeriesSource = Annotated[
     Annotated[BuiltIn, Tag("name")] | Annotated[SeriesFile, Tag("file")],
     Discriminator(only_key("name", "file")),
     _named(*SERIES),
+]
+SequenceSource = Annotated[
+    Annotated[BuiltIn, Tag("name")] | Annotated[File, Tag("file")],
+    Discriminator(only_key("name", "file")),
+    _named("topics"),
 ]
 ImageSource = Annotated[
     Annotated[BuiltIn, Tag("name")]
@@ -276,11 +283,11 @@ class SequencesData(SetData):
     """One JSON object per line, whose values are numbers, words, or lists of them.
 
     Attributes:
-        sequences: the file.
+        sequences: a file, or `topics`, snippets of Python's own help.
         inputs: by input of the spec, the key of the object; default: the same name.
     """
 
-    sequences: File
+    sequences: SequenceSource
     inputs: dict[str, Name] = Field(default={})
 
 
@@ -291,11 +298,14 @@ class ImagesData(SetData):
         images: `digits`, a file of arrays, or a folder of PNG files.
         layout: `rows` is a vector per row, `pixels` one value after the other, `grid` a value per
             point (i, j), `whole` one matrix.
+        patch: the side of the squares of pixels that are one point of a grid, or one step of
+            pixels; each is a vector.
         inputs: by input of the spec: `image`, `label` or `caption`; default: the same name.
     """
 
     images: ImageSource
     layout: Literal["rows", "pixels", "grid", "whole"] = "rows"
+    patch: int = Field(default=1, ge=1)
     inputs: dict[str, Name] = Field(default={})
 
 
@@ -350,6 +360,7 @@ ALTERNATIVES = {
     "text": "pydoc, {file: novel.txt} or {string: hello}",
     "lines": "{file: names.txt} or {string: hello}",
     "series": f"{', '.join(SERIES)} or {{file: weather.csv}}",
+    "sequences": "topics or {file: words.jsonl}",
     "images": "digits, {file: faces.npz} or {folder: pictures}",
 }
 TAGGED = {"task": f"one of {', '.join(TASKS)}, or {{copy: {{delay: 50}}}}"}

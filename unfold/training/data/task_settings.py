@@ -112,7 +112,21 @@ class Reversal(Settings):
     symbols: int = Field(default=8, ge=1, le=MAX_LENGTH)
 
 
-Task = Tomita | AnBn | AnBnCn | Reber | EmbeddedReber | Adding | Copy | Reversal
+class Tones(Settings):
+    """Recognise commands of tones that stay level, rise or fall.
+
+    Attributes:
+        sounds: in a command.
+        bands: of a frame.
+        noise: its standard deviation; a tone is about 1 loud.
+    """
+
+    sounds: int = Field(default=2, ge=1, le=8)
+    bands: int = Field(default=12, ge=8, le=1024)
+    noise: float = Field(default=0.3, ge=0, allow_inf_nan=False)
+
+
+Task = Tomita | AnBn | AnBnCn | Reber | EmbeddedReber | Adding | Copy | Reversal | Tones
 TASKS: Mapping[str, type[Task]] = {
     "tomita": Tomita,
     "anbn": AnBn,
@@ -122,4 +136,5 @@ TASKS: Mapping[str, type[Task]] = {
     "adding": Adding,
     "copy": Copy,
     "reversal": Reversal,
+    "tones": Tones,
 }

@@ -8,6 +8,7 @@ anbn, anbncn           symbol[t], next[t]: one of $ a b (c); legal[t]: [3] or [4
 adding                 pair[t]: [2], a number from 0 to 1 and a mark; sum: of the marked ones
 copy                   symbol[t], target[t]: items, blanks, and in `symbol` a signal to answer
 reversal               source[s]; target[t]: the source backwards and an end
+tones                  frame[t]: [bands]; sound[t]: of each frame; command: what is said
 
 draw(Copy(delay=3, items=2, symbols=8), generator, 1)
 symbol  5 1 _ _ ! _ _        (_ is class 8, ! class 9)
@@ -52,8 +53,10 @@ from unfold.training.data.task_settings import (
     Reversal,
     Task,
     Tomita,
+    Tones,
 )
 from unfold.training.data.text import Text
+from unfold.training.data.tones import draw_tones
 from unfold.training.sections import Section
 
 Array = np.ndarray
@@ -266,4 +269,5 @@ DRAW: Mapping[type[Task], Callable[..., Columns]] = {
     Adding: _adding,
     Copy: _copy,
     Reversal: _reversal,
+    Tones: draw_tones,
 }
