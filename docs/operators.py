@@ -22,7 +22,7 @@ PAGE = Path(__file__).parent / "language.md"
 BEGIN = "<!-- written by docs/operators.py: begin -->"
 END = "<!-- written by docs/operators.py: end -->"
 
-# What the examples are about: two vectors, a number, a matrix, a category.
+# What the examples are about: two vectors, a number, a matrix, categories.
 NAMES = """
 unfold: 1
 name: operators
@@ -33,6 +33,7 @@ inputs:
   v[t]: [n]
   a[t]: []
   c[t]: {category: n}
+  d[s]: {category: n}
 parameters:
   M: [m, n]
 nodes:
@@ -112,6 +113,11 @@ LOSSES: Meanings = {
     "bce": (
         "bce(v[t], u[t])",
         "Binary cross-entropy of logits and targets in [0, 1], mean over all elements.",
+    ),
+    "ctc": (
+        "ctc[t,s](log_softmax(v[t]), d[s])",
+        "-log of the probability that the frames t say the labels s, in any alignment; see "
+        "[Alignments](#alignments).",
     ),
 }
 OTHER: Meanings = {

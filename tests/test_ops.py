@@ -35,7 +35,8 @@ from unfold.unfolded.reference import Walk
 BATCHES, STEPS = 7, 9
 OPERAND_AXES = ((BATCH, "t"), (), ("t",))
 # What has no array operands, and `feedback`, which a pass replaces before anything is computed.
-WITHOUT_SAMPLES = {n for n, op in OPS.items() if op.kind is Kind.SOURCE} | {"feedback"}
+SEQUENCES = (Kind.SOURCE, Kind.KERNEL)  # kernels have tests of their own
+WITHOUT_SAMPLES = {n for n, op in OPS.items() if op.kind in SEQUENCES} | {"feedback"}
 AXIS_REDUCTIONS = ("sum", "max")
 
 

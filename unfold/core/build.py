@@ -224,6 +224,14 @@ class Builder:
             )
         return self.emit("sum", (term,), reduced=present)
 
+    def alias(self, axis: str) -> str:
+        """Add a second index over the same domain as an axis, and return its name."""
+        name = axis
+        while name in self.axes:
+            name += "'"
+        self.axes[name] = Axis(name, Affine.axis(axis), self.axes[axis].from_data)
+        return name
+
     def product(self, terms: list[Term]) -> Term:
         """Multiply terms."""
         total = terms[0]

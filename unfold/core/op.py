@@ -9,6 +9,11 @@ points, reduced index points; each 1 where an operand does not depend on it) bef
 shape. Pointwise operands come with equal rank. Ops that reduce over axes get `over` (leading
 dimensions to reduce, kept with size 1) and `mask` (which points exist, with just the leading
 dimensions).
+
+A kernel reads whole sequences: each operand is read along one axis that the equation binds, and has
+the points of that axis as its third leading dimension. What a kernel writes for all points of an
+axis at once has that axis as its attribute `along`; its `evaluate` gets the points that are asked
+for as `at`. The cotangents of a kernel's vjp are summed over all that the equation binds.
 """
 
 from __future__ import annotations
@@ -85,6 +90,7 @@ class Op:
         samples: operand types or shapes, and attributes, to test the row with.
         domain: interval the tests draw real operands from.
         symbol: how it prints, with `{}` for operands; the default is a call.
+        flops: of a kernel, operations at each combination of the points that its equation binds.
     """
 
     name: str
@@ -101,6 +107,7 @@ class Op:
     samples: tuple[Sample, ...] = ()
     domain: tuple[float, float] = (-2.0, 2.0)
     symbol: str | None = None
+    flops: int = 0
 
 
 OPS: dict[str, Op] = {}

@@ -109,6 +109,11 @@ class Value:
         return self.axes + self.reduced
 
     @property
+    def along(self) -> str | None:
+        """The axis of which a kernel writes all points at once, if there is one."""
+        return self.attributes.get("along")
+
+    @property
     def here(self) -> Ref:
         """The value at the reader's own index point."""
         return Ref(self.name, tuple(Affine.axis(a) for a in self.axes))

@@ -28,7 +28,9 @@ def verify(program: Program) -> Program:
         assert set(value.iteration) <= set(program.axes), (name, value.axes, value.reduced)
         assert len(set(value.iteration)) == len(value.iteration), (name, value.axes, value.reduced)
         assert BATCH not in value.axes[1:], (name, value.axes)
-        assert not value.reduced or value.op in REDUCING, (name, value.op, value.reduced)
+        binds = value.op in REDUCING or OPS[value.op].kind is Kind.KERNEL
+        assert not value.reduced or binds, (name, value.op, value.reduced)
+        assert value.along is None or value.along in value.axes, (name, value.along)
         for ref in value.operands:
             _verify_ref(program, value, ref, allowed=value.iteration)
         for axis, ref in value.boundary.items():

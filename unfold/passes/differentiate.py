@@ -21,8 +21,8 @@ from dataclasses import replace
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
-from unfold.core.op import OPS
-from unfold.core.program import BATCH, Axis, Program, Ref, Value
+from unfold.core.op import OPS, Kind
+from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.passes.boundaries import inside
 from unfold.passes.simplify import drop_dead, merge_copies
@@ -167,13 +167,16 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
     used = {a for e in (*solved.values(), *conditions) for a in e.axes}
     if guarded or any(_ends_per_sequence(i, a) for a, i in zip(read.axes, ref.index, strict=True)):
         used.add(BATCH)
-    remaining = [a for a in reader.iteration if a not in solved]
+    # A kernel has summed over what it binds, and over the points that it writes at once.
+    kernel = OPS[reader.op].kind is Kind.KERNEL
+    done = {*reader.reduced, reader.along} if kernel else set[str | None]()
+    remaining = [a for a in reader.iteration if a not in solved and a not in done]
     cotangent = b.sum(cotangent, [a for a in remaining if a not in used])
     summed = [a for a in remaining if a in used]
     names = {_point(a): a for a in read.axes}
     for axis in summed:
         if axis in read.axes:
-            names[axis] = _alias(b, axis)
+            names[axis] = b.alias(axis)
     solved = {a: e.rename(names) for a, e in solved.items()}
     term = cotangent.at({**solved, **{a: Affine.axis(names.get(a, a)) for a in summed}})
     for axis in guarded:
@@ -221,15 +224,6 @@ def _solve(ref: Ref, reader: Value, read: Value) -> tuple[dict[str, Affine], lis
         solved[chosen] = solution
         conditions = [c.substitute({chosen: solution}) for c in conditions]
     return solved, conditions
-
-
-def _alias(builder: Builder, axis: str) -> str:
-    """Add a second index over the same domain as an axis."""
-    name = axis
-    while name in builder.axes:
-        name += "'"
-    builder.axes[name] = Axis(name, Affine.axis(axis), builder.axes[axis].from_data)
-    return name
 
 
 def gradients(program: Program, wrt: Iterable[str]) -> Mapping[str, str]:

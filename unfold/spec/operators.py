@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unfold.core.op import OPS
+from unfold.core.op import OPS, Kind
 
 ARITHMETIC = {
     "+": "add",
@@ -28,11 +28,13 @@ HIDDEN = {
     *ARITHMETIC.values(), *COMPARISON.values(), *FEATURES.values(),
     "and", "or", "not", "neg", "identity", "sum_to", "broadcast_to", "pad", "index", "inside",
     "count", "input", "parameter", "constant", "keep_mask",
+    "ctc_occupancy", "ctc_curvature",
 }  # fmt: skip
 USAGE = {
     "bce": "bce(logit, target)",
     "clip": "clip(x, low, high)",
     "concat": "concat(a, b)",
+    "ctc": "ctc[t,u](log_softmax(o[t]), labels[u])",
     "cross_entropy": "cross_entropy(logits, target)",
     "dropout": "dropout(x, rate=0.5)",
     "einsum": 'einsum("ij,j->i", W, x[t])',
@@ -58,6 +60,11 @@ def operators() -> list[str]:
 def is_operator(name: str) -> bool:
     """Tell whether a spec may call an operator of this name."""
     return (name in OPS and name not in HIDDEN) or name in REDUCTIONS or name == "split"
+
+
+def reads_sequences(name: str) -> bool:
+    """Tell whether an operator reads whole sequences, along axes that it names in brackets."""
+    return is_operator(name) and name in OPS and OPS[name].kind is Kind.KERNEL
 
 
 def usage(name: str) -> str:

@@ -11,7 +11,8 @@ from unfold.spec.scope import Scope
 from unfold.spec.sizes import MAX_SIZE, size, whole
 from unfold.spec.suggest import shortened
 
-WHOLE = {"start": 0, "stop": 1}  # options that are whole numbers, and the least of each
+# Options that are whole numbers, and the least of each.
+WHOLE = {"start": 0, "stop": 1, "blank": 0}
 
 
 def option(keyword: Keyword, scope: Scope) -> float | tuple[int, ...]:
@@ -31,6 +32,8 @@ def option(keyword: Keyword, scope: Scope) -> float | tuple[int, ...]:
                 help=f"write  shape=[{shortened(value.at.source)}]",
             )
         return tuple(size(item, scope) for item in value.items)
+    if name == "blank" and isinstance(value, Reference) and value.name == "last":
+        return -1  # as many classes as there are, less one
     if name in WHOLE:
         return whole(value, scope, name, WHOLE[name], MAX_SIZE)
     number = _number(value, scope, name)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unfold.core.build import Term, dense
+from unfold.core.op import OPS
 from unfold.core.program import BATCH
 from unfold.spec.expression import Call
-from unfold.spec.operators import REDUCTIONS
+from unfold.spec.kernels import whole_sequences
+from unfold.spec.operators import REDUCTIONS, reads_sequences
 from unfold.spec.problems import already_reported, fail
 from unfold.spec.suggest import did_you_mean, listing, shortened
 
@@ -21,8 +23,8 @@ def reduction(translator: Translator, expression: Call) -> Term:
     """Translate `sum[s](…)` and its like."""
     name = expression.function
     assert expression.axes is not None
-    if name not in REDUCTIONS:
-        known = did_you_mean(name, REDUCTIONS)
+    if name not in REDUCTIONS and not reads_sequences(name):
+        known = did_you_mean(name, [*REDUCTIONS, *filter(reads_sequences, OPS)])
         raise fail(
             f"{name} does not reduce over an axis",
             expression.function_at.location,
@@ -33,6 +35,8 @@ def reduction(translator: Translator, expression: Call) -> Term:
         if axis in axes[:position]:
             again = expression.axes[position]
             raise fail(f"the axis {again} is named twice", again.at.location, help="delete one")
+    if reads_sequences(name):
+        return whole_sequences(translator, expression, axes)
     if len(expression.arguments) != 1 or expression.keywords:
         count = len(expression.arguments) + len(expression.keywords)
         over = f"{name}[{', '.join(a.value for a in expression.axes)}]"

@@ -35,7 +35,7 @@ from unfold.spec.expression import (
 from unfold.spec.expression import Sequence as ListOf
 from unfold.spec.hints import missing_axis, unknown_name, unknown_operator
 from unfold.spec.indices import index_of
-from unfold.spec.operators import ARITHMETIC, COMPARISON, FEATURES, HIDDEN, usage
+from unfold.spec.operators import ARITHMETIC, COMPARISON, FEATURES, HIDDEN, reads_sequences, usage
 from unfold.spec.options import option
 from unfold.spec.problems import fail
 from unfold.spec.reductions import reduction
@@ -327,6 +327,12 @@ class Translator:
             raise unknown
         if op == "feedback":
             return self.apply(op, self.branches(expression), expression)
+        if reads_sequences(name):
+            raise fail(
+                f"{name} reads whole sequences; name their axes in brackets",
+                expression.function_at.location,
+                help=f"write  {usage(name)}",
+            )
         row = OPS[op]
         options: dict[str, Any] = {k: v for k, v in row.options.items() if v is not ...}
         self.check_call(expression, op, options)

@@ -104,13 +104,16 @@ class Walk:
         for i, axis in enumerate(own):
             coordinates[axis] = points[:, i].reshape(1, -1, 1)
         bound = [a for a in value.reduced if a != BATCH]
-        grids = np.indices([self.domain.extents[a] for a in bound])
+        kernel = OPS[value.op].kind is Kind.KERNEL
+        # An operand of a kernel is read along one of the axes, not at all their combinations.
+        extents = [self.domain.extents[a] for a in bound]
+        grids = map(np.arange, extents) if kernel else np.indices(extents)
         for axis, grid in zip(bound, grids, strict=True):
             coordinates[axis] = grid.reshape(1, 1, -1)
         batched = value.batched or BATCH in value.reduced
         reads = tuple(self._read(ref, coordinates, batched) for ref in value.operands)
         exists = None
-        if value.reduced:
+        if value.reduced and not kernel:
             exists = self._exists(
                 value, coordinates, (*own, *bound) if BATCH in value.reduced else bound, batched
             )
@@ -194,7 +197,9 @@ class Walk:
             operands = [_gather(r, store, self.program[r.value]) for r in step.reads]
             if op.kind is Kind.POINTWISE:
                 operands = _equal_rank(operands)
-            how = _reduction(step)
+            how = _reduction(step) if op.kind is not Kind.KERNEL else {}
+            if value.along is not None:
+                how["at"] = step.coordinates[value.along]
             if value.op == "einsum":
                 kinds = [self.program[r.value].type.kind for r in step.reads]
                 how["picks"] = tuple(i for i, kind in enumerate(kinds) if kind == "category")
