@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= char-rnn
 
-.PHONY: help run test check format fuzz differential kill bench gallery clean
+.PHONY: help run test check format fuzz differential kill bench gallery reproductions clean
 
 help:
 	@echo "make run     install, then train $(SPEC) (SPEC=... for another one)"
@@ -16,6 +16,7 @@ help:
 	@echo "make kill    kill 50 training runs at random instants, and compare how they end"
 	@echo "make bench   time against PyTorch, JAX and NumPy (installs them)"
 	@echo "make gallery draw the pictures of docs/gallery.md anew"
+	@echo "make reproductions  measure all that docs/reproductions.md tells (an hour)"
 	@echo "make clean   remove the virtual environment and caches"
 
 run: $(VENV)/.installed
@@ -49,6 +50,9 @@ bench: $(VENV)/.installed-dev
 
 gallery: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_gallery.py
+
+reproductions: $(VENV)/.installed-dev
+	$(BIN)/python -m examples.reproductions
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 import unfold
+from examples.reproductions.experiment import BACKEND
 from unfold.training.data import judge, make
 from unfold.training.data.grammars import counting_legal, counting_string
 
 Array = np.ndarray
-BACKEND = "numba"
 LETTERS = "ab"
 
 

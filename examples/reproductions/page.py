@@ -1,77 +1,132 @@
-"""The page docs/reproductions.md: what experiments found stands between two marks of their name.
+"""The page docs/reproductions.md: written between two marks, from what is kept of experiments.
 
-In: findings of one experiment. Out: its part of the page written anew, all else as it was.
+In: experiments and their results. Out: a table per family of systems, what was not reached and
+why, and every experiment's criterion and figures. What stands above the first mark stays.
 
-    <!-- found: anbn-srn -->
+    <!-- written by python -m examples.reproductions: begin -->
+    ## A. Unfolding and the design patterns
+    | system | what is shown | published | found | seeds | date |
     …
-    <!-- end: anbn-srn -->
+    <!-- written by python -m examples.reproductions: end -->
 """
 
 from __future__ import annotations
 
-import platform
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-import unfold
-from examples.reproductions.experiments import Experiment, Finding
+from examples.reproductions.experiment import FOLDER, Experiment
+from examples.reproductions.registry import FAMILIES, experiments
+from examples.reproductions.results import Record, kept
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "reproductions.md"
+PAGE = FOLDER.parent.parent / "docs" / "reproductions.md"
+BEGIN = "<!-- written by python -m examples.reproductions: begin -->\n"
+END = "<!-- written by python -m examples.reproductions: end -->"
+HEADS = ("system", "what is shown", "published", "found", "seeds", "date")
 
-
-def told(experiment: Experiment, findings: Sequence[Finding]) -> str:
-    """Say in a line how many seeds reached the criterion, and whether that is enough."""
-    reached = sum(finding.reached for finding in findings)
-    best = max(findings, key=lambda finding: finding.score)
-    line = f"{reached} of {len(findings)} seeds"
-    if reached:
-        line += f"; the best, seed {best.seed}: {best.cells[0]}"
-    if experiment.needed is None or reached >= experiment.needed:
-        return line
-    return f"{line}. **Not reached**: {experiment.needed} of {experiment.seeds} are asked for"
+Done = list[tuple[Experiment, Record]]
 
 
-def block(experiment: Experiment, findings: Sequence[Finding]) -> str:
-    """Write what an experiment found, in Markdown."""
-    seconds = sum(finding.seconds for finding in findings)
+def write(file: Path = PAGE) -> None:
+    """Write the page anew from what is kept."""
+    file.write_text(put(file.read_text(encoding="utf-8"), whole()), encoding="utf-8")
+
+
+def whole() -> str:
+    """Return everything between the marks."""
+    done = [(e, found) for e in experiments().values() if (found := kept(e.name)) is not None]
+    parts = []
+    for letter, (family, _) in FAMILIES.items():
+        own = [(e, found) for e, found in done if e.systems[0].startswith(letter)]
+        if own:
+            parts.append(f"## {letter}. {family}\n\n{overview(own)}")
+    parts.append(missed(done))
+    parts.append("## Every experiment\n\n" + "\n\n".join(block(*pair) for pair in done))
+    return "\n\n".join(parts)
+
+
+def overview(own: Done) -> str:
+    """Return the table of a family."""
+    rows = [
+        (
+            ", ".join(e.systems),
+            f"[{e.title}](#{e.name})",
+            e.published or "–",
+            told(e, found),
+            str(len(found.seeds)),
+            found.date,
+        )
+        for e, found in own
+    ]
+    return table(HEADS, rows)
+
+
+def missed(done: Done) -> str:
+    """Return the list of what was not reached, with the reason."""
+    lines = [
+        f"* [{e.title}](#{e.name}) ({', '.join(e.systems)}): {' '.join(e.why.split())}"
+        for e, found in done
+        if not found.reached
+    ]
+    return "## What was not reached\n\n" + ("\n".join(lines) or "Nothing: all criteria are met.")
+
+
+def block(experiment: Experiment, found: Record) -> str:
+    """Return all that an experiment found."""
+    versions = ", ".join(f"{name} {number}" for name, number in found.versions.items())
+    about = [
+        ("shown", f"{experiment.title} ({', '.join(experiment.systems)})"),
+        ("criterion", experiment.criterion),
+        ("published", experiment.published or "–"),
+        ("found", told(experiment, found)),
+        ("when", f"{found.date}, {found.seconds:.0f} s in all, {versions}; {found.machine}"),
+    ]
     heads = ("seed", "reached", *experiment.columns, "seconds")
     rows = [
-        (str(f.seed), "yes" if f.reached else "no", *f.cells, f"{f.seconds:.1f}") for f in findings
+        (
+            str(seed["seed"]),
+            "yes" if seed["reached"] else "no",
+            *seed["figures"].values(),
+            f"{seed['seconds']:.1f}",
+        )
+        for seed in found.seeds
     ]
-    lines = [
-        "| | |",
-        "|---|---|",
-        f"| criterion | {experiment.criterion} |",
-        f"| published | {experiment.published} |",
-        f"| here | {told(experiment, findings)} |",
-        f"| when | {time.strftime('%Y-%m-%d')}, {seconds:.0f} s in all, {surroundings()} |",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|" + "---|" * len(heads),
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
-    return "\n".join(lines)
+    parts = [f"### {experiment.name}", experiment.notes, table(("", ""), about), table(heads, rows)]
+    return "\n\n".join(part for part in parts if part)
 
 
-def surroundings() -> str:
-    """Name what it ran on: versions and processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.machine()
-    return f"unfold {unfold.__version__}, Python {platform.python_version()}, {processor}"
+def told(experiment: Experiment, found: Record) -> str:
+    """Say in a line what was found, and whether it is enough."""
+    figures = [f"{name}: {value}" for name, value in found.best["figures"].items()]
+    if len(found.seeds) == 1:
+        line = "; ".join(figures)
+    else:
+        line = f"{found.how_many} of {len(found.seeds)} seeds"
+        if found.how_many:
+            line += f"; the best, seed {found.best['seed']}: {figures[0]}"
+    if found.reached:
+        return line
+    asked = f" ({experiment.needed} of {len(found.seeds)} are asked for)" if found.how_many else ""
+    return f"**not reached**{asked}: {line}"
 
 
-def put(page: str, name: str, text: str) -> str:
-    """Return a page with `text` between the marks of `name`.
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
+    heads = tuple(heads)
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def put(page: str, text: str) -> str:
+    """Return a page with `text` between the marks.
 
     Raises:
         ValueError: the page lacks the marks.
     """
-    begin, end = f"<!-- found: {name} -->\n", f"\n<!-- end: {name} -->"
-    before, opened, rest = page.partition(begin)
-    _, closed, after = rest.partition(end)
+    before, opened, rest = page.partition(BEGIN)
+    _, closed, after = rest.partition(END)
     if not (opened and closed):
-        raise ValueError(f"the page lacks the marks {begin.strip()} and {end.strip()}")
-    return before + begin + text + end + after
+        raise ValueError(f"the page lacks the marks {BEGIN.strip()} and {END}")
+    return f"{before}{BEGIN}\n{text}\n\n{END}{after}"
