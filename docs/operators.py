@@ -22,7 +22,7 @@ PAGE = Path(__file__).parent / "language.md"
 BEGIN = "<!-- written by docs/operators.py: begin -->"
 END = "<!-- written by docs/operators.py: end -->"
 
-# What the examples are about: two vectors, a number, a matrix, categories.
+# What the examples are about: vectors, a number, a matrix, categories; images and filters.
 NAMES = """
 unfold: 1
 name: operators
@@ -34,8 +34,14 @@ inputs:
   a[t]: []
   c[t]: {category: n}
   d[s]: {category: n}
+  w[t]: [m, 12]
+  p[t]: [m, 8, 6]
+  o[t]: [m, 4, 8, 6]
 parameters:
   M: [m, n]
+  I: [n, m, 3]
+  J: [n, m, 3, 3]
+  K: [n, m, 3, 3, 3]
 nodes:
 """
 
@@ -90,6 +96,21 @@ SHAPE: Meanings = {
     "one_hot": ("one_hot(c[t])", "The vector with a 1 at the class; zeros for class -1."),
     "einsum": ('einsum("ij,j->i", M, v[t])', "Sum of products; see [Products](#products)."),
 }
+WINDOWS: Meanings = {
+    "conv1d": ("conv1d(w[t], I)", "Convolution of [channels, length]; see [Images](#images)."),
+    "conv2d": ("conv2d(p[t], J, padding=same)", "Of images: [channels, height, width]."),
+    "conv3d": ("conv3d(o[t], K)", "Of volumes: [channels, depth, height, width]."),
+    "max_pool1d": ("max_pool1d(w[t], size=2)", "Largest of each window; equal ones share."),
+    "max_pool2d": ("max_pool2d(p[t], size=2)", "Largest of each window of an image."),
+    "max_pool3d": ("max_pool3d(o[t], size=2)", "Largest of each window of a volume."),
+    "mean_pool1d": ("mean_pool1d(w[t], size=3)", "Mean of each window; padding counts as zeros."),
+    "mean_pool2d": ("mean_pool2d(p[t], size=2)", "Mean of each window of an image."),
+    "mean_pool3d": ("mean_pool3d(o[t], size=2)", "Mean of each window of a volume."),
+    "windows": (
+        "windows(p[t], size=[3, 3], stride=2)",
+        "All windows over the last dimensions: [channels, size, places].",
+    ),
+}
 RANDOM: Meanings = {
     "normal": ("normal(shape=[n])", "Standard normal numbers, independent at every index point."),
     "uniform": ("uniform(shape=[n])", "Numbers between 0 and 1."),
@@ -130,6 +151,7 @@ GROUPS: Mapping[str, Meanings] = {
     "Element by element": POINTWISE,
     "Over features": FEATURE,
     "Shapes": SHAPE,
+    "Windows": WINDOWS,
     "Random": RANDOM,
     "Losses": LOSSES,
     "Modes": OTHER,
@@ -156,7 +178,7 @@ def options(name: str) -> str:
 
 
 def _default(value: object) -> str:
-    return "[]" if value == () else str(value)
+    return "[]" if value == () else "size" if value is None else str(value)
 
 
 def without_derivative(name: str) -> bool:

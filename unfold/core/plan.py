@@ -79,6 +79,8 @@ class Access:
         indirect: (category, elements per class): where there is no category, zero is read.
         guarded: axes whose index has to be checked where it is read.
         batched: whether the reader differs per sequence, and so sees its sequence's own domain.
+        overlaps: whether several points of the feature dimensions may share an element, as windows
+            do, and other elements belong to none.
     """
 
     buffer: str
@@ -88,11 +90,12 @@ class Access:
     indirect: tuple[tuple[Access, int], ...] = ()
     guarded: tuple[str, ...] = ()
     batched: bool = False
+    overlaps: bool = False
 
     def moves(self, dim: str) -> bool:
         """Whether every point of a dimension has an element of its own."""
         own = any(i.coefficient(dim) for _, i in self.index)
-        return own or any(d == dim for d, _ in self.terms)
+        return own or (not self.overlaps and any(d == dim for d, _ in self.terms))
 
     @property
     def is_here(self) -> bool:

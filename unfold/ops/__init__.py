@@ -1,5 +1,5 @@
 """The rows of the op table, by kind; importing this package fills `unfold.core.op.OPS`."""
 
-from unfold.ops import composite, contract, ctc, pointwise, reduce, source, view
+from unfold.ops import composite, contract, ctc, pointwise, reduce, source, view, window
 
-__all__ = ["composite", "contract", "ctc", "pointwise", "reduce", "source", "view"]
+__all__ = ["composite", "contract", "ctc", "pointwise", "reduce", "source", "view", "window"]

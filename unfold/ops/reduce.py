@@ -1,4 +1,4 @@
-"""Reductions over index axes (`sum`, `max`) and over features (`feature_sum`, `feature_max`)."""
+"""Reductions over index axes (`sum`, `max`) and over features (`feature_sum`, `sum_to`, …)."""
 
 from __future__ import annotations
 
@@ -96,6 +96,17 @@ def _sum_to_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term
     return (g.apply("broadcast_to", shape=xs[0].type.shape),)
 
 
+def _max_to_evaluate(x: Any, *, shape: tuple[int, ...]) -> Any:
+    gone = tuple(LEAD + i for i, size in enumerate(shape) if size == 1)
+    return np.max(x, axis=gone, keepdims=True)
+
+
+def _max_to_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
+    one, zero = g.builder.number(1.0), g.builder.number(0.0)
+    hits = xs[0].apply("equal", y).apply("where", one, zero)
+    return (g * (hits / hits.apply("sum_to", shape=y.type.shape)),)
+
+
 _FEATURE_SAMPLES = ((((2, 3),), {}), (((2, 3),), {"keep": True}), (((4,),), {}))
 register(
     Op(
@@ -128,6 +139,17 @@ register(
         arity=(1, 1),
         evaluate=_sum_to_evaluate,
         samples=((((2, 3),), {"shape": (1, 3)}), (((2, 3),), {"shape": ()})),
+    )
+)
+register(
+    Op(
+        name="max_to",
+        kind=Kind.REDUCE,
+        infer=_sum_to,
+        vjp=_max_to_vjp,
+        arity=(1, 1),
+        evaluate=_max_to_evaluate,
+        samples=((((3, 2),), {"shape": (1, 2)}), (((2, 3),), {"shape": (1, 1)})),
     )
 )
 

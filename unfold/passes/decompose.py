@@ -4,7 +4,8 @@
 * a matrix that a category picks a column of is transposed first, so that a pick is a row;
 * a gradient that a category scatters into columns is computed transposed;
 * an operand that is read at an index that is no plain stride is copied first;
-* pads that are added up and do not overlap become one `concat`.
+* pads that are added up and do not overlap become one `concat`;
+* windows that reach beyond what they are taken of are those of a copy with margins of zeros.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
+from unfold.core.windows import Geometry
 
 
 def letters(value: Value) -> tuple[list[str], str]:
@@ -41,6 +43,8 @@ def decompose(program: Program, varying: Container[str] = ()) -> Program:
             _binary(builder, value)
         elif value.op == "add":
             _joined(builder, program, value, uses)
+        elif value.op in ("window_view", "window_sum"):
+            _inside(builder, value)
     for value in [v for v in builder.values.values() if v.op == "einsum"]:
         builder.node, builder.at = value.node, value.at
         _categories_first(builder, value)
@@ -65,7 +69,7 @@ def _binary(builder: Builder, value: Value) -> None:
     sizes: dict[str, int] = {}
     for ref, names in zip(operands, own, strict=True):
         sizes.update(zip(names, map(int, builder.values[ref.value].type.shape), strict=True))
-    while len(operands) > 2:
+    decided = {names for _, names in picks} - set(result)
 
         def kept(pair: tuple[int, int], own: list[str] = own) -> str:
             others = "".join(o for i, o in enumerate(own) if i not in pair) + result

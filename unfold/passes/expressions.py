@@ -19,6 +19,7 @@ from unfold.core.op import OPS, Kind
 from unfold.core.plan import Access, Coordinate, Kernel, Last, Leaf, Load
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X, call
+from unfold.core.windows import Geometry
 from unfold.passes.decompose import is_uneven, letters
 
 At = Mapping[str, Affine]
@@ -26,15 +27,37 @@ At = Mapping[str, Affine]
 
 @dataclass(frozen=True)
 class Feature:
-    """An index along a feature dimension: a dimension of the statement or a category, + offset."""
+    """An index along a feature dimension: dimensions of the statement or a category, + offset.
 
-    dim: str | None = None
+    Attributes:
+        terms: (dimension, factor).
+        offset: elements.
+        category: decides the index, if any.
+    """
+
+    terms: tuple[tuple[str, int], ...] = ()
     offset: int = 0
     category: Access | None = None
+
+    @classmethod
+    def along(cls, dim: str | None) -> Feature:
+        """Return the index of a dimension, or the first element."""
+        return cls() if dim is None else cls(((dim, 1),))
 
     def moved(self, offset: int) -> Feature:
         """Return the index further on."""
         return replace(self, offset=self.offset + offset)
+
+    def times(self, factor: int) -> Feature:
+        """Return the index multiplied."""
+        assert self.category is None, self
+        terms = tuple((d, n * factor) for d, n in self.terms)
+        return Feature(terms, self.offset * factor)
+
+    def plus(self, other: Feature) -> Feature:
+        """Return the sum of two indices."""
+        assert self.category is None and other.category is None, (self, other)
+        return Feature(_merged([*self.terms, *other.terms]), self.offset + other.offset)
 
 
 Features = tuple[Feature, ...]
@@ -97,8 +120,7 @@ class Expressions:
         offset, indirect = 0, []
         for step, feature in zip(strides(shape), features, strict=True):
             offset += feature.offset * step
-            if feature.dim is not None:
-                terms.append((feature.dim, step))
+            terms += [(dim, factor * step) for dim, factor in feature.terms]
             if feature.category is not None:
                 indirect.append((feature.category, step))
         index = tuple((a, at[a]) for a in value.axes)
@@ -139,13 +161,12 @@ class Expressions:
 
     def coordinate(self, feature: Feature) -> X:
         """Return a feature index as a number."""
-        if feature.category is not None:
-            base = self.leaf(Load(feature.category))
-        elif feature.dim is not None:
-            base = self.leaf(Coordinate(feature.dim))
-        else:
+        total = None if feature.category is None else self.leaf(Load(feature.category))
+        for dim, factor in feature.terms:
+            total = _plus(total, self.leaf(Coordinate(dim)), factor)
+        if total is None:
             return X("number", (), float(feature.offset))
-        return self.line(base + float(feature.offset)) if feature.offset else base
+        return self.line(total + float(feature.offset)) if feature.offset else total
 
     def affine(self, index: Affine, *, batched: bool) -> X:
         """Return an index as a number, not divided."""
@@ -199,6 +220,9 @@ class Expressions:
         ref = value.operands[0]
         source = self.program[ref.value]
         return self.read(ref, value, at, reshaped(source.type.shape, value.type.shape, features))
+
+    def _window_view(self, value: Value, at: At, features: Features, batched: bool) -> X:
+        return self.read(value.operands[0], value, at, windowed(value, features))
 
     def _broadcast_to(self, value: Value, at: At, features: Features, batched: bool) -> X:
         return self.operand(value, 0, at, features)
@@ -273,6 +297,16 @@ def _merged(terms: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     for dim, step in terms:
         found[dim] = found.get(dim, 0) + step
     return tuple(sorted(found.items()))
+
+
+def windowed(value: Value, features: Features) -> Features:
+    """Return the features of the operand of windows, or of what a sum of windows makes."""
+    own = Geometry.of(value.attributes)
+    rank = len(own.size)
+    inner, places = features[-2 * rank : -rank], features[-rank:]
+    pairs = zip(inner, places, own.dilation, own.stride, own.start, strict=True)
+    moved = (i.times(d).plus(u.times(s)).moved(start) for i, u, d, s, start in pairs)
+    return (*features[: -2 * rank], *moved)
 
 
 def fitted(shape: Sequence[int], into: Sequence[int], features: Features) -> Features:

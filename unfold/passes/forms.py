@@ -26,7 +26,9 @@ HEAVY = frozenset(  # operators worth more than a load and a store
     "tanh sigmoid exp log sqrt sin cos erf gelu silu softplus pow mod floordiv".split()  # noqa: SIM905
 )
 HOST = ("input", "parameter", "count", "uniform", "normal", "keep_mask")
-REDUCING = ("sum", "max", "feature_sum", "feature_max", "sum_to", "argmax")
+REDUCING = frozenset(
+    "sum max feature_sum feature_max sum_to max_to argmax window_sum".split()  # noqa: SIM905
+)
 LONG, VERY_LONG = 20, 200  # operations of an expression that is written out more than once
 
 
@@ -183,8 +185,9 @@ def classify(forms: Forms, value: Value) -> Product | str:
         return "both operands have the features of the result"
     b = 0 if last in own[0] else 1
     a = 1 - b
-    if last != own[b][-1:] and last != own[b][:1]:
-        return "the features of the result lie between others in memory"
+    columns = "".join(c for c in result if c in own[b] and c not in own[a])
+    if columns not in own[b]:
+        return "the features of the result are apart in memory"
     classes: dict[str, list[Dim]] = {"m": [], "n": [], "k": [], "outer": []}
     for dim in dims:
         here = (dim.name in inside[a], dim.name in inside[b], dim.name in produced)
@@ -226,9 +229,12 @@ def _required(
 def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
     if any(i != Affine.axis(a) for a, i in zip(value.axes, ref.index, strict=True)):
         return True
-    if forms.form[reader.name] is Form.GEMM or reader.op == "reshape":
+    if forms.form[reader.name] is Form.GEMM:
         return True
-    if reader.op == "equal":  # what is compared with its maximum must be the same to the last bit
+    if reader.op in ("reshape", "window_view"):
+        return True
+    # What is compared with its maximum must be the same to the last bit, as it is in a view.
+    if reader.op == "equal" and value.op != "window_view":
         return any(_is_largest(forms.program, r.value) for r in reader.operands)
     if reader.op != "einsum":
         return False
@@ -246,7 +252,7 @@ def _is_largest(program: Program, name: str, seen: frozenset[str] = frozenset())
     value = program[name]
     if value.op in ("reshape", "identity", "where") and name not in seen:
         return any(_is_largest(program, r.value, seen | {name}) for r in value.operands)
-    return value.op in ("max", "feature_max")
+    return value.op in ("max", "feature_max", "max_to")
 
 
 def _worth_keeping(forms: Forms, value: Value, readers: list[tuple[Value, Ref]], size: int) -> bool:

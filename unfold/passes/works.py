@@ -15,7 +15,7 @@ from unfold.core.plan import VECTOR, Access, Dim, Gemm, Kernel, Load, Store
 from unfold.core.program import BATCH, Value
 from unfold.core.scalar import X
 from unfold.passes.decompose import letters
-from unfold.passes.expressions import At, Expressions, Feature, strides
+from unfold.passes.expressions import At, Expressions, Feature, strides, windowed
 from unfold.passes.forms import Form, Forms, letter
 
 Root = Callable[[Expressions, At], X]
@@ -78,7 +78,8 @@ class Works:
         if form is Form.PIECES:
             return self._pieces(value)
         if form is Form.REDUCE:
-            return [self._einsum(value) if value.op == "einsum" else self._reduction(value)]
+            make = {"einsum": self._einsum, "window_sum": self._overlap}
+            return [make.get(value.op, self._reduction)(value)]
         shape = list(map(int, value.type.stored))
         return [self._elements(value, shape, lambda e, at, f: self._whole(e, value, at, f))]
 
@@ -94,10 +95,10 @@ class Works:
             ref = value.operands[position]
             source = self.program[ref.value]
             index = {a: i.substitute(at) for a, i in zip(source.axes, ref.index, strict=True)}
-            features = tuple(Feature(letter(c)) for c in own[position])
+            features = tuple(Feature.along(letter(c)) for c in own[position])
             return expressions.access(source, index, features, batched=batched)
 
-        target = self._target(value, tuple(Feature(letter(c)) for c in result))
+        target = self._target(value, tuple(Feature.along(letter(c)) for c in result))
         classes = (product.m, product.n, product.k, product.outer)
         return Gemm(value.name, operand(product.a), operand(product.b), target, *classes)
 
@@ -124,7 +125,7 @@ class Works:
     ) -> Work:
         """Return the work of a value, or of the part of it that starts at an element."""
         labels = _labels(shape)
-        features = tuple(Feature(n) for n in labels)
+        features = tuple(Feature.along(n) for n in labels)
         dims = self._axes(value) + [
             Dim(n, size) for n, size in zip(labels, shape, strict=True) if n and n != VECTOR
         ]
@@ -174,13 +175,13 @@ class Works:
         ref = value.operands[0]
         shape = list(map(int, self.program[ref.value].type.shape))
         labels = _labels(shape)
-        features = tuple(Feature(n) for n in labels)
+        features = tuple(Feature.along(n) for n in labels)
         kept = self._kept(value, shape, labels)
         dims = self._axes(value)
         outer = [Dim(n, s) for n, s in zip(labels, shape, strict=True) if n and n != VECTOR]
         vector = Dim(VECTOR, shape[labels.index(VECTOR)]) if VECTOR in labels else None
         target = self._target(value, kept)
-        largest = value.op in ("max", "feature_max")
+        largest = value.op in ("max", "feature_max", "max_to")
         return self._accumulate(
             value,
             dims + outer,
@@ -194,13 +195,32 @@ class Works:
         self, value: Value, shape: list[int], labels: list[str | None]
     ) -> tuple[Feature, ...]:
         """Return the features of the result, in terms of those of the operand."""
-        own = [Feature(n) for n in labels]
+        own = [Feature.along(n) for n in labels]
         if value.op in ("feature_sum", "feature_max"):
             return (*own[:-1], Feature()) if value.attributes.get("keep") else tuple(own[:-1])
-        if value.op == "sum_to":
+        if value.op in ("sum_to", "max_to"):
             wanted = list(map(int, value.type.shape))
             return tuple(Feature() if n == 1 else f for n, f in zip(wanted, own, strict=False))
         return () if value.op == "argmax" else tuple(own)
+
+    def _overlap(self, value: Value) -> Work:
+        """Return the work that adds up what windows hold where they overlap."""
+        ref = value.operands[0]
+        shape = list(map(int, self.program[ref.value].type.shape))
+        labels = _labels(shape)
+        features = tuple(Feature.along(n) for n in labels)
+        dims = self._axes(value)
+        dims += [Dim(n, s) for n, s in zip(labels, shape, strict=True) if n and n != VECTOR]
+        vector = Dim(VECTOR, shape[labels.index(VECTOR)]) if VECTOR in labels else None
+        target = replace(self._target(value, windowed(value, features)), overlaps=True)
+        return self._finish(
+            value,
+            dims,
+            vector,
+            Store(target, "add"),
+            lambda e, at: e.read(ref, value, at, features),
+            0.0,
+        )
 
     def _einsum(self, value: Value) -> Work:
         """Return the work of a product that is no GEMM."""
@@ -217,7 +237,7 @@ class Works:
             [o for o, k in zip(own, kinds, strict=True) if k != "category"], result, free, sizes
         )
         label = {c: VECTOR if c == chosen else letter(c) for c in free}
-        where = {c: Feature(label[c] if sizes[c] > 1 else None) for c in free}
+        where = {c: Feature.along(label[c] if sizes[c] > 1 else None) for c in free}
         at = {d: Affine.axis(d) for d in value.iteration}
         picks = self.expressions(Kernel(None)).picks(value, at, where)
         target = self._target(
@@ -302,7 +322,7 @@ class Works:
         """Whether a kernel without features can run over the batch instead."""
         accesses = (*work.reads, work.store.access)
         return work.store.mode != "argmax" and not any(
-            a.indirect or (a.guarded and a.batched) for a in accesses
+            a.indirect or a.overlaps or (a.guarded and a.batched) for a in accesses
         )
 
     def _over_batch(self, work: Work) -> Work:

@@ -1,4 +1,4 @@
-"""Options of operators: `rate=0.5`, `shape=[2, hidden]`, `start=2*hidden`."""
+"""Options of operators: `rate=0.5`, `shape=[2, hidden]`, `start=2*hidden`, `padding=same`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from unfold.spec.suggest import shortened
 
 # Options that are whole numbers, and the least of each.
 WHOLE = {"start": 0, "stop": 1, "blank": 0}
+# The same for options that may have one number per dimension.
+COUNTS = {"size": 1, "stride": 1, "padding": 0, "dilation": 1}
+SAME = "same"  # padding that leaves as many elements as there are
 
 
-def option(keyword: Keyword, scope: Scope) -> float | tuple[int, ...]:
-    """Evaluate an option: a shape, a whole number or a number, by its name.
+def option(keyword: Keyword, scope: Scope) -> float | tuple[int, ...] | str:
+    """Evaluate an option: a shape, whole numbers or a number, by its name.
 
     Raises:
         SpecError: the value is of another kind, or names an unknown size.
@@ -36,10 +39,22 @@ def option(keyword: Keyword, scope: Scope) -> float | tuple[int, ...]:
         return -1  # as many classes as there are, less one
     if name in WHOLE:
         return whole(value, scope, name, WHOLE[name], MAX_SIZE)
+    if name in COUNTS:
+        return _counts(name, value, scope)
     number = _number(value, scope, name)
     if not math.isfinite(number):
         raise fail(f"{name} is not a finite number", value.at.location)
     return number
+
+
+def _counts(name: str, value: Expr, scope: Scope) -> int | tuple[int, ...] | str:
+    """Evaluate one whole number, or one per dimension."""
+    is_same = isinstance(value, Reference) and value.name == SAME and SAME not in scope.sizes
+    if name == "padding" and is_same:
+        return SAME
+    if not isinstance(value, ListOf):
+        return whole(value, scope, name, COUNTS[name], MAX_SIZE)
+    return tuple(whole(item, scope, name, COUNTS[name], MAX_SIZE) for item in value.items)
 
 
 def _number(expression: Expr, scope: Scope, name: str) -> float:
