@@ -63,39 +63,67 @@ def _uses(program: Program) -> dict[str, int]:
 
 
 def _binary(builder: Builder, value: Value) -> None:
-    """Multiply the two operands whose product is smallest until two are left."""
+    """Multiply the two real operands whose product is smallest until two are left.
+
+    A category picks (or scatters) at no cost: first, where what it picks then meets a matrix that
+    all points share; else inside of the product, so that no picked matrix is ever stored.
+    """
+    if len(value.operands) < 3:
+        return
     own, result = letters(value)
-    operands = list(value.operands)
+    every = list(zip(value.operands, own, strict=True))
+    kinds = [builder.values[r.value].type.kind for r in value.operands]
+    read = {c for o, kind in zip(own, kinds, strict=True) if kind == "real" for c in o}
+    picks = [
+        pair
+        for pair, kind in zip(every, kinds, strict=True)
+        if kind == "category" and (pair[1] in read) != (pair[1] in result)
+    ]
+    real = [pair for pair in every if pair not in picks]
     sizes: dict[str, int] = {}
-    for ref, names in zip(operands, own, strict=True):
+    for ref, names in every:
         sizes.update(zip(names, map(int, builder.values[ref.value].type.shape), strict=True))
     decided = {names for _, names in picks} - set(result)
 
-        def kept(pair: tuple[int, int], own: list[str] = own) -> str:
-            others = "".join(o for i, o in enumerate(own) if i not in pair) + result
-            both = dict.fromkeys(own[pair[0]] + own[pair[1]])
-            return "".join(c for c in both if c in others)
-
-        def size(pair: tuple[int, int], operands: list[Ref] = operands) -> tuple[int, int]:
-            batched = sum(bool(operands[i].axes) for i in pair)
-            return prod(sizes[c] for c in kept(pair)), -batched
-
-        first, second = best = min(combinations(range(len(operands)), 2), key=size)
-        equation = f"{own[first]},{own[second]}->{kept(best)}"
+    def multiply(some: list[tuple[Ref, str]]) -> None:
+        names = "".join(dict.fromkeys("".join(o for _, o in some)))
+        rest = [pair for pair in real if pair not in some]
+        kept = _kept(names, rest, result, decided)
+        factors = [*some, *((r, o) for r, o in picks if o in decided and o in names)]
+        equation = f"{','.join(o for _, o in factors)}->{kept}"
         product = builder.emit(
             "einsum",
-            [builder.read(operands[i]) for i in best],
+            [builder.read(r) for r, _ in factors],
             {"equation": equation},
-            type=Type(tuple(sizes[c] for c in kept(best))),
+            type=Type(tuple(sizes[c] for c in kept)),
         )
         # The product is read where the operands were: its axes are those that they use.
-        rest = [i for i in range(len(operands)) if i not in best]
-        operands = [operands[i] for i in rest] + [product.ref]
-        own = [own[i] for i in rest] + [kept(best)]
-    if len(value.operands) > 2:
-        attributes = {"equation": f"{','.join(own)}->{result}"}
-        changed = replace(value, operands=tuple(operands), attributes=attributes)
-        builder.values[value.name] = changed
+        real[:] = [*rest, (product.ref, kept)]
+
+    for pair in [p for p in real if decided & set(p[1])]:
+        axes = {a for r, o in picks if o in decided and o in pair[1] for a in r.axes}
+        if len(real) > 1 and not any(axes & set(r.axes) for r, _ in real if r is not pair[0]):
+            multiply([pair])
+    while len(real) > 2:
+
+        def size(pair: tuple[tuple[Ref, str], ...]) -> tuple[int, int]:
+            names = "".join(dict.fromkeys(pair[0][1] + pair[1][1]))
+            rest = [other for other in real if other not in pair]
+            batched = sum(bool(r.axes) for r, _ in pair)
+            return prod(sizes[c] for c in _kept(names, rest, result, decided)), -batched
+
+        multiply(list(min(combinations(real, 2), key=size)))
+    left = {c for _, o in real for c in o} | set(result)
+    factors = [*real, *((r, o) for r, o in picks if o in left)]
+    attributes = {"equation": f"{','.join(o for _, o in factors)}->{result}"}
+    changed = replace(value, operands=tuple(r for r, _ in factors), attributes=attributes)
+    builder.values[value.name] = changed
+
+
+def _kept(names: str, rest: Sequence[tuple[Ref, str]], result: str, decided: set[str]) -> str:
+    """Return the letters that a product of some operands keeps."""
+    others = {c for _, o in rest for c in o} - decided | set(result)
+    return "".join(c for c in names if c in others)
 
 
 def _categories_first(builder: Builder, value: Value) -> None:
