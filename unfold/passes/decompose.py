@@ -231,6 +231,33 @@ def _joined(builder: Builder, program: Program, value: Value, uses: dict[str, in
     builder.values[value.name] = changed
 
 
+def _inside(builder: Builder, value: Value) -> None:
+    """Give what windows are taken of, or what they add up to, the margins that they reach into."""
+    own, source = Geometry.of(value.attributes), builder.values[value.operands[0].value]
+    rank = len(own.size)
+    whole = value.type if value.op == "window_sum" else source.type
+    lead, shape = whole.shape[: len(whole.shape) - rank], whole.shape[len(whole.shape) - rank :]
+    margins = own.margins(shape)
+    if not any(map(any, margins)):
+        return
+    ones, before = (1,) * rank, tuple(b for b, _ in margins)
+    inner = Geometry(ones, ones, ones, before, tuple(shape)).attributes()
+    wide = tuple(int(n) + b + a for n, (b, a) in zip(shape, margins, strict=True))
+    moved = own.moved(before).attributes()
+    x = builder.read(value.operands[0])
+    if value.op == "window_view":
+        x = x.apply("reshape", shape=(*lead, *ones, *shape)).apply(
+            "window_sum", shape=wide, **inner
+        )
+        changed = replace(value, operands=(x.ref,), attributes=moved)
+    else:
+        total = x.apply("window_sum", shape=wide, **moved).apply("window_view", **inner)
+        changed = replace(
+            value, op="reshape", operands=(total.ref,), attributes={"shape": whole.shape}
+        )
+    builder.values[value.name] = changed
+
+
 def _zeros(builder: Builder, shape: tuple[int, ...]) -> Term:
     return builder.number(0.0).apply("broadcast_to", shape=shape)
 
