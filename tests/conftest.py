@@ -1,12 +1,16 @@
 """What every test shares: the default backend, the switch for slow tests, and visible skips.
 
-pytest --slow        also runs tests marked slow
+pytest --slow            also runs tests marked slow
+pytest --record FILE     writes what came of the tests of each spec, as docs/systems.md shows it
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +19,36 @@ os.environ.setdefault("UNFOLD_BACKEND", "reference")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--slow`."""
+    """Add `--slow` and `--record`."""
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--record", metavar="FILE", help="write what came of the library's tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the library's tests where their results are wanted; not in workers of xdist."""
+    if config.getoption("--record") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(Path(config.getoption("--record"))))
+
+
+class Recorder:
+    """Keeps {spec: {part: "passed" or "failed"}} of `test_library`, and writes it at the end."""
+
+    TEST = re.compile(r"test_library\.py::test_(\w+)\[(.+)\]")
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.found: dict[str, dict[str, str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a test that is over, or that could not begin."""
+        test = self.TEST.search(report.nodeid)
+        if test and (report.when == "call" or report.failed):
+            self.found.setdefault(test[2], {})[test[1]] = report.outcome
+
+    def pytest_sessionfinish(self) -> None:
+        """Write everything, sorted."""
+        text = json.dumps(self.found, indent=1, sort_keys=True) + "\n"
+        self.file.write_text(text, encoding="utf-8")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

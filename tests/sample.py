@@ -23,6 +23,8 @@ import numpy as np
 from cases import CASES as CASES
 from cases import CELL_CASES as CELL_CASES
 from cases import EVERY_MODE as EVERY_MODE
+from cases import EVERY_NAME as EVERY_NAME
+from cases import MODES as MODES
 from cases.case import Case, Oracle
 
 import unfold

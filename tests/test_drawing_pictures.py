@@ -8,16 +8,17 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from cases import SWEPT
+from geometry import overlaps, run_through
 
 import unfold
 from unfold.api import Model
 from unfold.drawing import Figure, palette
-from unfold.drawing.curves import Outline, sample
-from unfold.drawing.picture import Edge, Node, Picture
+from unfold.drawing.curves import sample
+from unfold.drawing.picture import Edge, Node
 from unfold.drawing.window import GAP, Window
 from unfold.errors import DataError, UnsupportedError
 
@@ -323,7 +324,7 @@ def test_two_modes_stand_side_by_side_with_one_layout() -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("name", sorted(LIBRARY))
+@pytest.mark.parametrize("name", SWEPT)
 def test_every_picture_is_well_formed_and_nothing_covers_anything(name: str, view: str) -> None:
     figure = library(name).draw(view)
     ET.fromstring(figure.to_svg())
@@ -353,33 +354,6 @@ def test_other_details_are_well_formed(name: str, detail: str) -> None:
         assert list(overlaps(figure.picture)) == []
 
 
-def overlaps(picture: Picture) -> Iterator[tuple[str, str]]:
-    """Yield pairs of nodes that cover one another."""
-    solid = [n for n in picture.nodes if n.shape in ("circle", "box", "bar")]
-    for a, b in itertools.combinations(solid, 2):
-        across = abs(a.x - b.x) < (a.width + b.width) / 2 - 1
-        if across and abs(a.y - b.y) < (a.height + b.height) / 2 - 1:
-            yield a.id, b.id
-
-
-def run_through(picture: Picture) -> Iterator[tuple[str, str, str]]:
-    """Yield edges that run through a node that is not one of their ends (bars may be crossed)."""
-    frames = {n.id: n for n in picture.nodes if n.shape == "frame"}
-    for edge in picture.edges:
-        points = sample(edge.curve)
-        for node in picture.nodes:
-            if node.shape not in ("circle", "box") or node.id in (edge.source, edge.target):
-                continue
-            ends = [frames[i] for i in (edge.source, edge.target) if i in frames]
-            if any(
-                abs(f.x - node.x) < f.width / 2 and abs(f.y - node.y) < f.height / 2 for f in ends
-            ):
-                continue
-            shape = Outline(node.x, node.y, node.width, node.height, node.shape == "circle")
-            if shape.covers(points, -1.0).any():
-                yield edge.source, edge.target, node.id
-
-
 @pytest.mark.parametrize("view", ["unfolded", "backward"])
 def test_inner_points_of_one_step_stand_in_one_line(view: str) -> None:
     found = nodes(library("attention").draw(view, steps=3))
@@ -387,7 +361,7 @@ def test_inner_points_of_one_step_stand_in_one_line(view: str) -> None:
     assert len(rows) == len({name for name, _ in rows}) == 2
 
 
-@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("name", SWEPT)
 def test_a_black_square_stands_on_one_line(name: str) -> None:
     figure = library(name).draw("folded")
     curves = [sample(e.curve) for e in figure.picture.edges if e.kind != "legend"]

@@ -14,6 +14,7 @@ from sample import (
     CASES,
     CELL_CASES,
     EVERY_MODE,
+    MODES,
     STEPS,
     Case,
     Sample,
@@ -95,7 +96,7 @@ def test_no_category_is_the_zero_vector(name: str) -> None:
     check_gradients(drawn, "teacher")
 
 
-@pytest.mark.parametrize(("name", "mode"), [pair for pair in EVERY_MODE if pair[0] in CARRIED])
+@pytest.mark.parametrize(("name", "mode"), [pair for pair in MODES if pair[0] in CARRIED])
 def test_carried_state_continues_the_sequence(name: str, mode: str) -> None:
     """Two chunks, the state carried from one to the next, equal the whole sequence."""
     drawn = sample(CASES[name], steps=5)

@@ -1,0 +1,65 @@
+"""Every spec of the library: drawn, equal on every backend, equal to its oracle, run.
+
+One test for each of the parts that docs/systems.md has a column for (`make systems` keeps what came
+of them). Batches of three sequences of unequal
+lengths, garbage in the padding, in every mode.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cases import CASES
+from geometry import hidden_words, overlaps, run_through
+from sample import sample
+from test_numba_specs import agree
+from test_specs_oracle import check_gradients, check_values
+
+import unfold
+from unfold.cli import invoke
+
+LIBRARY = {path.stem: path for path in unfold.library()}
+every_spec = pytest.mark.parametrize("spec", LIBRARY)
+
+
+@every_spec
+def test_drawn(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is checked, says what it is, and its pictures are legible."""
+    assert invoke(["check", str(LIBRARY[spec])]) == 0, capsys.readouterr().out
+    model = unfold.load(spec)
+    assert len(model.about) > 40
+    for view in ("folded", "unfolded"):
+        picture = model.draw(view).picture
+        assert list(overlaps(picture)) == []
+        assert list(run_through(picture)) == []
+        assert list(hidden_words(picture)) == []
+
+
+@every_spec
+def test_backends(spec: str) -> None:
+    """The compiled backend gives what the reference gives: every node, the loss, all gradients."""
+    drawn = sample(CASES[spec], steps=5, seed=1)
+    for mode in CASES[spec].modes:
+        agree(drawn, mode, drawn.lengths, "float64")
+
+
+@every_spec
+def test_oracle(spec: str) -> None:
+    """The reference gives what JAX gives from the equations: nodes, loss, gradients."""
+    drawn = sample(CASES[spec], steps=5)
+    for mode in CASES[spec].modes:
+        check_values(drawn, mode)
+        check_gradients(drawn, mode)
+
+
+@every_spec
+def test_runs(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`unfold run` ends well on it, here after two steps."""
+    monkeypatch.chdir(tmp_path)
+    short = ["--set", "train.steps=2"] if unfold.load(spec).spec.train is not None else []
+    assert invoke(["run", spec, "--backend", "numba", *short]) == 0
+
+
+def test_names_are_unique() -> None:
+    assert len(LIBRARY) == len(unfold.library())
