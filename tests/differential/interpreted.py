@@ -22,9 +22,11 @@ from unfold.backends.numba.engine import Engine
 from unfold.backends.numba.gemm import Library
 from unfold.backends.numba.host import Run
 from unfold.backends.numba.share import Share, Written
+from unfold.ops.lattice import Lattice
 
 ITEM = {"float32": 4, "float64": 8}
 PACK, GEMM, MATMUL, FIRST = 1, 2, 3, 16
+KERNELS = {"ctc": 4, "ctc_occupancy": 5, "ctc_curvature": 6}
 
 
 class OutOfBoundsError(Exception):
@@ -112,7 +114,7 @@ class Interpreted:
     def library(self, dtype: str) -> Library:
         """Return products that `call` knows."""
         self.dtype = dtype
-        return Library(dtype, 64 // ITEM[dtype], PACK, GEMM, MATMUL)
+        return Library(dtype, 64 // ITEM[dtype], PACK, GEMM, MATMUL, KERNELS.__getitem__)
 
     def call(self, table: int, count: int) -> None:
         """Run the blocks of a table."""
@@ -139,7 +141,7 @@ class Interpreted:
         names["vector_kernel"] = lambda _, loads, stores: (
             lambda body: self._kernel(dtype, loads, stores, body)
         )
-        names["call"] = lambda function, *a: getattr(self, _PRODUCTS[function])(dtype, *a)
+        names["call"] = lambda function, *a: getattr(self, _FUNCTIONS[function])(dtype, *a)
         names[f"index_{dtype}"] = lambda a: int(memory.row(a, dtype, 1)[0])
 
         def put(address: int, number: float) -> None:
@@ -197,8 +199,37 @@ class Interpreted:
         target = view(c, dtype, (m, n), (rsc, ITEM[dtype]))
         target[...] = left @ right + (target if more else 0)
 
+    def _ctc(self, dtype: str, *arguments: int) -> None:
+        loss, _, *_ = arguments[8:]
+        self.memory.row(loss, dtype, 1)[0] = -self._lattice(dtype, arguments).log_probability
 
-_PRODUCTS = {PACK: "_pack", GEMM: "_gemm", MATMUL: "_matmul"}
+    def _ctc_occupancy(self, dtype: str, *arguments: int) -> None:
+        out, step, frames, _, classes, *_ = arguments[8:]
+        lattice = self._lattice(dtype, arguments)
+        target = self.memory.view(out, dtype, (frames, classes), (step, ITEM[dtype]))
+        target[...] = 0.0
+        target[: len(lattice.log_probs)] = lattice.occupancy()
+
+    def _ctc_curvature(self, dtype: str, *arguments: int) -> None:
+        moved, along, out, step, frames, _, classes, *_ = arguments[8:]
+        lattice = self._lattice(dtype, arguments)
+        shape, used = (frames, classes), len(lattice.log_probs)
+        direction = self.memory.view(moved, dtype, shape, (along, ITEM[dtype]))
+        target = self.memory.view(out, dtype, shape, (step, ITEM[dtype]))
+        target[...] = 0.0
+        target[:used] = lattice.curvature(direction[:used].astype(np.float64))
+
+    def _lattice(self, dtype: str, arguments: Sequence[int]) -> Lattice:
+        probs, frame, labels, label, frames, _, count, _ = arguments[:8]
+        classes, blank, _ = arguments[-3:]
+        n, m = (int(self.memory.row(a, dtype, 1)[0]) for a in (frames, count))
+        said = self.memory.row(labels, dtype, m, label).astype(np.int64)
+        p = self.memory.view(probs, dtype, (n, classes), (frame, ITEM[dtype])).astype(np.float64)
+        return Lattice(p, said[said >= 0], blank % classes)
+
+
+_FUNCTIONS = {PACK: "_pack", GEMM: "_gemm", MATMUL: "_matmul"}
+_FUNCTIONS |= {number: f"_{name}" for name, number in KERNELS.items()}
 
 
 def _integer(address: int, position: int) -> int:

@@ -12,6 +12,7 @@ Statements:
 * `Nest`   loops over some dimensions around kernels; a kernel is straight-line scalar code that is
            run for every element of one vector dimension;
 * `Gemm`   one product, all of whose dimensions are classed as M, N, K or outer;
+* `Call`   runs an operator that has code of its own, for whole sequences;
 * `Pack`   puts a loop-invariant operand of a Gemm in the layout its micro-kernel reads;
 * `Fill`   sets (a slice of) a buffer to a number, before something accumulates there;
 * `Loop`   a recurrence: its body is done for one index point after another.
@@ -193,6 +194,36 @@ class Gemm:
 
 
 @dataclass(frozen=True)
+class Call:
+    """An operator with code of its own, run once for every point of some dimensions.
+
+    Attributes:
+        value: the equation.
+        op: which operator.
+        dims: the loops around it, batch last.
+        operands: what it reads, at the first points of the axes that it runs over itself.
+        bound: of each operand the axis that it runs over, None where there is none.
+        target: what it writes, at the first point of the axis that it writes whole.
+        along: that axis, None where it writes one element.
+        numbers: constants of the operator.
+    """
+
+    value: str
+    op: str
+    dims: tuple[Dim, ...]
+    operands: tuple[Access, ...]
+    bound: tuple[str | None, ...]
+    target: Access
+    along: str | None
+    numbers: tuple[int, ...]
+
+    @property
+    def inner(self) -> tuple[str, ...]:
+        """The axes that it runs over itself."""
+        return tuple(dict.fromkeys(a for a in (*self.bound, self.along) if a is not None))
+
+
+@dataclass(frozen=True)
 class Pack:
     """Copy an operand B[K, N] into panels, once for every point of some loop axes."""
 
@@ -221,7 +252,7 @@ class Loop:
     body: list[Statement]
 
 
-Statement = Nest | Gemm | Pack | Fill | Loop
+Statement = Nest | Gemm | Call | Pack | Fill | Loop
 
 
 @dataclass

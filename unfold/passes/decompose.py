@@ -17,6 +17,7 @@ from math import prod
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
+from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.windows import Geometry
@@ -48,7 +49,8 @@ def decompose(program: Program, varying: Container[str] = ()) -> Program:
     for value in [v for v in builder.values.values() if v.op == "einsum"]:
         builder.node, builder.at = value.node, value.at
         _categories_first(builder, value)
-    for value in [v for v in builder.values.values() if v.op == "einsum"]:
+    strided = [v for v in builder.values.values() if v.op == "einsum" or _is_kernel(v)]
+    for value in strided:
         builder.node, builder.at = value.node, value.at
         _evenly_read(builder, value, varying)
     return builder.build(program)
@@ -173,13 +175,17 @@ def is_uneven(index: Affine, varying: Container[str], *, batched: bool) -> bool:
     return index.divisor != 1 or (batched and any(a in varying for a, _ in index.lasts))
 
 
+def _is_kernel(value: Value) -> bool:
+    return OPS[value.op].kind is Kind.KERNEL
+
+
 def _evenly_read(builder: Builder, value: Value, varying: Container[str]) -> None:
-    """Copy operands whose index is uneven, so that a product can stride over them."""
+    """Copy operands whose index is uneven, so that products and kernels can stride over them."""
     batched = BATCH in value.iteration
 
     def even(ref: Ref) -> Ref:
         source = builder.values[ref.value]
-        if source.type.kind != "real" or not any(
+        if (source.type.kind != "real" and not _is_kernel(value)) or not any(
             is_uneven(i, varying, batched=batched) for i in ref.index
         ):
             return ref

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from unfold.core.plan import Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
+from unfold.core.plan import Call, Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
 from unfold.core.program import BATCH, Program
 from unfold.passes.expressions import last_name
 from unfold.passes.fates import Fate, fates
@@ -34,7 +34,7 @@ class Row:
     """One statement, a kernel of one, or several that only set buffers.
 
     Attributes:
-        kind: "loop", "nest", "product", "kernel", "copy", "pack", "zero" or "shards".
+        kind: "loop", "nest", "product", "call", "kernel", "copy", "pack", "zero" or "shards".
         depth: how many loops and nests are around it.
         blocks: the first and the last of the blocks that it is; none inside of one.
         text: what it computes, in terms of the spec.
@@ -144,6 +144,8 @@ class _Writer:
             return self._nest(statement, depth, blocks, times, effort)
         if isinstance(statement, Gemm):
             row = self._product(statement, effort)
+        elif isinstance(statement, Call):
+            row = self._call(statement)
         elif isinstance(statement, Pack):
             row = self._pack(statement, effort)
         else:
@@ -291,6 +293,15 @@ class _Writer:
         details.append(many + " × ".join(map(str, sizes[:3])))
         text = f"{', '.join(equations)}: {self.names.product(value)}"
         return "product", text, tuple(details), equations, sizes
+
+    def _call(
+        self, call: Call
+    ) -> tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+        equations = self.names.equations(call.value)
+        over = ", ".join(self.names.axis(a) for a in call.inner if a != call.along)
+        details = (w for w in (self._dims(call.dims), f"one kernel over {over}") if w)
+        text = f"{', '.join(equations)}: {self.names.call(self.program[call.value])}"
+        return "call", text, tuple(details), equations, ()
 
     def _pack(
         self, pack: Pack, effort: Effort

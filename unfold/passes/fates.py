@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from unfold.core.plan import (
     Access,
     Buffer,
+    Call,
     Fill,
     Gemm,
     Kernel,
@@ -65,6 +66,7 @@ class _Found:
     """Where things are done: (loops around, statement or kernel)."""
 
     products: dict[str, tuple[Place, Gemm]] = field(default_factory=dict[str, tuple[Place, Gemm]])
+    calls: dict[str, tuple[Place, Call]] = field(default_factory=dict[str, tuple[Place, Call]])
     kernels: list[tuple[Place, Kernel]] = field(default_factory=list[tuple[Place, Kernel]])
     packs: list[Pack] = field(default_factory=list[Pack])
     reads: list[tuple[Place, str, str]] = field(default_factory=list[tuple[Place, str, str]])
@@ -111,6 +113,11 @@ class _Fates:
                     readers = self.names.equations(name)
                     read = self.names.reads(name, self.plan.buffers)
                     found.reads += [(place, buffer, r) for buffer in read for r in readers]
+        elif isinstance(statement, Call):
+            found.calls[statement.value] = (place, statement)
+            for access in statement.operands:
+                for reader in self.names.equations(statement.value):
+                    found.reads.append((place, access.buffer, reader))
         elif isinstance(statement, Pack):
             found.packs.append(statement)
         else:
@@ -179,13 +186,18 @@ class _Fates:
             words, out = self._product(product, loops)
             became.append(words)
             hoisted += out
+        became += [
+            f"{self.names.call(self.program[n])}: a kernel of its own for each sequence"
+            for n in own
+            if n in self.found.calls
+        ]
         became += self._kernels(name, own, whole)
         slow = (self.names.slow(n, self.plan.slow) for n in own)
         became += [f"vector loops, not a GEMM: {why}" for why in slow if why]
         host = [n for n in own if n in self.plan.buffers and self.plan.buffers[n].role == "host"]
         if any(self.program[n].op != "count" for n in host):
             became.append("drawn by NumPy before the run")
-        elif host:
+        elif host and not any(n in self.found.calls for n in own):
             became.append("divided by counts that NumPy makes before the run")
         kept, readers = self._kept(own, whole)
         return Fate(name, kind, tuple(dict.fromkeys(became)), loops, tuple(hoisted), kept, readers)
@@ -194,6 +206,8 @@ class _Fates:
         """Return the loops that a value is computed in; where it is not stored, its reader's."""
         if name in self.found.products:
             return self.found.products[name][0]
+        if name in self.found.calls:
+            return self.found.calls[name][0]
         places = [p for p, k in self.found.kernels if name in k.values]
         if not places:
             places = [p for p, k in self.found.kernels if name in self._inside(k)]

@@ -18,6 +18,7 @@ from enum import Enum
 
 from unfold.core.affine import Affine
 from unfold.core.dependence import Block, Loop
+from unfold.core.op import OPS, Kind
 from unfold.core.plan import Dim
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.passes.decompose import letters
@@ -45,6 +46,7 @@ class Form(Enum):
     PIECES = "pieces"
     REDUCE = "reduction"
     GEMM = "product"
+    KERNEL = "kernel"
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ def _form(forms: Forms, value: Value) -> Form:
         return Form.HOST
     if value.op in REDUCING:
         return Form.REDUCE
+    if OPS[value.op].kind is Kind.KERNEL:
+        return Form.KERNEL
     if value.op in ("concat", "pad"):
         return Form.PIECES
     if value.op == "reshape":
@@ -229,7 +233,7 @@ def _required(
 def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
     if any(i != Affine.axis(a) for a, i in zip(value.axes, ref.index, strict=True)):
         return True
-    if forms.form[reader.name] is Form.GEMM:
+    if forms.form[reader.name] in (Form.GEMM, Form.KERNEL):
         return True
     if reader.op in ("reshape", "window_view"):
         return True

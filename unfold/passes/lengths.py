@@ -20,6 +20,7 @@ from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
+from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, SOURCES, Program, Ref, Value
 from unfold.core.types import BOOL
 from unfold.passes.boundaries import zero_of
@@ -72,7 +73,9 @@ def _looks_beyond(program: Program, reader: Value, ref: Ref, varying: Container[
     if BATCH not in reader.iteration:
         return False
     source = program[ref.value]
-    reduced = {a for a in reader.reduced if a in varying}
+    # A kernel is told how many points there are, and looks at no others.
+    kernel = OPS[reader.op].kind is Kind.KERNEL
+    reduced = {a for a in reader.reduced if a in varying and not kernel}
     if BATCH in reader.reduced:
         reduced |= {a for a in reader.axes if a in varying}
     for axis, index in zip(source.axes, ref.index, strict=True):

@@ -3,6 +3,7 @@
 In: a Plan, the extents of its axes ("batch" included). Out: an `Effort` per statement or kernel:
 
     product   2 M N K operations; reads A and B once, writes C once
+    call      what the operator's row says, for each combination of the points that it runs over
     kernel    the operations of its lines for every element, exp and tanh counting 1, and one for
               each element that is added up; moves every element that it reads or writes once
     copies    nothing but bytes
@@ -19,8 +20,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
+from unfold.core.op import OPS
 from unfold.core.plan import (
     Access,
+    Call,
     Dim,
     Fill,
     Gemm,
@@ -81,6 +84,8 @@ class Costs:
             return sum((self.kernel(statement, k) for k in statement.kernels), Effort())
         if isinstance(statement, Gemm):
             return self._gemm(statement)
+        if isinstance(statement, Call):
+            return self._call(statement)
         if isinstance(statement, Pack):
             return self._pack(statement)
         return self._fill(statement)
@@ -108,6 +113,15 @@ class Costs:
         dims = (*gemm.m, *gemm.n, *gemm.k, *gemm.outer)
         elements = sum(self._touched(a, dims) for a in (gemm.a, gemm.b, gemm.c))
         return Effort(2 * self.size(dims), elements * self.item)
+
+    def _call(self, call: Call) -> Effort:
+        inner = {a: Dim(a) for a in call.inner}
+        points = self.size((*call.dims, *(inner[a] for a in call.inner if a != call.along)))
+        elements = 0
+        for access in (*call.operands, call.target):
+            axes = [d for d in (*call.dims, *inner.values()) if access.moves(d.name)]
+            elements += self.size(axes) * prod(self.plan.buffers[access.buffer].shape)
+        return Effort(OPS[call.op].flops * points, elements * self.item)
 
     def _pack(self, pack: Pack) -> Effort:
         points = prod(self.extents[a] for a in pack.over)

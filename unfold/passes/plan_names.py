@@ -176,6 +176,13 @@ class Names:
             return f"sum[{over}]({text})" if symbol else f"sum[{over}]{text}"
         return text
 
+    def call(self, value: Value) -> str:
+        """Return an operator that has a kernel of its own as the spec would write it."""
+        shown = [r for r in value.operands if self.program[r.value].op != "count"]
+        axes = dict.fromkeys(a for r in shown for a in r.axes if a in value.reduced)
+        name = value.op.replace("_", " ")
+        return f"{name}[{','.join(axes)}]({', '.join(map(self.ref, shown))})"
+
     def is_copy(self, value: Value) -> bool:
         """Whether a value only arranges others anew."""
         alone = value.op == "einsum" and len(value.operands) == 1

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from unfold.core.dependence import Block
 from unfold.core.dependence import Loop as Recurrence
-from unfold.core.plan import Access, Dim, Fill, Gemm, Kernel, Loop, Nest, Statement, Store
+from unfold.core.plan import Access, Call, Dim, Fill, Gemm, Kernel, Loop, Nest, Statement, Store
 from unfold.core.scalar import X
+from unfold.passes.calls import call
 from unfold.passes.expressions import Expressions
 from unfold.passes.forms import Form
 from unfold.passes.works import Work, Works
@@ -41,8 +42,8 @@ class Level:
     """
 
     axes: tuple[str, ...]
-    entries: list[Group | Gemm | Fill | Inner] = field(
-        default_factory=list["Group | Gemm | Fill | Inner"]
+    entries: list[Group | Gemm | Call | Fill | Inner] = field(
+        default_factory=list["Group | Gemm | Call | Fill | Inner"]
     )
     makes: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -95,6 +96,10 @@ class Schedule:
         if form is Form.GEMM:
             gemm = self.works.gemm(value)
             level.entries.append(gemm)
+            level.makes[name] = len(level.entries) - 1
+            return
+        if form is Form.KERNEL:
+            level.entries.append(call(self.works, value))
             level.makes[name] = len(level.entries) - 1
             return
         for work in self.works.of(value):

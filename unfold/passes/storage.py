@@ -15,6 +15,7 @@ from unfold.core.affine import Affine
 from unfold.core.plan import (
     Access,
     Buffer,
+    Call,
     Dim,
     Fill,
     Gemm,
@@ -77,6 +78,8 @@ def _accesses(
         elif isinstance(statement, Gemm):
             reads = [statement.a] if statement.packed else [statement.a, statement.b]
             yield place, [statement.c], reads
+        elif isinstance(statement, Call):
+            yield place, [statement.target], list(statement.operands)
         elif isinstance(statement, Pack):
             yield place, [], [statement.b]
 

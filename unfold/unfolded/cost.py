@@ -13,7 +13,8 @@ In: a Program, a Domain and, for the backward pass, its adjoint Program. Out: `C
 A product of real operands costs, for each combination of its letters, a multiplication per operand
 after the first and an addition if anything is summed (W @ h is 2 n m); a category is a pick, its
 letters cost nothing. A pointwise equation costs its operations in the scalar language, exp and tanh
-counting 1; a reduction 1 per element; views nothing.
+counting 1; a reduction 1 per element; views nothing. A kernel costs what its row says for each
+combination of the points that it binds.
 
 Known weakness: no fusion, reuse of buffers or recomputation is assumed; a Plan knows better.
 """
@@ -151,7 +152,8 @@ def _flops(program: Program, domain: Domain, values: Iterable[Value]) -> int:
     total = 0
     for value in values:
         types = [program[r.value].type for r in value.operands]
-        total += _points(value.iteration, domain) * flops_at_a_point(value, types)
+        axes = [a for a in value.iteration if a != value.along]
+        total += _points(axes, domain) * flops_at_a_point(value, types)
     return total
 
 
@@ -169,6 +171,8 @@ def flops_at_a_point(value: Value, types: list[Type]) -> int:
         return prod(value.type.shape) * _operations(value, len(types))
     if op.kind is Kind.REDUCE:
         return prod(types[0].shape)
+    if op.kind is Kind.KERNEL:
+        return op.flops
     return 0
 
 

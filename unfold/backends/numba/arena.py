@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from unfold.backends.numba.gemm import Library
+from unfold.backends.numba.gemm import Library, kernel_bytes
 from unfold.backends.numba.generate import ITEM, Block
 from unfold.backends.numba.layout import ALIGN, Place, halo, place, widest
 from unfold.core.plan import Dim, Plan
@@ -100,6 +100,12 @@ class Arena:
             for b in blocks
             for s in b.slots
             if s[0] == "scratch"
+        ]
+        products += [
+            kernel_bytes(str(s[1]), *(self.extents[a] for a in s[2:]))  # type: ignore[index]
+            for b in blocks
+            for s in b.slots
+            if s[0] == "room"
         ]
         yield Span("#scratch", max(products, default=0), -1, end)
         used: dict[str, list[int]] = {}

@@ -9,7 +9,8 @@ walks. What a slot means is its first word:
     halo, start, count     of a buffer, to fill it
     pack, packstride       of a packed operand
     function NAME          of the library
-    scratch, outside, waste  memory for products, for what is outside, for what nobody reads
+    kernel NAME            of an operator
+    scratch, room, outside, waste  memory for products, for what is outside, for what nobody reads
 """
 
 from __future__ import annotations
@@ -151,6 +152,12 @@ class Bound:
 
     def _function(self, values: Any, position: int, name: str) -> int:
         return int(getattr(self.library, name))
+
+    def _kernel(self, values: Any, position: int, name: str) -> int:
+        return self.library.kernel(name)
+
+    def _room(self, values: Any, position: int, *of: Any) -> int:
+        return self._base + self._offsets["#scratch"]
 
     def _scratch(self, values: Any, position: int, *dims: Any) -> int:
         return self._base + self._offsets["#scratch"]

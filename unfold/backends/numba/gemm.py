@@ -18,6 +18,7 @@ The functions are the same for all Programs and compiled once per element type.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,13 +35,19 @@ PARTS = ("panels", "strips", "column2", "column3")
 
 @dataclass(frozen=True)
 class Library:
-    """Addresses of the functions of one element type, and the memory that they need."""
+    """Addresses of the functions of one element type, and the memory that they need.
+
+    Attributes:
+        kernel: returns the address of an operator's own kernel, which is compiled when it is asked
+            for.
+    """
 
     dtype: str
     lanes: int
     pack: int
     gemm: int
     matmul: int
+    kernel: Callable[[str], int]
 
     def _padded(self, n: int) -> int:
         two, three = (-(-n // (v * self.lanes)) * v * self.lanes for v in (2, 3))
@@ -65,7 +72,23 @@ def library(dtype: str) -> Library:
         llvm.add_symbol(f"unfold_{name}_{dtype}", getattr(parts, name).address)
     module = _module("gemm_module", dtype)
     addresses: dict[str, Any] = {n: getattr(module, n).address for n in ("pack", "gemm", "matmul")}
-    return Library(dtype, _lanes(dtype), **addresses)
+    return Library(dtype, _lanes(dtype), **addresses, kernel=lambda name: _kernel(name, dtype))
+
+
+def _kernel(name: str, dtype: str) -> int:
+    return getattr(_module(f"{name.partition('_')[0]}_module", dtype), name).address
+
+
+def kernel_bytes(name: str, *points: int) -> int:
+    """Return the bytes of scratch memory of an operator's own kernel.
+
+    Args:
+        name: of the operator.
+        points: of the axes that it runs over, in the order of its operands.
+    """
+    frames, labels = points
+    rows = {"ctc": 2, "ctc_occupancy": frames + 2, "ctc_curvature": 2 * frames + 4}
+    return 8 * (2 * labels + 1) * (rows[name] + 1)
 
 
 def _lanes(dtype: str) -> int:

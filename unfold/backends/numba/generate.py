@@ -12,15 +12,15 @@ a spec and no size of an axis in it, so equal blocks of different models are one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from unfold.backends.numba.scalars import expression
+from unfold.backends.numba.scalars import kernel_text
 from unfold.core.affine import Affine
 from unfold.core.plan import (
     Access,
     Buffer,
+    Call,
     Coordinate,
     Dim,
     Fill,
@@ -224,6 +224,8 @@ class _Writer:
             self.nest(statement, depth)
         elif isinstance(statement, Gemm):
             self.gemm(statement, depth)
+        elif isinstance(statement, Call):
+            self.call(statement, depth)
         elif isinstance(statement, Pack):
             self.pack(statement, depth)
         else:
@@ -281,7 +283,7 @@ class _Writer:
             arguments += given
         name = f"k{len(self.kernels)}"
         self.kernels.append(
-            _function(name, self.dtype, loads, modes, leaves, lines, [v for v, _ in stores])
+            kernel_text(name, self.dtype, loads, modes, leaves, lines, [v for v, _ in stores])
         )
         count = self.extent(kernel.vector) if kernel.vector else "1"
         self.put(depth, f"{name}({', '.join([count, *arguments])})")
@@ -381,6 +383,26 @@ class _Writer:
         self.put(depth, f"call({', '.join(arguments)})")
         self.close(around)
 
+    # Operators with kernels of their own
+
+    def call(self, call: Call, depth: int) -> None:
+        """Write a call: (address, bytes to the next point) of each array, then sizes."""
+        self.values[call.value] = None
+        for dim in call.dims:
+            depth = self.open(dim, depth)
+        inner = set(call.inner)
+        arguments = [self.slot("kernel", call.op)]
+        arrays = [*zip(call.operands, call.bound, strict=True), (call.target, call.along)]
+        for access, axis in arrays:
+            arguments.append(self.corner(access, depth, inner))
+            arguments.append(self.step(access, (Dim(axis),)) if axis else "0")
+        axes = dict.fromkeys(a for a in call.bound if a is not None)
+        arguments += [self.slot("extent", a) for a in axes]
+        arguments += map(str, (*self.buffer(call.operands[0]).shape, *call.numbers))
+        arguments.append(self.slot("room", call.op, *axes))
+        self.put(depth, f"call({', '.join(arguments)})")
+        self.close(call.dims)
+
     def packed(self, name: str) -> str:
         pack = self.plan.packs[name]
         steps = [f"{self.loops[a]}*{self.slot('packstride', name, a)}" for a in pack.over]
@@ -461,25 +483,3 @@ class _Writer:
             and alone
             and axes[-2].axis not in access.guarded
         )
-
-
-def _function(
-    name: str,
-    dtype: str,
-    loads: str,
-    modes: list[str],
-    leaves: Mapping[str, object],
-    lines: list[tuple[str, X]],
-    results: list[str],
-) -> str:
-    """Return the text of a kernel."""
-    body = [f"    {v} = {expression(x)}" for v, x in lines]
-    returned = ", ".join(results)
-    return "\n".join(
-        [
-            f'\n@vector_kernel("{dtype}", loads="{loads}", stores={tuple(modes)!r})',
-            f"def {name}({', '.join(leaves)}):",
-            *body,
-            f"    return ({returned},)",
-        ]
-    )

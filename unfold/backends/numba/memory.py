@@ -3,6 +3,7 @@
 index_float32(address)            the category (or length) there, as an integer
 put_float32(address, number)      set one element
 fill_float32(address, n, number)  set n elements
+pointer_float32(address)          what `numba.carray` makes an array of
 """
 
 from __future__ import annotations
@@ -63,6 +64,18 @@ def _fill(dtype: str) -> Any:
     return fill
 
 
+def _pointer(dtype: str) -> Any:
+    @intrinsic
+    def pointer(typing: Any, address: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], _ELEMENT[dtype].as_pointer())
+
+        return types.CPointer(_NUMBA[dtype])(types.int64), code
+
+    return pointer
+
+
 index_float32, index_float64 = _index("float32"), _index("float64")
 put_float32, put_float64 = _put("float32"), _put("float64")
 fill_float32, fill_float64 = _fill("float32"), _fill("float64")
+pointer_float32, pointer_float64 = _pointer("float32"), _pointer("float64")

@@ -1,9 +1,13 @@
 """Print the scalar language as the Python that vector kernels are written in.
 
 1.0 / (1.0 + exp(-x))   ->   sigmoid(x)
+
+`kernel_text` puts the lines of a kernel into a function.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from unfold.core.scalar import FUNCTIONS, INFIX, X
 
@@ -25,6 +29,36 @@ def expression(x: X) -> str:
     if x.head == "neg":
         return f"(-{parts[0]})"
     return f"({parts[0]} {INFIX[x.head]} {parts[1]})"
+
+
+def kernel_text(
+    name: str,
+    dtype: str,
+    loads: str,
+    modes: list[str],
+    leaves: Mapping[str, object],
+    lines: list[tuple[str, X]],
+    results: list[str],
+) -> str:
+    """Return the text of a kernel: a scalar function that becomes a loop over vectors.
+
+    Args:
+        name: of the function.
+        dtype: element type.
+        loads, modes: how its operands are loaded and its results stored.
+        leaves, lines: variables that are loaded, and those that are computed.
+        results: variables that are stored.
+    """
+    body = [f"    {v} = {expression(x)}" for v, x in lines]
+    returned = ", ".join(results)
+    return "\n".join(
+        [
+            f'\n@vector_kernel("{dtype}", loads="{loads}", stores={tuple(modes)!r})',
+            f"def {name}({', '.join(leaves)}):",
+            *body,
+            f"    return ({returned},)",
+        ]
+    )
 
 
 def _number(number: float) -> str:
