@@ -22,8 +22,10 @@ from unfold.training.data.task_settings import (
     AnBnCn,
     Copy,
     EmbeddedReber,
+    NumberWords,
     Reber,
     Reversal,
+    Spelling,
     Tomita,
     Tones,
 )
@@ -150,7 +152,9 @@ TaskSource = Annotated[
     | Annotated[Adding, _constants("adding"), Tag("adding")]
     | Annotated[Copy, _constants("copy"), Tag("copy")]
     | Annotated[Reversal, _constants("reversal"), Tag("reversal")]
-    | Annotated[Tones, _constants("tones"), Tag("tones")],
+    | Annotated[Tones, _constants("tones"), Tag("tones")]
+    | Annotated[Spelling, _constants("spelling"), Tag("spelling")]
+    | Annotated[NumberWords, _constants("number_words"), Tag("number_words")],
     Discriminator(only_key(*TASKS)),
     BeforeValidator(_read_task),
 ]
@@ -300,7 +304,7 @@ class ImagesData(SetData):
             point (i, j), `whole` one matrix.
         patch: the side of the squares of pixels that are one point of a grid, or one step of
             pixels; each is a vector.
-        inputs: by input of the spec: `image`, `label` or `caption`; default: the same name.
+        inputs: by input of the spec: `image`, `label`, `caption` or `name`; default: the same name.
     """
 
     images: ImageSource

@@ -16,6 +16,7 @@ from unfold.training.sections import Settings, show
 
 MAX_LENGTH = 1_000_000
 MAX_STRING = 1_000
+MAX_FEW = 6
 
 
 def _read_range(value: Any, most: int = MAX_LENGTH) -> tuple[int, int]:
@@ -126,7 +127,47 @@ class Tones(Settings):
     noise: float = Field(default=0.3, ge=0, allow_inf_nan=False)
 
 
-Task = Tomita | AnBn | AnBnCn | Reber | EmbeddedReber | Adding | Copy | Reversal | Tones
+def _read_few(value: Any) -> tuple[int, int]:
+    """Read how many syllables or digits there may be."""
+    return _read_range(value, MAX_FEW)
+
+
+Few = Annotated[Any, BeforeValidator(_read_few)]
+
+
+class Spelling(Settings):
+    """Say every letter of made-up words, in the way of NETtalk (Sejnowski & Rosenberg 1987).
+
+    Attributes:
+        syllables: of a word.
+    """
+
+    syllables: Few = (1, 4)
+
+
+class NumberWords(Settings):
+    """Write numbers in words.
+
+    Attributes:
+        digits: of a number; every length is equally likely.
+    """
+
+    digits: Few = (1, 4)
+
+
+Task = (
+    Tomita
+    | AnBn
+    | AnBnCn
+    | Reber
+    | EmbeddedReber
+    | Adding
+    | Copy
+    | Reversal
+    | Tones
+    | Spelling
+    | NumberWords
+)
 TASKS: Mapping[str, type[Task]] = {
     "tomita": Tomita,
     "anbn": AnBn,
@@ -137,4 +178,6 @@ TASKS: Mapping[str, type[Task]] = {
     "copy": Copy,
     "reversal": Reversal,
     "tones": Tones,
+    "spelling": Spelling,
+    "number_words": NumberWords,
 }

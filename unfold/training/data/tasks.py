@@ -9,6 +9,8 @@ adding                 pair[t]: [2], a number from 0 to 1 and a mark; sum: of th
 copy                   symbol[t], target[t]: items, blanks, and in `symbol` a signal to answer
 reversal               source[s]; target[t]: the source backwards and an end
 tones                  frame[t]: [bands]; sound[t]: of each frame; command: what is said
+spelling               letter[t]; sound[t]: of each letter
+number_words           digit[s]; word[t]: the number in words, and an end
 
 draw(Copy(delay=3, items=2, symbols=8), generator, 1)
 symbol  5 1 _ _ ! _ _        (_ is class 8, ! class 9)
@@ -39,8 +41,10 @@ from unfold.training.data.grammars import (
     counts,
     draw_string,
 )
+from unfold.training.data.number_words import draw_number_words
 from unfold.training.data.problems import data_error
 from unfold.training.data.settings import TaskData
+from unfold.training.data.spelling import draw_spelling
 from unfold.training.data.task_settings import (
     TASKS,
     Adding,
@@ -49,8 +53,10 @@ from unfold.training.data.task_settings import (
     Copy,
     Counting,
     EmbeddedReber,
+    NumberWords,
     Reber,
     Reversal,
+    Spelling,
     Task,
     Tomita,
     Tones,
@@ -270,4 +276,6 @@ DRAW: Mapping[type[Task], Callable[..., Columns]] = {
     Copy: _copy,
     Reversal: _reversal,
     Tones: draw_tones,
+    Spelling: draw_spelling,
+    NumberWords: draw_number_words,
 }
