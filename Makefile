@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= char-rnn
 
-.PHONY: help run test check format fuzz differential kill bench gallery reproductions clean
+.PHONY: help run test check format fuzz differential kill library systems bench gallery reproductions clean
 
 help:
 	@echo "make run     install, then train $(SPEC) (SPEC=... for another one)"
@@ -14,6 +14,8 @@ help:
 	@echo "make fuzz    feed the parser thousands of damaged specs"
 	@echo "make differential  compare 20,000 random programs with the reference"
 	@echo "make kill    kill 50 training runs at random instants, and compare how they end"
+	@echo "make library run every spec of the library to its end, and sweep its tests"
+	@echo "make systems test every spec, and write docs/systems.md from what came of it"
 	@echo "make bench   time against PyTorch, JAX and NumPy (installs them)"
 	@echo "make gallery draw the pictures of docs/gallery.md anew"
 	@echo "make reproductions  measure all that docs/reproductions.md tells (an hour)"
@@ -43,6 +45,14 @@ differential: $(VENV)/.installed-dev
 
 kill: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.kill --kills 50
+
+library: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.library
+	$(BIN)/python -m pytest -q -n 2 --slow tests/test_specs_oracle.py tests/test_specs_gradients.py \
+	  tests/test_numba_specs.py tests/test_padding.py
+
+systems: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_systems.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
