@@ -79,7 +79,7 @@ def test_the_page_has_every_family_key_and_task() -> None:
 
 
 def test_judging_as_the_page_says() -> None:
-    (block,) = (b for b in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "judge" in b)
+    (block,) = (b for b in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "_by_rank" in b)
     text = "unfold: 1\nname: r\naxes: {t: 6}\ninputs:\n  x[t]: {category: 7}\n"
     text += "nodes:\n  o[t]: rnn(x[t], hidden=7)\n"
     model = unfold.loads(text)

@@ -93,9 +93,14 @@ def _squares(images: Array, side: int) -> Array:
     return cut.swapaxes(2, 3).reshape(count, height // side, width // side, -1)
 
 
-def _digits() -> dict[str, Column]:
+def digit_images() -> tuple[Array, Array]:
+    """Return scikit-learn's digits from 0 to 1, [1797, 8, 8], and which they are, [1797]."""
     with np.load(SETS / "digits.npz", allow_pickle=False) as archive:
-        images, labels = archive["image"] / 16.0, archive["label"].astype(np.int64)
+        return archive["image"] / 16.0, archive["label"].astype(np.int64)
+
+
+def _digits() -> dict[str, Column]:
+    images, labels = digit_images()
     vocabulary = Text.of("".join(NAMES) + END)
     captions = [vocabulary.encode(NAMES[label] + END) for label in labels]
     letters = vocabulary.vocabulary

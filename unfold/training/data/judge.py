@@ -1,12 +1,15 @@
-"""Was the answer legal? Criteria for tasks in which several symbols may follow.
+"""Was the answer legal, or how far is it off? Criteria that no loss shows.
 
 Arrays are [batch, steps, symbols]; beyond its length a sequence has no answers to judge.
 
     legal 1 0 1 0    scores .8 .1 .4 .3    right by rank (the two highest are the two legal ones),
                                            wrong by threshold 0.5 (one of the legal is below)
+    frames a - a b -    labels a a b       (- is the blank)
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -44,3 +47,54 @@ def right_sequences(right: Array, lengths: Array | None = None) -> Array:
         return np.asarray(right.all(axis=1))
     beyond = np.arange(right.shape[1]) >= np.asarray(lengths)[:, None]
     return np.asarray((right | beyond).all(axis=1))
+
+
+def best_path(scores: Array, lengths: Array | None = None, *, blank: int = 0) -> list[Array]:
+    """Return the labels that the most likely path says, one array for each sequence.
+
+    Of every frame the likeliest class is taken; repeats are merged, then blanks are dropped (best
+    path decoding, Graves et al. 2006).
+
+    Arguments:
+        scores: [batch, frames, classes], larger for likelier classes.
+        lengths: how many frames each sequence has, by default all.
+        blank: the class that is no label; -1 for the last one.
+    """
+    path = scores.argmax(axis=-1)
+    blank %= scores.shape[-1]
+    ends = np.full(len(path), path.shape[1]) if lengths is None else lengths
+    found: list[Array] = []
+    for own, end in zip(path, ends, strict=True):
+        said = own[: int(end)]
+        new = np.diff(said, prepend=blank) != 0
+        found.append(said[new & (said != blank)])
+    return found
+
+
+def edit_distance(found: Sequence[int] | Array, wanted: Sequence[int] | Array) -> int:
+    """Return how many labels have to be put in, taken out or changed (Levenshtein 1966).
+
+    >>> edit_distance([1, 2, 4], [1, 3, 2, 5])
+    2
+    """
+    row = list(range(len(wanted) + 1))
+    for i, label in enumerate(found, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(wanted, 1):
+            changed = before + (label != other)
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, changed)
+    return row[-1]
+
+
+def label_error_rate(found: Sequence[Array], wanted: Array, lengths: Array | None = None) -> float:
+    """Return the edit distances over the number of labels that should be there.
+
+    Arguments:
+        found: labels of each sequence.
+        wanted: [batch, labels], -1 where there is none.
+        lengths: how many labels each sequence has, by default all.
+    """
+    ends = np.full(len(wanted), wanted.shape[1]) if lengths is None else lengths
+    right = [w[: int(n)][w[: int(n)] >= 0] for w, n in zip(wanted, ends, strict=True)]
+    errors = sum(edit_distance(f, w) for f, w in zip(found, right, strict=True))
+    return errors / max(sum(map(len, right)), 1)

@@ -21,6 +21,7 @@ from unfold.training.data.task_settings import (
     AnBn,
     AnBnCn,
     Copy,
+    DigitLines,
     EmbeddedReber,
     NumberWords,
     Reber,
@@ -154,7 +155,8 @@ TaskSource = Annotated[
     | Annotated[Reversal, _constants("reversal"), Tag("reversal")]
     | Annotated[Tones, _constants("tones"), Tag("tones")]
     | Annotated[Spelling, _constants("spelling"), Tag("spelling")]
-    | Annotated[NumberWords, _constants("number_words"), Tag("number_words")],
+    | Annotated[NumberWords, _constants("number_words"), Tag("number_words")]
+    | Annotated[DigitLines, _constants("digit_lines"), Tag("digit_lines")],
     Discriminator(only_key(*TASKS)),
     BeforeValidator(_read_task),
 ]

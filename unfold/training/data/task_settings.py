@@ -17,6 +17,7 @@ from unfold.training.sections import Settings, show
 MAX_LENGTH = 1_000_000
 MAX_STRING = 1_000
 MAX_FEW = 6
+MAX_GAP = 1_000
 
 
 def _read_range(value: Any, most: int = MAX_LENGTH) -> tuple[int, int]:
@@ -155,6 +156,30 @@ class NumberWords(Settings):
     digits: Few = (1, 4)
 
 
+def _read_gap(value: Any) -> tuple[int, int]:
+    """Read how many empty columns there may be."""
+    ends: list[Any] = value if isinstance(value, list) and len(value) == 2 else [value, value]
+    whole = all(isinstance(e, int) and not isinstance(e, bool) for e in ends)
+    if not whole or not 0 <= ends[0] <= ends[1] <= MAX_GAP:
+        wanted = f"a number of columns from 0 to {MAX_GAP}, or two as in [0, 4]"
+        raise ValueError(f"expected {wanted}, got {show(value)}")
+    return (ends[0], ends[1])
+
+
+class DigitLines(Settings):
+    """Read handwritten digits side by side.
+
+    Attributes:
+        digits: in a line; every number of them is equally likely.
+        gap: empty columns before, between and after the digits.
+        noise: its standard deviation; pixels are from 0 to 1.
+    """
+
+    digits: Few = (1, 4)
+    gap: Annotated[Any, BeforeValidator(_read_gap)] = (0, 4)
+    noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
 Task = (
     Tomita
     | AnBn
@@ -167,6 +192,7 @@ Task = (
     | Tones
     | Spelling
     | NumberWords
+    | DigitLines
 )
 TASKS: Mapping[str, type[Task]] = {
     "tomita": Tomita,
@@ -180,4 +206,5 @@ TASKS: Mapping[str, type[Task]] = {
     "tones": Tones,
     "spelling": Spelling,
     "number_words": NumberWords,
+    "digit_lines": DigitLines,
 }

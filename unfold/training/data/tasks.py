@@ -11,6 +11,7 @@ reversal               source[s]; target[t]: the source backwards and an end
 tones                  frame[t]: [bands]; sound[t]: of each frame; command: what is said
 spelling               letter[t]; sound[t]: of each letter
 number_words           digit[s]; word[t]: the number in words, and an end
+digit_lines            frame[t]: [8], a column of pixels; digit[u]: what is written
 
 draw(Copy(delay=3, items=2, symbols=8), generator, 1)
 symbol  5 1 _ _ ! _ _        (_ is class 8, ! class 9)
@@ -29,6 +30,7 @@ from unfold.training.data.batches import DrawnSource, SetSource
 from unfold.training.data.binding import Binder, Fit
 from unfold.training.data.columns import Column, Examples
 from unfold.training.data.dataset import Data, set_source, vocabularies
+from unfold.training.data.digit_lines import draw_digit_lines, draw_unseen_lines
 from unfold.training.data.grammars import (
     BOUNDARY,
     EMBEDDED_REBER,
@@ -52,6 +54,7 @@ from unfold.training.data.task_settings import (
     AnBnCn,
     Copy,
     Counting,
+    DigitLines,
     EmbeddedReber,
     NumberWords,
     Reber,
@@ -106,7 +109,7 @@ class TaskDataset:
             train = set_source(binding, examples, settings, chunk, self.section)
         validation, kept = None, int(settings.validation)
         if kept:
-            others = self.draw(self._generator(VALIDATION), kept)
+            others = self.draw(self._generator(VALIDATION), kept, unseen=True)
             validation = SetSource(binding, others, settings.batch, shuffled=False)
         name = next(n for n, kind in TASKS.items() if type(settings.task) is kind)
         drawn = f"{settings.count:,} sequences" if settings.count else "new sequences every batch"
@@ -119,9 +122,9 @@ class TaskDataset:
         }
         return Data(train, validation, told, facts)
 
-    def draw(self, generator: Generator, count: int) -> Examples:
-        """Make a number of sequences."""
-        return draw(self.settings.task, generator, count)
+    def draw(self, generator: Generator, count: int, *, unseen: bool = False) -> Examples:
+        """Make a number of sequences; see `draw`."""
+        return draw(self.settings.task, generator, count, unseen=unseen)
 
     def _set(self) -> Examples | None:
         """Make the set of sequences, where their number is given."""
@@ -138,9 +141,17 @@ class TaskDataset:
         return Binder(program, self.section, self.settings.inputs, "task")
 
 
-def draw(task: Task, generator: Generator, count: int) -> Examples:
-    """Make `count` sequences of a task."""
-    return Examples(DRAW[type(task)](task, generator, count))
+def draw(task: Task, generator: Generator, count: int, *, unseen: bool = False) -> Examples:
+    """Make `count` sequences of a task.
+
+    Args:
+        task: its constants.
+        generator: draws.
+        count: of sequences.
+        unseen: whether of material that is kept to validate with, where a task has any.
+    """
+    make = (UNSEEN if unseen else {}).get(type(task)) or DRAW[type(task)]
+    return Examples(make(task, generator, count))
 
 
 Columns = dict[str, Column]
@@ -278,4 +289,6 @@ DRAW: Mapping[type[Task], Callable[..., Columns]] = {
     Tones: draw_tones,
     Spelling: draw_spelling,
     NumberWords: draw_number_words,
+    DigitLines: draw_digit_lines,
 }
+UNSEEN: Mapping[type[Task], Callable[..., Columns]] = {DigitLines: draw_unseen_lines}
