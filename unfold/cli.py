@@ -242,6 +242,43 @@ def render(
 
 
 @app.command()
+def analyze(
+    subject: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="The folder of a run, or a spec as it begins."),
+    ],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="NAME=VALUE", help="What every step reads (repeatable); default 0."
+        ),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="A picture: svg, png, pdf.")
+    ] = None,
+    axis: Annotated[
+        str | None, typer.Option("--axis", metavar="AXIS", help="Default: the first with a state.")
+    ] = None,
+    period: Annotated[
+        int, typer.Option("--period", min=1, metavar="N", help="Look for cycles of N steps.")
+    ] = 1,
+    starts: Annotated[
+        int, typer.Option("--starts", min=1, metavar="N", help="States to search from.")
+    ] = 100,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of these.")] = 0,
+    mode: ModeOption = None,
+    backend: BackendOption = None,
+    changes: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find fixed points of a recurrence, and say and draw how stable they are."""
+    from unfold.commands import analyze as command
+
+    asked = command.Question(inputs or [], mode, axis, period, starts, seed, backend, output)
+    raise typer.Exit(command.analyze(subject, changes or [], asked, as_json=json))
+
+
+@app.command()
 def grad(
     spec: SpecArgument,
     changes: SetOption = None,

@@ -68,7 +68,7 @@ def read_changes(items: list[str]) -> Changes:
                 raise UnfoldError(f"--set {item}: expected a positive whole number, got {text!r}")
             numbers[group][names[0]] = int(text)
         elif group in SECTIONS:
-            settings[(group, *names)] = _yaml_value(item, text)
+            settings[(group, *names)] = yaml_value(f"--set {item}", text)
         else:
             known = "size.NAME, axis.NAME, data.KEY, train.KEY, memory.KEY or generate.KEY"
             raise UnfoldError(f"--set {item}: expected {known}, got {key!r}")
@@ -149,13 +149,21 @@ def _changed(tree: Any, path: tuple[str, ...], value: Any) -> Any:
     return {**old, path[0]: _changed(old.get(path[0]), path[1:], value)}
 
 
-def _yaml_value(item: str, text: str) -> Any:
-    """Read a value by the rules of spec files, where 1e-3 is a number and `off` is a word."""
+def yaml_value(told: str, text: str) -> Any:
+    """Read a value by the rules of spec files, where 1e-3 is a number and `off` is a word.
+
+    Arguments:
+        told: the option as it was written, for the message of a mistake.
+        text: the value.
+
+    Raises:
+        UnfoldError: it cannot be read.
+    """
     from unfold.spec.reader import read
     from unfold.spec.sections_settings import parse_settings
     from unfold.spec.text import Text
 
     try:
-        return parse_settings(Text.of("--set"), read(f"value: {text}", "--set")).tree["value"]
+        return parse_settings(Text.of(told), read(f"value: {text}", told)).tree["value"]
     except SpecError as error:
-        raise UnfoldError(f"--set {item}: {error.diagnostics[0].message}") from None
+        raise UnfoldError(f"{told}: {error.diagnostics[0].message}") from None

@@ -224,9 +224,9 @@ class _Cut:
         """Return what is computed first, and its gradients."""
         if not self.shared:
             return None, None
-        program = _needed(replace(self.program, outputs=tuple(self.shared), loss=None))
+        program = needed(replace(self.program, outputs=tuple(self.shared), loss=None))
         lowered = verify(lower_boundaries(program))
-        return program, _gradients(lowered, self.shared, wrt)
+        return program, pullback(lowered, self.shared, wrt)
 
     def after(self, states: Mapping[str, int], wrt: tuple[str, ...]) -> Gradients:
         """Return the loss and its gradients."""
@@ -246,7 +246,7 @@ class _Cut:
         program = drop_dead(builder.build(handed, outputs=()))
         lowered = verify(lower_boundaries(program))
         names = _read(lowered, (*wrt, *given))
-        return Gradients(_needed(differentiate(lowered, names)), names)
+        return Gradients(needed(differentiate(lowered, names)), names)
 
     def _ended(self, handed: Program, ref: Ref, states: Mapping[str, int]) -> Ref:
         """Read the last values of a state from where the last segment hands them over."""
@@ -270,10 +270,10 @@ def _body(cut: _Cut, program: Program, states: Mapping[str, int], wrt: tuple[str
         replace(_source(v), boundary=v.boundary) if v.op == "index" and cut.axis in v.axes else v
         for v in values
     ]
-    forward = _needed(handed.with_values(values, outputs=outputs, loss=None))
+    forward = needed(handed.with_values(values, outputs=outputs, loss=None))
     carried = tuple(f"{PREFIX}{n}" for n in states)
     lowered = verify(lower_boundaries(forward))
-    return Body(forward, _gradients(lowered, outputs, (*wrt, *cut.shared, *carried)))
+    return Body(forward, pullback(lowered, outputs, (*wrt, *cut.shared, *carried)))
 
 
 def _source(value: Value) -> Value:
@@ -285,7 +285,7 @@ def _source(value: Value) -> Value:
     return replace(value, op=op, operands=(), reduced=(), attributes=attributes)
 
 
-def _needed(program: Program) -> Program:
+def needed(program: Program) -> Program:
     """Return what a Program's outputs need, without parameters and inputs that nothing reads."""
     program = drop_dead(program)
     read = {r.value for v in program for r in (*v.operands, *v.boundary.values())}
@@ -303,8 +303,14 @@ def _read(program: Program, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(n for n in names if n in read and _is_real(program, n))
 
 
-def _gradients(lowered: Program, outputs: Iterable[str], wrt: Iterable[str]) -> Gradients:
-    """Return the gradients of outputs whose own gradients are given, as `direction.NAME`."""
+def pullback(lowered: Program, outputs: Iterable[str], wrt: Iterable[str]) -> Gradients:
+    """Return the gradients of outputs whose own gradients are given, as `direction.NAME`.
+
+    Args:
+        lowered: without boundaries.
+        outputs: those that are no real numbers are left out.
+        wrt: those that are not read are left out.
+    """
     of = tuple(n for n in outputs if _is_real(lowered, n))
     names = _read(lowered, wrt)
     builder = Builder.of(lowered)
@@ -320,4 +326,4 @@ def _gradients(lowered: Program, outputs: Iterable[str], wrt: Iterable[str]) -> 
         terms.append(builder.sum(flat, value.axes))
     builder.emit("identity", (builder.total(terms),), name=TOTAL, type=Type())
     whole = differentiate(builder.build(lowered, outputs=()), names, of=TOTAL)
-    return Gradients(_needed(replace(whole, loss=None)), names, of)
+    return Gradients(needed(replace(whole, loss=None)), names, of)

@@ -1,0 +1,250 @@
+"""One step of a recurrence as a function of flat state vectors, and its Jacobian by the adjoint.
+
+In: a model, its parameters, and the inputs that a step reads, the same at every step. Out: a
+`StateMap`, which takes many states at once.
+
+    flow = state_map(model, params, inputs={"x": [0.0, 1.0]})
+    flow(states)             F(s), [N, n] from [N, n]
+    flow.jacobian(states)    dF/ds, [N, n, n]: row i holds the derivatives of the new component i
+
+A state vector holds the values of `flow.parts` one after the other: the last values along the
+axis, oldest first, each [*other axes, *shape], flattened. The Jacobian is n runs of the adjoint
+Program at once, one for each direction; no differences are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+
+from unfold.core.program import BATCH, Program, Value
+from unfold.errors import DataError, UnsupportedError
+from unfold.execution.runs import Execution
+from unfold.passes.carry import NEXT, PREFIX
+from unfold.passes.differentiate import adjoint_name
+from unfold.passes.modes import Mode
+from unfold.passes.pipeline import Pipeline
+from unfold.passes.segments import DIRECTION
+from unfold.passes.step_map import StepMap, step_map
+from unfold.unfolded.domain import Domain
+
+Array = np.ndarray
+Arrays = Mapping[str, Any]
+# Numbers of a state that one run of the adjoint is given at most, for the memory it takes.
+MOST_AT_ONCE = 1 << 21
+
+
+class Model(Protocol):
+    """What is needed of a model: `unfold.Model` has it."""
+
+    @property
+    def name(self) -> str:
+        """The spec's name."""
+        ...
+
+    @property
+    def program(self) -> Program:
+        """The spec's Program."""
+        ...
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What makes Programs of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the state vector: the last values of one equation.
+
+    Attributes:
+        name: of the equation.
+        shape: [delay, *other axes, *shape].
+        start: where it begins in the vector.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class StateMap:
+    """The map of one step, or of several in a row.
+
+    Attributes:
+        how: its Programs.
+        parts: of the state vector.
+        steps: how many steps it takes.
+        extents: of the other axes.
+        params: in double precision.
+        inputs: of one run over `steps`, without the batch: [*axes, *shape] by name.
+        backend: what runs it.
+    """
+
+    how: StepMap
+    parts: tuple[Part, ...]
+    steps: int
+    extents: Mapping[str, int]
+    params: Arrays
+    inputs: Arrays
+    backend: str
+    execution: Execution = field(default_factory=Execution, repr=False)
+
+    @property
+    def size(self) -> int:
+        """The number n of components of a state."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of each component, as in h[0]."""
+        return tuple(
+            part.name + (f"[{number}]" if part.size > 1 else "")
+            for part in self.parts
+            for number in range(part.size)
+        )
+
+    def __call__(self, states: Array) -> Array:
+        """Return the states after the step, [N, n] from [N, n]."""
+        states = self._checked(states)
+        values = self._run(self.how.forward, self._split(states, PREFIX), len(states))
+        return np.concatenate(
+            [values[f"{NEXT}{p.name}"].reshape(len(states), -1) for p in self.parts], axis=1
+        )
+
+    def jacobian(self, states: Array) -> Array:
+        """Return the derivatives of the map at states, [N, n, n] from [N, n]."""
+        states = self._checked(states)
+        most = max(1, MOST_AT_ONCE // self.size**2)
+        pieces = [self._jacobian(states[i : i + most]) for i in range(0, len(states), most)]
+        return np.concatenate(pieces) if pieces else np.zeros((0, self.size, self.size))
+
+    def _jacobian(self, states: Array) -> Array:
+        count, n = states.shape
+        given = self._split(np.repeat(states, n, axis=0), PREFIX)
+        directions = self._split(np.tile(np.eye(n), (count, 1)), f"{DIRECTION}{NEXT}")
+        values = self._run(self.how.backward.program, given | directions, count * n)
+        rows = np.zeros((count * n, n))
+        for part in self.parts:
+            gradient = values[adjoint_name(f"{PREFIX}{part.name}")]
+            rows[:, part.start : part.start + part.size] = gradient.reshape(count * n, -1)
+        return rows.reshape(count, n, n)
+
+    def _checked(self, states: Array) -> Array:
+        states = np.asarray(states, dtype=np.float64)
+        if states.ndim != 2 or states.shape[1] != self.size:
+            raise DataError(
+                f"states have the shape {list(states.shape)}, expected [number, {self.size}]:"
+                f" {', '.join(f'{p.name} {list(p.shape)}' for p in self.parts)}"
+            )
+        return states
+
+    def _split(self, states: Array, prefix: str) -> dict[str, Array]:
+        return {
+            f"{prefix}{p.name}": states[:, p.start : p.start + p.size].reshape(-1, *p.shape)
+            for p in self.parts
+        }
+
+    def _run(self, program: Program, states: Arrays, count: int) -> Mapping[str, Any]:
+        held = {n: np.broadcast_to(a, (count, *a.shape)) for n, a in self.inputs.items()}
+        given = {n: a for n, a in {**held, **states}.items() if n in program.values}
+        lengths = {self.how.axis: np.full(count, self.steps)}
+        values, _ = self.execution.run(
+            self.backend, program, self.params, given, lengths=lengths, batch=count
+        )
+        return values
+
+
+def state_map(
+    model: Model,
+    params: Arrays,
+    inputs: Arrays | None = None,
+    *,
+    axis: str | None = None,
+    mode: Mode = "teacher",
+    steps: int = 1,
+    backend: str = "reference",
+) -> StateMap:
+    """Return what a step does to the state while the inputs stay the same.
+
+    Args:
+        model: an `unfold.Model`.
+        params: of the model.
+        inputs: for a step, [*other axes, *shape] by name; a number stands for an array of it.
+            Default: zeros, and no class.
+        axis: along which the steps are; default: the first along which something is delayed.
+        mode: which branch of an output feedback is in force.
+        steps: how many steps the map takes; its fixed points are then cycles of this length.
+        backend: what computes; the reference is quick where there are few steps.
+
+    Raises:
+        UnsupportedError: a step is no map from state to state; says why.
+        DataError: inputs that do not fit.
+    """
+    axis = axis or model.pipeline.carry_axis
+    if axis is None or axis not in model.pipeline.recurrent_axes:
+        known = ", ".join(model.pipeline.recurrent_axes) or "none"
+        what = f"along {axis}" if axis else "along any axis"
+        raise UnsupportedError(f"{model.name} hands no state on {what}; axes with a state: {known}")
+    if steps < 1:
+        raise DataError(f"steps is {steps}; a map takes at least one step")
+    how = step_map(model.program, axis, mode)
+    domain = Domain(how.forward, {axis: steps} if axis in how.forward.axes else None)
+    params = {n: np.asarray(a, dtype=np.float64) for n, a in params.items()}
+    held = _held(how, domain, dict(inputs or {}))
+    return StateMap(how, _parts(how, domain), steps, domain.extents, params, held, backend)
+
+
+def _parts(how: StepMap, domain: Domain) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    start = 0
+    for name in how.states:
+        value = how.forward[f"{PREFIX}{name}"]
+        shape = (*domain.shape(a for a in value.axes if a != BATCH), *map(int, value.type.shape))
+        parts.append(Part(name, shape, start))
+        start += prod(shape)
+    return tuple(parts)
+
+
+def _held(how: StepMap, domain: Domain, given: dict[str, Any]) -> dict[str, Array]:
+    """Return the inputs of a run, the same at every step, and what is held of steps before."""
+    program = how.forward
+    inputs = {v.name: v for v in program.inputs if not v.name.startswith(PREFIX)}
+    delayed = {n: program[f"{PREFIX}{n}"] for n in how.inputs}
+    known = {**delayed, **inputs}
+    if unknown := [n for n in given if n not in known]:
+        names = ", ".join(known) or "none"
+        raise DataError(f"a step reads no input {unknown[0]}; the inputs of a step are {names}")
+    found: dict[str, Array] = {}
+    for name in known:
+        for full, value in ((name, inputs.get(name)), (f"{PREFIX}{name}", delayed.get(name))):
+            if value is not None:
+                found[full] = _constant(name, value, domain, how.axis, given.get(name))
+    return found
+
+
+def _constant(name: str, value: Value, domain: Domain, axis: str, given: Any) -> Array:
+    """Return an input that does not change along the axis, [*axes, *shape]."""
+    real = value.type.kind == "real"
+    axes = [a for a in value.axes if a != BATCH]
+    whole = (*domain.shape(axes), *map(int, value.type.stored))
+    time = [i for i, a in enumerate(axes) if a == axis or a.startswith(PREFIX)]
+    one = tuple(n for i, n in enumerate(whole) if i not in time)
+    array = np.asarray((0.0 if real else -1) if given is None else given)
+    if not real and not np.issubdtype(array.dtype, np.integer):
+        raise DataError(f"input {name} is a class: expected a whole number, got {given!r}")
+    if array.dtype.kind not in "iufb" or array.shape not in ((), one):
+        found = list(array.shape) if array.dtype.kind in "iufb" else repr(given)
+        raise DataError(f"input {name} of a step: expected a number or {list(one)}, got {found}")
+    array = np.broadcast_to(array.astype(np.float64 if real else np.int64), one)
+    return np.broadcast_to(np.expand_dims(array, time), whole)

@@ -1,0 +1,117 @@
+"""The map from the state before a step to the state after it, as a Program, with its adjoint.
+
+What is read with a delay along an axis, and goes on being read, is the state; all else that a step
+reads is held fixed. For `h[t]: tanh(W @ h[t-1] + U @ x[t])`:
+
+    next.h = tanh(W @ carry.h + U @ x)          ∂carry.h from direction.next.h
+
+In: a spec's Program, an axis. Out: a `StepMap`. Its Programs keep the axis, so that several steps
+in a row are one run, too. Raises `UnsupportedError` where a step has no such map: nothing recurs,
+the state holds classes, or a step depends on its number, on chance or on what comes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from unfold.core.dependence import fixed_extents, span
+from unfold.core.program import SOURCES, Program, Value
+from unfold.core.verify import verify
+from unfold.errors import UnsupportedError
+from unfold.passes.boundaries import lower_boundaries
+from unfold.passes.carry import NEXT, PREFIX, carry_state, delays, hand_over
+from unfold.passes.modes import ProgramMode, resolve_modes
+from unfold.passes.segments import Gradients, needed, pullback
+
+RANDOM = ("uniform", "normal")
+
+
+@dataclass(frozen=True)
+class StepMap:
+    """What a step does to the state.
+
+    Attributes:
+        axis: the axis of the steps.
+        states: the values that the state consists of, and how many of the last ones of each.
+        inputs: inputs that are read with a delay, and how many steps of them are held.
+        forward: from `carry.NAME` of states and inputs to `next.NAME` of states.
+        backward: from `direction.next.NAME` to the gradients by `carry.NAME`.
+    """
+
+    axis: str
+    states: dict[str, int]
+    inputs: dict[str, int]
+    forward: Program
+    backward: Gradients
+
+
+def step_map(program: Program, axis: str, mode: ProgramMode = "teacher") -> StepMap:
+    """Return the map of a step.
+
+    Args:
+        program: of a spec, with boundaries and feedback.
+        axis: along which the steps are.
+        mode: which branch of a feedback is in force.
+
+    Raises:
+        UnsupportedError: there is no such map.
+    """
+    every = tuple(v.name for v in program if v.op not in SOURCES)
+    whole = resolve_modes(replace(program, outputs=every, loss=None), mode=mode, start=False)
+    found = delays(whole, axis)
+    states = {n: d for n, d in found.items() if whole[n].op != "input"}
+    handed = hand_over(carry_state(whole, axis, found), axis, states)
+    while True:  # what is read later, but by no later state, is not part of the state
+        read = _read(handed, states)
+        recurring = {n: d for n, d in states.items() if f"{PREFIX}{n}" in read}
+        if recurring == states:
+            break
+        states = recurring
+    if not states:
+        raise _refused(axis, f"in mode {mode} no state at a step needs the one before")
+    outputs = tuple(f"{NEXT}{n}" for n in states)
+    forward = verify(needed(replace(handed, outputs=outputs)))
+    for value in forward:
+        _check(forward, value, axis, states)
+    carried = tuple(f"{PREFIX}{n}" for n in states)
+    backward = pullback(verify(lower_boundaries(forward)), forward.outputs, carried)
+    inputs = {
+        n: d for n, d in found.items() if n not in states and f"{PREFIX}{n}" in forward.values
+    }
+    return StepMap(axis, states, inputs, forward, backward)
+
+
+def _read(program: Program, names: Iterable[str]) -> set[str]:
+    """Return all that the equations of some values read, directly or through others."""
+    work, found = list(names), set[str]()
+    while work:
+        more = {r.value for r in program.reads(program[work.pop()])} - found
+        found |= more
+        work += more
+    return found
+
+
+def _check(program: Program, value: Value, axis: str, states: dict[str, int]) -> None:
+    """Refuse a value that is not a function of the state and of what is held fixed."""
+    node = value.node or value.name
+    if value.name in states and value.type.kind != "real":
+        raise _refused(axis, f"{node} is a class, so the state cannot be changed a little")
+    if value.op in RANDOM:
+        raise _refused(axis, f"{node} is drawn at random")
+    if axis in value.axes and value.op in ("index", "parameter"):
+        raise _refused(axis, f"{node} differs from step to step")
+    if axis in value.reduced:
+        raise _refused(axis, f"{node} needs all steps")
+    if value.name.startswith(NEXT):
+        return
+    for ref in program.reads(value):
+        source = program[ref.value]
+        if axis in source.axes and axis in value.iteration:
+            index = ref.index[source.axes.index(axis)]
+            if span(index, axis, fixed_extents(program)).high > 0:
+                raise _refused(axis, f"{node} reads {source.node}[{index}], which comes later")
+
+
+def _refused(axis: str, why: str) -> UnsupportedError:
+    return UnsupportedError(f"a step along {axis} is no map from state to state: {why}")
