@@ -6,14 +6,16 @@ One step of the program, for T characters x and the ones after them y, from the 
     y(t) = W_hy h(t) + b_y                        p(t) = softmax(y(t))
     loss = - sum over t of log p(t)[target(t)]
 
-then gradients by going backwards, cut to [-5, 5], and Adagrad:  m += g²,  p -= 0.1 g / √(m + 1e-8).
-The state goes on from step to step; at the end of the text both begin anew. Used by the tests and
-by `benchmarks/min_char_rnn.py`.
+then gradients by going backwards, cut to [-5, 5], and Adagrad:  m += g²,  p -= 0.1 g / √m, where
+m is 1e-8 at first. Gradients come in two versions that differ in roundings only: `one_by_one` adds
+up the steps' products, as the program does; `all_at_once` makes one product of all steps, which is
+the order of the reference run. The state goes on from step to step; at the end of the text both
+begin anew. Used by the tests and by `benchmarks/min_char_rnn.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -29,9 +31,10 @@ def one_hot(code: int, size: int) -> Array:
     return column
 
 
-def loss_and_gradients(
-    weights: Mapping[str, Array], codes: Array, targets: Array, state: Array
-) -> tuple[float, dict[str, Array], Array]:
+Found = tuple[float, dict[str, Array], Array]
+
+
+def one_by_one(weights: Mapping[str, Array], codes: Array, targets: Array, state: Array) -> Found:
     """Run forward and backward; biases and states are columns."""
     size, loss = len(weights["b_y"]), 0.0
     inputs, states, chances = [], [state], []
@@ -60,6 +63,34 @@ def loss_and_gradients(
     return loss, gradients, states[-1]
 
 
+def all_at_once(weights: Mapping[str, Array], codes: Array, targets: Array, state: Array) -> Found:
+    """Do the same with rows for the steps; a gradient is one product over all of them."""
+    W_xh, W_hh, W_hy = (weights[name] for name in ("W_xh", "W_hh", "W_hy"))
+    b_h, b_y = weights["b_h"][:, 0], weights["b_y"][:, 0]
+    states, wrong, loss = [state[:, 0]], [], 0.0
+    for code, target in zip(codes, targets, strict=True):
+        states.append(np.tanh(W_xh[:, code] + W_hh @ states[-1] + b_h))
+        scores = W_hy @ states[-1] + b_y
+        powers = np.exp(scores - scores.max())
+        loss -= scores[target] - scores.max() - np.log(powers.sum())
+        wrong.append(powers * (1.0 / powers.sum()))
+        wrong[-1][target] -= 1.0
+    before, coming = [], np.zeros_like(state[:, 0])
+    for h, scores in zip(states[:0:-1], wrong[::-1], strict=True):
+        before.insert(0, (scores @ W_hy + coming) * (1.0 - h * h))
+        coming = before[0] @ W_hh
+    h, at_states, at_scores = np.array(states), np.array(before), np.array(wrong)
+    gradients = {
+        "W_xh": at_states.T @ np.eye(len(b_y))[codes],
+        "W_hh": at_states.T @ h[:-1],
+        "W_hy": at_scores.T @ h[1:],
+        "b_h": at_states.sum(axis=0)[:, None],
+        "b_y": at_scores.sum(axis=0)[:, None],
+    }
+    cut = {name: np.clip(gradient, -LIMIT, LIMIT) for name, gradient in gradients.items()}
+    return loss, cut, h[-1][:, None]
+
+
 class Program:
     """The program between two steps.
 
@@ -67,6 +98,7 @@ class Program:
         weights: W_xh [H, V], W_hh [H, H], W_hy [V, H], b_h [H], b_y [V]; they are copied.
         text: codes of the characters.
         rate: the learning rate.
+        differentiate: `one_by_one` or `all_at_once`.
 
     Attributes:
         weights, sums: by name; biases are columns.
@@ -74,9 +106,16 @@ class Program:
         smoothed: the loss that the program prints.
     """
 
-    def __init__(self, weights: Mapping[str, Array], text: Array, rate: float = RATE) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Array],
+        text: Array,
+        rate: float = RATE,
+        differentiate: Callable[..., Found] = one_by_one,
+    ) -> None:
         self.weights = columns(weights)
-        self.sums = {name: np.zeros_like(array) for name, array in self.weights.items()}
+        self.sums = {name: np.full_like(array, SMALL) for name, array in self.weights.items()}
+        self._differentiate = differentiate
         self.state = np.zeros_like(self.weights["b_h"])
         self.smoothed = -np.log(1.0 / len(self.weights["b_y"])) * STEPS
         self._text, self._rate, self._place = text, rate, len(text)
@@ -87,11 +126,11 @@ class Program:
             self._place, self.state = 0, np.zeros_like(self.state)
         place, self._place = self._place, self._place + STEPS
         codes, targets = (self._text[i : i + STEPS] for i in (place, place + 1))
-        loss, gradients, self.state = loss_and_gradients(self.weights, codes, targets, self.state)
+        loss, gradients, self.state = self._differentiate(self.weights, codes, targets, self.state)
         self.smoothed = self.smoothed * 0.999 + loss * 0.001
         for name, gradient in gradients.items():
             self.sums[name] += gradient**2
-            self.weights[name] -= self._rate * gradient / np.sqrt(self.sums[name] + SMALL)
+            self.weights[name] -= self._rate * gradient / np.sqrt(self.sums[name])
         return loss
 
 
