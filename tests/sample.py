@@ -86,8 +86,10 @@ def sample(case: Case, steps: int, seed: int = 0, lengths: Lengths | None = None
         lengths: by axis, one length per sequence, in place of the tables' own.
     """
     rng = np.random.default_rng(seed)
-    tables = (FIRST_AXIS[steps], *[OTHER_AXIS[steps]] * (len(case.varying) - 1))
-    own = dict(zip(case.varying, tables, strict=True))
+    own = {
+        axis: (OTHER_AXIS if number else FIRST_AXIS)[steps]
+        for number, axis in enumerate(case.varying)
+    }
     extents = {axis: max(found) for axis, found in own.items()}
     model = case.load(extents)
     shapes = {name: value.shape for name, value in model.init(seed=0, dtype="float64").items()}

@@ -70,7 +70,7 @@ ORDERS = {
         "for i (for j (h)) o loss",
         "∂loss ∂o back i (back j (∂h)) ∂W ∂Q ∂U ∂b ∂V ∂c",
     ),
-    ("highway", "teacher"): (
+    ("recurrent-highway", "teacher"): (
         "for t (for l (u g s)) o loss",
         "∂loss ∂o back t (back l (∂s ∂u ∂g)) ∂W_H ∂R_H ∂b_H ∂W_T ∂R_T ∂b_T ∂V ∂c",
     ),

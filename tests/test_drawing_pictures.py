@@ -169,7 +169,7 @@ def test_an_encoder_stands_before_its_decoder() -> None:
 
 
 def test_micro_steps_are_stacked_inside_a_step() -> None:
-    found = nodes(library("highway", t=2, l=3).draw())
+    found = nodes(library("recurrent-highway", t=2, l=3).draw())
     heights = [found[f"s[0,{micro}]"].y for micro in range(3)]
     assert heights == sorted(heights)
     assert found["s[0,2]"].y == found["s[1,2]"].y and found["s[0,2]"].x < found["s[1,2]"].x
@@ -346,7 +346,7 @@ def test_the_same_picture_every_time() -> None:
 
 
 @pytest.mark.parametrize("detail", ["cell", "op"])
-@pytest.mark.parametrize("name", ["char-rnn", "lstm-stack", "highway", "rnn-2d", "tdnn"])
+@pytest.mark.parametrize("name", ["char-rnn", "lstm-stack", "recurrent-highway", "rnn-2d", "tdnn"])
 def test_other_details_are_well_formed(name: str, detail: str) -> None:
     for view in ("folded", "unfolded"):
         figure = library(name).draw(view, detail=detail, steps=3)

@@ -268,7 +268,7 @@ def test_refusals() -> None:
     [
         ("pattern-hidden", "t", (1, 2, 1)),
         ("lstm-stack", "t", (1, 3, math.inf)),
-        ("highway", "t", (3, 4, math.inf)),
+        ("recurrent-highway", "t", (3, 4, math.inf)),
         ("bidirectional", "t", (1, 2, 1)),
         ("tdnn", "t", (0, 3, None)),
         ("rnn-2d", "i", (1, 6, 1)),

@@ -70,6 +70,8 @@ def spec(name: str) -> str:
     return find(name).read_text(encoding="utf-8")
 
 
+# With vectors for characters, so that its products with the input are products.
+HIGHWAY = spec("recurrent-highway").replace("x[t]: {category: vocab}", "x[t]: [vocab]")
 CASES: dict[str, tuple[str, str]] = {
     "lstm-language-model": (LSTM, "teacher"),
     "two-layers": (spec("lstm-stack"), "teacher"),
@@ -78,7 +80,7 @@ CASES: dict[str, tuple[str, str]] = {
     "output-free": (spec("pattern-output"), "free"),
     "attention": (spec("attention"), "teacher"),
     "two-dimensions": (spec("rnn-2d"), "teacher"),
-    "recurrent-highway": (spec("highway"), "teacher"),
+    "recurrent-highway": (HIGHWAY, "teacher"),
 }
 
 

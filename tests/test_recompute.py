@@ -20,7 +20,7 @@ SPECS = {
     "lstm-stack": "t",
     "lstm-peephole": "t",
     "gru": "t",
-    "highway": "t",
+    "recurrent-highway": "t",
     "encoder-decoder": "s",
     "attention": "t",
     "pattern-output": "t",

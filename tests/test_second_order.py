@@ -20,7 +20,7 @@ STEPS = {
     # JAX takes half a minute to compile longer ones; two steps include a sequence of one.
     "lstm-peephole": (2,),
     "attention": (2,),
-    "highway": (2,),
+    "recurrent-highway": (2,),
 }
 DIFFERENCE = 1e-5
 

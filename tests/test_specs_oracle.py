@@ -32,7 +32,7 @@ CARRIED = {
     "teacher-forcing": ["h", "o"],
     "lstm-stack": ["l1.s", "l2.s", "o"],
     "gru": ["h", "o"],
-    "highway": ["s", "o"],
+    "recurrent-highway": ["s", "o"],
 }
 
 

@@ -1,9 +1,9 @@
-"""Oracles of the gated units: LSTM, peepholes, GRU in both conventions, recurrent highway network.
+"""Oracles of the gated units: LSTM, peepholes, GRU in both conventions.
 
 The packaged cells are given as functions from a sequence of input vectors to the sequence of
 outputs and of memories, `prefix` being the instance's name in the parameters ("l1." or "").
 Equations: Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000; Gers & Schmidhuber
-2000; Cho et al. 2014; Chung et al. 2014; Zilly et al. 2017; Elman 1990.
+2000; Cho et al. 2014; Chung et al. 2014; Elman 1990.
 """
 
 from __future__ import annotations
@@ -106,23 +106,3 @@ def gru(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Array
     os = [p["V"] @ h + p["c"] for h in hs]
     loss = sum(mean_squared_error(o, y) for o, y in zip(os, inputs["y"], strict=True)) / len(os)
     return jnp.asarray(loss), {"h": jnp.stack(hs), "o": jnp.stack(os)}
-
-
-def highway(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Arrays]:
-    """Return loss and nodes of the recurrent highway network; s [T, depth, hidden]."""
-    s = jnp.zeros(p["W_H"].shape[0])
-    states, os, loss = [], [], jnp.zeros(())
-    for x, y in zip(inputs["x"], inputs["y"], strict=True):
-        column = []
-        for depth in range(p["R_H"].shape[0]):
-            u = p["R_H"][depth] @ s + p["b_H"][depth]
-            g = p["R_T"][depth] @ s + p["b_T"][depth]
-            if depth == 0:
-                u, g = u + p["W_H"] @ x, g + p["W_T"] @ x
-            s = jnp.tanh(u) * sigmoid(g) + s * (1 - sigmoid(g))
-            column.append(s)
-        o = p["V"] @ s + p["c"]
-        loss += cross_entropy(o, y)
-        states.append(jnp.stack(column))
-        os.append(o)
-    return loss / len(os), {"s": jnp.stack(states), "o": jnp.stack(os)}
