@@ -37,6 +37,8 @@ class Case:
         modes: the modes in which the spec means something different.
         text: the spec itself, where it is not a file of the library.
         parameter_axes: the parameters with a varying axis, and that axis (always their first).
+        given: whether the spec gives weights by number, so that its sizes cannot be chosen.
+        cut: whether a `stop_gradient` makes the gradients others than those of the loss.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Case:
     modes: tuple[str, ...] = ("teacher",)
     text: str | None = None
     parameter_axes: Mapping[str, str] = field(default_factory=dict)
+    given: bool = False
+    cut: bool = False
 
     def load(self, extents: Mapping[str, int]) -> unfold.Model:
         """Load the spec with this case's sizes and these extents of the varying axes."""
