@@ -235,17 +235,17 @@ def test_digits_in_every_layout(layout: str, declared: str, shape: tuple[int, ..
     assert data.fit(program).axes == extents[layout]
 
 
-def test_captions_name_the_digits() -> None:
-    data = make.images(
-        "digits", layout="whole", inputs={"v": "image", "w": "caption"}, order="given"
-    )
+@pytest.mark.parametrize(("column", "end"), [("caption", "\n"), ("name", "")])
+def test_captions_and_names_spell_the_digits(column: str, end: str) -> None:
+    inputs, letters = {"v": "image", "w": column}, 15 + len(end)
+    data = make.images("digits", layout="whole", inputs=inputs, order="given")
     program = reading("v: [8, 8]", "w[t]: {category: n}", sizes="n: 3")
-    assert data.fit(program).sizes == {"n": 16}
-    found = data.batches(reading("v: [8, 8]", "w[t]: {category: n}", sizes="n: 16"))
-    letters = found.facts["vocabularies"]["w"]  # type: ignore[index]
+    assert data.fit(program).sizes == {"n": letters}
+    found = data.batches(reading("v: [8, 8]", "w[t]: {category: n}", sizes=f"n: {letters}"))
+    alphabet = found.facts["vocabularies"]["w"]  # type: ignore[index]
     words = found.train.batch(0).inputs["w"]
-    told = ["".join(letters[c] for c in row if c >= 0) for row in words]
-    assert told == [f"{NAMES[i % 10]}\n" for i in range(16)]
+    told = ["".join(alphabet[c] for c in row if c >= 0) for row in words]
+    assert told == [f"{NAMES[i % 10]}{end}" for i in range(16)]
 
 
 def whole_digits() -> tuple[np.ndarray, np.ndarray]:

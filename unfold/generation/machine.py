@@ -35,6 +35,7 @@ from unfold.passes.decoding import (
     close,
     end_symbol,
     separate,
+    settle,
 )
 from unfold.passes.pipeline import Pipeline
 
@@ -155,7 +156,7 @@ class Machine:
         *,
         narrow: bool = False,
     ) -> None:
-        looped = _closed(program, feed or {})
+        looped = _closed(settle(program), feed or {})
         looped, self.loop = separate(looped)
         self.end, self._when, self._extent, self.at_most = _ending(looped, stop, self.loop)
         if self.loop.scores is not None:

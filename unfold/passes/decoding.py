@@ -1,7 +1,8 @@
 """Prepare a Program for writing: what it says becomes what it reads, by a rule that can be chosen.
 
-Three rewrites, on the Program of the spec with its feedback still in it:
+Four rewrites, on the Program of the spec with its feedback still in it:
 
+    settle     tau = feedback(steps[last], exp(l))    tau = exp(l): over no axis, so no output
     separate   prev[t] = feedback(y[t-1], argmax(o[t-1]))     prev.said[t] = argmax(o[t])
                                                       prev[t] = feedback(y[t-1], prev.said[t-1])
     close      reads x[t], scores y[t]; no feedback           x.said[t] = argmax(y[t])
@@ -61,6 +62,20 @@ class Loop:
     lead: int
     scores: str | None
     temperature: float = 0.0
+
+
+def settle(program: Program) -> Program:
+    """Return the Program with the free branch of every feedback that is over no axis.
+
+    Such a one is no output that is read a step later. It says what stands in for something that is
+    known in training alone, such as the number of steps, and writing never knows it.
+    """
+    builder = Builder.of(program)
+    for value in program.of("feedback"):
+        if set(value.axes) <= {BATCH}:
+            free = value.operands[1:]
+            builder.values[value.name] = replace(value, op="identity", operands=free)
+    return builder.build(program)
 
 
 def close(program: Program, reads: str, says: str) -> Program:

@@ -9,7 +9,8 @@ With `patch: 2` a point of a grid, or one of `pixels`, is a square of 2 by 2 pix
 grid x[i,j]: [4] has 4 by 4 points.
 
 Columns are `image` (from 0 to 1, [N, height, width] or [N, height, width, channels] before the
-layout), `label` (a class) and, for digits, `caption` (its name, each letter a class, and an end).
+layout), `label` (a class) and, for digits, `caption` (its name, each letter a class, and an end)
+and `name` (the same without the end).
 The digits are those of scikit-learn; see sets/README.md.
 """
 
@@ -104,10 +105,15 @@ def _digits() -> dict[str, Column]:
     vocabulary = Text.of("".join(NAMES) + END)
     captions = [vocabulary.encode(NAMES[label] + END) for label in labels]
     letters = vocabulary.vocabulary
+    unended = Text.of("".join(NAMES))
+    names = [unended.encode(NAMES[label]) for label in labels]
     return {
         "image": Column(images, where="image"),
         "label": Column(labels, classes=len(NAMES), symbols=tuple(NAMES), where="label"),
         "caption": Column.ragged(captions, classes=len(letters), symbols=letters, where="caption"),
+        "name": Column.ragged(
+            names, classes=len(letters) - 1, symbols=unended.vocabulary, where="name"
+        ),
     }
 
 
