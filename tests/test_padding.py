@@ -47,7 +47,7 @@ def check(drawn: Sample, mode: str) -> None:
         assert_close(f"gradient of {name}", grads[name], expected, 1e-12)
     for number, (nodes, _, own) in enumerate(found):
         for name, expected in nodes.items():
-            axes = len(drawn.model.program[name].axes) - 1
+            axes = sum(axis != "batch" for axis in drawn.model.program[name].axes)
             inside = tuple(slice(n) for n in expected.shape[:axes])
             what = f"{name} of sequence {number}"
             assert_close(what, run[name][number][inside], expected, 1e-12)

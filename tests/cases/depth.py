@@ -6,7 +6,7 @@ from oracles import deep, gated, recurrent
 
 from cases.case import CHARACTER, LABEL, SMALL, Case, Input, X
 
-VOCAB = {"vocab": 13, "hidden": 7}
+VOCAB = {"vocab": 11, "hidden": 7}
 READ = {"x": CHARACTER, "y": CHARACTER}
 # Networks that read characters and predict the next, each by the oracle of one step.
 STEPS = {
