@@ -17,6 +17,7 @@ import numpy as np
 import unfold
 from unfold.api import Model
 from unfold.drawing import Figure
+from unfold.shipped import FAMILIES
 
 DOCS = Path(__file__).parent
 FOLDER = DOCS / "gallery"
@@ -96,7 +97,7 @@ def save(figure: Figure, name: str) -> str:
 
 def section(model: Model, stem: str) -> list[str]:
     """Draw everything of one spec and return its part of the page."""
-    lines = [f"## {stem}", "", model.about.strip(), ""]
+    lines = [f"### {stem}", "", model.about.strip(), ""]
     lines += [save(model.draw("folded"), f"{stem}-folded"), ""]
     lines += [save(model.draw("unfolded"), f"{stem}-unfolded"), ""]
     for extra in EXTRAS:
@@ -123,8 +124,13 @@ def main() -> None:
         "`unfold render SPEC -o FILE`.",
         "",
     ]
-    for file in unfold.library():
-        lines += section(unfold.load(file), file.stem)
+    families = {name: [f for f in unfold.library() if f.parent.name == name] for name in FAMILIES}
+    for family, files in families.items():
+        lines.append(f"- {family}: " + ", ".join(f"[{f.stem}](#{f.stem})" for f in files))
+    for family, files in families.items():
+        lines += ["", f"## {family.capitalize()}", ""]
+        for file in files:
+            lines += section(unfold.load(file), file.stem)
     (DOCS / "gallery.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
