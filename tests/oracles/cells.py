@@ -200,11 +200,10 @@ def second_order(p: Arrays, inputs: Arrays, free: bool = False) -> Found:
     s = p["s.initial"]
     states, answers, losses = [], [], []
     for x, accepted in zip(inputs["x"], inputs["accepted"], strict=True):
-        a = p["W"][:, :, x] @ s + p["b"]
-        s = sigmoid(a)
+        s = sigmoid(p["W"][:, :, x] @ s + p["b"])
         states.append(s)
-        answers.append(a[0])
-        losses.append(bce(a[0], accepted))
+        answers.append(s[0])
+        losses.append((s[0] - accepted) ** 2)
     return mean(losses), {"s": jnp.stack(states), "answer": jnp.stack(answers)}
 
 
