@@ -23,6 +23,7 @@ from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.carry import carry_state, delays, hand_over
 from unfold.passes.differentiate import differentiate
 from unfold.passes.modes import resolve_modes
+from unfold.passes.products import join_products
 from unfold.passes.simplify import drop_dead, merge_copies
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.reference import Walk
@@ -45,6 +46,7 @@ PASSES: dict[str, Callable[[Program], Program]] = {
     "drop_dead": drop_dead,
     "merge_copies": merged,
     "differentiate": lambda p: with_gradients(lower_boundaries(p)),
+    "join_products": lambda p: join_products(with_gradients(lower_boundaries(p))),
     "hand_over": lambda p: hand_over(p, "t", delays(p, "t")) if "t" in p.axes else p,
 }
 

@@ -295,7 +295,12 @@ def test_attention_projects_the_source_once() -> None:
     assert {e for e, axes in outside.items() if axes == T} == {
         ("o",), ("∂d",), ("∂A", "∂W_d"), ("∂K",), ("∂V",)
     }  # fmt: skip
-    assert set(facts.plan.slow) == {"e", "∂v"}
+    assert set(facts.plan.slow) == {"e", "∂v", "c", "∂a"}, "one decoder step has one row of weights"
+    products = [p for p in facts.plan.walk() if isinstance(p, Gemm)]
+    back = [
+        p for p in products if [d.name for d in p.k] == ["t"] and [d.name for d in p.m] == ["s"]
+    ]
+    assert len(back) == 1, "what the contexts send back to h is one product after the loop"
 
 
 def test_a_grid_does_rows_at_once_where_it_can() -> None:

@@ -25,6 +25,7 @@ from unfold.execution.memory import Memory
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.lengths import mask_lengths
 from unfold.passes.planning import plan
+from unfold.passes.products import join_products
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.feeds import check_classes, check_inputs, check_parameters, domain_of
 from unfold.unfolded.running import Runner
@@ -43,7 +44,7 @@ class Planned:
     """A Program and its Plan."""
 
     def __init__(self, program: Program, varying: Iterable[str]) -> None:
-        lowered = verify(lower_boundaries(program))
+        lowered = verify(join_products(verify(lower_boundaries(program))))
         self.varying = tuple(varying)
         self.source = program
         self.program = verify(mask_lengths(lowered, self.varying)) if self.varying else lowered

@@ -203,7 +203,11 @@ def classify(forms: Forms, value: Value) -> Product | str:
     if not found.k:
         return "nothing that both operands have is summed over"
     if not found.m and all(d.size is None for d in found.k):
-        return "each sum has vectors of its own, which no other sum uses"
+        return (
+            "each sum has vectors of its own, which no other sum uses"
+            if all(own)
+            else "a sum of multiples of vectors, each sequence with its own"
+        )
     if not found.n or found.n[-1].name != letter(last):
         return "the features of the result are in another order than those of the operand"
     return found

@@ -1,0 +1,168 @@
+"""Write sums of products as products with summed axes: what a backend runs as one GEMM.
+
+    sum[s](a[t,s] * h[s])              einsum<,i->i>(a[t,s], h[s]) summed over s
+    sum[k](p[t-k+2,k]), p a product    the product itself, read at t-k+2 and summed over k
+    sum[t](V @ h[t])                   V @ sum[t](h[t])
+
+The first is the context of an attention and its gradients, the second what a convolution sends back
+to its input, the third a mean of scores. In: a Program without boundaries and feedback, whatever the
+lengths. Out: one with the same named values; sums that would not become matrix products stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from string import ascii_lowercase
+
+from unfold.core.affine import Affine
+from unfold.core.build import Builder
+from unfold.core.program import Program, Ref, Value
+from unfold.passes.decompose import letters
+from unfold.passes.forms import letter
+from unfold.passes.simplify import drop_dead
+
+SUMS = ("sum", "feature_sum", "sum_to")
+Factors = tuple[list[Ref], list[str], str]  # operands, their letters, the result's
+
+
+def join_products(program: Program) -> Program:
+    """Return the Program whose sums of products are products."""
+    while True:
+        changed = _sums(program)
+        if changed is program:
+            break
+        program = drop_dead(changed)
+    return drop_dead(_apart(program))
+
+
+def _sums(program: Program) -> Program:
+    """Join every sum with the product that it alone reads."""
+    uses = dict.fromkeys((*program.outputs, *([program.loss] if program.loss else [])), 2)
+    for value in program:
+        for ref in value.operands:
+            uses[ref.value] = uses.get(ref.value, 0) + 1
+    found = [
+        joined
+        for v in program
+        if v.op in SUMS
+        and uses.get(v.operands[0].value) == 1
+        and (joined := _joined(program, v)) is not None
+    ]
+    if not found:
+        return program
+    return replace(program, values={**program.values, **{v.name: v for v in found}})
+
+
+def _joined(program: Program, value: Value) -> Value | None:
+    """Return a sum as a product, None where it is none that is worth it."""
+    source = program[value.operands[0].value]
+    factors = _factors(program, source)
+    inner = _features(value, source)
+    if factors is None or inner is None or set(source.reduced) & set(value.iteration):
+        return None
+    at = dict(zip(source.axes, value.operands[0].index, strict=True))
+    moved = _moved(program, source, factors[0], at)
+    if moved is None:
+        return None
+    operands, own, result = moved, factors[1], "".join(c for c in factors[2] if c not in inner)
+    reduced = (*value.reduced, *source.reduced)
+    if source.op != "einsum" and not _is_matrix(operands, own, result, value.axes, reduced):
+        return None
+    equation = {"equation": f"{','.join(own)}->{result}"}
+    return replace(
+        value, op="einsum", operands=tuple(operands), attributes=equation, reduced=reduced
+    )
+
+
+def _factors(program: Program, value: Value) -> Factors | None:
+    """Return what a product multiplies."""
+    if value.op == "einsum":
+        own, result = letters(value)
+        return list(value.operands), own, result
+    if value.op != "mul":
+        return None
+    shapes = [program[r.value].type.shape for r in value.operands]
+    if any(s not in ((), value.type.shape) for s in shapes):
+        return None
+    names = ascii_lowercase[8 : 8 + len(value.type.shape)]
+    operands = [_original(program, r) for r in value.operands]
+    return operands, [names if s else "" for s in shapes], names
+
+
+def _original(program: Program, ref: Ref) -> Ref:
+    """Return what is read through copies, which may be repeated along axes."""
+    value = program[ref.value]
+    pairs = list(zip(value.axes, ref.index, strict=True))
+    if value.op != "identity" or any(i.may_leave(a) for a, i in pairs):
+        return ref
+    return _original(program, value.operands[0].substitute(dict(pairs)))
+
+
+def _features(value: Value, source: Value) -> str | None:
+    """Return the letters of the features that a sum is over, None where it keeps their place."""
+    if value.op == "sum":
+        return ""
+    shape = source.type.shape
+    names = letters(source)[1] if source.op == "einsum" else ascii_lowercase[8 : 8 + len(shape)]
+    if value.op == "feature_sum":
+        return None if value.attributes.get("keep") else names[-1:]
+    return names if value.type.shape == () else None
+
+
+def _moved(
+    program: Program, source: Value, operands: Sequence[Ref], at: dict[str, Affine]
+) -> list[Ref] | None:
+    """Read a product's operands where the product is read, None where that is not the same.
+
+    Outside of the product's domain it is zero; so must be one of its operands.
+    """
+    for axis, index in at.items():
+        if index.divisor != 1:
+            return None  # most of what is read there are zeros
+        if index.may_leave(axis) and not any(
+            (axis, Affine.axis(axis)) in zip(program[r.value].axes, r.index, strict=True)
+            for r in operands
+        ):
+            return None
+    return [r.substitute(at) for r in operands]
+
+
+def _is_matrix(
+    operands: Sequence[Ref],
+    own: Sequence[str],
+    result: str,
+    axes: Sequence[str],
+    reduced: Sequence[str],
+) -> bool:
+    """Whether both operands of a product have rows of their own, and share what is summed."""
+    if len(operands) != 2:
+        return False
+    first, second = ({*r.axes, *map(letter, o)} for r, o in zip(operands, own, strict=True))
+    made = {*axes, *map(letter, result)}
+    summed = {*reduced, *first, *second} - made
+    return bool((first - second) & made and (second - first) & made and summed <= first & second)
+
+
+def _apart(program: Program) -> Program:
+    """Sum alone, before a product, what only one of its operands has of the summed axes."""
+    builder = Builder.of(program)
+    made: dict[tuple[Ref, frozenset[str]], Ref] = {}
+    for value in program:
+        if value.op != "einsum" or len(value.operands) != 2 or not value.reduced:
+            continue
+        builder.node, builder.at = value.node, value.at
+        axes = [set(r.axes) for r in value.operands]
+        operands, reduced = list(value.operands), set(value.reduced)
+        for i, ref in enumerate(value.operands):
+            alone = frozenset((axes[i] - axes[1 - i]) & reduced)
+            if alone and program[ref.value].type.kind == "real":
+                if (ref, alone) not in made:
+                    total = builder.emit("sum", (builder.read(ref),), reduced=alone)
+                    made[ref, alone] = total.ref
+                operands[i] = made[ref, alone]
+                reduced -= alone
+        if reduced != set(value.reduced):
+            kept = tuple(a for a in value.reduced if a in reduced)
+            builder.values[value.name] = replace(value, operands=tuple(operands), reduced=kept)
+    return builder.build(program)
