@@ -56,7 +56,12 @@ def hidden_words(picture: Picture) -> Iterator[tuple[str, str]]:
 def _label(edge: Edge) -> Box:
     assert edge.label_at is not None
     width = palette.text_width(edge.label, palette.NOTE_SIZE)
-    return (f"{edge.label} of {edge.source}-{edge.target}", *edge.label_at, width, 8)
+    return (
+        f"{edge.label} of {edge.source}-{edge.target}",
+        *edge.label_at,
+        width,
+        palette.NOTE_SIZE,
+    )
 
 
 def _shape(node: Node) -> Box:

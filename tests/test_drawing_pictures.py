@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from cases import SWEPT
-from geometry import overlaps, run_through
+from geometry import hidden_words, overlaps, run_through
 
 import unfold
 from unfold.api import Model
@@ -331,6 +331,7 @@ def test_every_picture_is_well_formed_and_nothing_covers_anything(name: str, vie
     picture = figure.picture
     assert list(overlaps(picture)) == []
     assert list(run_through(picture)) == []
+    assert list(hidden_words(picture)) == []
 
 
 def test_the_same_picture_every_time() -> None:

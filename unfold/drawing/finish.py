@@ -11,6 +11,7 @@ from dataclasses import replace
 from unfold.drawing import palette
 from unfold.drawing.connect import connect, edge_styles
 from unfold.drawing.curves import ARROW, line
+from unfold.drawing.legible import legible
 from unfold.drawing.picture import Edge, Node, Patch, Picture, Words, joined
 from unfold.drawing.place import BlockPlace, Placed, place
 from unfold.drawing.sketch import LegendEntry, Sketch
@@ -31,7 +32,7 @@ def finish_placed(placed: Placed) -> Picture:
     """Return the picture of a sketch whose nodes have places."""
     connected = connect(placed)
     nodes = (*placed.nodes.values(), *connected.squares)
-    body = Picture(placed.sketch.title, nodes, connected.edges)
+    body = Picture(placed.sketch.title, nodes, legible(nodes, connected.edges))
     patches: list[Patch] = []
     words: list[Words] = list(connected.words)
     for block in placed.blocks.values():
