@@ -180,6 +180,20 @@ class DigitLines(Settings):
     noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
+class MovingDigits(Settings):
+    """Tell which way a handwritten digit moves.
+
+    Attributes:
+        frames: of a film.
+        size: of a frame, in pixels on each side.
+        noise: its standard deviation; pixels are from 0 to 1.
+    """
+
+    frames: int = Field(default=6, ge=2, le=MAX_GAP)
+    size: int = Field(default=10, ge=8, le=256)
+    noise: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+
+
 Task = (
     Tomita
     | AnBn
@@ -193,6 +207,7 @@ Task = (
     | Spelling
     | NumberWords
     | DigitLines
+    | MovingDigits
 )
 TASKS: Mapping[str, type[Task]] = {
     "tomita": Tomita,
@@ -207,4 +222,5 @@ TASKS: Mapping[str, type[Task]] = {
     "spelling": Spelling,
     "number_words": NumberWords,
     "digit_lines": DigitLines,
+    "moving_digits": MovingDigits,
 }

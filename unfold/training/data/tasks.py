@@ -12,6 +12,7 @@ tones                  frame[t]: [bands]; sound[t]: of each frame; command: what
 spelling               letter[t]; sound[t]: of each letter
 number_words           digit[s]; word[t]: the number in words, and an end
 digit_lines            frame[t]: [8], a column of pixels; digit[u]: what is written
+moving_digits          frame[t]: [10, 10], a digit that moves; direction: which way; digit
 
 draw(Copy(delay=3, items=2, symbols=8), generator, 1)
 symbol  5 1 _ _ ! _ _        (_ is class 8, ! class 9)
@@ -43,6 +44,7 @@ from unfold.training.data.grammars import (
     counts,
     draw_string,
 )
+from unfold.training.data.moving_digits import draw_moving_digits, draw_unseen_digits
 from unfold.training.data.number_words import draw_number_words
 from unfold.training.data.problems import data_error
 from unfold.training.data.settings import TaskData
@@ -56,6 +58,7 @@ from unfold.training.data.task_settings import (
     Counting,
     DigitLines,
     EmbeddedReber,
+    MovingDigits,
     NumberWords,
     Reber,
     Reversal,
@@ -290,5 +293,9 @@ DRAW: Mapping[type[Task], Callable[..., Columns]] = {
     Spelling: draw_spelling,
     NumberWords: draw_number_words,
     DigitLines: draw_digit_lines,
+    MovingDigits: draw_moving_digits,
 }
-UNSEEN: Mapping[type[Task], Callable[..., Columns]] = {DigitLines: draw_unseen_lines}
+UNSEEN: Mapping[type[Task], Callable[..., Columns]] = {
+    DigitLines: draw_unseen_lines,
+    MovingDigits: draw_unseen_digits,
+}
