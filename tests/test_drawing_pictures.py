@@ -189,13 +189,13 @@ def test_what_is_read_as_a_whole_has_a_frame() -> None:
 def test_hovering_shows_equation_shape_and_the_range_of_a_run() -> None:
     model = library("shared", t=3)
     params = model.init(seed=0)
-    inputs = {"x": np.ones((2, 3, 5)), "y": np.zeros(2, dtype=np.int64)}
+    inputs = {"x": np.ones((2, 3, 8)), "y": np.zeros(2, dtype=np.int64)}
     figure = model.draw(params=params, inputs=inputs)
     tip = nodes(figure)["h[1]"].tooltip
     assert tip[:3] == (
         "h[1]",
         "h[t]: tanh(b + W @ h[t-1] + U @ x[t])",
-        "shape: [hidden] = [12]",
+        "shape: [hidden] = [32]",
     )
     values = model.forward(params, inputs)["h"][:, 1]
     assert tip[-1] == f"values: {values.min():.4g} to {values.max():.4g}"
@@ -278,7 +278,7 @@ def test_vanishing_and_exploding_gradients_are_seen(scale: float, grows: bool) -
     model = library("pattern-last", t=8)
     params = model.init(seed=0)
     params["W"] = params["W"] * scale
-    inputs = {"x": np.full((1, 8, 6), 1e-3), "y": np.zeros(1, dtype=np.int64)}
+    inputs = {"x": np.full((1, 8, 8), 1e-3), "y": np.zeros(1, dtype=np.int64)}
     figure = model.draw("gradients", params=params, inputs=inputs, steps=8)
     found, drawn = nodes(figure), edges(figure)
     fills = [found[f"h[{t}]"].fill for t in range(8)]
