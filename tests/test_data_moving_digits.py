@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from unfold.training.data import make
 from unfold.training.data.images import digit_images
 from unfold.training.data.moving_digits import DIRECTIONS, STEPS
 from unfold.training.data.task_settings import MovingDigits
@@ -45,3 +46,9 @@ def test_noise() -> None:
         for n in (0.0, 0.5)
     )
     assert abs((loud - quiet).std() - 0.5) < 0.02
+
+
+def test_films_by_name() -> None:
+    task = make.task("moving_digits", {"size": 12, "frames": 3}, batch=4)
+    columns = task.draw(np.random.default_rng(4), 2).columns
+    assert columns["frame"].values.shape == (2, 3, 12, 12)

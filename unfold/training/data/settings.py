@@ -23,6 +23,7 @@ from unfold.training.data.task_settings import (
     Copy,
     DigitLines,
     EmbeddedReber,
+    MovingDigits,
     NumberWords,
     Reber,
     Reversal,
@@ -156,7 +157,8 @@ TaskSource = Annotated[
     | Annotated[Tones, _constants("tones"), Tag("tones")]
     | Annotated[Spelling, _constants("spelling"), Tag("spelling")]
     | Annotated[NumberWords, _constants("number_words"), Tag("number_words")]
-    | Annotated[DigitLines, _constants("digit_lines"), Tag("digit_lines")],
+    | Annotated[DigitLines, _constants("digit_lines"), Tag("digit_lines")]
+    | Annotated[MovingDigits, _constants("moving_digits"), Tag("moving_digits")],
     Discriminator(only_key(*TASKS)),
     BeforeValidator(_read_task),
 ]
