@@ -126,7 +126,9 @@ def data_of(model: unfold.Model, seed: int) -> Any:
     """Make the data of a spec's section `data` from another seed."""
     section = model.spec.data
     assert section is not None, model.name
-    return make.describe({**section.tree, "seed": seed})
+    # A text is read as it stands: nothing of it is drawn.
+    seeded = {} if "text" in section.tree else {"seed": seed}
+    return make.describe({**section.tree, **seeded})
 
 
 def learn(model: unfold.Model, seed: int, data: Any = None, **settings: Any) -> Any:
