@@ -247,6 +247,10 @@ def test_nets_without_inputs_still_recur() -> None:
     assert triple(found) == (2, 0, HALF)
 
 
+def test_a_net_whose_only_input_is_what_it_should_say_still_recurs() -> None:
+    assert triple(measures(unfold.load("clockwork-rnn").program)) == (1, 0, math.inf)
+
+
 def test_refusals() -> None:
     with pytest.raises(DataError, match="net has no axis u; its axes are t"):
         measures(rnn(), axis="u")

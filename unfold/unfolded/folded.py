@@ -274,11 +274,11 @@ def _unread(program: Program) -> list[str]:
 
 
 def _on_routes(program: Program, outputs: Iterable[str]) -> list[str]:
-    """Return the values between an input and an output; without inputs, all that outputs need."""
+    """Return the values between an input and an output; all that outputs need, if no input is."""
     sources = {v.name: [r.value for r in program.reads(v)] for v in program}
     needed = _closure(outputs, sources)
-    reached = _closure([v.name for v in program.inputs], _readers(program))
-    keep = needed & reached if program.inputs else needed
+    inputs = [v.name for v in program.inputs if v.name in needed]
+    keep = needed & _closure(inputs, _readers(program)) if inputs else needed
     return [v.name for v in program if v.name in keep]
 
 
