@@ -62,14 +62,18 @@ def test_batch_equals_each_alone(name: str, mode: str) -> None:
     check(sample(CASES[name], steps=5, seed=4), mode)
 
 
-@pytest.mark.parametrize("name", ["bidirectional", "attention", "rnn-2d", "recurrent-highway", "tdnn"])
+@pytest.mark.parametrize(
+    "name", ["bidirectional", "attention", "rnn-2d", "recurrent-highway", "tdnn"]
+)
 def test_no_sequence_fills_the_arrays(name: str) -> None:
     case = CASES[name]
     lengths = dict(zip(case.varying, ([2, 1, 4], [1, 3, 2]), strict=False))
     check(sample(case, steps=5, seed=5, lengths=lengths), "teacher")
 
 
-@pytest.mark.parametrize("name", ["bidirectional", "attention", "rnn-2d", "recurrent-highway", "tdnn"])
+@pytest.mark.parametrize(
+    "name", ["bidirectional", "attention", "rnn-2d", "recurrent-highway", "tdnn"]
+)
 def test_every_sequence_has_length_one(name: str) -> None:
     case = CASES[name]
     lengths = {axis: [1] * BATCH for axis in case.varying}

@@ -34,7 +34,7 @@ CASES = (
     Case(
         "rnn-digest",
         unfolding.rnn_digest,
-        {"features": 7, "classes": 11},
+        {"features": 11, "hidden": 13, "classes": unfolding.CLASSES},
         {"x": X, "y": Input((), category="classes")},
     ),
     Case(
