@@ -22,7 +22,6 @@ from unfold.training.data import judge, make
 from unfold.training.data.grammars import counting_legal, counting_string
 
 Array = np.ndarray
-LETTERS = "ab"
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,16 @@ def draw_strings(task: str, generator: np.random.Generator, count: int) -> Strin
     return Strings(symbol, following, legal, np.asarray(columns["symbol"].lengths))
 
 
-def counting_strings(most: int) -> Strings:
-    """Return aⁿbⁿ for every n from 1 to `most`, each between two boundaries."""
-    alphabet = "$" + LETTERS
-    texts = [counting_string(LETTERS, n) for n in range(1, most + 1)]
+def counting_strings(most: int, letters: str = "ab") -> Strings:
+    """Return aⁿbⁿ (aⁿbⁿcⁿ) for every n from 1 to `most`, each between two boundaries."""
+    alphabet = "$" + letters
+    texts = [counting_string(letters, n) for n in range(1, most + 1)]
     lengths = np.array([len(text) - 1 for text in texts])
     codes = np.full((most, lengths[-1] + 1), -1)
     legal = np.zeros((most, lengths[-1], len(alphabet)))
     for row, text in enumerate(texts):
         codes[row, : len(text)] = [alphabet.index(symbol) for symbol in text]
-        legal[row, : lengths[row]] = counting_legal(LETTERS, row + 1)
+        legal[row, : lengths[row]] = counting_legal(letters, row + 1)
     return Strings(codes[:, :-1], codes[:, 1:], legal, lengths)
 
 
