@@ -22,6 +22,7 @@ from unfold.drawing.boxes import Line
 from unfold.drawing.scheme import Scheme
 
 Role = Literal["column", "bar", "fixed"]
+GIVEN = ("input", "target")
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,14 @@ def plan_blocks(scheme: Scheme, columns: Iterable[str] = ()) -> Plan:
     order = [n for group in groups for n in group]
     blocks = {homes[n].block: homes[n].outer for n in order if n in homes}
     _place_scalars(scheme, order, homes)
-    blocks = {b: blocks.get(b, ()) for b in _block_order(scheme, order, homes)}
-    return Plan(blocks, homes, _stacked(scheme, homes, list(blocks)), frozenset(parallel))
+    in_order = _block_order(scheme, order, homes)
+    above = _stacked(scheme, homes, in_order)
+    for name, below in above.items():  # what another stands above of has to be placed before it
+        if in_order.index(name) < in_order.index(below):
+            in_order.remove(name)
+            in_order.insert(in_order.index(below) + 1, name)
+    blocks = {b: blocks.get(b, ()) for b in in_order}
+    return Plan(blocks, homes, above, frozenset(parallel))
 
 
 def plan_adjoint(forward: Plan, scheme: Scheme, prefix: str) -> Plan:
@@ -180,8 +187,9 @@ def _place_scalars(scheme: Scheme, order: list[str], homes: dict[str, Home]) -> 
         reads = [x for x in lines if x.target == name and x.source in homes]
         spread = [x for x in reads if _spreads(x, homes[x.source])]
         broadcast = [h for h in readers[name] if h.outer and h.role == "column"]
-        if spread:
-            home = homes[spread[-1].source]
+        if spread:  # over what is computed rather than over what is given
+            computed = [x for x in spread if scheme.boxes[x.source].kind not in GIVEN]
+            home = homes[(computed or spread)[-1].source]
             homes[name] = _scalar(home, "bar", None)
         elif broadcast:
             homes[name] = _scalar(broadcast[0], "bar", None)
@@ -226,6 +234,8 @@ def _block_order(scheme: Scheme, order: list[str], homes: Mapping[str, Home]) ->
 def _stacked(scheme: Scheme, homes: Mapping[str, Home], blocks: list[str]) -> dict[str, str]:
     """Return which block stands above which: one whose columns read many columns of the other."""
     found: dict[str, str] = {}
+    computed = {homes[b.name].block for b in scheme.boxes.values() if b.kind not in GIVEN}
+    given = {b for b in blocks if b not in computed}  # labels without places stand above the loss
     for line in scheme.lines:
         source, target = homes[line.source], homes[line.target]
         if (
@@ -239,4 +249,6 @@ def _stacked(scheme: Scheme, homes: Mapping[str, Home], blocks: list[str]) -> di
             moving = bool(index.axes)
             if moving and blocks.index(source.block) < blocks.index(target.block):
                 found.setdefault(target.block, source.block)
+        elif source.role == "column" and target.role == "bar" and source.block in given:
+            found.setdefault(source.block, target.block)
     return found

@@ -215,12 +215,16 @@ class Unrolling:
         if value.op == "constant":
             return self._boundary(box, index, f"{value.attributes['value']:g}")
         node = self._boundary(box, index, "")
-        for line in self.scheme.boundary_lines(ref, box.name):
-            self._read(line, node, at, {})
+        if node is not None:
+            for line in self.scheme.boundary_lines(ref, box.name):
+                self._read(line, node, at, {})
         return node
 
-    def _boundary(self, box: Box, index: tuple[int, ...], note: str) -> NodeId:
+    def _boundary(self, box: Box, index: tuple[int, ...], note: str) -> NodeId | None:
+        """Return the node outside of the domain; beside points that the dots stand for is none."""
         node = (box.name, index)
+        if any(self.windows[a].slot(i) == GAP for a, i in zip(box.axes, index, strict=True)):
+            return None
         for axis, i in zip(box.axes, index, strict=True):
             self.windows[axis].note(i)
         self.points.setdefault(node, None)
