@@ -87,7 +87,7 @@ def sample(case: Case, steps: int, seed: int = 0, lengths: Lengths | None = None
     """
     rng = np.random.default_rng(seed)
     own = {
-        axis: (OTHER_AXIS if number else FIRST_AXIS)[steps]
+        axis: case.lengths.get(axis, OTHER_AXIS if number else FIRST_AXIS)[steps]
         for number, axis in enumerate(case.varying)
     }
     extents = {axis: max(found) for axis, found in own.items()}

@@ -295,6 +295,25 @@ loss: sum[i](each[i])
         np.testing.assert_allclose(both[1], both[0], rtol=1e-11, atol=1e-13)
 
 
+def test_the_equations_are_the_operator() -> None:
+    """The spec that writes the lattice out as a recurrence has the same loss and gradients."""
+    written = unfold.load("ctc-equations", sizes={"hidden": 6, "rows": 5})
+    text = next(p for p in unfold.library() if p.stem == "ctc-equations").read_text("utf-8")
+    head = text[: text.index("  digit[t]")].replace("hidden: 64", "hidden: 6")
+    own = unfold.loads(
+        head.replace("rows: 8", "rows: 5").replace(", s: 2*u + 1", "")
+        + "loss: ctc[t,u](o[t], y[u], blank=last)\n"
+    )
+    x, y, lengths = drawn()
+    lengths = {"t": [9, 5, 7, 8, 1, 9], "u": [4, 2, 1, 3, 1, 4]}
+    x = np.nan_to_num(x)
+    params = own.init(seed=12, dtype="float64")
+    found = [m.value_and_grad(params, {"x": x, "y": y}, lengths=lengths) for m in (written, own)]
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-12)
+    for name in params:
+        np.testing.assert_allclose(found[0][1][name], found[1][1][name], rtol=1e-9, atol=1e-12)
+
+
 def test_it_is_one_kernel_for_each_sequence() -> None:
     adjoint = model().pipeline.adjoint(("V",))
     calls = [s for s in plan(adjoint, ("t", "u")).statements if isinstance(s, Call)]

@@ -29,7 +29,8 @@ def small(spec: str, seed: int) -> Sample:
     """Return a sample of a spec with few different lengths."""
     case = CASES[spec]
     lengths = {
-        axis: LENGTHS["others" if number else "first"] for number, axis in enumerate(case.varying)
+        axis: case.lengths[axis][5] if axis in case.lengths else LENGTHS[which]
+        for which, axis in zip(("first", *["others"] * 9), case.varying, strict=False)
     }
     return sample(case, steps=5, seed=seed, lengths=lengths)
 

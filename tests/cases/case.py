@@ -38,6 +38,7 @@ class Case:
         text: the spec itself, where it is not a file of the library.
         parameter_axes: the parameters with a varying axis, and that axis (always their first).
         given: whether the spec gives weights by number, so that its sizes cannot be chosen.
+        lengths: of an axis, by the steps asked for, where those of `sample` make no sense.
         cut: whether a `stop_gradient` makes the gradients others than those of the loss.
     """
 
@@ -52,6 +53,7 @@ class Case:
     parameter_axes: Mapping[str, str] = field(default_factory=dict)
     given: bool = False
     cut: bool = False
+    lengths: Mapping[str, Mapping[int, list[int]]] = field(default_factory=dict)
 
     def load(self, extents: Mapping[str, int]) -> unfold.Model:
         """Load the spec with this case's sizes and these extents of the varying axes."""
