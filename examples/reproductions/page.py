@@ -97,13 +97,13 @@ def block(experiment: Experiment, found: Record) -> str:
 
 def told(experiment: Experiment, found: Record) -> str:
     """Say in a line what was found, and whether it is enough."""
-    figures = [f"{name}: {value}" for name, value in found.best["figures"].items()]
+    figures = "; ".join(f"{name}: {value}" for name, value in found.best["figures"].items())
     if len(found.seeds) == 1:
-        line = "; ".join(figures)
+        line = figures
     else:
         line = f"{found.how_many} of {len(found.seeds)} seeds"
         if found.how_many:
-            line += f"; the best, seed {found.best['seed']}: {figures[0]}"
+            line += f"; the best, seed {found.best['seed']}: {figures}"
     if found.reached:
         return line
     asked = f" ({experiment.needed} of {len(found.seeds)} are asked for)" if found.how_many else ""

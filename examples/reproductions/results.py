@@ -64,7 +64,7 @@ class Record:
 
 def record(experiment: Experiment, outcomes: Sequence[Outcome]) -> Record:
     """Return what is kept of an experiment that was run now, here."""
-    reached = sum(outcome.finding.reached for outcome in outcomes) >= experiment.needed
+    reached = sum(bool(o.finding.reached) for o in outcomes) >= experiment.needed
     seeds = [
         {
             "seed": outcome.seed,
