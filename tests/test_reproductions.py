@@ -18,6 +18,8 @@ from examples.reproductions.criteria import (
     last_but_one,
     predictions_right,
     sequences_until,
+    unlike,
+    written_right,
 )
 from examples.reproductions.experiment import FOLDER, Experiment, Finding, spec
 from examples.reproductions.page import PAGE, block, missed, put, told, whole
@@ -31,6 +33,7 @@ from examples.reproductions.results import (
     record,
     results_by_row,
 )
+from unfold.training.data.columns import Column, Examples
 
 EXPERIMENTS = experiments()
 
@@ -74,6 +77,25 @@ def test_sequences_until_takes_the_mean_of_a_window() -> None:
     assert sequences_until(losses, 0.3, batch=5, window=10) == 25
     assert sequences_until(losses, 0.05, batch=5, window=10) is None
     assert sequences_until(losses, 0.3, batch=5, window=50) is None
+
+
+def test_written_right_wants_every_symbol_and_the_same_end() -> None:
+    written = np.array([[1, 2, 0, 9], [1, 2, 0, 9], [3, 0, 9, 9], [1, 2, 2, 0]])
+    wanted = np.array([[1, 2, 0], [1, 1, 0], [3, 0, -1], [1, 2, 0]])
+    ends, lengths = np.array([3, 3, 2, 4]), np.array([3, 3, 2, 3])
+    assert written_right(written, ends, wanted, lengths) == 2 / 4
+
+
+def test_unlike_leaves_out_what_is_known() -> None:
+    def words(*strings: str) -> Examples:
+        codes = [[ord(symbol) for symbol in string] for string in strings]
+        return Examples({"word": Column.ragged(codes)})
+
+    found = unlike(words("ab", "a", "abb", "ba"), words("ab", "ba", "b"), "word")
+    assert (
+        found.columns["word"].padded().tolist()
+        == words("a", "abb").columns["word"].padded().tolist()
+    )
 
 
 def test_counting_strings_are_written_out() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import unfold
+from examples.reproductions.criteria import unlike, written_right
 from examples.reproductions.experiment import BACKEND, Experiment, Finding, learn, spec, spec_file
 from unfold.training.data import make
 from unfold.training.data.columns import Examples
@@ -87,14 +88,8 @@ def _captions(seed: int, **settings: Any) -> Finding:
     train = make.arrays(arrays, lengths={"t": lengths[first]}, batch=32, seed=seed)
     outcome = learn(model, seed, train, validation=None, **settings)
     run = model.forward(outcome.params, {"image": images[last]}, mode="free", backend=BACKEND)
-    right = _written_right(run["letter"], run.lengths["t"], names[last], lengths[last])
+    right = written_right(run["letter"], run.lengths["t"], names[last], lengths[last])
     return Finding(right >= 0.9, (percent(right),), right)
-
-
-def _written_right(written: Array, ends: Array, wanted: Array, lengths: Array) -> float:
-    """Return the share of sequences that are written as wanted, up to their end and no further."""
-    pairs = zip(written, ends, wanted, lengths, strict=True)
-    return float(np.mean([list(w[:n]) == list(v[:m]) for w, n, v, m in pairs]))
 
 
 # Letters to sounds
@@ -112,24 +107,11 @@ def _sounds(name: str, train: Examples, test: Examples, seed: int, settings: Any
     return model.forward(outcome.params, inputs, lengths=lengths, backend=BACKEND)["o"].argmax(-1)
 
 
-def _unlike(examples: Examples, known: Examples, name: str) -> Examples:
-    """Return the sequences that are not among the known ones."""
-
-    def keys(some: Examples) -> list[tuple[int, ...]]:
-        column = some.columns[name]
-        assert column.lengths is not None
-        rows = zip(column.padded(), column.lengths, strict=True)
-        return [tuple(row[:n]) for row, n in rows]
-
-    old = set(keys(known))
-    return examples.select(np.array([n for n, key in enumerate(keys(examples)) if key not in old]))
-
-
 def _letter_to_sound(seed: int, **settings: Any) -> Finding:
     """Train the window and the bidirectional network on the same words."""
     task = make.task("spelling")
     train = task.draw(np.random.default_rng([seed, TRAIN]), WORDS)
-    test = _unlike(task.draw(np.random.default_rng([seed, TEST]), WORDS), train, "letter")
+    test = unlike(task.draw(np.random.default_rng([seed, TEST]), WORDS), train, "letter")
     wanted, lengths = test.columns["sound"].padded(), test.columns["sound"].lengths
     assert lengths is not None
     inside = np.arange(wanted.shape[1]) < lengths[:, None]
@@ -168,14 +150,14 @@ def translated_right(
         del lengths["t"]
     inputs = {"x": source.padded()}
     run = model.forward(outcome.params, inputs, mode="free", lengths=lengths, backend=BACKEND)
-    return _written_right(run["choice"], run.lengths["t"], target.padded(), target.lengths)
+    return written_right(run["choice"], run.lengths["t"], target.padded(), target.lengths)
 
 
 def _number_words(seed: int, **settings: Any) -> Finding:
     """Train on 2,000 numbers below a million, and have others written in words."""
     task = make.task("number_words", {"digits": DIGITS})
     train = task.draw(np.random.default_rng([seed, TRAIN]), NUMBERS)
-    test = _unlike(task.draw(np.random.default_rng([seed, TEST]), NEW), train, "digit")
+    test = unlike(task.draw(np.random.default_rng([seed, TEST]), NEW), train, "digit")
     digit, word = train.columns["digit"], train.columns["word"]
     data = make.arrays(
         {"x": digit.padded(), "y": word.padded()},

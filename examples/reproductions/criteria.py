@@ -19,6 +19,7 @@ import numpy as np
 import unfold
 from examples.reproductions.experiment import BACKEND
 from unfold.training.data import judge, make
+from unfold.training.data.columns import Examples
 from unfold.training.data.grammars import counting_legal, counting_string
 
 Array = np.ndarray
@@ -121,3 +122,22 @@ def sequences_until(
     means = np.convolve(losses, np.ones(steps) / steps, mode="valid")
     reached = np.flatnonzero(means < below)
     return int(reached[0] + steps) * batch if len(reached) else None
+
+
+def written_right(written: Array, ends: Array, wanted: Array, lengths: Array) -> float:
+    """Return the share of sequences that are written as wanted, up to their end and no further."""
+    pairs = zip(written, ends, wanted, lengths, strict=True)
+    return float(np.mean([list(w[:n]) == list(v[:m]) for w, n, v, m in pairs]))
+
+
+def unlike(examples: Examples, known: Examples, name: str) -> Examples:
+    """Return the sequences that are not among the known ones."""
+
+    def keys(some: Examples) -> list[tuple[int, ...]]:
+        column = some.columns[name]
+        assert column.lengths is not None
+        rows = zip(column.padded(), column.lengths, strict=True)
+        return [tuple(row[:n]) for row, n in rows]
+
+    old = set(keys(known))
+    return examples.select(np.array([n for n, key in enumerate(keys(examples)) if key not in old]))
