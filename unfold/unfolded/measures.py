@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from unfold.core.program import Program
-from unfold.errors import DataError
+from unfold.errors import DataError, UnsupportedError
 from unfold.unfolded.folded import Arc, FoldedGraph, fold
 
 
@@ -84,7 +84,7 @@ def measures(
 
     Raises:
         DataError: no such axis, way of counting or direction.
-        UnsupportedError: see `fold`.
+        UnsupportedError: see `fold`; or a recurrence without a fixed delay, as h[2*t+1].
     """
     if direction not in (None, 1, -1):
         raise DataError(f"a direction is 1 (over t-1) or -1 (over t+1), found {direction!r}")
@@ -183,8 +183,8 @@ def _one_direction(
     ]
     into = [tuple(replace(a, delay=a.delay * direction) for a in arcs) for arcs in parts.into]
     loops = [arcs for arcs, sign in zip(turned, signs, strict=True) if sign == direction]
-    deepest = _best_cycle(loops, 1)
-    shallowest = _best_cycle(loops, -1)
+    deepest = _best_cycle(graph, loops, 1)
+    shallowest = _best_cycle(graph, loops, -1)
     depth = Fraction(*deepest[1]) if deepest else Fraction(0)
     turned_parts = _Parts(parts.order, tuple(turned), tuple(into))
     feedforward, path = _longest_path(graph, turned_parts, depth)
@@ -201,13 +201,13 @@ def _one_direction(
 
 
 def _best_cycle(
-    components: Iterable[Sequence[Arc]], sign: int
+    graph: FoldedGraph, components: Iterable[Sequence[Arc]], sign: int
 ) -> tuple[list[int], tuple[int, int]] | None:
     """Return a cycle with the greatest (sign 1) or smallest (-1) l/σ: its nodes and (l, σ)."""
     best: tuple[list[int], tuple[int, int]] | None = None
     ratio: Fraction | None = None
     for arcs in components:
-        ordered = _by_step(arcs)
+        ordered = _by_step(graph, arcs)
         while True:
             # With every cycle still welcome, any λ below all sign * l/σ will do.
             bound = ratio if ratio is not None else Fraction(-len(arcs) - 1)
@@ -220,8 +220,12 @@ def _best_cycle(
     return best
 
 
-def _by_step(arcs: Sequence[Arc]) -> list[Arc]:
-    """Order edges so that one sweep follows all paths inside of a step."""
+def _by_step(graph: FoldedGraph, arcs: Sequence[Arc]) -> list[Arc]:
+    """Order edges so that one sweep follows all paths inside of a step.
+
+    Raises:
+        UnsupportedError: a cycle has no delay that is the same at every step, as h[2*t+1].
+    """
     nodes = dict.fromkeys(n for a in arcs for n in (a.source, a.target))
     waiting = dict.fromkeys(nodes, 0)
     inside: dict[int, list[int]] = {}
@@ -235,7 +239,12 @@ def _by_step(arcs: Sequence[Arc]) -> list[Arc]:
             waiting[other] -= 1
             if not waiting[other]:
                 ready.append(other)
-    assert len(ready) == len(nodes), "a cycle without delay"
+    if len(ready) < len(nodes):
+        stuck = ", ".join(sorted(set(_names(graph, [n for n in nodes if waiting[n]]))))
+        raise UnsupportedError(
+            f"cannot measure depth: what {stuck} reads of itself is not equally many steps away at"
+            " every step"
+        )
     position = {node: i for i, node in enumerate(ready)}
     return sorted(arcs, key=lambda a: position[a.source])
 
@@ -306,7 +315,7 @@ def _longest_path(graph: FoldedGraph, parts: _Parts, depth: Fraction) -> tuple[F
     came: dict[int, Arc] = {}
     for within, into in zip(parts.within, parts.into, strict=True):
         _relax(into, [a.length * q - a.delay * p for a in into], value, came)
-        ordered = _by_step(within)
+        ordered = _by_step(graph, within)
         weights = [a.length * q - a.delay * p for a in ordered]
         while _relax(ordered, weights, value, came):
             pass
