@@ -1,6 +1,6 @@
 """Rewrite equations into the few forms that planning knows; an ordinary Program comes out.
 
-* a product of more than two operands becomes products of two;
+* a product of more than two operands becomes products of two, and of what categories pick;
 * a matrix that a category picks a column of is transposed first, so that a pick is a row;
 * a gradient that a category scatters into columns is computed transposed;
 * an operand that is read at an index that is no plain stride is copied first;
