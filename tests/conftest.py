@@ -11,8 +11,10 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # What the language means is tested on the backend that defines it; tests of the others name them.
 os.environ.setdefault("UNFOLD_BACKEND", "reference")
@@ -49,6 +51,25 @@ class Recorder:
         """Write everything, sorted."""
         text = json.dumps(self.found, indent=1, sort_keys=True) + "\n"
         self.file.write_text(text, encoding="utf-8")
+
+
+class BySpec(LoadScopeScheduling):
+    """Hands all tests of one spec to one process, so that its oracle is compiled once by JAX."""
+
+    TEST = re.compile(
+        r"test_(?:library|numba_specs|second_order|specs_gradients|specs_oracle)\.py::\w+"
+        r"\[(.+?)(?:-(?:teacher|free))?(?:-\d+)?\]$"
+    )
+
+    def _split_scope(self, nodeid: str) -> str:
+        test = self.TEST.search(nodeid)
+        return test[1] if test else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySpec | None:
+    """Use it where nothing else is asked for."""
+    return BySpec(config, log) if config.getoption("dist") == "load" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -21,7 +21,7 @@ from unfold.cli import invoke
 
 LIBRARY = {path.stem: path for path in unfold.library()}
 # Two different pairs of lengths: JAX compiles for each. The sweeps of `make library` have more.
-LENGTHS = {"first": [5, 1, 5], "others": [4, 2, 4]}
+LENGTHS = {"first": [5, 1, 5], "others": [4, 8, 4]}
 every_spec = pytest.mark.parametrize("spec", LIBRARY)
 
 
