@@ -7,5 +7,5 @@
 A module of this package that has a tuple `EXPERIMENTS` is found by itself. What experiments found
 is kept in `results/`, one JSON file each, and docs/reproductions.md is written from these files.
 Specs that are not part of the library lie here, and can be run by themselves:
-`unfold run examples/reproductions/adding-lstm.yaml`.
+`unfold run examples/reproductions/echo.yaml`.
 """

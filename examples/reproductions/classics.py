@@ -96,7 +96,7 @@ def _counting(seed: int, **settings: Any) -> Finding:
 
 def _adding(seed: int, **settings: Any) -> Finding:
     """Train on new sequences at every step, and measure the error on 2,560 others."""
-    model = spec("adding-lstm")
+    model = spec("adding")
     data = data_of(model, seed)
     outcome = learn(model, seed, data, **settings)
     columns = data.draw(np.random.default_rng([seed, ADDING_TEST]), 2560).columns
@@ -220,6 +220,7 @@ boundary, gradients flow through whole strings, and Adam makes the updates.""",
         columns=("mean squared error", "sequences until it was 0.01 in training", "wrong"),
         measure=_adding,
         seeds=10,
+        specs=("adding",),
         published=(
             "1 of 2,560 wrong, after 74,000 sequences (Hochreiter & Schmidhuber 1997, table 7:"
             " T = 100, 93 weights)"
