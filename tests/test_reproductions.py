@@ -185,14 +185,14 @@ def test_results_are_kept_as_they_are(tmp_path: Path) -> None:
     assert _found(_toy(needed=3)).reached
 
 
-def test_results_are_stale_when_a_spec_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_are_stale_when_a_spec_has_changed(tmp_path: Path) -> None:
     file = tmp_path / "toy.yaml"
     text = "unfold: 1\nname: toy\naxes: {t: 3}\ninputs: {x[t]: [2]}\nnodes: {y[t]: tanh(x[t])}\n"
     toy = replace(_toy(), specs=(str(file.with_suffix("")),))
     file.write_text(text)
     before = fingerprint(toy)
+    about, draw = "about: >-\n  A\n\n  toy.\n", "draw: {steps: 2}\n"
+    file.write_text(text.replace("axes", f"{about}axes") + draw)
     assert fingerprint(toy) == before
     file.write_text(text.replace("tanh", "exp"))
     assert fingerprint(toy) != before

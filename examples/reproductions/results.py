@@ -5,9 +5,10 @@
      "seeds": [{"seed": 0, "reached": true, "score": 19, "seconds": 5.7,
                 "figures": {"right up to n": "19", …}}, …]}
 
-The fingerprint is that of the experiment's module (its code, not its prose) and of its specs: where
-either has changed since, the results are stale, and `python -m examples.reproductions --missing`
-measures again. What else an experiment stands on, `unfold` before all, is not looked at.
+The fingerprint is that of the experiment's module (its code, not its prose) and of its specs (not
+their pictures): where either has changed since, the results are stale, and
+`python -m examples.reproductions --missing` measures again. What else an experiment stands on,
+`unfold` before all, is not looked at.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ast
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -31,7 +33,8 @@ from examples.reproductions.registry import ROWS, experiments
 
 RESULTS = FOLDER / "results"
 PROSE = ("title", "criterion", "published", "notes", "why")
-"""Arguments of an experiment that change nothing of what is measured."""
+LOOKS = ("about", "draw")
+"""Arguments of an experiment, and sections of a spec, that change nothing of what is measured."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,14 @@ def fingerprint(experiment: Experiment) -> str:
     assert module is not None
     files = [module, *(spec_file(name) for name in experiment.spec_names)]
     code, *specs = (Path(file).read_text(encoding="utf-8") for file in files)
-    return sha256("\0".join([code_of(code), *specs]).encode()).hexdigest()[:16]
+    meanings = [code_of(code), *map(meaning_of, specs)]
+    return sha256("\0".join(meanings).encode()).hexdigest()[:16]
+
+
+def meaning_of(spec: str) -> str:
+    """Return the sections of a spec that say what is run."""
+    sections = re.split(r"\n+(?=\S)", spec.strip())
+    return "\n".join(s for s in sections if s.partition(":")[0] not in LOOKS)
 
 
 def code_of(module: str) -> str:
