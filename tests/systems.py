@@ -131,7 +131,7 @@ ROWS = (
     Row(
         "E2",
         "vanishing and exploding gradients",
-        ("vanishing", "exploding", "error-carousel", "latch"),
+        ("vanishing", "exploding", "error-carousel"),
     ),
     Row("E3", "clipping by value and by norm", ("clip-by-norm", "clip-by-value")),
     Row("E4", "memory of backpropagation through time", ("long-sequence",)),
@@ -148,6 +148,6 @@ ROWS = (
             "embedded-reber-lstm-1997",
         ),
     ),
-    Row("E6", "analysis of hidden units", ("two-unit-srn",)),
+    Row("E6", "analysis of hidden units", ("two-unit-srn", "latch")),
     Row("E7", "adding problem, copy task", ("adding", "adding-rnn", "copy", "copy-rnn")),
 )
