@@ -128,7 +128,7 @@ def _draw_curve(axes: Axes, panel: Panel, paths: Array, box: Array) -> None:
     visited = paths[np.isfinite(paths)]
     edge = axes.get_xaxis_transform()
     axes.plot(
-        visited, np.zeros_like(visited), "|", color=PATH, alpha=0.5, markersize=9, transform=edge
+        visited, np.zeros_like(visited), "|", color=INK, alpha=0.5, markersize=9, transform=edge
     )
     for point in panel.found.points[:MOST_POINTS]:
         axes.plot(point.state, point.state, **_marker(point.kind))
@@ -146,7 +146,7 @@ def _draw_plane(axes: Axes, panel: Panel, paths: Array, plane: Plane, box: Array
         names = tuple(f"component {i + 1} ({s:.0%})" for i, s in enumerate(plane.share))
     for path in paths[:MOST_PATHS]:
         places = plane.show(path)
-        axes.plot(*places.T, color=PATH, linewidth=0.7, marker=".", markersize=3, alpha=0.55)
+        axes.plot(*places.T, color=INK, linewidth=0.8, marker=".", markersize=4, alpha=0.6)
     for point in panel.found.points[:MOST_POINTS]:
         place = plane.show(point.state)
         _draw_directions(axes, point, place, plane, 0.11 * (box[1] - box[0]))
@@ -218,5 +218,5 @@ def _legend(panels: Sequence[Panel]) -> list[Any]:
 
     kinds = {p.kind for panel in panels for p in panel.found.points}
     shown = [Line2D([], [], label=k, **_marker(k)) for k in COLOURS if k in kinds]
-    path = Line2D([], [], color=PATH, linewidth=0.8, marker=".", label="states of sequences")
+    path = Line2D([], [], color=INK, linewidth=0.8, marker=".", label="states of sequences")
     return [*shown, path]
