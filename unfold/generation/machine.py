@@ -98,7 +98,8 @@ class Piece:
     Attributes:
         said: [rows, steps, ...].
         ends: where the stopping rule holds, [rows, steps].
-        extent: the predicted number of steps, [rows]; None without a prediction.
+        extent: how many steps are left of the predicted number when it begins, [rows]; None
+            without a prediction.
         state: after it.
         scores: of the symbols, [rows, steps, classes]; None where they were not asked for.
     """
@@ -278,7 +279,8 @@ class Machine:
         extent = None
         if self._extent is not None:
             predicted = np.rint(np.nan_to_num(values[self._extent].reshape(-1)))
-            extent = np.broadcast_to(np.maximum(predicted, 1).astype(np.int64), (given.rows,))
+            left = np.maximum(predicted - state.step, 1).astype(np.int64)
+            extent = np.broadcast_to(left, (given.rows,))
         return Piece(
             said.astype(np.int64) if self.symbols is not None else said,
             ends,
