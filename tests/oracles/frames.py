@@ -71,11 +71,14 @@ def text_classification(p: Arrays, inputs: Arrays, free: bool = False) -> Found:
 
 
 def forecast(p: Arrays, inputs: Arrays, free: bool = False) -> Found:
-    """Return loss and nodes: the present value, and what an LSTM adds to it."""
-    hs, _ = lstm_cell(p, list(inputs["x"]), "h.")
-    said = [x + p["V"] @ h + p["c"] for x, h in zip(inputs["x"], hs, strict=True)]
+    """Return loss and nodes: the present value, and what an LSTM of all changes adds to it."""
+    x = inputs["x"]
+    change = 25 * jnp.diff(x, axis=0, prepend=x[:1])
+    hs, _ = lstm_cell(p, list(change), "h.")
+    said = [now + (p["V"] @ h + p["c"]) / 25 for now, h in zip(x, hs, strict=True)]
     losses = [mean_squared_error(f, y) for f, y in zip(said, inputs["y"], strict=True)]
-    return jnp.mean(jnp.stack(losses)), {"h": jnp.stack(hs), "forecast": jnp.stack(said)}
+    nodes = {"change": change, "h": jnp.stack(hs), "forecast": jnp.stack(said)}
+    return jnp.mean(jnp.stack(losses)), nodes
 
 
 def self_attention(p: Arrays, inputs: Arrays, free: bool = False) -> Found:
