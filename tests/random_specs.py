@@ -87,6 +87,21 @@ class Draft:
         self.matrices = max(self.matrices, self.draw(st.integers(1, 2)))
         return f"W{self.draw(st.integers(1, self.matrices))}"
 
+    def alignment(self) -> str:
+        """Return the loss of labels s along t or of labels t along s: few of them have a blank."""
+        frames, labels = self.draw(st.permutations(["t", "s"]))
+        choices = [n for n in self.values if not set(n.axes) - {frames}]
+        source = self.draw(st.sampled_from([n for n in choices if n.axes]))
+        log_probs = self.read(source, Node("", (frames,)), (frames,))
+        if not re.search(rf"\b{frames}\b(?!-{frames})", log_probs):
+            log_probs = f"{log_probs} * {frames}"
+        label = {"t": "x", "s": "z"}[labels]
+        other = self.pick("0.5", f"cos({frames})")
+        return (
+            f"ctc[{frames},{labels}](concat({log_probs}, {other}), argmax({label}[{labels}]),"
+            " blank=last, impossible=1)"
+        )
+
     def equation(self, node: Node, later: list[Node]) -> str:
         sources = self.values * 2 + [n for n in (node, *later) if n.direction == node.direction]
         sources = [n for n in sources if n in self.values or set(n.axes) <= set(node.axes)]
@@ -120,6 +135,8 @@ def specs(draw: st.DrawFn) -> str:
         loss = f"{node.name}{index} @ {node.name}{index}"
         kind = draw(st.sampled_from(["sum", "mean"]))
         losses.append(f"{kind}[{','.join(node.axes)}]({loss})" if node.axes else loss)
+    if draw(st.integers(0, 9)) == 9:
+        losses.append(draft.alignment())
     lines = ["unfold: 1", "name: random", f"axes: {{{', '.join(AXES.values())}}}"]
     lines += ["inputs: {x[t]: [2], z[s]: [2]}"]
     lines += ["parameters: {b: [2], W1: [2,2], W2: [2,2], L[l]: [2,2], V[t]: [2,2]}"]
