@@ -13,7 +13,7 @@ from 7 up), but for the axes of length 1 that the case T = 1 is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -98,7 +98,8 @@ def sample(case: Case, steps: int, seed: int = 0, lengths: Lengths | None = None
     for name, declared in case.inputs.items():
         axes = (BATCH, *(extents[axis] for axis in declared.axes))
         if declared.category is None:
-            inputs[name] = rng.standard_normal((*axes, *(case.sizes[s] for s in declared.shape)))
+            shape = (s if isinstance(s, int) else case.sizes[s] for s in declared.shape)
+            inputs[name] = rng.standard_normal((*axes, *shape))
         else:
             inputs[name] = rng.integers(case.sizes[declared.category], size=axes)
     return Sample(case, model, params, inputs, lengths or own)
@@ -137,8 +138,38 @@ def compiled(oracle: Oracle, free: bool, second: bool = False) -> Any:
     return jax.jit(product if second else jax.value_and_grad(loss, has_aux=True))
 
 
+@cache
+def compiled_together(oracle: Oracle, free: bool) -> Any:
+    """Return the compiled ((loss, nodes), gradients) of a batch whose sequences are not alone."""
+
+    def loss(params: Any, real: Sequence[Any], categories: Sequence[Any]) -> Any:
+        sequences = [{**r, **c} for r, c in zip(real, categories, strict=True)]
+        return oracle(params, sequences, free=free)
+
+    return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+
+
+def _expect_together(drawn: Sample, mode: str) -> Expected:
+    """Return what an oracle of all sequences finds."""
+    run = compiled_together(drawn.case.oracle, mode == "free")
+    sequences = [drawn.sequence(number) for number in range(BATCH)]
+    real = [{n: s.pop(n) for n in drawn.case.real_inputs} for s in sequences]
+    (loss, nodes), (by_params, by_real) = run(drawn.params, real, sequences)
+    grads = {name: np.asarray(by_params[name]) for name in drawn.params}
+    for name in drawn.case.real_inputs:
+        grads[name] = np.zeros(drawn.inputs[name].shape)
+        for number, own in enumerate(by_real):
+            grads[name][drawn.inside(name, number)] = np.asarray(own[name])
+    return Expected(float(loss), grads, [{n: np.asarray(v) for n, v in f.items()} for f in nodes])
+
+
 def expect(drawn: Sample, mode: str = "teacher") -> Expected:
-    """Return what the oracle finds: every sequence alone, then the mean of the batch."""
+    """Return what the oracle finds: every sequence alone, then the mean of the batch.
+
+    Where sequences depend on one another, the oracle finds it for all of them at once.
+    """
+    if drawn.case.together:
+        return _expect_together(drawn, mode)
     run = compiled(drawn.case.oracle, mode == "free")
     shapes = {**drawn.params, **drawn.inputs}
     grads = {name: np.zeros(shapes[name].shape) for name in drawn.names}

@@ -19,7 +19,7 @@ class Input:
     """An input as the spec declares it: its axes, and its sizes (real) or its number of classes."""
 
     axes: tuple[str, ...] = ()
-    shape: tuple[str, ...] = ()
+    shape: tuple[str | int, ...] = ()
     category: str | None = None
 
 
@@ -39,6 +39,8 @@ class Case:
         parameter_axes: the parameters with a varying axis, and that axis (always their first).
         given: whether the spec gives weights by number, so that its sizes cannot be chosen.
         lengths: of an axis, by the steps asked for, where those of `sample` make no sense.
+        together: whether sequences depend on one another: the oracle gets all of them, as a list,
+            and returns the mean loss and a list of nodes.
         cut: whether a `stop_gradient` makes the gradients others than those of the loss.
     """
 
@@ -53,6 +55,7 @@ class Case:
     parameter_axes: Mapping[str, str] = field(default_factory=dict)
     given: bool = False
     cut: bool = False
+    together: bool = False
     lengths: Mapping[str, Mapping[int, list[int]]] = field(default_factory=dict)
 
     def load(self, extents: Mapping[str, int]) -> unfold.Model:
