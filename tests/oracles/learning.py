@@ -83,7 +83,24 @@ def copy_by(cell: Cell) -> Callable[..., Loss]:
 
 
 adding_lstm, adding_rnn = adding_by(lstm_cell), adding_by(rnn_cell)
-copy_lstm, copy_rnn, characters_gru = copy_by(lstm_cell), copy_by(rnn_cell), copy_by(gru_cell)
+copy_rnn, characters_gru = copy_by(rnn_cell), copy_by(gru_cell)
+
+
+def copy_lstm(p: Arrays, inputs: Arrays, free: bool = False) -> Loss:
+    """Return loss and nodes of an LSTM whose forget gates have weights of their own."""
+    n = p["b_f"].shape[0]
+    h, s = jnp.zeros(n), jnp.zeros(n)
+    hs, ss, ys = [], [], []
+    for x in inputs["x"]:
+        f = p["W_f"] @ h + pick(p["U_f"], x) + p["b_f"]
+        z = p["W"] @ h + pick(p["U"], x) + p["b"]
+        s = sigmoid(f) * s + sigmoid(z[:n]) * jnp.tanh(z[2 * n :])
+        h = sigmoid(z[n : 2 * n]) * jnp.tanh(s)
+        hs.append(h)
+        ss.append(s)
+        ys.append(p["V"] @ h + p["c"])
+    loss = sum(cross_entropy(y, k) for y, k in zip(ys, inputs["target"], strict=True)) / len(ys)
+    return loss, {"h": jnp.stack(hs), "s": jnp.stack(ss), "y": jnp.stack(ys)}
 
 
 def recurrent_sum(p: Arrays, inputs: Arrays, free: bool = False) -> Loss:
