@@ -7,6 +7,7 @@ add up the probabilities of those that give the labels. Float64 unless a test sa
 from __future__ import annotations
 
 from itertools import groupby, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from gradients import check_model
 
 import unfold
+from unfold.cli import invoke
 from unfold.core.build import Builder
 from unfold.core.op import OPS, Kind
 from unfold.core.plan import Call
@@ -328,3 +330,32 @@ def test_kernels_are_no_part_of_the_language() -> None:
         unfold.loads(
             SPEC.format(classes=3, what="o[t]", options="").replace("ctc[", "ctc_occupancy[")
         )
+
+
+FEW = """
+unfold: 1
+name: few
+axes: {t: 32, u: 3, r: t // 16}
+inputs:
+  x[t]: [8]
+  y[u]: {category: 10}
+parameters:
+  V: [11, 8]
+nodes:
+  o[r]: V @ x[16*r]
+loss: ctc[r,u](log_softmax(o[r]), y[u], blank=last)
+data: {task: {digit_lines: {digits: 3}}, inputs: {x: frame, y: digit}, batch: 4}
+train: {steps: 2}
+"""
+
+
+def test_training_says_that_there_are_too_few_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.yaml").write_text(FEW, encoding="utf-8")
+    assert invoke(["run", "few.yaml", "--backend", "reference"]) == 1
+    output = capsys.readouterr()
+    said = " ".join((output.out + output.err).split())
+    assert "sequence 1 of 4): its labels need more frames than there are" in said
+    assert "help: give it more frames or fewer labels" in said

@@ -24,6 +24,7 @@ from unfold.errors import UnfoldError
 from unfold.training.checkpoint import TrainingState
 from unfold.training.curve import Curve, draw_losses
 from unfold.training.data import Source
+from unfold.training.diagnose import NO_ALIGNMENT
 from unfold.training.folder import write_whole
 from unfold.training.loop import Trainer, once
 from unfold.training.metrics import Number
@@ -147,6 +148,10 @@ def _say_ending(task: Task, outcome: Outcome, folder: Path, teller: Teller) -> N
         teller.say(paint(f"stopped at {outcome.diagnosis}", fg="red"))
         teller.say(f"kept the weights after step {steps:,}, the last whose loss is known finite")
         cure = "try a smaller rate" if task.train.clip else "try a smaller rate, or clip: {norm: 5}"
+        if NO_ALIGNMENT in (outcome.diagnosis or ""):
+            cure = (
+                "give it more frames or fewer labels, or leave it out:  ctc[t,u](…, impossible=0)"
+            )
         teller.say(paint(f"  help: {cure}", fg="cyan"))
     elif outcome.ending == "interrupted":
         total = plural(task.train.steps, "step")

@@ -29,6 +29,7 @@ from unfold.unfolded.levels import levels
 from unfold.unfolded.running import Runner
 
 Array = np.ndarray
+NO_ALIGNMENT = "its labels need more frames than there are"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def explain_failure(trainer: Trainer) -> str | None:
         found = first_not_finite(run, program, failure, mode)
     batch = next(iter(failure.batch.inputs.values())).shape[0] if failure.batch.inputs else 1
     if found is not None:
-        return f"{told}; the first value that is not finite is {found.show(batch)}"
+        told += f"; the first value that is not finite is {found.show(batch)}"
+        return f"{told}: {NO_ALIGNMENT}" if _is_unaligned(program, found) else told
     names = [n for n, g in failure.gradients.items() if not np.isfinite(g).all()]
     if not names or not math.isfinite(failure.loss):
         return told
@@ -88,6 +90,11 @@ def explain_failure(trainer: Trainer) -> str | None:
     with np.errstate(all="ignore"):
         found = first_gradient(trainer, failure)
     return told if found is None else f"{told}; backwards it was first {found.show(batch)}"
+
+
+def _is_unaligned(program: Program, found: Found) -> bool:
+    """Whether a value is infinite because `ctc` finds no alignment."""
+    return found.value == math.inf and any(v.node == found.node for v in program.of("ctc"))
 
 
 def first_not_finite(run: Run, program: Program, failure: Failure, mode: Any) -> Found | None:
