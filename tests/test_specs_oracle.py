@@ -135,7 +135,7 @@ def test_the_check_notices_a_wrong_gradient() -> None:
 
 
 def test_samples_have_no_equal_dimensions() -> None:
-    for case in CASES.values():
+    for case in [case for case in CASES.values() if not case.given]:
         for steps in STEPS[1:]:
             drawn = sample(case, steps)
             extents = [max(found) for found in drawn.lengths.values()]
