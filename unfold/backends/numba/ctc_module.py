@@ -12,7 +12,7 @@ double precision, whatever the element type, with the lattice in scratch memory:
 """
 
 # pyright: basic, reportPrivateImportUsage=false
-from math import exp, inf, log
+from math import exp, inf, log1p
 
 from numba import carray, cfunc, njit
 
@@ -60,10 +60,13 @@ def skips(symbols, s):
 @njit(cache=True)
 def log_sum(a, b, c):
     """The log of the sum of exp of three numbers."""
-    top = max(max(a, b), c)
-    if top == -inf:
+    if b > a:
+        a, b = b, a
+    if c > a:
+        a, c = c, a
+    if a == -inf:
         return a + b + c  # not a number, if one of them is none
-    return top + log(exp(a - top) + exp(b - top) + exp(c - top))
+    return a + log1p(exp(b - a) + exp(c - a))
 
 
 @njit(cache=True)
