@@ -176,12 +176,17 @@ EXPERIMENTS = (
     Experiment(
         name="tomita-srn",
         systems=("E5",),
-        title="a simple recurrent network learns them, too",
+        title="a simple recurrent network learns most of them",
         criterion="no string is answered wrong, in all seven, by the best seed",
         columns=(*WRONG, "languages learnt"),
         measure=_tomita("tomita-srn", "o", 0.0),
         seeds=3,
         notes=TOMITA_NOTES,
+        why="""\
+every language is learnt by one of the seeds at least, but no seed learns all seven: in one or two
+of them some strings are answered wrong, from a few to a quarter. Of four other seeds one learnt
+all seven; 16 units and 5,000 updates did no better.""",
+        asked=False,
     ),
     Experiment(
         name="anbncn-srn",
