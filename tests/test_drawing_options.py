@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import unfold
+import unfold.shipped
 from unfold.drawing import Figure
 from unfold.errors import SpecError
 
@@ -115,3 +116,16 @@ def test_all_mistakes_are_reported_in_one_go() -> None:
     with pytest.raises(SpecError) as caught:
         draw("  steps: -1\n  hide: [q]\n  direction: left\n")
     assert len(caught.value.diagnostics) == 3
+
+
+def test_zeros_outside_of_the_domain_can_be_left_out() -> None:
+    text = unfold.shipped.find("nettalk").read_text(encoding="utf-8")
+    head = text.partition("\ndraw:")[0]
+    drawn = {
+        choice: unfold.loads(f"{head}\ndraw: {{zeros: {choice}}}\n").draw("unfolded", steps=3)
+        for choice in ("shown", "hidden")
+    }
+    outside = {c: [n for n in f.picture.nodes if n.kind == "boundary"] for c, f in drawn.items()}
+    assert outside["shown"] and not outside["hidden"]
+    with pytest.raises(SpecError, match="zeros must be shown or hidden, found 'gone'"):
+        unfold.loads(f"{head}\ndraw: {{zeros: gone}}\n").draw("unfolded")

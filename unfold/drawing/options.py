@@ -8,6 +8,7 @@
       colours: {W: "#0072B2"}    # of parameters
       hide: [choice]             # equations that are not drawn; what reads them reads through them
       direction: right           # of a folded picture: up (default) or right
+      zeros: hidden              # nodes outside of the domain that hold zeros: shown (default) or not
 
 In: the section's plain values and where each of them is in the file. Out: `Options`, or one
 `SpecError` with a diagnostic for each independent mistake.
@@ -25,7 +26,7 @@ from unfold.core.program import BATCH, Program
 from unfold.errors import Diagnostic, Location, SpecError
 
 KeyPath = tuple[str | int, ...]
-KEYS = ("steps", "rows", "columns", "labels", "colours", "hide", "direction")
+KEYS = ("steps", "rows", "columns", "labels", "colours", "hide", "direction", "zeros")
 MOST_STEPS = 10_000
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -65,6 +66,7 @@ class Options:
     colours: Mapping[str, str] = field(default_factory=dict)
     hide: tuple[str, ...] = ()
     direction: Literal["up", "right"] = "up"
+    zeros: Literal["shown", "hidden"] = "shown"
 
 
 def read_options(section: Section | None, program: Program) -> Options:
@@ -116,7 +118,8 @@ class _Reader:
                 self._name(n, self.boxes, "equation or input", ("hide", i))
                 for i, n in enumerate(self._list(tree, "hide"))
             ),
-            direction=self._direction(tree.get("direction", "up")),
+            direction=self._choice(tree, "direction", ("up", "right")),
+            zeros=self._choice(tree, "zeros", ("shown", "hidden")),
         )
         if self.problems:
             raise SpecError(*self.problems)
@@ -202,7 +205,10 @@ class _Reader:
                 )
         return found
 
-    def _direction(self, direction: Any) -> Literal["up", "right"]:
-        if direction not in ("up", "right"):
-            self._problem(f"direction must be up or right, found {direction!r}", ("direction",))
-        return "right" if direction == "right" else "up"
+    def _choice(self, tree: Mapping[str, Any], key: str, choices: tuple[str, str]) -> Any:
+        """Return one of two words; the first is the default."""
+        found = tree.get(key, choices[0])
+        if found not in choices:
+            self._problem(f"{key} must be {choices[0]} or {choices[1]}, found {found!r}", (key,))
+            return choices[0]
+        return found

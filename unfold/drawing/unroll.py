@@ -49,6 +49,7 @@ class Unrolling:
         steps: how many points of each axis to draw.
         plan: which axes run across the page.
         run: arrays by value, [batch, *axes, *shape], whose ranges are shown on hovering.
+        zeros: whether to draw nodes outside of the domain that hold zeros, and what reads them.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Unrolling:
         steps: Mapping[str, int],
         plan: Plan,
         run: Mapping[str, Any] | None = None,
+        zeros: bool = True,
     ) -> None:
         self.scheme = scheme
+        self.zeros = zeros
         self.run = dict(run or {})
         self.extents = dict(extents)
         self.last = {a: n - 1 for a, n in extents.items()}
@@ -223,6 +226,8 @@ class Unrolling:
     def _boundary(self, box: Box, index: tuple[int, ...], note: str) -> NodeId | None:
         """Return the node outside of the domain; beside points that the dots stand for is none."""
         node = (box.name, index)
+        if note == "0" and not self.zeros:
+            return None
         if any(self.windows[a].slot(i) == GAP for a, i in zip(box.axes, index, strict=True)):
             return None
         for axis, i in zip(box.axes, index, strict=True):

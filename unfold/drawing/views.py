@@ -211,4 +211,5 @@ def _unrolling(
     if isinstance(steps, int):
         named = {}
     counts = {a: max(1, named.get(a, every or DEFAULT_STEPS)) for a in known}
-    return Unrolling(scheme, {a: n for a, n in known.items() if a != BATCH}, counts, plan, run)
+    inner = {a: n for a, n in known.items() if a != BATCH}
+    return Unrolling(scheme, inner, counts, plan, run, zeros=options.zeros == "shown")
