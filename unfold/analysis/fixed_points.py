@@ -8,8 +8,10 @@ recurrent neural networks", Neural Computation 25, 2013, who minimise |F(s) - s|
 states; the last steps here are Newton's, so residuals end at rounding errors. A start that ends
 where |F(s) - s| is least but not zero has found no fixed point: the smallest such speed is told.
 
-In: a `StateMap`, states to start from, [N, n]. Out: `FixedPoints`. Nothing says that all of them
-were found.
+In: a `StateMap`, states to start from, [N, n]. Out: `FixedPoints`.
+
+Known weaknesses: nothing says that all fixed points were found. Where one is neutral in some
+direction, searches come near it slowly, and it may be told as several that lie close together.
 """
 
 from __future__ import annotations
@@ -127,7 +129,7 @@ def fixed_points(
     flow: Map,
     starts: Array,
     *,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-10,
     apart: float = 1e-5,
     rounds: int = 300,
 ) -> FixedPoints:
@@ -136,13 +138,13 @@ def fixed_points(
     Args:
         flow: the map.
         starts: states to start from, [N, n].
-        tolerance: the largest |F(s) - s| of a fixed point, relative to 1 + |s|.
+        tolerance: the largest |F(s) - s| of a component at a fixed point.
         apart: how far two fixed points are from one another at least, relative to 1 + |s|.
         rounds: the most steps of a search.
     """
     states, residuals = _search(flow, np.array(starts, dtype=np.float64), rounds)
     scale = 1 + np.abs(states).max(axis=1, initial=0.0)
-    reached = residuals <= tolerance * scale
+    reached = residuals <= tolerance
     kept: list[int] = []
     counts: list[int] = []
     for row in np.flatnonzero(reached)[np.argsort(residuals[reached], kind="stable")]:

@@ -230,16 +230,16 @@ def _show(
             (
                 point.kind,
                 f"{point.residual:.0e}",
-                "  ".join(_number(v) for v in point.eigenvalues[:3]),
-                _turning(point),
-                "  ".join(f"{x:.4f}" for x in point.state[:3]) + (" …" if flow.size > 3 else ""),
                 str(point.starts),
+                _eigenvalues(point),
+                _turning(point),
+                "  ".join(f"{x:.4f}" for x in point.state[:2]) + (" …" if flow.size > 2 else ""),
             )
             for point in found.points[:MOST_ROWS]
         ]
         if rows:
-            heads = ("kind", "residual", "largest eigenvalues", "nearby states", "state", "starts")
-            table(heads, rows, right=[1, 5])
+            heads = ("kind", "residual", "starts", "eigenvalues", "nearby states", "state")
+            table(heads, rows, right=[1, 2])
         if len(found.points) > MOST_ROWS:
             typer.echo(f"and {len(found.points) - MOST_ROWS} more; --json has all")
     if asked.output:
@@ -255,17 +255,18 @@ def _told(found: analysis.FixedPoints) -> str:
     return told
 
 
-def _number(value: complex) -> str:
-    if abs(value.imag) < 1e-9:
-        return f"{value.real:.4f}"
-    return f"{value.real:.4f}{'+' if value.imag > 0 else '−'}{abs(value.imag):.4f}i"
+def _eigenvalues(point: analysis.FixedPoint) -> str:
+    """Show the two largest eigenvalues, a conjugate pair as one."""
+    above = [complex(v) for v in point.eigenvalues if v.imag >= -1e-9]
+    shown = (f"{v.real:.3f}" + (f"±{v.imag:.3f}i" if v.imag > 1e-9 else "") for v in above[:2])
+    return "  ".join(shown) + (" …" if len(above) > 2 else "")
 
 
 def _turning(point: analysis.FixedPoint) -> str:
     """Say in words how states near a fixed point move along its leading direction."""
-    moves = "go away" if point.expanding else "come nearer"
+    moves = "go away" if point.expanding else "come nearer" if point.kind != "neutral" else "stay"
     if point.turn < 1e-9:
         return moves
     if abs(point.turn - np.pi) < 1e-9:
         return f"{moves}, changing sides"
-    return f"{moves}, turning {np.degrees(point.turn):.0f}° a step"
+    return f"{moves}, turning {np.degrees(point.turn):.0f}°"
