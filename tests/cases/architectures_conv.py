@@ -32,10 +32,10 @@ CASES = (
     Case(
         "conv-3d",
         convolutions.conv_3d,
-        {"lower": 7, "upper": 11, "directions": 13},
+        {"filters": 7, "directions": 13},
         {"x": Input(("t", "i", "j")), "label": DIRECTION},
         varying=("t", "i", "j"),
-        fixed={"k": 1, "m": 2, "n": 3},
+        fixed={"k": 4, "m": 2, "n": 3},
     ),
     Case(
         "lenet",

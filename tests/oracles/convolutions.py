@@ -63,11 +63,10 @@ def conv_2d(p: Arrays, inputs: Arrays, free: bool = False) -> Found:
 
 
 def conv_3d(p: Arrays, inputs: Arrays, free: bool = False) -> Found:
-    """Return loss and nodes of two convolutions over a film x [T, I, J]."""
+    """Return loss and nodes of a convolution over a film x [T, I, J]."""
     y = relu(p["b"] + along_axes(p["K"], inputs["x"], 3))
-    z = relu(p["d"] + along_axes(p["M"], y, 3))
-    o = p["c"] + p["V"] @ jnp.mean(z, axis=(0, 1, 2))
-    return cross_entropy(o, inputs["label"]), {"y": y, "z": z, "o": o}
+    o = p["c"] + p["V"] @ jnp.mean(y, axis=(0, 1, 2))
+    return cross_entropy(o, inputs["label"]), {"y": y, "o": o}
 
 
 def same(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:

@@ -162,7 +162,9 @@ def _spec_text(task: Task, folder: Path) -> str:
 def _draw(task: Task, folder: Path) -> None:
     mode = task.train.mode_at(0)
     write_whole(folder / "graph-folded.svg", task.model.render("folded", mode=mode))
-    picture = task.model.render("unfolded", steps=DRAWN_STEPS, mode=mode)
+    own = task.model.spec.draw  # how many steps, where the spec says it, is its own affair
+    steps = None if own is not None and "steps" in own.tree else DRAWN_STEPS
+    picture = task.model.render("unfolded", steps=steps, mode=mode)
     write_whole(folder / "graph-unfolded.svg", picture)
 
 
