@@ -135,7 +135,9 @@ def test_node_detail_has_the_paths_through_parts(name: str) -> None:
         assert set(pairs(graph.out_edges(node))) == {p for p in expected if p[0] == plain(node)}
 
 
-@pytest.mark.parametrize("spec", ["attention", "bidirectional", "recurrent-highway", "encoder-decoder"])
+@pytest.mark.parametrize(
+    "spec", ["attention", "bidirectional", "recurrent-highway", "encoder-decoder"]
+)
 def test_specs_and_their_adjoints(spec: str) -> None:
     """Programs as elaborated, in free mode, and differentiated: op and node detail, and levels."""
     program = resolve_modes(unfold.load(spec).program, mode="free")

@@ -8,7 +8,7 @@
       colours: {W: "#0072B2"}    # of parameters
       hide: [choice]             # equations that are not drawn; what reads them reads through them
       direction: right           # of a folded picture: up (default) or right
-      zeros: hidden              # nodes outside of the domain that hold zeros: shown (default) or not
+      zeros: hidden              # the zeros outside of the domain: shown (default) or hidden
 
 In: the section's plain values and where each of them is in the file. Out: `Options`, or one
 `SpecError` with a diagnostic for each independent mistake.

@@ -5,8 +5,8 @@
     sum[t](V @ h[t])                   V @ sum[t](h[t])
 
 The first is the context of an attention and its gradients, the second what a convolution sends back
-to its input, the third a mean of scores. In: a Program without boundaries and feedback, whatever the
-lengths. Out: one with the same named values; sums that would not become matrix products stay.
+to its input, the third a mean of scores. In: a Program without boundaries and feedback, whatever
+the lengths. Out: one with the same named values; sums that would not become matrix products stay.
 """
 
 from __future__ import annotations
