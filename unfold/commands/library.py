@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from unfold.commands.depth import as_text, measured
-from unfold.commands.report import first_sentence, named, print_json, table
+from unfold.commands.report import first_sentence, print_json, table
 from unfold.errors import UnfoldError
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -32,7 +32,7 @@ CONDITION = re.compile(r"([A-Za-z_]+)(<=|>=|=|<|>)(.+)")
 WORDS = ("family", "axis", "name")
 NUMBERS = ("parameters", "d_r", "d_f", "s")
 DEPTHS = {"d_r": "recurrent_depth", "d_f": "feedforward_depth", "s": "recurrent_skip"}
-HEADINGS = ("name", "axes", "parameters", *DEPTHS, "about")
+HEADINGS = ("name", "axes", "weights", *DEPTHS, "about")
 EXAMPLE = "as in  family=depth, axis=i, d_r>=2, s=inf, parameters<1000, or a word such as  lstm"
 
 
@@ -62,7 +62,7 @@ class Entry:
             ", ".join(own[short] for own in self.depths.values()) if self.depths else "–"
             for short in DEPTHS
         ]
-        return (self.name, named(self.axes), f"{self.parameters:,}", *along, self.summary)
+        return (self.name, ", ".join(self.axes), f"{self.parameters:,}", *along, self.summary)
 
 
 def specs(words: Sequence[str], *, as_json: bool) -> int:
@@ -80,7 +80,7 @@ def specs(words: Sequence[str], *, as_json: bool) -> int:
         gap = [("",) * len(HEADINGS)] if rows else []
         rows += [*gap, (family.upper(), *[""] * (len(HEADINGS) - 1))]
         rows += [entry.row for entry in found if entry.family == family]
-    table(HEADINGS, rows, right=[2, 3, 4, 5])
+    table(HEADINGS, rows, right=[2, 3, 4, 5], width=140)
     typer.echo(
         "\nd_r, d_f: recurrent and feedforward depth in layers, s: recurrent skip,"
         " along each axis with a recurrence\nFind some with  unfold specs lstm 'd_r>=2' axis=t"

@@ -109,7 +109,11 @@ def paint(text: str, **style: Any) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Iterable[int] = (),
+    width: int = 100,
 ) -> None:
     """Print a table on stdout.
 
@@ -117,6 +121,7 @@ def table(
         columns: headings.
         rows: cells, one per column.
         right: the columns of numbers.
+        width: in characters, where there is no terminal to say it.
     """
     from rich import box
     from rich.console import Console
@@ -134,8 +139,7 @@ def table(
         )
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
-    width = None if sys.stdout.isatty() else 100
-    Console(width=width, highlight=False).print(grid)
+    Console(width=None if sys.stdout.isatty() else width, highlight=False).print(grid)
 
 
 def plural(number: int, noun: str) -> str:
