@@ -372,3 +372,14 @@ def test_a_black_square_stands_on_one_line(name: str) -> None:
         dense = [(c[:-1] + (c[1:] - c[:-1]) * steps).reshape(-1, 2) for c in curves]
         touched = [bool((np.abs(c - middle) < half).all(axis=1).any()) for c in dense]
         assert sum(touched) == 1, square.id
+
+
+def test_a_state_that_starts_from_a_sum_over_an_axis_is_drawn_from_all_of_it() -> None:
+    figure = unfold.loads(
+        "unfold: 1\nname: pooled\naxes: {r: 3, t: 2}\nsizes: {n: 4}\n"
+        "inputs: {x[r]: [n]}\nparameters: {M: [n, n], W: [n, n]}\n"
+        "nodes:\n  a[r]: tanh(x[r])\n  h[t]: tanh(W @ h[t-1])\n"
+        "initial: {h: 'tanh(M @ mean[r](a[r]))'}\nloss: sum[t](sum(h[t]))\n"
+    ).draw("unfolded")
+    sources = {source for source, target in edges(figure) if target == "h[-1]"}
+    assert sources == {"a[0]", "a[1]", "a[2]"}

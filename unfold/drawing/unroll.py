@@ -220,7 +220,9 @@ class Unrolling:
         node = self._boundary(box, index, "")
         if node is not None:
             for line in self.scheme.boundary_lines(ref, box.name):
-                self._read(line, node, at, {})
+                names = [name for name, _ in line.bound]
+                for rest in product(*(self._range(axis) for _, axis in line.bound)):
+                    self._read(line, node, at | dict(zip(names, rest, strict=True)), {})
         return node
 
     def _boundary(self, box: Box, index: tuple[int, ...], note: str) -> NodeId | None:
