@@ -68,7 +68,9 @@ def _cells(row: Row, outcomes: Outcomes, shown: list[tuple[str, bool]]) -> list[
         _tick(bool(row.specs) and all(outcomes.get(s, {}).get(p) == "passed" for s in row.specs))
         for p in PARTS
     ]
-    experiments = "<br>".join(f"{_tick(reached)} {name}" for name, reached in shown)
+    experiments = "<br>".join(
+        f"{_tick(reached)} [{name}](reproductions.md#{name})" for name, reached in shown
+    )
     return [row.key, row.title, specs, *parts, experiments or _tick(False)]
 
 

@@ -333,7 +333,7 @@ def test_bench_times_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert "forward + backward" in told and "% of GEMM" in told
     assert invoke([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["ok"] and found["failed"] == {} and found["axes"] == {"t": 12}
+    assert found["ok"] and found["failed"] == {} and found["axes"] == {"t": 24}
     model = unfold.load(spec)
     cost = model.cost(batch=2)
     assert cost.backward_flops is not None

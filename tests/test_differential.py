@@ -31,7 +31,7 @@ FOUND = Path(__file__).parent / "differential" / "found"
 SEED = 1
 BLOCK = 10
 COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "300"))
-COMPILED = 10
+COMPILED = 6
 SMALL = """unfold: 1
 name: small
 axes: {t: 4}

@@ -25,6 +25,8 @@ from sample import (
 
 import unfold
 
+# Of six axes, or of labels fewer than their frames, some have to be equally long.
+CROWDED = {"conv-2d", "conv-3d", "ctc-equations"}
 CUT, REST = slice(2), slice(2, None)
 CARRIED = {
     "char-rnn": ["h", "y"],
@@ -135,7 +137,9 @@ def test_the_check_notices_a_wrong_gradient() -> None:
 
 
 def test_samples_have_no_equal_dimensions() -> None:
-    for case in [case for case in CASES.values() if not case.given]:
+    for case in CASES.values():
+        if case.given or case.name in CROWDED:
+            continue
         for steps in STEPS[1:]:
             drawn = sample(case, steps)
             extents = [max(found) for found in drawn.lengths.values()]

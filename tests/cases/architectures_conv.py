@@ -10,7 +10,7 @@ from cases.case import CHARACTER, Case, Input
 FRAME, SOUND = Input(("t",), ("bands",)), Input(("t",), category="sounds")
 DIRECTION = Input((), category="directions")
 FILM = {"x": Input(("t",), ("side", "side")), "label": DIRECTION}
-FILMS = {"side": 8, "lower": 3, "upper": 7, "hidden": 11, "directions": 13}
+FILMS = {"side": 8, "lower": 6, "upper": 7, "hidden": 11, "directions": 13}
 SYMBOLS = {"x": CHARACTER, "y": CHARACTER}
 
 CASES = (
@@ -27,7 +27,7 @@ CASES = (
         {"lower": 7, "upper": 11, "classes": 13},
         {"x": Input(("i", "j")), "label": Input((), category="classes")},
         varying=("i", "j"),
-        fixed={"m": 2, "n": 3},
+        fixed={"m": 2, "n": 4},
     ),
     Case(
         "conv-3d",
@@ -40,7 +40,7 @@ CASES = (
     Case(
         "lenet",
         convolutions.lenet,
-        {"lower": 3, "upper": 7, "dense": 11, "classes": 13},
+        {"lower": 6, "upper": 7, "dense": 11, "classes": 13},
         {"x": Input((), (8, 8)), "label": Input((), category="classes")},
         varying=(),
     ),
@@ -53,19 +53,19 @@ CASES = (
     Case(
         "line-recogniser",
         convolutions.line_recogniser,
-        {"rows": 7, "filters": 3, "hidden": 11, "digits": 13},
+        {"rows": 7, "filters": 6, "hidden": 11, "digits": 13},
         {"x": Input(("t",), ("rows",)), "y": Input(("u",), category="digits")},
         varying=("t", "u"),
-        fixed={"k": 3},
+        fixed={"k": 4},
         lengths={"u": FEW},
     ),
     Case(
         "deep-speech-2",
         convolutions.deep_speech,
-        {"bands": 7, "filters": 3, "features": 11, "hidden": 13, "dense": 17, "labels": 19},
+        {"bands": 7, "filters": 6, "features": 11, "hidden": 13, "dense": 17, "labels": 19},
         {"x": FRAME, "y": Input(("u",), category="labels")},
         varying=("t", "u"),
-        fixed={"k": 3},
+        fixed={"k": 4},
         lengths={"u": FEW},
         together=True,
     ),
