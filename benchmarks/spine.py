@@ -67,7 +67,7 @@ class Case:
 
 CASES = (
     Case("unfold --help", "", 0.3, command=("--help",)),
-    Case("unfold check a spec", "", 0.6, command=("check", "specs/lstm-stack.yaml")),
+    Case("unfold check a spec", "", 0.6, command=("check", "lstm-stack")),
     Case("build and level 10^6 nodes, LSTM", LEVELS.format(steps=60_000, least=10**6), 2.0, 300),
     Case("build and level 10^6 nodes, 2-D", GRID, 2.0, 300),
     Case("draw 10^4 nodes", DRAW.format(steps=560, drawn=560), 3.0),

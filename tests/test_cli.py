@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -510,20 +509,6 @@ def test_heavy_modules_are_loaded_late(
 ) -> None:
     done = python("-c", LOADED.format(arguments=arguments, heavy=heavy))
     assert done.stderr.strip() == "[]"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "limit"), [(["--help"], 0.3), (["check", "hello.yaml"], 0.6)]
-)
-def test_it_starts_quickly(hello: Path, arguments: list[str], limit: float) -> None:
-    def seconds() -> float:
-        """Return the processor time of a run: a busy machine does not change it."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert python("-m", "unfold", *arguments).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(seconds() for _ in range(6)) < limit
 
 
 def test_a_closed_pipe_is_no_failure(hello: Path) -> None:

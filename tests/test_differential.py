@@ -30,7 +30,7 @@ from unfold.errors import SpecError
 FOUND = Path(__file__).parent / "differential" / "found"
 SEED = 1
 BLOCK = 10
-COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "300"))
+COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "200"))
 COMPILED = 6
 SMALL = """unfold: 1
 name: small

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from unfold.drawing import Figure
     from unfold.drawing.unfolding import Unfolding
     from unfold.execution.memory import Checkpoint, Memory
+    from unfold.execution.runs import Execution
     from unfold.generation import Writer, Written
     from unfold.passes.describe import Description
     from unfold.unfolded.cost import Cost
@@ -87,17 +88,21 @@ class Model:
     """
 
     def __init__(self, elaborated: Elaborated) -> None:
-        from unfold.execution.memory import Memory
-        from unfold.execution.runs import Execution
-
         self.elaborated = elaborated
         self.pipeline = Pipeline(elaborated.program)
-        self._execution = Execution()
         if elaborated.spec.memory is not None:
+            from unfold.execution.memory import Memory
             from unfold.training.memory import read_memory
 
             asked = read_memory(elaborated.spec.memory)
             self.memory = Memory(asked.checkpoint, asked.budget)
+
+    @cached_property
+    def _execution(self) -> Execution:
+        """What runs on backends: made when first asked for, since checking a spec runs nothing."""
+        from unfold.execution.runs import Execution
+
+        return Execution()
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {len(self.pipeline.nodes)} nodes>"

@@ -49,7 +49,9 @@ class Section(Protocol):
 class Settings(BaseModel):
     """The common rules: nothing unknown, nothing converted silently, nothing changed later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=False, defer_build=True
+    )
 
 
 S = TypeVar("S", bound=Settings)
