@@ -6,16 +6,36 @@ or a ValueError (from pydantic's point of view) with words about the name, a con
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic_core import PydanticCustomError
 
 from unfold.training.sections import show
 
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class StepRule(ABC):
+    """A rule that gives a number for every step.
+
+    Attributes:
+        key: its name in a spec.
+        short: whether `{key: number}` gives its first constant.
+    """
+
+    key: ClassVar[str]
+    short: ClassVar[bool] = True
+
+
+def require_steps(name: str, number: int) -> None:
+    """Refuse a number of steps below 1."""
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, got {number}")
 
 
 def read_rule(

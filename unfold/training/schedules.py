@@ -12,25 +12,17 @@ Loshchilov & Hutter 2017, without restarts.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unfold.training.rules import read_rule
+from unfold.training.rules import StepRule, read_rule, require_steps
 
 
 @dataclass(frozen=True)
-class Piece(ABC):
-    """One factor.
-
-    Attributes:
-        key: its name in a spec.
-        short: whether `{key: number}` gives its first constant.
-    """
-
-    key: ClassVar[str]
-    short: ClassVar[bool] = True
+class Piece(StepRule):
+    """One factor."""
 
     @abstractmethod
     def factor(self, step: int, steps: int) -> float:
@@ -60,7 +52,7 @@ class WarmUp(Piece):
     key: ClassVar[str] = "warmup"
 
     def __post_init__(self) -> None:
-        _require_steps("steps", self.steps)
+        require_steps("steps", self.steps)
 
     def factor(self, step: int, steps: int) -> float:
         """Return the factor."""
@@ -109,7 +101,7 @@ class Step(Piece):
     key: ClassVar[str] = "step"
 
     def __post_init__(self) -> None:
-        _require_steps("every", self.every)
+        require_steps("every", self.every)
         _require_factor("times", self.times)
 
     def factor(self, step: int, steps: int) -> float:
@@ -127,7 +119,7 @@ class Exponential(Piece):
 
     def __post_init__(self) -> None:
         _require_factor("times", self.times)
-        _require_steps("every", self.every)
+        require_steps("every", self.every)
 
     def factor(self, step: int, steps: int) -> float:
         """Return the factor."""
@@ -179,11 +171,6 @@ def _share(step: int, over: int) -> float:
     return min(1.0, step / over)
 
 
-def _require_steps(name: str, number: int) -> None:
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1, got {number}")
-
-
 def _require_factor(name: str, number: float) -> None:
     if not 0 <= number < math.inf:
         raise ValueError(f"{name} must be a finite number of at least 0, got {number}")
@@ -192,4 +179,4 @@ def _require_factor(name: str, number: float) -> None:
 def _require_end(to: float, over: int | None) -> None:
     _require_factor("to", to)
     if over is not None:
-        _require_steps("over", over)
+        require_steps("over", over)

@@ -16,12 +16,12 @@ Invariant: a share is a function of the step, so that a resumed run throws the s
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unfold.training.rules import read_rule
+from unfold.training.rules import StepRule, read_rule, require_steps
 from unfold.training.sections import show
 
 Mode = str | tuple[str, float]
@@ -29,16 +29,8 @@ EXAMPLE = "{linear: {to: 0.2}}"
 
 
 @dataclass(frozen=True)
-class Share(ABC):
-    """The probability of the teacher.
-
-    Attributes:
-        key: its name in a spec.
-        short: whether `{key: number}` gives its first constant.
-    """
-
-    key: ClassVar[str]
-    short: ClassVar[bool] = True
+class Share(StepRule):
+    """The probability of the teacher."""
 
     @abstractmethod
     def share(self, step: int, steps: int) -> float:
@@ -72,8 +64,8 @@ class Linear(Share):
     def __post_init__(self) -> None:
         _require_share("to", self.to)
         _require_share("start", self.start)
-        if self.over is not None and self.over < 1:
-            raise ValueError(f"over must be at least 1, got {self.over}")
+        if self.over is not None:
+            require_steps("over", self.over)
 
     def share(self, step: int, steps: int) -> float:
         """Return the share."""
