@@ -71,7 +71,7 @@ GRADIENTS = (
 
 def gradient_figure(scale: float) -> Figure:
     """Draw the gradient norms of pattern-last with an orthogonal recurrence, scaled."""
-    model = unfold.load(spec_file("pattern-last"), axes={"t": SEQUENCE})
+    model = unfold.load("pattern-last", axes={"t": SEQUENCE})
     generator = np.random.default_rng(0)
     params = model.init(seed=0)
     params["W"] = params["W"] * scale
@@ -82,11 +82,6 @@ def gradient_figure(scale: float) -> Figure:
         "y": np.zeros(1, dtype=np.int64),
     }
     return model.draw("gradients", params=params, inputs=inputs, steps=SEQUENCE)
-
-
-def spec_file(name: str) -> Path:
-    """Return the file of a spec of the library."""
-    return next(p for p in unfold.library() if p.stem == name)
 
 
 def save(figure: Figure, name: str) -> str:

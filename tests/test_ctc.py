@@ -23,6 +23,7 @@ from unfold.errors import SpecError, UnsupportedError
 from unfold.ops.lattice import Lattice
 from unfold.passes.differentiate import differentiate
 from unfold.passes.planning import plan
+from unfold.shipped import find
 
 BACKENDS = ("reference", "numba")
 
@@ -300,7 +301,7 @@ loss: sum[i](each[i])
 def test_the_equations_are_the_operator() -> None:
     """The spec that writes the lattice out as a recurrence has the same loss and gradients."""
     written = unfold.load("ctc-equations", sizes={"hidden": 6, "rows": 5})
-    text = next(p for p in unfold.library() if p.stem == "ctc-equations").read_text("utf-8")
+    text = find("ctc-equations").read_text("utf-8")
     head = text[: text.index("  digit[t]")].replace("hidden: 64", "hidden: 6")
     own = unfold.loads(
         head.replace("rows: 8", "rows: 5").replace(", s: 2*u + 1", "")

@@ -28,7 +28,7 @@ VIEWS = ("folded", "unfolded", "backward", "compare")
 
 def library(name: str, **axes: int) -> Model:
     """Load a spec of the library."""
-    return unfold.load(LIBRARY[name], axes=axes)
+    return unfold.load(name, axes=axes)
 
 
 def nodes(figure: Figure, kind: str | None = None) -> dict[str, Node]:

@@ -104,7 +104,7 @@ def test_names_that_differ_only_in_odd_characters_stay_two_nodes() -> None:
 
 
 def test_every_format(tmp_path: Path) -> None:
-    figure = unfold.load(next(p for p in unfold.library() if p.stem == "hello")).draw()
+    figure = unfold.load("hello").draw()
     starts = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph"}
     for form, start in starts.items():
         path = figure.save(tmp_path / f"picture.{form}")
@@ -151,7 +151,7 @@ def test_drawing_writes_nothing_to_the_terminal() -> None:
 
 
 def test_ten_thousand_nodes_are_all_there() -> None:
-    model = unfold.load(next(p for p in unfold.library() if p.stem == "shared"))
+    model = unfold.load("shared")
     svg = model.draw(steps=5000, extents={"t": 5000}).to_svg()
     assert svg.count('class="node state"') == 5000
     assert svg.count('class="node input"') == 5000

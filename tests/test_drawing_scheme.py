@@ -20,7 +20,7 @@ LIBRARY = {p.stem: p for p in unfold.library()}
 
 def library(name: str, **axes: int) -> Model:
     """Load a spec of the library."""
-    return unfold.load(LIBRARY[name], axes=axes)
+    return unfold.load(name, axes=axes)
 
 
 def shown(scheme: Scheme) -> set[str]:
