@@ -39,6 +39,58 @@ def test_a_dimension_of_1_beside_something_unknown_may_be_repeated(
         assert (program["a"].type, program["b"].type) == (Type(expected), Type(expected)), order
 
 
+LEAST = {
+    "a running sum": ("{x[t]: []}", ["a[t]: a[t-1] + x[t]"], "", ()),
+    "a decayed one": ("{x[t]: []}", ["a[t]: 0.9 * a[t-1] + 2 * x[t]"], "", ()),
+    "of steps": ("{x[t]: []}", ["a[t]: a[t-1] + t"], "", ()),
+    "a running maximum": ("{x[t]: []}", ["a[t]: maximum(a[t-1], tanh(x[t]))"], "", ()),
+    "through another": ("{x[t]: []}", ["a[t]: b[t-1] + x[t]", "b[t]: tanh(a[t-1])"], "", ()),
+    "kept": (
+        "{x[t]: []}",
+        ["a[t]: where(x[t] > 0, b[t], a[t-1])", "b[t]: a[t-1] + x[t]"],
+        "",
+        (),
+    ),
+    "grown": ("{x[t]: [], z[t]: [3]}", ["a[t]: b[t-1] + x[t]", "b[t]: a[t] + z[t]"], "", (3,)),
+    "in a product": (
+        "{x[t]: [], M: [3, 3]}",
+        ["a[t]: tanh(M @ b[t-1]) + x[t]", "b[t]: a[t] * x[t]"],
+        "",
+        (3,),
+    ),
+    "from numbers": ("{u: []}", ["a[t]: a[t-1] + b[t-1]", "b[t]: a[t-1]"], "{a: u, b: 1}", ()),
+    "from a vector": ("{u: [3]}", ["a[t]: a[t-1] + b[t-1]", "b[t]: a[t-1]"], "{a: u}", (3,)),
+    "of numbers from a vector": (
+        "{x[t]: [], u: [3]}",
+        ["a[t]: 0.5 * a[t-1] + x[t]"],
+        "{a: tanh(u)}",
+        (3,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_value_that_needs_itself_has_the_least_shape_that_fits(name: str) -> None:
+    inputs, nodes, initial, shape = LEAST[name]
+    for order in permutations(nodes):
+        more = f"initial: {initial}\n" if initial else ""
+        assert model(inputs, list(order), more).program["a"].type == Type(shape), order
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        ["a[t]: 2 * a[t-1] + 1 / 3"],
+        ["a[t]: tanh(a[t-1])"],
+        ["a[t]: where(x[t] > 0, a[t-1], b[t-1])", "b[t]: where(x[t] > 0, b[t-1], a[t-1])"],
+    ],
+)
+def test_where_only_literal_numbers_stand_a_shape_is_asked_for(nodes: list[str]) -> None:
+    for order in permutations(nodes):
+        with pytest.raises(unfold.errors.SpecError, match="cannot be inferred"):
+            model("{x[t]: []}", list(order), "initial: {a: 1}\n")
+
+
 LATCHES = {
     "or": ["d[t]: d[t-1] or x[t] > 1"],
     "and not": ["d[t]: not d[t-1] and x[t] > 1"],

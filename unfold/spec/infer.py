@@ -179,6 +179,8 @@ class Inference:
         if definition.expression is None:
             declared = self._declared(definition)
             return [] if declared is None else self._update(name, type=declared)
+        if self.guess == "initial":
+            return self._update(name, type=self._initial_type(name))
         term = translate(definition, self.sketch(name), self.names, self.headers)
         if term.type is UNKNOWN and not self.guess:
             self.undecided[GUESSES[0]][position] = None
@@ -198,6 +200,16 @@ class Inference:
                 f"  {definition.at.source}: {{is: …, shape: [hidden]}}",
             )
         return self._update(name, type=term.type, batched=BATCH in term.axes)
+
+    def _initial_type(self, name: str) -> Type:
+        """Return the type of a value's initial value, where that is no literal number."""
+        for boundary in self.names.boundaries:
+            if self.names.resolve(boundary.name) == name:
+                sketch = self.sketch()
+                _, _, term = boundary_axes(self.names, self.headers, boundary, sketch)
+                if term is not None and not sketch.is_literal(term):
+                    return term.type
+        return UNKNOWN
 
     def _declared(self, definition: Definition) -> Type | None:
         """Return the declared type of a parameter or input; None while a size is not bound."""

@@ -9,18 +9,20 @@ Where nothing more is found, there are guesses, tried one after the other:
     "vector"   what a matrix is multiplied by is a vector
     "least"    operands that are not known are no larger than the others: `done[t-1] or x[t] > 0` is
                one condition, and `h[t-1] + x[t]` has the shape [1] of x[t]
-    "number"   a value of a declared shape holds numbers, not conditions
+    "initial"  a value has the shape of its initial value
+    "number"   as "least", for numbers: a running sum of numbers is a number. A value of a declared
+               shape holds numbers, not conditions
 
-A sum of numbers alone is not guessed to be a number.
+A literal number fits any shape, so it decides nothing: `2 * h[t-1]` stays unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Attributes, Kind, Op, OpError
@@ -28,8 +30,8 @@ from unfold.core.program import Ref, Value
 from unfold.core.types import Type
 
 UNKNOWN = Type(kind="unknown")
-Guess = Literal["", "vector", "least", "number"]
-GUESSES: tuple[Guess, ...] = ("vector", "least", "number")
+Guess = Literal["", "vector", "least", "initial", "number"]
+GUESSES: tuple[Guess, ...] = ("vector", "least", "initial", "number")
 
 
 @dataclass
@@ -41,6 +43,36 @@ class Sketch(Builder):
     """
 
     guess: Guess = ""
+
+    def emit(
+        self,
+        op: str,
+        operands: Iterable[Term] = (),
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        type: Type | None = None,
+        **how: Any,
+    ) -> Term:
+        """Add a value; where its type is not known, it may be guessed from what is."""
+        operands = tuple(operands)
+        if type is None and self.guess == "number" and OPS[op].kind is Kind.POINTWISE:
+            type = self._number(OPS[op], operands, attributes or {})
+        return super().emit(op, operands, attributes, type=type, **how)
+
+    def _number(self, row: Op, operands: Sequence[Term], attributes: Attributes) -> Type | None:
+        """Return the type of a number, where numbers that are no literals make it one."""
+        known = [None if t.type is UNKNOWN else t.type for t in operands]
+        if None not in known or all(self.is_literal(t) for t in operands if t.type is not UNKNOWN):
+            return None
+        found = _completed(row, known, attributes, ())
+        return Type() if found and all(t == Type() for t in found) else None
+
+    def is_literal(self, term: Term) -> bool:
+        """Return whether a term is made of numbers written in the file, and so fits any shape."""
+        value = self.values.get(term.ref.value)
+        if value is None or not value.operands:
+            return value is not None and value.op == "constant"
+        return all(self.is_literal(self.read(r)) for r in value.operands)
 
     def infer(self, op: str, types: Sequence[Type], attributes: Attributes) -> Type:
         """Return the type of an op's result, or UNKNOWN where its row cannot tell yet."""
