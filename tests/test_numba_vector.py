@@ -15,7 +15,8 @@ from numba import njit
 
 from unfold.backends.numba import functions as F
 from unfold.backends.numba.lanes import VX
-from unfold.backends.numba.vector import copy, vector_bytes, vector_kernel, zero
+from unfold.backends.numba.target import vector_bytes
+from unfold.backends.numba.vector import copy, vector_kernel, zero
 from unfold.core.scalar import FUNCTIONS, INFIX
 
 DTYPES = ("float32", "float64")

@@ -26,8 +26,8 @@ from types import ModuleType
 from typing import Any
 
 from unfold.backends.numba import store
+from unfold.backends.numba.target import vector_bytes
 from unfold.backends.numba.tiles import ITEM
-from unfold.backends.numba.vector import vector_bytes
 
 KC, MC, MR = 256, 96, 8
 PARTS = ("panels", "strips", "column2", "column3")

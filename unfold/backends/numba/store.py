@@ -4,11 +4,11 @@
     load_module(text)           the module itself
 
 A module's name is a hash of everything that decides its machine code: its text, the source of the
-support modules it imports, the versions of Numba and LLVM, and the processor. Its folder holds the
-text, Numba's cache of the machine code, and a file of checksums that is written last; an entry
-without valid checksums is made anew. Several processes may use the store at once: an entry is made
-and removed under a lock of its own, which its readers share. The least recently used entries are
-removed where the store grows beyond `LIMIT`.
+support modules it imports, the versions of Numba and LLVM, and the processor that it is made for.
+Its folder holds the text, Numba's cache of the machine code, and a file of checksums that is
+written last; an entry without valid checksums is made anew. Several processes may use the store at
+once: an entry is made and removed under a lock of its own, which its readers share. The least
+recently used entries are removed where the store grows beyond `LIMIT`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,17 @@ except ImportError:  # not on Windows; there two processes may compile the same 
     fcntl = None
 
 SUPPORT = (
-    *("calls", "coefficients", "functions", "lanes", "memory", "operands", "tiles", "vector"),
+    *(
+        "calls",
+        "coefficients",
+        "functions",
+        "lanes",
+        "memory",
+        "operands",
+        "target",
+        "tiles",
+        "vector",
+    ),
 )
 LIMIT = 500 * 2**20
 CHECKS = "checksums.json"
@@ -91,15 +101,15 @@ def cache_dir() -> Path:
 def _fingerprint() -> bytes:
     """Return a hash of what every kernel depends on."""
     import llvmlite
-    import llvmlite.binding as llvm
     import numba
+
+    from unfold.backends.numba.target import identity
 
     found = hashlib.sha256()
     for name in SUPPORT:
         found.update(Path(__file__).with_name(f"{name}.py").read_bytes())
-    features = llvm.get_host_cpu_features().flatten()
-    parts = (numba.__version__, llvmlite.__version__, sys.version, llvm.get_host_cpu_name())
-    found.update("\n".join([*parts, features]).encode())
+    parts = (numba.__version__, llvmlite.__version__, sys.version, *identity())
+    found.update("\n".join(parts).encode())
     return found.digest()
 
 

@@ -25,17 +25,15 @@ All loads of a vector come before its stores, stores in order. A result may be s
 operand lies, element for element; a "b" operand is read once, at the start. Conditions are stored
 as 0.0 and 1.0.
 
-The width of vectors is the host's; it is no part of the result but for the order of sums.
+The width of vectors is the target's; only the order of sums depends on it.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
@@ -43,13 +41,7 @@ from numba.extending import intrinsic
 
 from unfold.backends.numba.lanes import Lanes, Value
 from unfold.backends.numba.operands import INT, LOADS, POINTER, STORES, Block, Operand
-
-
-@cache
-def vector_bytes() -> int:
-    """Return how many bytes a vector of the host has."""
-    features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+from unfold.backends.numba.target import vector_bytes
 
 
 def vector_kernel(
@@ -61,7 +53,7 @@ def vector_kernel(
         dtype: "float32" or "float64", of all memory.
         loads: a letter for every parameter.
         stores: a word for every result.
-        width: bytes of a vector; the host's where None.
+        width: bytes of a vector; the target's where None.
 
     Returns:
         a decorator; what it returns is called `kernel(n, *loads' arguments, *stores' arguments)`.

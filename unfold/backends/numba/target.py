@@ -1,0 +1,69 @@
+"""The processor that machine code is made for: the one Numba is told, else the one it runs on.
+
+    NUMBA_CPU_NAME=haswell                       vector_bytes() == 32, also on a host with AVX-512
+    NUMBA_CPU_NAME=generic                       vector_bytes() == 16
+    NUMBA_CPU_NAME=… NUMBA_CPU_FEATURES=+avx2    exactly these: Numba adds none of the host's
+
+`identity` is what Numba itself compiles for, and so what machine code depends on. The width of
+vectors is asked of LLVM: a target machine is given two vectors to add, and the registers it takes
+are read from its assembly. No list of features of processors is needed, on x86 or elsewhere.
+
+A name alone changes the tuning, not the instructions: Numba adds the features of the host to it.
+Vectors are then no wider than what the named processor has by itself, so that a wide host stands in
+for a narrow one. Nothing here runs code of the target.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba.core import config as settings
+from numba.core.registry import cpu_target
+
+WIDEST = 64  # bytes; of x86, "zmm"
+NARROWEST = 16  # of x86 ("xmm") and of every other processor: NEON, VSX
+REGISTERS = {"%zmm": 64, "%ymm": 32}
+
+
+@cache
+def identity() -> tuple[str, str, str]:
+    """Return what Numba compiles for: triple, processor, features as LLVM writes them."""
+    triple, name, features = cpu_target.target_context.codegen().magic_tuple()
+    return triple, name, features
+
+
+@cache
+def vector_bytes() -> int:
+    """Return how many bytes a vector of the target has."""
+    triple, name, features = identity()
+    whole = register_bytes(triple, name, features)
+    told_name_alone = settings.CPU_NAME is not None and settings.CPU_FEATURES is None
+    return min(whole, register_bytes(triple, name, "")) if told_name_alone else whole
+
+
+def register_bytes(triple: str, name: str, features: str) -> int:
+    """Return the bytes of the widest vectors a processor adds in one instruction, at most 64.
+
+    Arguments:
+        triple: of the machine, as "x86_64-unknown-linux-gnu".
+        name: of the processor, as LLVM calls it.
+        features: what it has beside or without, as "+avx2,-avx512f".
+    """
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
+    assembly = machine.emit_assembly(llvm.parse_assembly(_sum_of_vectors(triple)))
+    return next((n for word, n in REGISTERS.items() if word in assembly), NARROWEST)
+
+
+def _sum_of_vectors(triple: str) -> str:
+    """Return the text of a module that adds two of the widest vectors in memory."""
+    vector, pointer = ir.VectorType(ir.FloatType(), WIDEST // 4), ir.PointerType()
+    module = ir.Module("sum")
+    module.triple = triple
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, pointer]), "sum")
+    builder = ir.IRBuilder(function.append_basic_block())
+    a, b = (builder.load(p, typ=vector, align=4) for p in function.args)
+    builder.store(builder.fadd(a, b), function.args[0], align=4)
+    builder.ret_void()
+    return str(module)
