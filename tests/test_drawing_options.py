@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import unfold
 import unfold.shipped
-from unfold.drawing import Figure
-from unfold.errors import SpecError
+from unfold.cli import invoke
+from unfold.drawing import Figure, views
+from unfold.errors import SpecError, UnsupportedError
 
 SPEC = """\
 unfold: 1
@@ -100,6 +103,8 @@ def test_a_folded_picture_to_the_right() -> None:
             'write it as "#0072B2"',
         ),
         ("  colours: {h: '#000000'}\n", "15:13", "there is no parameter 'h'", "choose among W, U"),
+        ("  labels: {h: [1]}\n", "15:15", "expected a text, found a list", None),
+        ("  hide: [[h]]\n", "15:10", "expected the name of an equation or input, found a l", None),
         ("  direction: down\n", "15:14", "direction must be up or right, found 'down'", None),
     ],
 )
@@ -129,3 +134,65 @@ def test_zeros_outside_of_the_domain_can_be_left_out() -> None:
     assert outside["shown"] and not outside["hidden"]
     with pytest.raises(SpecError, match="zeros must be shown or hidden, found 'gone'"):
         unfold.loads(f"{head}\ndraw: {{zeros: gone}}\n").draw("unfolded")
+
+
+GRID = """\
+unfold: 1
+name: g
+axes: {i: 10000, j: 10000}
+sizes: {n: 2}
+inputs: {x[i,j]: [n]}
+parameters: {A: [n, n]}
+nodes: {h[i,j]: tanh(A @ h[i-1,j] + A @ h[i,j-1] + x[i,j])}
+loss: sum(h[last,last])
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "run", "render"])
+def test_draw_steps_of_two_axes(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Boxes and edges are limited together; nothing is drawn, or left, before that is known."""
+    monkeypatch.chdir(tmp_path)
+    Path("g.yaml").write_text(f"{GRID}draw: {{steps: {{i: 10000, j: 10000}}}}\n", encoding="utf-8")
+    assert invoke([command, "g.yaml"]) == 1
+    out, err = capfd.readouterr()
+    assert "g.yaml:9:15: the unfolded picture would have up to 500,000,002 boxes and" in out + err
+    assert "help: draw fewer steps, as in  steps: {i: 70, j: 70}" in out + err
+    assert [p.name for p in tmp_path.iterdir()] == ["g.yaml"]
+
+
+def test_steps_of_a_caller_are_limited_too() -> None:
+    model = unfold.loads(GRID)
+    for view in ("unfolded", "compare", "backward"):
+        with pytest.raises(UnsupportedError, match=r"at most 25,000 .*; draw fewer steps, as in"):
+            model.draw(view, steps=1000)
+    assert model.draw(steps=3), "of long axes few points are drawn"
+
+
+def test_where_nobody_asks_for_steps_as_many_are_drawn_as_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = labels(unfold.loads(GRID).draw())
+    monkeypatch.setattr(views, "MOST_DRAWN", 60)
+    fewer = labels(unfold.loads(GRID).draw())
+    assert "h[2,9999]" in whole and "h[2,9999]" not in fewer
+    assert "h[1,9999]" in fewer
+    with pytest.raises(UnsupportedError, match="at most 60"):
+        unfold.loads(GRID).draw(steps=4)
+
+
+def test_check_does_not_read_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Both `check` and `run` read it, and a run leaves no folder if it is wrong."""
+    monkeypatch.chdir(tmp_path)
+    section = "draw: {zeros: 5, colours: {W: red}, rows: {h: 1}}\n"
+    Path("w.yaml").write_text(f"{SPEC}{section}", encoding="utf-8")
+    for command in ("check", "run"):
+        assert invoke([command, "w.yaml"]) == 1
+        told = "".join(capfd.readouterr())
+        assert "w.yaml:14:15: zeros must be shown or hidden, found 5" in told
+        assert "w.yaml:14:31: expected a colour, found 'red'" in told
+        assert "expected the name of an equation or input, found a mapping" in told
+        assert [p.name for p in tmp_path.iterdir()] == ["w.yaml"]

@@ -52,11 +52,15 @@ def _check_one(name: str, changes: Changes, quiet: bool) -> dict[str, Any]:
 
 
 def check_settings(model: Any, changes: Changes) -> None:
-    """Check the sections data, train and generate, where the spec has them.
+    """Check the sections draw, data, train and generate, where the spec has them.
 
     Raises:
         UnfoldError: with every mistake of the first section that has any.
     """
+    if model.spec.draw is not None:
+        from unfold.drawing import check_options
+
+        check_options(model.spec.draw, model.program)
     written = {n: section(model, n, changes) for n in ("data", "train", "generate")}
     if not any(written.values()):
         return

@@ -27,6 +27,7 @@ from unfold.commands.room import memory_of
 from unfold.commands.task import Task, prepare
 from unfold.commands.teller import Teller
 from unfold.commands.train import Told, guess, train
+from unfold.drawing import check_options
 from unfold.errors import UnfoldError
 from unfold.training.clip import euclidean
 from unfold.training.data import random_inputs
@@ -34,7 +35,6 @@ from unfold.training.folder import create_run_folder, locked, write_whole
 from unfold.training.metrics import MetricsFile
 from unfold.training.weights import Layout
 
-DRAWN_STEPS = 5
 DTYPE = "float64"
 
 
@@ -72,6 +72,7 @@ def run(asked: Request, *, as_json: bool) -> int:
         dtype = asked.dtype or DTYPE
         spec = str(old / "spec.yaml") if old else str(asked.spec)
         task = told.watch.over(prepare(spec, asked.items, asked.backend, dtype, asked.mode))
+        check_options(task.model.spec.draw, task.model.program)
         _introduce(task, dtype, told.teller)
         if old is not None:
             folder = old
@@ -162,10 +163,7 @@ def _spec_text(task: Task, folder: Path) -> str:
 def _draw(task: Task, folder: Path) -> None:
     mode = task.train.mode_at(0)
     write_whole(folder / "graph-folded.svg", task.model.render("folded", mode=mode))
-    own = task.model.spec.draw  # how many steps, where the spec says it, is its own affair
-    steps = None if own is not None and "steps" in own.tree else DRAWN_STEPS
-    picture = task.model.render("unfolded", steps=steps, mode=mode)
-    write_whole(folder / "graph-unfolded.svg", picture)
+    write_whole(folder / "graph-unfolded.svg", task.model.render("unfolded", mode=mode))
 
 
 def _run_once(task: Task, folder: Path, dtype: str, told: Told) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from unfold.drawing.options import Options, read_options
 from unfold.drawing.render import FORMATS, Figure
 from unfold.drawing.views import (
+    check_options,
     draw_backward,
     draw_compare,
     draw_folded,
@@ -27,6 +28,7 @@ __all__ = [
     "FORMATS",
     "Figure",
     "Options",
+    "check_options",
     "draw_backward",
     "draw_compare",
     "draw_folded",

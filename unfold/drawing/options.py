@@ -56,10 +56,12 @@ class Options:
 
     Attributes:
         every: the number of steps of axes that `steps` does not name, or None for the default.
+        steps_at: where `steps` is written, if it is.
     """
 
     steps: Mapping[str, int] = field(default_factory=dict)
     every: int | None = None
+    steps_at: Location | None = None
     rows: tuple[tuple[str, ...], ...] = ()
     columns: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +109,7 @@ class _Reader:
         options = Options(
             steps=steps,
             every=every,
+            steps_at=self.section.locate(("steps",)) if "steps" in tree else None,
             rows=tuple(self._row(i, row) for i, row in enumerate(self._list(tree, "rows"))),
             columns=tuple(
                 self._name(c, self.axes, "axis", ("columns", i))
@@ -136,11 +139,11 @@ class _Reader:
         self.problems.append(Diagnostic(message, at, (), help))
 
     def _name(self, name: Any, known: list[str], kind: str, path: KeyPath) -> str:
-        if not isinstance(name, str) or name not in known:
-            self._unknown(
-                f"there is no {kind} {name!r}", str(name), known, self.section.locate(path)
-            )
+        if not isinstance(name, str):
+            self._problem(f"expected the name of an {kind}, found {_kind(name)}", path)
             return ""
+        if name not in known:
+            self._unknown(f"there is no {kind} {name!r}", name, known, self.section.locate(path))
         return name
 
     def _list(self, tree: Mapping[str, Any], key: str) -> list[Any]:
@@ -192,7 +195,10 @@ class _Reader:
             if name not in known:
                 at = self.section.locate_key((key, name))
                 self._unknown(f"there is no {kind} {name!r}", name, known, at)
-        return {str(k): str(v) for k, v in texts.items()}
+        wrong = {k: v for k, v in texts.items() if isinstance(v, dict | list | None)}
+        for name, found in wrong.items():
+            self._problem(f"expected a text, found {_kind(found)}", (key, name))
+        return {str(k): str(v) for k, v in texts.items() if k not in wrong}
 
     def _colours(self, colours: Any) -> dict[str, str]:
         found = self._texts(colours, "colours", self.parameters, "parameter")
@@ -212,3 +218,9 @@ class _Reader:
             self._problem(f"{key} must be {choices[0]} or {choices[1]}, found {found!r}", (key,))
             return choices[0]
         return found
+
+
+def _kind(value: Any) -> str:
+    """Say what stands in place of a name or a text."""
+    kinds = {dict: "a mapping", list: "a list", type(None): "nothing"}
+    return kinds.get(type(value), repr(value))

@@ -9,9 +9,10 @@ edge per line and point. Work is proportional to what is drawn, never to the ext
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -95,12 +96,28 @@ class Unrolling:
             rows=rows,
         )
 
+    def count(self) -> int:
+        """Return how many boxes and edges there may be at most, without drawing any."""
+        boxes = self.scheme.boxes.values()
+        total = sum(prod(len(self.windows[a].points) for a in box.axes) for box in boxes)
+        for line in self.scheme.lines:
+            drawn, ranges = self._domain(line, *self._shared(line))
+            total += prod(map(len, (*drawn, *ranges)))
+        return total
+
+    def _domain(
+        self, line: Line, wide: Collection[str], runs: Collection[str]
+    ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return the points of the target, and of the bound axes, that a line is drawn at."""
+        axes = self.scheme.boxes[line.target].axes
+        drawn = [self.windows[a].points if a not in wide else (0,) for a in axes]
+        return drawn, [self._range(axis) if name not in runs else (0,) for name, axis in line.bound]
+
     def _draw(self, line: Line) -> None:
         axes = self.scheme.boxes[line.target].axes
         wide, runs = self._shared(line)
-        ranges = [self._range(axis) if name not in runs else (0,) for name, axis in line.bound]
+        drawn, ranges = self._domain(line, wide, runs)
         names = (*axes, *(name for name, _ in line.bound))
-        drawn = (self.windows[a].points if a not in wide else (0,) for a in axes)
         for point in product(*drawn):
             for rest in product(*ranges):
                 at = dict(zip(names, point + rest, strict=True))

@@ -5,6 +5,7 @@ In: a Program and what to show of it. Out: a `Figure`. Every view goes scheme â†
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,12 +16,12 @@ from unfold.drawing.backward import ADJOINT, adjoint_scheme, forward_scheme, wit
 from unfold.drawing.blocks import Plan, plan_adjoint, plan_blocks
 from unfold.drawing.finish import finish
 from unfold.drawing.fold import fold
-from unfold.drawing.options import Options
+from unfold.drawing.options import MOST_STEPS, Options, Section, read_options
 from unfold.drawing.picture import Picture, Words, joined
 from unfold.drawing.render import Figure
 from unfold.drawing.scheme import Detail, Scheme, make_scheme
 from unfold.drawing.unroll import Unrolling
-from unfold.errors import UnsupportedError
+from unfold.errors import Diagnostic, Location, SpecError, UnsupportedError
 from unfold.unfolded.domain import Domain
 
 Mode = str | tuple[str, float]
@@ -28,7 +29,24 @@ Steps = int | Mapping[str, int] | None
 DETAILS = ("cell", "node", "op")
 DEFAULT_STEPS = 4
 NARROW_STEPS = 3
+MOST_DRAWN = 25_000  # boxes and edges; that many take a few seconds and 20 MB of SVG
 SIDE_GAP = 60.0
+
+
+def check_options(section: Section | None, program: Program) -> None:
+    """Check the `draw` section of a spec as drawing would, without drawing anything.
+
+    Args:
+        section: the section, or None where the file has none.
+        program: of the spec.
+
+    Raises:
+        SpecError: every independent mistake; or more boxes and edges than can be drawn.
+    """
+    options = read_options(section, program)
+    if options.steps_at is not None:
+        scheme = _scheme(program, "node", "teacher", options)
+        _unrolling(scheme, plan_blocks(scheme, options.columns), program, None, None, options)
 
 
 def draw_folded(
@@ -205,11 +223,43 @@ def _unrolling(
     options: Options,
     run: Mapping[str, Any] | None = None,
 ) -> Unrolling:
+    """Return the unfolding of a scheme, not drawn yet.
+
+    Raises:
+        SpecError: there would be too many boxes and edges at the spec's own `draw.steps`.
+        UnsupportedError: the same at other steps.
+    """
     known = Domain(program, dict(extents or {})).extents
+    inner = {a: n for a, n in known.items() if a != BATCH}
     every = steps if isinstance(steps, int) else options.every
     named = {**options.steps, **(steps if isinstance(steps, Mapping) else {})}
     if isinstance(steps, int):
         named = {}
-    counts = {a: max(1, named.get(a, every or DEFAULT_STEPS)) for a in known}
-    inner = {a: n for a, n in known.items() if a != BATCH}
-    return Unrolling(scheme, inner, counts, plan, run, zeros=options.zeros == "shown")
+
+    def unrolling(most: int) -> Unrolling:
+        counts = {a: max(1, min(most, named.get(a, every or DEFAULT_STEPS))) for a in known}
+        return Unrolling(scheme, inner, counts, plan, run, zeros=options.zeros == "shown")
+
+    found = unrolling(MOST_STEPS)
+    if (size := found.count()) <= MOST_DRAWN:
+        return found
+    fits = [n for n in range(1, MOST_STEPS) if n < max(inner.values())]
+    most = bisect_right(fits, MOST_DRAWN, key=lambda n: unrolling(n).count())
+    if most and not named and every is None:  # nobody asked for so many
+        return unrolling(most)
+    raise _too_large(size, most, inner, options.steps_at if steps is None else None)
+
+
+def _too_large(
+    size: int, most: int, extents: Mapping[str, int], place: Location | None
+) -> UnsupportedError | SpecError:
+    """Say how large a picture would be, and which steps make it small enough."""
+    told = (
+        f"the unfolded picture would have up to {size:,} boxes and edges;"
+        f" at most {MOST_DRAWN:,} can be drawn"
+    )
+    steps = ", ".join(f"{a}: {min(n, most)}" for a, n in extents.items())
+    help = f"draw fewer steps, as in  steps: {{{steps}}}" if most else "hide some equations"
+    if place is None:
+        return UnsupportedError(f"{told}; {help}")
+    return SpecError(Diagnostic(told, place, help=help))
