@@ -432,6 +432,7 @@ def test_schema_is_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "hello.yaml", "--set", "size.hidden"], "expected KEY=VALUE"),
         (["run", "hello.yaml", "--set", "size.hidden=-3"], "a positive whole number, got '-3'"),
         (["run", "hello.yaml", "--set", "size.hiden=3"], "hiden"),
+        (["run", "hello.yaml", "--set", "size.hidden=2147483649"], "between 1 and 2147483648"),
         (["run", "hello.yaml", "--set", "axis.u=3"], "u"),
         (["run", "hello.yaml", "--set", "train.steps={"], "--set train.steps={: "),
         (["run", "hello.yaml", "--set", "train.steps=no"], "train.steps: expected a whole number"),
@@ -459,6 +460,13 @@ def test_a_users_mistake_exits_with_1_and_says_what(
     code, document = run_json(capsys, *arguments)
     assert code == 1
     assert document["ok"] is False
+
+
+@pytest.mark.parametrize("key", ["size.hidden", "axis.t"])
+def test_set_of_5000_digits(hello: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
+    assert invoke(["check", "hello.yaml", "--set", f"{key}={'9' * 5000}"]) == 1
+    assert capsys.readouterr().err == f"--set {key}=…: a number of 5,000 digits is too large\n"
+    assert invoke(["check", "hello.yaml", "--set", f"{key}={'0' * 5000}3"]) == 0
 
 
 def test_our_own_failure_exits_with_70(

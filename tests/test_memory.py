@@ -128,6 +128,12 @@ def test_the_section_memory_is_read_and_checked() -> None:
         assert words in mistakes
 
 
+@pytest.mark.parametrize("size", ["1e400 GiB", "1e300 GiB", "nan GiB", "-inf B", "2 GB GB"])
+def test_memory_budget_infinite(size: str) -> None:
+    with pytest.raises(SpecError, match=f'expected a size such as 500 MB or 2 GiB, got "{size}"'):
+        unfold.loads(BOTH_WAYS + f"memory: {{budget: {size}}}\n")
+
+
 def test_sizes_are_written_as_people_do() -> None:
     sizes = [show_size(n) for n in (12, 1536, 5 << 20, 3 << 29)]
     assert sizes == ["12 B", "1.5 KiB", "5 MiB", "1.5 GiB"]

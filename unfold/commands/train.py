@@ -202,7 +202,10 @@ def _bits_per_symbol(task: Task, loss: float) -> float | None:
 
 def _in_bits(task: Task, loss: float, form: str = "{}") -> str:
     found = _bits_per_symbol(task, loss)
-    return "" if found is None else form.format(f"{found:.3f} bits/char")
+    if found is None:
+        return ""
+    shown = f"{found:.3f}" if found < 1e6 else f"{found:.3g}"
+    return form.format(f"{shown} bits/char")
 
 
 def _mean(values: Sequence[float]) -> float:

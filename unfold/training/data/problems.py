@@ -96,3 +96,8 @@ def read_utf8(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[P
         found = f"byte {error.start} is {error.object[error.start]:#04x}"
         message = f"{file} is not UTF-8 text: {found}"
         raise data_error(section, at, message, "convert the file to UTF-8") from None
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text; they end with \\n, \\r\\n or \\r, as on any system."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -22,7 +22,7 @@ import numpy as np
 from unfold.core.program import BATCH, Program
 from unfold.training.data.columns import Column, Examples
 from unfold.training.data.dataset import SetDataset
-from unfold.training.data.problems import data_error, read_utf8
+from unfold.training.data.problems import data_error, lines_of, read_utf8
 from unfold.training.data.settings import BuiltIn, SequencesData
 from unfold.training.data.text import Text
 from unfold.training.data.topics import TOPICS, WORDS, topics
@@ -84,7 +84,7 @@ def _read(text: str, path: str, section: Section) -> dict[str, list[tuple[int, A
         return data_error(section, ("sequences", "file"), f"{path}, line {number}: {message}", help)
 
     found: dict[str, list[tuple[int, Any]]] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         if not line.strip():
             continue
         try:
