@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "unfold"
 LAYERS = {"core", "spec", "ops", "passes", "unfolded", "errors"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "version": set(),
     "core": {"errors"},
     "spec": {"core", "errors"},
     "ops": {"core", "errors"},
@@ -24,13 +25,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "unfolded": {"core", "errors"},
     "backends": {"core", "errors"},
     "drawing": LAYERS,
-    "training": LAYERS,
+    "training": {*LAYERS, "version"},
     "execution": {*LAYERS, "backends"},
     "generation": {*LAYERS, "training", "execution"},
     "analysis": {*LAYERS, "execution"},
     "shipped": {"errors"},
     "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
-    "__init__": {"api", "training", "errors"},
+    "__init__": {"api", "training", "errors", "version"},
     "commands": {
         *LAYERS,
         "drawing",
@@ -38,11 +39,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "generation",
         "analysis",
         "api",
+        "version",
         "unfold",
         "backends",
         "execution",
     },
-    "cli": {"commands", "errors"},
+    "cli": {"commands", "errors", "version"},
     "__main__": {"cli"},
 }
 

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 
 MAX_SHOWN_LINE = 160
 
+# What a command exits with. A backend that fails is a failure of ours.
+OK, MISTAKE, USAGE, OURS, INTERRUPTED = 0, 1, 2, 70, 130
+
 
 @dataclass(frozen=True)
 class Location:

@@ -12,7 +12,6 @@ import typer
 
 from unfold.commands.loading import Changes, load, read_changes, section
 from unfold.commands.report import (
-    MISTAKE,
     errors_json,
     named,
     paint,
@@ -20,7 +19,7 @@ from unfold.commands.report import (
     print_json,
     show_error,
 )
-from unfold.errors import UnfoldError
+from unfold.errors import MISTAKE, UnfoldError
 
 
 def check(specs: list[str], items: list[str], *, as_json: bool) -> int:

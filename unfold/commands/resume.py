@@ -16,13 +16,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import unfold
 from unfold.commands.task import Task
 from unfold.errors import DataError, UnfoldError
 from unfold.training.checkpoint import TrainingState, newest
 from unfold.training.facts import check_fits, with_slots
 from unfold.training.facts import facts as run_facts
 from unfold.training.loop import start
+from unfold.version import VERSION
 
 RUN = "run.json"
 
@@ -57,7 +57,7 @@ def find_run(path: str, option: str = "--resume ") -> Path:
 def describe_run(task: Task, dtype: str, spec: str, mode: str | None) -> str:
     """Return the contents of run.json: what was asked for beside the spec."""
     document = {
-        "unfold": unfold.__version__,
+        "unfold": VERSION,
         "spec": spec,
         "dtype": dtype,
         "backend": task.engine.backend,

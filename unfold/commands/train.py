@@ -15,12 +15,12 @@ from typing import Any
 from unfold.commands.language import loss_unit
 from unfold.commands.profile import SAVING, Watch
 from unfold.commands.progress import Words, bits, make_progress, show_loss, stop_on_signals
-from unfold.commands.report import MISTAKE, paint, plural
+from unfold.commands.report import paint, plural
 from unfold.commands.resume import facts
 from unfold.commands.task import Task
 from unfold.commands.teller import Teller
 from unfold.commands.writing import printable, sample
-from unfold.errors import UnfoldError
+from unfold.errors import INTERRUPTED, MISTAKE, OK, UnfoldError
 from unfold.training.checkpoint import TrainingState
 from unfold.training.curve import Curve, draw_losses
 from unfold.training.data import Source
@@ -30,11 +30,10 @@ from unfold.training.loop import Trainer, once
 from unfold.training.metrics import Number
 from unfold.training.session import Ending, Outcome, Setting, Writer, run_session
 
-INTERRUPTED = 130
 LAST = 20
 EXITS: Mapping[Ending, int] = {
-    "finished": 0,
-    "early": 0,
+    "finished": OK,
+    "early": OK,
     "interrupted": INTERRUPTED,
     "diverged": MISTAKE,
 }
