@@ -13,9 +13,9 @@ import pytest
 
 import unfold
 from tests.differential.interpreted import InterpretedEngine
-from unfold.core.bytes import show_size
+from unfold.core.bytes import available, show_size
 from unfold.errors import MemoryLimitError, SpecError
-from unfold.execution.memory import Memory, available
+from unfold.execution.memory import Memory
 
 BATCH, T = 2, 1500
 BOTH_WAYS = """unfold: 1

@@ -4,7 +4,7 @@
     frames [N, 40, 13] float32, label [N] int64, n [N]: the frames that each sequence has
 
 Nothing in a file is executed: pickled objects are refused, and so is a file that would unpack to
-more than it should.
+more than there is memory for, or than any data of its size.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from safetensors.numpy import load as load_safetensors
 
+from unfold.core.bytes import show_size
 from unfold.training.data.columns import Array, Arrays, Column, Examples
 from unfold.training.data.dataset import SetDataset
-from unfold.training.data.problems import data_error, names, read_bytes, suggest
+from unfold.training.data.problems import data_error, names, read_bytes, require_room, suggest
 from unfold.training.data.settings import ArraysData
 from unfold.training.sections import KeyPath, Section
 
-MAX_UNPACKED = 1 << 32
+COPIES = 3
+"""How often arrays are in memory while they are checked and split."""
+MAX_RATIO, FREE_RATIO = 200, 1 << 28
+"""How many times its size a file may unpack to, where that is more than some bytes."""
 
 
 def read_arrays(path: str, section: Section, at: KeyPath, folder: Path) -> Arrays:
@@ -43,23 +47,38 @@ def read_arrays(path: str, section: Section, at: KeyPath, folder: Path) -> Array
     if file.suffix not in READERS:
         message = f"{file} is neither .npz nor .safetensors"
         raise data_error(section, at, message, "save it with numpy.savez(file, x=x, y=y)")
-    try:
-        arrays = READERS[file.suffix](content)
-    except Exception as error:  # a damaged file makes its reader raise anything at all
+
+    def refuse_unreadable(error: Exception) -> NoReturn:
         message = f"cannot read the arrays of {file}: {error or type(error).__name__}"
         help = "it is damaged, cut short, or holds more than arrays of numbers; write it again"
         raise data_error(section, at, message, help) from None
+
+    try:
+        size = unpacked(content) if file.suffix == ".npz" else len(content)
+    except Exception as error:  # a damaged file makes its reader raise anything at all
+        refuse_unreadable(error)
+    if size > max(MAX_RATIO * len(content), FREE_RATIO):
+        times = f"{size // len(content):,} times its size"
+        message = f"{file} would unpack to {show_size(size)}, {times}"
+        raise data_error(section, at, message, "if that is meant, save it with numpy.savez")
+    require_room(COPIES * size, f"what {file} holds", section, at)
+    try:
+        arrays = READERS[file.suffix](content)
+    except Exception as error:
+        refuse_unreadable(error)
     if not arrays:
         raise data_error(section, at, f"{file} has no arrays")
     return arrays
 
 
-def _unpack(content: bytes) -> Arrays:
-    """Read an NPZ file; nothing larger than `MAX_UNPACKED` is unpacked."""
+def unpacked(content: bytes) -> int:
+    """Return how many bytes an archive says it has unpacked."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_UNPACKED:
-            raise ValueError(f"it would unpack to {size:,} bytes")
+        return sum(entry.file_size for entry in archive.infolist())
+
+
+def _unpack(content: bytes) -> Arrays:
+    """Read an NPZ file."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return {name: np.asarray(archive[name]) for name in archive.files}
 
@@ -121,4 +140,7 @@ def _lengths(section: Section, axis: str, name: str, columns: Mapping[str, Colum
     if values.ndim != 1 or values.dtype.kind not in "iu":
         message = f"{where} is {values.dtype} {list(values.shape)}"
         raise data_error(section, at, message, "lengths are whole numbers, one per sequence")
+    if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
+        message = f"{where}, sequence {int(values.argmax()) + 1} is {values.max()}"
+        raise data_error(section, at, message, "lengths are numbers of steps")
     return values.astype(np.int64)
