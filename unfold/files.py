@@ -1,7 +1,7 @@
 """Files of folders that may have come from somebody else: a run that was sent, a shared cache.
 
     open_regular(folder / "metrics.jsonl", os.O_RDWR | os.O_CREAT)     a descriptor, or DataError
-    read_json(folder / "run.json", Run)                                a checked value, or DataError
+    checked(read_object(file), Run, file)                              a checked value, or DataError
     write_whole(folder / "loss.svg", content)                          complete, or not there at all
     remove(folder / ".x.12.partial")                                   never what a link leads to
 
@@ -18,8 +18,9 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from unfold.errors import DataError
 
@@ -149,14 +150,12 @@ def parse_json(text: bytes | str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def read_json(path: Path, schema: type[Checked]) -> Checked:
-    """Return a JSON file as an instance of a model of pydantic.
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
 
     Raises:
-        DataError: it cannot be read, is no JSON, or a key has a wrong type; names the key.
+        DataError: it cannot be read, or is something else.
     """
-    from pydantic import ValidationError
-
     try:
         document = parse_json(read_regular(path))
     except OSError as error:
@@ -166,6 +165,17 @@ def read_json(path: Path, schema: type[Checked]) -> Checked:
     if not isinstance(document, dict):
         found = "nothing" if document is None else f"a {type(document).__name__}"
         raise DataError(f"{path}: expected an object with keys, found {found}")
+    return cast("dict[str, Any]", document)
+
+
+def checked(document: Mapping[str, Any], schema: type[Checked], path: Path) -> Checked:
+    """Return the object of a JSON file as an instance of a model of pydantic.
+
+    Raises:
+        DataError: a key has a wrong type; names the file and the key.
+    """
+    from pydantic import ValidationError
+
     try:
         return schema.model_validate(document, strict=True)
     except ValidationError as error:

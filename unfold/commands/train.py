@@ -21,11 +21,11 @@ from unfold.commands.task import Task
 from unfold.commands.teller import Teller
 from unfold.commands.writing import printable, sample
 from unfold.errors import INTERRUPTED, MISTAKE, OK, UnfoldError
+from unfold.files import write_whole
 from unfold.training.checkpoint import TrainingState
 from unfold.training.curve import Curve, draw_losses
 from unfold.training.data import Source
 from unfold.training.diagnose import NO_ALIGNMENT
-from unfold.training.folder import write_whole
 from unfold.training.loop import Trainer, once
 from unfold.training.metrics import Number
 from unfold.training.session import Ending, Outcome, Setting, Writer, run_session
@@ -83,6 +83,7 @@ def train(
                     writers,
                     stopped,
                     lambda: told.watch.phase(SAVING),
+                    teller.warn,
                 ),
             )
     finally:

@@ -86,7 +86,7 @@ class Trained:
         """
         begun = read_run(self.folder)
         task = prepare(
-            str(self.folder / "spec.yaml"), [], self.backend, begun.get("dtype", "float64"), None
+            str(self.folder / "spec.yaml"), [], self.backend, begun.dtype or "float64", None
         )
         if task.data is None:
             return
@@ -160,7 +160,7 @@ def open_trained(path: str, told: Callable[[str], None]) -> Trained:
         (best.step, best.parameters) if best else (found.state.step, found.state.parameters)
     )
     data = found.facts.get("data", {})
-    return Trained(folder, model, params, step, data, read_run(folder).get("backend"))
+    return Trained(folder, model, params, step, data, read_run(folder).backend)
 
 
 def read_inputs(file: str, machine: Machine) -> dict[str, Array]:
