@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from unfold.errors import MISTAKE, OURS, BackendError, Diagnostic, SpecError, UnfoldError
+from unfold.errors import MISTAKE, OURS, BackendError, Diagnostic, UnfoldError
 
 
 def print_json(document: Any) -> None:
@@ -58,14 +58,14 @@ def show_diagnostic(diagnostic: Diagnostic, *, err: bool = True) -> None:
 
 def errors_json(error: UnfoldError) -> list[dict[str, Any]]:
     """Return the diagnostics of an error as JSON values."""
-    if isinstance(error, SpecError):
+    if error.diagnostics:
         return [diagnostic_json(d) for d in error.diagnostics]
     return [{"message": str(error), "text": str(error)}]
 
 
 def show_error(error: UnfoldError, *, err: bool = True) -> None:
     """Print every diagnostic of an error."""
-    if isinstance(error, SpecError):
+    if error.diagnostics:
         for number, diagnostic in enumerate(error.diagnostics):
             if number:
                 typer.echo("", err=err)

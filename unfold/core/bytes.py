@@ -12,6 +12,10 @@ SHARE = 0.85
 """Of what is free; the rest is left to others, and to what nobody counts."""
 
 
+MAX_ELEMENTS = 2**31
+"""Numbers that one value may hold."""
+
+
 def available() -> int:
     """Return the bytes that are free, on this machine and in its control group."""
     import psutil

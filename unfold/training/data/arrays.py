@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from safetensors.numpy import load as load_safetensors
+from safetensors import deserialize
 
 from unfold.core.bytes import show_size
 from unfold.training.data.columns import Array, Arrays, Column, Examples
@@ -83,9 +83,57 @@ def _unpack(content: bytes) -> Arrays:
         return {name: np.asarray(archive[name]) for name in archive.files}
 
 
+def read_safetensors(content: bytes) -> Arrays:
+    """Read a safetensors file; small types that NumPy lacks become the next one that holds them.
+
+    Raises:
+        ValueError: an array of a type that is none of these.
+    """
+    arrays: Arrays = {}
+    for name, found in deserialize(content):
+        kind, data = found["dtype"], found["data"]
+        if kind not in PLAIN and kind not in SMALL:
+            raise ValueError(f"the array {name} is of the type {kind}")
+        array = np.frombuffer(data, PLAIN.get(kind) or f"<u{2 if kind == 'BF16' else 1}")
+        if kind in SMALL:
+            array = SMALL[kind](array)
+        arrays[name] = array.reshape(found["shape"])
+    return arrays
+
+
+def _from_bfloat16(bits: Array) -> Array:
+    """Return numbers of 8 and 7 bits for exponent and fraction: the upper halves of float32."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _from_e5m2(bits: Array) -> Array:
+    """Return numbers of 5 and 2 bits: the upper halves of float16."""
+    return (bits.astype(np.uint16) << 8).view(np.float16)
+
+
+def _from_e4m3(bits: Array) -> Array:
+    """Return numbers of 4 and 3 bits; the largest is NaN, and none is infinite."""
+    exponent, fraction = (bits >> 3 & 15).astype(np.int32), bits & 7
+    normal = exponent > 0
+    size = np.ldexp(np.where(normal, 8.0, 0.0) + fraction, np.where(normal, exponent, 1) - 10)
+    size = np.where(bits & 127 == 127, np.nan, size)
+    return np.where(bits & 128, -size, size).astype(np.float32)
+
+
+PLAIN: Mapping[str, str] = {
+    "BOOL": "?",
+    **{f"{kind.upper()}{8 * n}": f"<{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)},
+    **{f"F{8 * n}": f"<f{n}" for n in (2, 4, 8)},
+    "C64": "<c8",
+}
+SMALL: Mapping[str, Callable[[Array], Array]] = {
+    "BF16": _from_bfloat16,
+    "F8_E5M2": _from_e5m2,
+    "F8_E4M3": _from_e4m3,
+}
 READERS: Mapping[str, Callable[[bytes], Arrays]] = {
     ".npz": _unpack,
-    ".safetensors": load_safetensors,
+    ".safetensors": read_safetensors,
 }
 
 

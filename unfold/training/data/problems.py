@@ -43,7 +43,7 @@ class Unplaced:
 
 def data_error(section: Section, at: KeyPath, message: str, help: str | None = None) -> DataError:
     """Make the error for a mistake in `data`, shown at a key or value of that section."""
-    return DataError(str(Diagnostic(message, section.locate(at), help=help)))
+    return DataError(Diagnostic(message, section.locate(at), help=help))
 
 
 def names(found: Iterable[str]) -> str:
@@ -73,14 +73,15 @@ def read_bytes(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[
         DataError: for no file, an empty one, one too large or one that cannot be read.
     """
     file = folder / path
+    relative = None if section.locate(at) is None else RELATIVE
     try:
         if not file.is_file():
-            raise data_error(section, at, f"{file} is not a file", RELATIVE)
+            raise data_error(section, at, f"{file} is not a file", relative)
         if file.stat().st_size > MAX_BYTES:
             raise data_error(section, at, f"{file} is larger than {MAX_BYTES:,} bytes")
         content = file.read_bytes()
     except (OSError, ValueError) as error:
-        raise data_error(section, at, f"cannot read {file}: {error}", RELATIVE) from None
+        raise data_error(section, at, f"cannot read {file}: {error}", relative) from None
     if not content:
         raise data_error(section, at, f"{file} is empty")
     return file, content
