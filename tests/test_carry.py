@@ -42,6 +42,16 @@ nodes:
 initial: {h: learned, g: ones}
 loss: sum[t](g[t] @ g[t])
 """,
+    "several initial values": """
+axes: {t: 7}
+inputs: {x[t]: [2], u: [2]}
+parameters: {W: [2,2], V: [2,2]}
+nodes:
+  h[t]: tanh(W @ h[t-3] + V @ h[t-1] + x[t])
+  g[t]: h[t] * g[t-1] + h[t-2] * g[t-2]
+initial: {h: {-1: learned, -3: tanh(u)}, g: 0.5 * t * u}
+loss: sum[t](g[t] @ g[t])
+""",
     "cell": """
 axes: {t: 7}
 inputs: {x[t]: [2]}
@@ -111,7 +121,12 @@ MODES = [(n, "teacher") for n in SPECS] + [("feedback", "free"), ("feedback", ("
 
 def chunks(inputs: Mapping[str, Any], cut: Sequence[int]) -> list[dict[str, Any]]:
     ends = np.cumsum(cut)
-    return [{n: a[:, e - c : e] for n, a in inputs.items()} for c, e in zip(cut, ends, strict=True)]
+    whole = {n: a for n, a in inputs.items() if n == "u"}
+    cut_up = {n: a for n, a in inputs.items() if n not in whole}
+    return [
+        {**whole, **{n: a[:, e - c : e] for n, a in cut_up.items()}}
+        for c, e in zip(cut, ends, strict=True)
+    ]
 
 
 def long(name: str, seed: int = 0) -> tuple[unfold.Model, dict[str, Any], dict[str, Any]]:
@@ -139,7 +154,9 @@ def test_chunks_in_a_row_equal_one_long_run(name: str, mode: Any, cut: tuple[int
 
 
 @pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("name", ["learned", "long delays", "feedback", "window"])
+@pytest.mark.parametrize(
+    "name", ["learned", "long delays", "feedback", "window", "several initial values"]
+)
 def test_steps_hand_over_the_same_state(name: str, cut: tuple[int, ...]) -> None:
     """A training step returns the state that a forward run returns."""
     model, params, inputs = long(name)

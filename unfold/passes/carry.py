@@ -104,7 +104,8 @@ def carry_state(
         value, extra = program[name], _axis(builder, name, axis, delay)
         boundary = {a: r for a, r in value.boundary.items() if axis not in r.axes and a != axis}
         if axis in value.boundary:
-            boundary[extra] = value.boundary[axis]
+            # At its own points, as far before the first step as they stand.
+            boundary[extra] = value.boundary[axis].substitute({axis: Affine.axis(extra) - delay})
         full = f"{PREFIX}{name}"
         own = (BATCH, extra, *_others(value, axis))
         builder.add(

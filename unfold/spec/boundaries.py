@@ -14,17 +14,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
+from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term, dense
 from unfold.core.program import BATCH, Value
 from unfold.core.types import Type
 from unfold.errors import Diagnostic, ShapeError, SpecError
-from unfold.spec.expression import Number, Unary
+from unfold.spec.expression import Expr, Number, Unary
 from unfold.spec.hints import part_of
 from unfold.spec.model import Initial
+from unfold.spec.outside import differs, outside
 from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.scope import Boundary, Names
-from unfold.spec.sketch import UNKNOWN
-from unfold.spec.suggest import did_you_mean, listing
+from unfold.spec.sketch import UNKNOWN, Sketch
+from unfold.spec.suggest import did_you_mean, listing, shortened
 from unfold.spec.translate import Header, Translator
 
 
@@ -88,10 +90,12 @@ def concerned(
             help="initial is for values with an index, such as h[t]",
         )
     header = headers[name]
-    if initial.kind == "learned" and header.type.kind in ("category", "bool"):
+    entries = (initial, *(point for _, point in initial.points))
+    taught = next((e for e in entries if e.kind == "learned"), None)
+    if taught is not None and header.type.kind in ("category", "bool"):
         raise fail(
             f"the initial value of {initial.name} cannot be learned",
-            initial.value_at.location,
+            taught.value_at.location,
             f"{initial.name} is {header.type.show()}, and only numbers are learned",
             help="give a class number, or leave it out for no class"
             if header.type.kind == "category"
@@ -110,7 +114,41 @@ def _value(
 ) -> Term:
     """Translate what is read outside of the domain, and fit it to the value's type."""
     initial, header = boundary.initial, headers[name]
-    builder.node = f"{name}.initial" + (f".{axes[0]}" if initial.axis is not None else "")
+    axis, several = axes[0], len(axes) > 1
+    builder.node = f"{name}.initial" + (f".{axis}" if initial.axis is not None else "")
+    builder.at = initial.value_at.location
+    what = f"the initial value of {initial.name}"
+    allowed = tuple(a for a in header.axes if a != BATCH and a not in axes)
+    translator = Translator(builder, names, headers, boundary.scope, allowed, what)
+    if initial.points and several:
+        known = [boundary.scope.local(a) for a in axes]
+        raise fail(
+            f"{what} has points, and {initial.name} has the axes {listing(known)}",
+            initial.at.location,
+            help=f"say which axis is left, as in  {initial.name}[{known[0]}]: {{-1: …}}",
+        )
+    if several or not differs(boundary, axis):
+        return _entry(translator, initial, header)
+    places = [(_place(translator, p, axis, initial), v) for p, v in initial.points]
+    points = outside(builder, name, axis, boundary, [p for p, _ in places])
+    points.add(builder)
+    translator = translator.moving(points.name, points.moved())
+    full = points.name if initial.axis is not None and allowed else f"{name}.initial"
+    if not places:
+        return points.read(_entry(translator, initial, header))
+    found = [_point(translator, v, header, full, p) for p, v in places]
+    if isinstance(builder, Sketch) and UNKNOWN in (header.type, *(t.type for t in found)):
+        return next((t for t in found if not builder.is_literal(t)), found[0])
+    term = _nothing(builder, header)
+    for (place, _), own in zip(places, found, strict=True):
+        here = translator.position((Affine.axis(axis) - place).substitute(points.moved()))
+        term = here.apply("equal", builder.number(0.0)).apply("where", own, term)
+    return points.read(term)
+
+
+def _entry(translator: Translator, initial: Initial, header: Header) -> Term:
+    """Translate one initial value, and fit it to the value's type."""
+    builder = translator.builder
     builder.at = initial.value_at.location
     if header.type.kind == "category" and initial.kind in ("ones", "expression"):
         classes, number = int(header.type.shape[0]), _number(initial)
@@ -127,11 +165,7 @@ def _value(
         term = builder.number(1.0)
     else:
         assert initial.value is not None, initial
-        allowed = tuple(a for a in header.axes if a != BATCH and a not in axes)
-        builder.at = initial.value_at.location
-        term = Translator(
-            builder, names, headers, boundary.scope, allowed, f"the initial value of {initial.name}"
-        ).whole(initial.value)
+        term = translator.whole(initial.value)
     if UNKNOWN in (header.type, term.type):
         return term
     if header.type.kind == "real":
@@ -157,6 +191,40 @@ def _value(
     return term
 
 
+def _place(translator: Translator, point: Expr, axis: str, initial: Initial) -> Affine:
+    """Translate the index point of an initial value: -1, or last+1."""
+    found = translator.index(point, axis)
+    ends = found.is_constant or found.lasts == ((axis, 1),)
+    if ends and not found.terms and found.is_outside(axis):
+        return found
+    raise fail(
+        f"{shortened(point.at.source)} is not a point outside of the domain of {initial.name}",
+        point.at.location,
+        help="points are whole numbers below 0, and last+1, last+2, …",
+    )
+
+
+def _point(
+    translator: Translator, initial: Initial, header: Header, full: str, place: Affine
+) -> Term:
+    """Translate what is read at one index point; a learned value is a parameter of its own."""
+    if initial.kind == "zeros":
+        return _nothing(translator.builder, header)
+    if initial.kind != "learned":
+        return _entry(translator, initial, header)
+    distance = f"after{place.constant}" if place.lasts else f"before{-place.constant}"
+    return learned(translator.builder, f"{full}.{distance}", header.type, initial)
+
+
+def _nothing(builder: Builder, header: Header) -> Term:
+    """Return zero, no class or false, in the shape of a value."""
+    if header.type.kind in ("category", "bool"):
+        empty = -1 if header.type.kind == "category" else False
+        return builder.emit("constant", (), {"value": empty}, type=header.type)
+    zero = builder.number(0.0)
+    return zero.apply("broadcast_to", shape=header.type.shape) if header.type.shape else zero
+
+
 def _number(initial: Initial) -> int | float | None:
     """Return the number that an initial value is, if it is one."""
     match initial.value:
@@ -180,7 +248,8 @@ def add_boundaries(names: Names, headers: Mapping[str, Header], builder: Builder
             if other is None or _rank(boundary) <= _rank(other):
                 chosen[name, axis] = boundary
     done: dict[int, Term] = {}
-    for (name, axis), boundary in chosen.items():
+    # How far outside a value is read may depend on what stands outside of others.
+    for (name, axis), boundary in sorted(chosen.items(), key=lambda c: differs(c[1], c[0][1])):
         if boundary.initial.kind == "zeros":
             continue
         if id(boundary) not in done:
@@ -190,7 +259,7 @@ def add_boundaries(names: Names, headers: Mapping[str, Header], builder: Builder
             value, boundary={**value.boundary, axis: done[id(boundary)].ref}
         )
     for (name, axis), boundary in chosen.items():
-        if boundary.initial.kind == "expression":
+        if boundary.initial.kind == "expression" and not differs(boundary, axis):
             _settle(builder, name, axis)
 
 
@@ -228,18 +297,14 @@ def _term(
     own = [a for a in headers[name].axes if a != BATCH]
     suffix = f".{initial.axis.value}" if initial.axis is not None and len(own) > 1 else ""
     full = f"{name}.initial{suffix}"
+    return learned(builder, full, headers[name].type, initial)
+
+
+def learned(builder: Builder, full: str, type: Type, initial: Initial) -> Term:
+    """Add the parameter that a learned initial value is."""
     attributes = {"init": "zeros", "argument": None, "frozen": False}
-    return builder.add(
-        Value(
-            full,
-            (),
-            headers[name].type,
-            "parameter",
-            attributes=attributes,
-            node=full,
-            at=initial.at.location,
-        )
-    )
+    at = initial.at.location
+    return builder.add(Value(full, (), type, "parameter", attributes=attributes, node=full, at=at))
 
 
 def _settle(builder: Builder, name: str, axis: str) -> None:

@@ -69,7 +69,7 @@ def _name(expression: Reference, name: str, axis: str, translator: Translator) -
         return Affine.last(axis)
     if name in scope.axes:
         full = scope.axes[name]
-        if full not in translator.axes:
+        if not translator.has(full):
             raise translator.no_axis(name, expression.at)
         return Affine.axis(full)
     found = scope.lookup(name)

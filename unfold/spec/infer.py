@@ -112,7 +112,7 @@ class Inference:
             case Definition():
                 expressions, extra = [item.expression], []
             case Boundary():
-                expressions, extra = [item.initial.value], [item.name]
+                expressions, extra = [*item.initial.expressions], [item.name]
             case Binding() | Sharing():
                 expressions, extra = [], [item.value]
         written = [

@@ -22,7 +22,7 @@ InitKind = Literal[
     "zeros", "ones", "glorot", "he", "orthogonal", "identity",
     "normal", "uniform", "constant", "values", "file",
 ]  # fmt: skip
-InitialKind = Literal["zeros", "ones", "learned", "expression"]
+InitialKind = Literal["zeros", "ones", "learned", "expression", "points"]
 NestedNumbers = int | float | tuple["NestedNumbers", ...]
 Tree = dict[str, "Tree"] | list["Tree"] | str | int | float | bool | None
 
@@ -140,9 +140,10 @@ class Initial:
     Attributes:
         name: the node, dotted where it is inside a cell's instance (`l1.s`).
         axis: the axis whose boundary is meant, or None for every axis.
-        kind: zeros, ones, learned, or an expression.
+        kind: zeros, ones, learned, an expression, or points with a value each.
         value: the expression (a number included), or None for the other kinds.
         at: the key of the entry; `value_at` its value.
+        points: what is read at single index points, each with its index: `{-1: a, -2: b}`.
     """
 
     name: str
@@ -151,6 +152,13 @@ class Initial:
     value: Expr | None
     at: Span = field(compare=False, repr=False)
     value_at: Span = field(compare=False, repr=False)
+    points: tuple[tuple[Expr, Initial], ...] = ()
+
+    @property
+    def expressions(self) -> tuple[Expr, ...]:
+        """Every expression that is read outside of the domain."""
+        own = () if self.value is None else (self.value,)
+        return (*own, *(e for _, point in self.points for e in point.expressions))
 
 
 @dataclass(frozen=True)

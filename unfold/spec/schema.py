@@ -144,13 +144,18 @@ def _definitions() -> dict[str, Schema]:
         "init": _init(),
         "equation": _either(_ref("expression"), _long_equation()),
         "initial": _either(
-            _ref("expression"),
-            {
-                "enum": ["zeros", "ones", "learned"],
-                "description": "The value outside the domain; learned is trained.",
-            },
+            *_outside(), {"type": "object", "additionalProperties": _either(*_outside())}
         ),
     }
+
+
+def _outside() -> tuple[Schema, Schema]:
+    """Return the forms of one initial value."""
+    words = {
+        "enum": ["zeros", "ones", "learned"],
+        "description": "The value outside the domain; learned is trained.",
+    }
+    return _ref("expression"), words
 
 
 def _init() -> Schema:

@@ -114,11 +114,26 @@ def _initial(key: Text, value: Node) -> Initial:
             axes[1].at.location,
             help=f"write one entry for each, as in  {name}[{axes[0]}]",
         )
+    axis = axes[0] if axes else None
+    if not isinstance(value, MapNode):
+        return _initial_value(name, axis, key, value)
+    if not value.entries:
+        raise fail(f"{key.value} has no points", key.location, help=f"write  {key.value}: zeros")
+    points: dict[Expr, Initial] = {}
+    for point, node in value.entries:
+        index = parse_expression(point)
+        if index in points:
+            raise fail(f"the point {point.value} is given twice", point.location, help="delete one")
+        points[index] = _initial_value(name, axis, point, node)
+    return Initial(name, axis, "points", None, key.span(), key.span(), tuple(points.items()))
+
+
+def _initial_value(name: str, axis: Name | None, key: Text, value: Node) -> Initial:
     text = expect_text(value, key.value, "an initial value", f"{key.value}: zeros")
     kinds: dict[str, InitialKind] = {"zeros": "zeros", "ones": "ones", "learned": "learned"}
     kind = kinds.get(text.value.strip(), "expression")
     parsed = parse_expression(text) if kind == "expression" else None
-    return Initial(name, axes[0] if axes else None, kind, parsed, key.span(), text.span())
+    return Initial(name, axis, kind, parsed, key.span(), text.span())
 
 
 def parse_loss(node: Node) -> Expr:

@@ -48,7 +48,7 @@ SECTIONS: dict[str, Section] = {
     ),
     "initial": Section(
         "Values of nodes outside their domain: zeros (the default), ones, learned, a number or an "
-        "expression; `s[l]` says which axis is meant."
+        "expression; `s[l]` says which axis is meant, and `{-1: …, -2: …}` a value for each point."
     ),
     "loss": Section("The number that training makes small.", in_cell=False),
     "outputs": Section("The nodes that a run reports.", in_cell=False),

@@ -64,6 +64,7 @@ class Translator:
         axes: full names of the axes that indices may use, without batch.
         what: the equation, for messages: "h[t]", or "the loss".
         target: the name on its left, or "" where that has nothing to do with the expression.
+        moved: axes whose index means another one, in terms of `axes`.
     """
 
     def __init__(
@@ -75,14 +76,23 @@ class Translator:
         axes: Sequence[str],
         what: str,
         target: str = "",
+        moved: Mapping[str, Affine] | None = None,
     ) -> None:
         self.builder, self.names, self.headers, self.scope = builder, names, headers, scope
+        self.moved = moved or {}
         self.axes, self.what, self.target = list(axes), what, target
 
     def within(self, bound: Sequence[str]) -> Translator:
         """Return a translator for what is inside a reduction over some more axes."""
         inner = copy(self)
         inner.axes = [*self.axes, *bound]
+        inner.moved = {a: i for a, i in self.moved.items() if a not in bound}
+        return inner
+
+    def moving(self, axis: str, moved: Mapping[str, Affine]) -> Translator:
+        """Return a translator with one more axis, in terms of which other indices are read."""
+        inner = self.within([axis])
+        inner.moved = moved
         return inner
 
     def whole(self, expression: Expr) -> Term:
@@ -202,7 +212,11 @@ class Translator:
 
     def index(self, expression: Expr, axis: str) -> Affine:
         """Translate an index along an axis, in full names."""
-        return self.scope.mirrored(index_of(expression, axis, self), axis)
+        return self.scope.mirrored(index_of(expression, axis, self), axis).substitute(self.moved)
+
+    def has(self, axis: str) -> bool:
+        """Return whether an index may use an axis."""
+        return axis in self.axes or axis in self.moved
 
     def wrong_indices(self, expression: Reference, own: Sequence[str]) -> SpecError:
         """Describe a reference with too few or too many indices."""
@@ -224,10 +238,11 @@ class Translator:
 
     def axis_index(self, expression: Reference, axis: str) -> Term:
         """Translate a bare index name: the number of the step."""
-        if axis not in self.axes:
+        if not self.has(axis):
             raise self.no_axis(expression.name, expression.at)
         here = Affine.axis(axis)
-        return self.position(Affine.last(axis) - here if axis in self.scope.reversed else here)
+        turned = Affine.last(axis) - here if axis in self.scope.reversed else here
+        return self.position(turned.substitute(self.moved))
 
     def position(self, index: Affine) -> Term:
         """Return an index as a number."""

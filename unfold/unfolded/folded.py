@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unfold.core.affine import Affine
 from unfold.core.dependence import components, edges
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
@@ -220,7 +221,7 @@ class _Folding:
         points: dict[str, Ints] = {}
         exists = np.ones(size, dtype=bool)
         for other in self.others(source):
-            if self.axis in indices[other].axes:
+            if self.axis in indices[other].axes and self.axis not in at:
                 raise UnsupportedError(
                     f"cannot measure along {self.axis}: {source.name} is read at"
                     f" {other} = {indices[other]}, an index of another axis that moves with it"
@@ -248,11 +249,35 @@ class _Folding:
             # A boundary that leads outside again ends at the first step, which has no number here.
             if held is None or not len(rows) or depth > DEEPEST_BOUNDARY:
                 continue
-            beyond = {a: p[rows] for a, p in points.items()}
+            beyond = points
+            if left == self.axis and self._differs(held):
+                rows, steps = self._outside(indices[left], at, behind, rows)
+                beyond = {**points, self.axis: steps}
+            beyond = {a: p[rows] if a != self.axis else p for a, p in beyond.items()}
             further = None if behind is None else behind[rows]
             for found in self._resolve(held, beyond, further, len(rows), first, depth + 1):
                 name, numbers, own, delay, only = found
                 yield name, numbers, rows[own], delay, only
+
+    def _differs(self, held: Ref) -> bool:
+        """Return whether what a boundary holds differs between the points outside."""
+        axes = self.program[held.value].axes
+        pairs = zip(axes, held.index, strict=True)
+        return any(self.axis in i.axes for a, i in pairs if a != self.axis)
+
+    def _outside(
+        self, index: Affine, at: Mapping[str, Ints], behind: Ints | None, rows: Ints
+    ) -> tuple[Ints, Ints]:
+        """Return the points outside of the measured axis that are read, and whose rows they are."""
+        last = self.domain.extents[self.axis] - 1
+        if behind is None:
+            lasts = {a: n - 1 for a, n in self.domain.extents.items()}
+            start, _ = index.evaluate({**at, self.axis: 0}, lasts)
+            return rows, np.broadcast_to(np.asarray(start), rows.shape)
+        counts = np.abs(behind[rows])
+        further = np.concatenate([np.arange(n) for n in (*counts, 0)])
+        rows = np.repeat(rows, counts)
+        return rows, np.where(behind[rows] > 0, -1 - further, last + 1 + further)
 
     def _behind(
         self, ref: Ref, source: Value, at: Mapping[str, Ints], moved: Ints | None, size: int
