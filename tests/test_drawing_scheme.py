@@ -12,6 +12,7 @@ from unfold.api import Model
 from unfold.core.program import Program
 from unfold.drawing.blocks import plan_blocks
 from unfold.drawing.boxes import Line
+from unfold.drawing.cells import join_cells
 from unfold.drawing.scheme import Scheme, make_scheme
 from unfold.drawing.unroll import Unrolling
 
@@ -94,13 +95,13 @@ def test_a_hidden_recurrence_is_cut() -> None:
 
 
 def test_cells_become_boxes() -> None:
-    scheme = make_scheme(library("lstm-stack").program, detail="cell")
+    scheme = join_cells(make_scheme(library("lstm-stack").program), {})
     assert list(scheme.boxes) == ["x", "target", "l1", "l2", "o", "loss.9", "loss"]
     own = {(x.source, x.target, text(x)) for x in scheme.lines if x.target in ("l1", "l2")}
     assert {(a, b) for a, b, _ in own} == {("x", "l1"), ("l1", "l1"), ("l1", "l2"), ("l2", "l2")}
     loop = next(x for x in scheme.lines if (x.source, x.target) == ("l1", "l1"))
     assert [i.show() for i in loop.index] == ["t-1"]
-    assert loop.parameter is not None and loop.parameter.value == "l1.W"
+    assert [r.value for r in loop.nearest] == ["l1.W"]
     assert set(loop.carries) == {"l1.h", "l1.s"}
 
 
@@ -123,14 +124,22 @@ def test_products_of_a_value_with_itself_do_not_multiply_lines() -> None:
     assert time.process_time() - started < 5.0
 
 
+def test_general_lines_leave_out_special_ones_and_never_one_another() -> None:
+    model = unfold.loads(
+        "unfold: 1\nname: general\naxes: {t: 4, s: 3}\ninputs: {'z[s]': []}\n"
+        "nodes:\n  a: z[last] + sum[s](z[s]) + sum[s](z[2*s-1]) + sum[t,s](z[s] * cos(t))\n"
+    )
+    assert shown(make_scheme(model.program)) == {"z -> a [s']", "z -> a [2*s'-1]"}
+
+
 def test_a_line_knows_one_parameter_only_if_there_is_one() -> None:
     net = Net(t=3)
     net.input("x", "t")
     net.node("z", "t", net.layer(net.read("x", T)) + net.layer(net.read("x", T)))
     net.node("w", "t", net.layer(net.read("x", T)) + net.read("x", T))
     lines = {x.target: x for x in make_scheme(net.program("z", "w")).lines}
-    assert lines["z"].parameter is None and " and " in lines["z"].factors
-    assert lines["w"].parameter is not None
+    assert len(lines["z"].nearest) == 2 and " and " in lines["z"].factors
+    assert len(lines["w"].nearest) == 1
 
 
 def test_a_part_read_outside_of_its_domain_is_zero() -> None:

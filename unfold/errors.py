@@ -17,9 +17,6 @@ from dataclasses import dataclass
 
 MAX_SHOWN_LINE = 160
 
-# What a command exits with. A backend that fails is a failure of ours.
-OK, MISTAKE, USAGE, OURS, INTERRUPTED = 0, 1, 2, 70, 130
-
 
 @dataclass(frozen=True)
 class Location:
@@ -73,13 +70,7 @@ class Diagnostic:
 
 
 class UnfoldError(Exception):
-    """Root of every error this package raises on purpose.
-
-    Attributes:
-        diagnostics: what it says, with its places, where it knows them.
-    """
-
-    diagnostics: tuple[Diagnostic, ...] = ()
+    """Root of every error this package raises on purpose."""
 
 
 class SpecError(UnfoldError):
@@ -104,10 +95,6 @@ class UnsupportedError(UnfoldError):
 
 class DataError(UnfoldError):
     """Arrays or data files that do not fit the spec; names the file or input, row and column."""
-
-    def __init__(self, message: str | Diagnostic) -> None:
-        self.diagnostics = (message,) if isinstance(message, Diagnostic) else ()
-        super().__init__(str(message))
 
 
 class MemoryLimitError(UnfoldError):

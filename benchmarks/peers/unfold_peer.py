@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.peers.cases import Case
 from benchmarks.peers.peer import Numbers, Peer, Prepared
-from unfold import __version__, load
+from unfold import load
 
 
 class UnfoldPeer(Peer):
@@ -44,9 +44,8 @@ class UnfoldPeer(Peer):
 
     def versions(self) -> Mapping[str, str]:
         """Return the versions of the package and of what its backend needs."""
-        packages = {"numba": ("numba", "llvmlite", "numpy")}
-        needed = packages.get(self.backend, ("numpy",))
-        return {"unfold": __version__, **{n: version(n) for n in needed}}
+        packages = {"numba": ("unfold", "numba", "llvmlite", "numpy")}
+        return {n: version(n) for n in packages.get(self.backend, ("unfold", "numpy"))}
 
 
 def make(backend: str = "numba") -> Peer:

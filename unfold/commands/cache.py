@@ -7,9 +7,9 @@ from unfold.commands.report import print_json, table
 
 def cache(*, clear: bool, as_json: bool) -> int:
     """Show the store of compiled kernels, or empty it."""
-    from unfold.backends.numba import kept, store
+    from unfold.backends.numba import store
 
-    folder = kept.kernels() or "nowhere"
+    folder = store.cache_dir()
     if clear:
         count, size = store.clear()
         if as_json:

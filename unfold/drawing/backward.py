@@ -11,7 +11,7 @@ the steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,15 +38,21 @@ def adjoint_scheme(scheme: Scheme, parameters: bool = False) -> Scheme:
         parameters: whether to draw the gradients of parameters, which sum over the steps.
     """
     program = scheme.program
-    boxes = {
-        n: b
-        for n, b in scheme.boxes.items()
+    names = [
+        n
+        for n in scheme.boxes
         if n.startswith(ADJOINT) and (parameters or not _parameter(program, n))
-    }
-    lines = [
-        _turned(program, x, boxes) for x in scheme.lines if x.source in boxes and x.target in boxes
     ]
-    return replace(scheme, boxes=boxes, lines=tuple(lines))
+    found = scheme.between(names)
+    lines = [_turned(program, x, found.boxes) for x in found.lines]
+    # Parameters that only the forward values in an adjoint depend on are not seen here.
+    read = {n: dict.fromkeys(p for x in lines if x.target == n for p in _factors(x)) for n in names}
+    boxes = {n: replace(b, parameters=tuple(read[n])) for n, b in found.boxes.items()}
+    return replace(found, boxes=boxes, lines=tuple(lines))
+
+
+def _factors(line: Line) -> Iterator[str]:
+    return (r.value for r in (*line.via, *line.others))
 
 
 def _turned(program: Program, line: Line, boxes: Mapping[str, Box]) -> Line:
@@ -70,32 +76,33 @@ def _parameter(program: Program, adjoint: str) -> str | None:
 
 def forward_scheme(scheme: Scheme) -> Scheme:
     """Return the part of a differentiated Program's scheme that is not adjoint."""
-    boxes = {n: b for n, b in scheme.boxes.items() if not n.startswith(ADJOINT)}
-    lines = tuple(x for x in scheme.lines if x.source in boxes and x.target in boxes)
-    return replace(scheme, boxes=boxes, lines=lines)
-
-
-def _is_parameter(program: Program, name: str) -> bool:
-    plain = name.removeprefix(ADJOINT)
-    return name.startswith(ADJOINT) and plain in program.values and program[plain].op == "parameter"
+    return scheme.between([n for n in scheme.boxes if not n.startswith(ADJOINT)])
 
 
 def with_norms(
-    picture: Picture, norms: Mapping[str, Any], points: Mapping[str, tuple[str, tuple[int, ...]]]
+    picture: Picture,
+    norms: Mapping[str, Any],
+    points: Mapping[str, Sequence[tuple[str, tuple[int, ...]]]],
 ) -> Picture:
     """Colour a forward picture by how much gradient arrives at each node.
+
+    At a cell it is the norm of the gradients of all its equations, taken together.
 
     Args:
         picture: of the forward pass, without a legend.
         norms: for each value an array of norms over its axes, [*axes].
-        points: for each node of the picture, its value and index point.
+        points: for each node of the picture, the values it stands for and their index points.
     """
+    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in norms.items()}
     found: dict[str, float] = {}
-    for node_id, (name, point) in points.items():
-        if name in norms:
-            array = np.asarray(norms[name], dtype=np.float64)
-            if array.ndim == len(point):
-                found[node_id] = float(array[point])
+    for node_id, places in points.items():
+        own = [
+            float(arrays[name][point])
+            for name, point in places
+            if name in arrays and arrays[name].ndim == len(point)
+        ]
+        if own:
+            found[node_id] = math.hypot(*own)
     scale = _Scale.of(found.values())
     nodes = tuple(
         _tinted(n, found[n.id], scale) if n.id in found else replace(n, fill=palette.PAPER)

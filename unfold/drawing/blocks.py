@@ -136,21 +136,7 @@ def _without(axes: tuple[str, ...], drop: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _all(scheme: Scheme) -> list[Line]:
-    return [*scheme.lines, *boundary_reads(scheme)]
-
-
-def boundary_reads(scheme: Scheme) -> list[Line]:
-    """Return what boxes read outside of their domains, as lines into the box itself."""
-    found: list[Line] = []
-    for box in scheme.boxes.values():
-        for ref in box.boundary.values():
-            if ref.value in scheme.boxes:
-                pairs = zip(scheme.program[ref.value].axes, ref.index, strict=True)
-                index = tuple(i for a, i in pairs if a in scheme.boxes[ref.value].axes)
-                found.append(Line(ref.value, box.name, index))
-            else:
-                found += scheme.boundary_lines(ref, box.name)
-    return found
+    return [*scheme.lines, *scheme.starts]
 
 
 def _carried(scheme: Scheme, group: set[str]) -> set[str]:

@@ -9,12 +9,13 @@ another, with the affine index it reads at. Parameters are not boxes: they are t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from unfold.core.affine import Affine
 from unfold.core.program import Ref
 from unfold.drawing.guards import Guard, Within
+from unfold.drawing.labels import label
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Box:
         tooltip: lines for hovering: equation, shape, parameters.
         boundary: what lies outside of the domain, by axis (as in `Value`).
         indexed: whether its index is shown; operations without a name go without.
+        parameters: all that its equation reads but what its own label says.
     """
 
     name: str
@@ -40,6 +42,13 @@ class Box:
     tooltip: tuple[str, ...] = ()
     boundary: Mapping[str, Ref] = field(default_factory=dict)
     indexed: bool = True
+    parameters: tuple[str, ...] = ()
+
+    def shown(self, at: Sequence[object]) -> str:
+        """Return the label with index points, or with its axes."""
+        return label(
+            self.label, dict(zip(self.axes, map(str, at), strict=True)) if self.indexed else {}
+        )
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,9 @@ class Line:
     carries: tuple[str, ...] = ()
 
     @property
-    def parameter(self) -> Ref | None:
-        """The one parameter that the line is coloured by: the one nearest to the source."""
-        nearest = dict.fromkeys((*self.via[:1], *self.others))
-        return next(iter(nearest)) if len(nearest) == 1 else None
+    def nearest(self) -> tuple[Ref, ...]:
+        """The parameters nearest to the source, of each way; a single one colours the line."""
+        return tuple(dict.fromkeys((*self.via[:1], *self.others)))
 
     @property
     def factors(self) -> str:

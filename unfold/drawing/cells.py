@@ -1,7 +1,9 @@
-"""Cells as boxes: the equations of each instance of a cell become one box.
+"""Cells as boxes: a scheme of named equations contracted to one box per instance of a cell.
 
-In: boxes and lines at the level of named equations. Out: the same with `l1.z`, `l1.s`, `l1.h`
-joined to `l1`. Lines inside a cell and a step disappear, delays inside a cell become loops.
+In: a `Scheme` at the level of named equations. Out: one in which `l1.z`, `l1.s`, `l1.h` are `l1`.
+Lines inside a cell and a step disappear, delays inside a cell become loops. The scheme says where
+boxes stand and what a folded picture shows; an unfolded one contracts the points and edges of the
+equations themselves (`Scheme.parts`), so that it cannot show anything else than they do.
 """
 
 from __future__ import annotations
@@ -10,75 +12,70 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from unfold.core.affine import Affine
-from unfold.core.program import Program
 from unfold.drawing.boxes import Box, Line
 from unfold.drawing.reads import merged
+from unfold.drawing.scheme import Scheme
+from unfold.unfolded.cells import Cells, find_cells
+
+KINDS = ("state", "adjoint", "loss", "feedback", "output")
 
 
-def cell_of(program: Program, name: str) -> str:
-    """Return the cell that an equation belongs to: `l1` for `l1.s`, nothing for `h`."""
-    value, plain = program.values.get(name), program.values.get(name.lstrip("∂"))
-    if value is None or not value.is_named or (plain and plain.op == "parameter"):
-        return ""
-    return name.rpartition(".")[0]
-
-
-def join_cells(
-    program: Program, boxes: Mapping[str, Box], lines: Sequence[Line], labels: Mapping[str, str]
-) -> tuple[dict[str, Box], tuple[Line, ...]]:
+def join_cells(scheme: Scheme, labels: Mapping[str, str]) -> Scheme:
     """Join the equations of each instance of a cell.
 
     Args:
-        program: whose names say which equations belong together.
-        boxes: of the named equations.
-        lines: between them.
+        scheme: at the level of named equations.
         labels: other labels for names.
     """
-    owner = {n: cell_of(program, n) or n for n in boxes}
-    cells = {c for n, c in owner.items() if c != n}
-    joined: dict[str, Box] = {}
-    for name, box in boxes.items():
-        if owner[name] not in cells:
-            joined[name] = box
-        elif owner[name] not in joined:
-            members = [boxes[n] for n in boxes if owner[n] == owner[name]]
-            joined[owner[name]] = _cell_box(owner[name], members, labels)
-    moved = (_moved(line, owner, boxes, joined) for line in lines)
-    return joined, merged(line for line in moved if line is not None)
+    cells = find_cells(scheme.program)
+    members: dict[str, list[Box]] = {}
+    for name, box in scheme.boxes.items():
+        members.setdefault(cells.of(name), []).append(box)
+    boxes = {
+        name: _cell_box(name, own, cells, labels) if name in cells.axes else own[0]
+        for name, own in members.items()
+    }
+
+    def contracted(lines: Sequence[Line]) -> tuple[Line, ...]:
+        moved = (_moved(line, cells, scheme.boxes, boxes) for line in lines)
+        return merged(line for line in moved if line is not None)
+
+    lines, starts = contracted(scheme.lines), contracted(scheme.starts)
+    return replace(scheme, boxes=boxes, lines=lines, starts=starts, parts=scheme, cells=cells)
 
 
 def _moved(
-    line: Line, owner: Mapping[str, str], boxes: Mapping[str, Box], joined: Mapping[str, Box]
+    line: Line, cells: Cells, parts: Mapping[str, Box], boxes: Mapping[str, Box]
 ) -> Line | None:
     """Return a line between cells, or nothing where it stays inside one."""
-    source, target = owner[line.source], owner[line.target]
-    at = dict(zip(boxes[line.source].axes, line.index, strict=True))
-    here = tuple(Affine.axis(a) for a in joined[source].axes)
-    kept = tuple(at.get(a, own) for a, own in zip(joined[source].axes, here, strict=True))
-    if source == target and kept == here:
+    source, target = cells.of(line.source), cells.of(line.target)
+    if (source, target) == (line.source, line.target):
+        return line
+    kept = cells.kept(line.source, parts[line.source].axes)
+    index = tuple(line.index[i] for i in kept)
+    if source == target and index == tuple(Affine.axis(a) for a in boxes[source].axes):
         return None
-    known = (*joined[target].axes, *(new for new, _ in line.bound))
-    free = dict.fromkeys(a for i in kept for a in i.axes if a not in known)
+    axes = dict(line.bound)
+    free = dict.fromkeys(a for i in index for a in i.axes if a not in boxes[target].axes)
     return replace(
         line,
         source=source,
         target=target,
-        index=kept,
-        bound=line.bound + tuple((a, a) for a in free),
-        carries=(line.source,) if (source, target) != (line.source, line.target) else line.carries,
+        index=index,
+        bound=tuple((a, axes.get(a, a)) for a in free),
+        guards=(),
+        carries=(line.source,) if source != line.source else (),
     )
 
 
-def _cell_box(name: str, members: list[Box], labels: Mapping[str, str]) -> Box:
-    common = [a for a in members[-1].axes if all(a in m.axes for m in members)]
-    state = any(m.kind == "state" for m in members)
-    equations = [m.tooltip[0] for m in members if m.tooltip]
+def _cell_box(name: str, members: list[Box], cells: Cells, labels: Mapping[str, str]) -> Box:
+    kinds = {m.kind for m in members}
     return Box(
         name=name,
         label=labels.get(name, name),
-        axes=tuple(common),
-        kind="state" if state else "node",
+        axes=cells.axes[name],
+        kind=next((k for k in KINDS if k in kinds), "node"),
         values=tuple(v for m in members for v in m.values),
-        tooltip=tuple(equations),
-        boundary={a: r for m in members for a, r in m.boundary.items() if a in common},
+        tooltip=tuple(m.tooltip[0] for m in members if m.tooltip),
+        parameters=tuple(dict.fromkeys(p for m in members for p in m.parameters)),
     )

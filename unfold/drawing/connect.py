@@ -99,12 +99,8 @@ def connect(placed: Placed) -> Connected:
 
 
 def edge_styles(placed: Placed) -> dict[str, palette.LineStyle]:
-    """Return the line of each parameter of the legend, the user's own colours first."""
-    styles: dict[str, palette.LineStyle] = {}
-    for position, entry in enumerate(placed.sketch.legend):
-        own = placed.sketch.colours.get(entry.key)
-        styles[entry.key] = palette.LineStyle(own) if own else palette.parameter_style(position)
-    return styles
+    """Return the line of each parameter of the legend."""
+    return {e.key: e.style for e in placed.sketch.legend if e.style is not None}
 
 
 def _groups(placed: Placed) -> tuple[dict[Template, list[SketchEdge]], list[SketchEdge]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unfold.drawing import palette
-from unfold.drawing.connect import connect, edge_styles
+from unfold.drawing.connect import connect
 from unfold.drawing.curves import ARROW, line
 from unfold.drawing.legible import legible
 from unfold.drawing.picture import Edge, Node, Patch, Picture, Words, joined
@@ -93,30 +93,32 @@ def _band(block: BlockPlace) -> tuple[float, float, float, float]:
 
 def with_legend(body: Picture, placed: Placed) -> Picture:
     """Add one line sample per parameter below the picture."""
-    entries = placed.sketch.legend
-    styles = edge_styles(placed)
+    entries = [e for e in placed.sketch.legend if e.style]
+    notes = [e for e in placed.sketch.legend if not e.style]
     if any(e.kind == "feedback" for e in body.edges):
-        entries = (*entries, LegendEntry(key=FEEDBACK, text=FEEDBACK))
-        styles[FEEDBACK] = palette.LineStyle(palette.FEEDBACK_LINE)
-    if not entries:
+        style = palette.LineStyle(palette.FEEDBACK_LINE)
+        entries.append(LegendEntry(key=FEEDBACK, text=FEEDBACK, style=style))
+    if not entries and not notes:
         return body
     left, bottom, right, _ = body.box
     parts = [body]
     y = bottom - 22.0
-    rows = _rows(entries, max(right - left, LEGEND_WIDTH))
+    limit = max(right - left, LEGEND_WIDTH)
+    rows = [row for some in (entries, notes) if some for row in _rows(some, limit)]
     widest = max(sum(map(_width, row)) for row in rows) - LEGEND_GAP
     start = min(left, (left + right - widest) / 2)  # a narrow picture stands over its middle
     for row in rows:
         x = start
         for entry in row:
-            parts.append(_sample(entry, styles[entry.key], x, y))
+            parts.append(_sample(entry, entry.style, x, y) if entry.style else _note(entry, x, y))
             x += _width(entry)
         y -= 17.0
     return replace(joined(body.title, parts), patches=body.patches)
 
 
 def _width(entry: LegendEntry) -> float:
-    return SWATCH + 6.0 + palette.text_width(entry.text, palette.NOTE_SIZE) + LEGEND_GAP
+    swatch = SWATCH + 6.0 if entry.style else 0.0
+    return swatch + palette.text_width(entry.text, palette.NOTE_SIZE) + LEGEND_GAP
 
 
 def _rows(entries: Sequence[LegendEntry], limit: float) -> list[list[LegendEntry]]:
@@ -127,6 +129,11 @@ def _rows(entries: Sequence[LegendEntry], limit: float) -> list[list[LegendEntry
             rows.append([])
         rows[-1].append(entry)
     return rows
+
+
+def _note(entry: LegendEntry, x: float, y: float) -> Picture:
+    """Write a note; `x` is its left end."""
+    return Picture(entry.text, words=(Words(text=entry.text, x=x, y=y, align="left"),))
 
 
 def _sample(entry: LegendEntry, style: palette.LineStyle, x: float, y: float) -> Picture:

@@ -10,38 +10,50 @@ another index point carries the distance: a square with "t-1" beside it, "last" 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from unfold.core.affine import Affine
-from unfold.drawing.blocks import boundary_reads
+from unfold.core.program import Ref
 from unfold.drawing.boxes import Box, Line
+from unfold.drawing.legend import drawn_entries, notes, words
+from unfold.drawing.palette import Styles
 from unfold.drawing.scheme import Scheme
-from unfold.drawing.sketch import Block, LegendEntry, Sketch, SketchEdge, SketchNode, Spot
-from unfold.drawing.unroll import short
+from unfold.drawing.sketch import Block, Sketch, SketchEdge, SketchNode, Spot
 
 
-def fold(scheme: Scheme, title: str, rows: tuple[tuple[str, ...], ...] = ()) -> Sketch:
+def fold(
+    scheme: Scheme,
+    title: str,
+    styles: Styles,
+    rows: tuple[tuple[str, ...], ...] = (),
+    direction: Literal["up", "right"] = "up",
+) -> Sketch:
     """Return the sketch of the folded graph."""
     nodes = [
         SketchNode(
             id=name,
-            label=box.label + (f"[{','.join(box.axes)}]" if box.axes and box.indexed else ""),
+            label=box.shown(box.axes),
             kind=box.kind,
             spot=Spot(block="", key=(name,)),
             tooltip=box.tooltip,
         )
         for name, box in scheme.boxes.items()
     ]
-    lines = [*scheme.lines, *(x for x in boundary_reads(scheme) if x not in scheme.lines)]
+    lines = [*scheme.lines, *(x for x in scheme.starts if x not in scheme.lines)]
     edges = [_edge(scheme, line) for line in lines]
-    keys = dict.fromkeys(e.parameter for e in edges if e.parameter)
-    types = {k: scheme.program[k.partition("[")[0]].type.show() for k in keys}
+    used = {e.parameter: (e.parameter.partition("[")[0], ()) for e in edges if e.parameter}
+    legend = [
+        *drawn_entries(scheme, styles, used),
+        *notes(scheme, [name for name, _ in used.values()]),
+    ]
     return Sketch(
         title=title,
         blocks=(Block(name=""),),
         nodes=tuple(nodes),
         edges=tuple(edges),
-        legend=tuple(LegendEntry(key=k, text=k, tooltip=(f"{k}: {types[k]}",)) for k in keys),
+        legend=tuple(legend),
         rows=rows,
+        direction=direction,
     )
 
 
@@ -49,31 +61,29 @@ def _edge(scheme: Scheme, line: Line) -> SketchEdge:
     source = scheme.boxes[line.source]
     read = _where(scheme, line, source)
     delayed = any(line.offsets(scheme.boxes).values())
-    parameter = _parameter(line)
+    parameters = dict.fromkeys(map(_text, line.nearest))
     at = [i.show(lambda n: n.partition("#")[0]) for i in line.index]
     target = scheme.boxes[line.target]
     reading = (source.label if source.indexed else source.name) + (
         f"[{','.join(at)}]" if at else ""
     )
     tip = f"{reading} → {target.label if target.indexed else target.name}{line.factors}"
-    label = short(parameter or "", line.target)
+    label = words(parameters, line.target)
     if read and not delayed:
         label = f"{label}  ({read})" if label else read
     return SketchEdge(
         source=line.source,
         target=line.target,
         kind="feedback" if line.feedback else ("delay" if delayed else "data"),
-        parameter=parameter,
+        parameter=next(iter(parameters)) if len(parameters) == 1 else None,
         label=label,
         delay=read if delayed else None,
         tooltip=(tip, *line.carries),
     )
 
 
-def _parameter(line: Line) -> str | None:
-    ref = line.parameter
-    if ref is None:
-        return None
+def _text(ref: Ref) -> str:
+    """Return what a parameter is called, with its index as it is written."""
     shown = ",".join(i.show(lambda n: n.partition("#")[0]) for i in ref.index)
     return ref.value + (f"[{shown}]" if ref.index else "")
 

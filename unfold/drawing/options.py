@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal, Protocol
 
@@ -57,6 +57,8 @@ class Options:
     Attributes:
         every: the number of steps of axes that `steps` does not name, or None for the default.
         steps_at: where `steps` is written, if it is.
+        parameters: the names of all parameters of the spec, matrices before vectors: their colours
+            follow from these, in every picture of it.
     """
 
     steps: Mapping[str, int] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Options:
     hide: tuple[str, ...] = ()
     direction: Literal["up", "right"] = "up"
     zeros: Literal["shown", "hidden"] = "shown"
+    parameters: tuple[str, ...] = ()
 
 
 def read_options(section: Section | None, program: Program) -> Options:
@@ -81,9 +84,9 @@ def read_options(section: Section | None, program: Program) -> Options:
     Raises:
         SpecError: every independent mistake, each with its place.
     """
-    if section is None:
-        return Options()
-    return _Reader(section, program).read()
+    options = Options() if section is None else _Reader(section, program).read()
+    ordered = sorted(program.parameters, key=lambda v: len(v.type.shape) < 2)
+    return replace(options, parameters=tuple(v.name for v in ordered))
 
 
 class _Reader:

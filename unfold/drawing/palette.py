@@ -5,12 +5,16 @@ Tol's muted scheme after them); where there are more parameters than hues, dashe
 Nodes are dark text on light fills. The norm scale gets darker all the way, so what vanishes fades
 and what explodes is dark.
 
-    parameter_style(0) == LineStyle("#0072B2", "solid")
+    Styles(("W", "U")).of("W") == LineStyle("#0072B2", "solid")
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, reduce
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 INK = "#1a1a1a"
@@ -29,6 +33,12 @@ HUES = (
     "#0072B2", "#D55E00", "#009E73", "#AA4499", "#B8860B", "#2AA1C4", "#882255",
     "#6A7A12", "#5B4FC4", "#A0522D", "#E0559A", "#117733",
 )  # fmt: skip
+SPARE = (
+    "#00429D", "#E67300", "#5FA055", "#7B1FA2", "#8C7B00", "#00838F", "#C62828",
+    "#5D4037", "#8C9EFF", "#C77CCB", "#455A8C", "#A8A030",
+)  # fmt: skip
+"""For those that a user's own colours come near to."""
+NEAR = 0.08
 DASHES = ("solid", "dashed", "dotted")
 
 
@@ -69,9 +79,66 @@ NODES = {
 NORM_SCALE = ("#FFFBEA", "#FBDF9B", "#F5AE5F", "#E2734B", "#B83F62", "#7A2A7C", "#36175A")
 
 
-def parameter_style(position: int) -> LineStyle:
-    """Return the line of the parameter at a position; no two of the first 36 are alike."""
-    return LineStyle(HUES[position % len(HUES)], DASHES[position // len(HUES) % len(DASHES)])
+@dataclass(frozen=True)
+class Styles:
+    """The lines of a spec's parameters, which are the same in every picture of it.
+
+    Attributes:
+        names: of all parameters of the spec, in its order.
+        chosen: colours that the user gave to some of them; no other comes near to these.
+    """
+
+    names: Sequence[str] = ()
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, name: str, index: Sequence[int] = ()) -> LineStyle:
+        """Return the line of a parameter, or of its part at an index.
+
+        No two of the first 36 are alike, parts counted. Those of a colour that the user chose
+        differ by their dashes.
+        """
+        part = reduce(lambda a, b: (a + b) * (a + b + 1) // 2 + b, index) if index else 0
+        if name in self.chosen:
+            return LineStyle(self.chosen[name], DASHES[part % len(DASHES)])
+        place = self._places.get(name, 0) + part * len(self._places)
+        dash = place // len(self._hues) % len(DASHES)
+        return LineStyle(self._hues[place % len(self._hues)], DASHES[dash])
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {n: i for i, n in enumerate(n for n in self.names if n not in self.chosen)}
+
+    @cached_property
+    def _hues(self) -> list[str]:
+        """The hues that are left; where the user took all of them, the one that is farthest."""
+        chosen = list(self.chosen.values())
+        found: list[str] = []
+        for hue in (*HUES, *SPARE):
+            if len(found) < len(HUES) and all(distance(hue, c) >= NEAR for c in chosen + found):
+                found.append(hue)
+        return found or [max(HUES, key=lambda h: min(distance(h, c) for c in chosen))]
+
+
+@lru_cache(maxsize=4096)
+def distance(one: str, other: str) -> float:
+    """Return how different two colours look: their distance in Oklab (Ottosson 2020), 0 to 1."""
+    return math.dist(_oklab(one), _oklab(other))
+
+
+@lru_cache(maxsize=256)
+def _oklab(colour: str) -> tuple[float, float, float]:
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (channel / 255 for channel in _channels(colour))
+    )
+    long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
+    middle = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)
+    short = math.cbrt(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue)
+    return (
+        0.2104542553 * long + 0.7936177850 * middle - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * middle + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * middle - 0.8086757660 * short,
+    )
 
 
 def _channels(colour: str) -> tuple[int, int, int]:
@@ -97,23 +164,28 @@ def ink_on(fill: str) -> str:
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 130 else PAPER
 
 
-# Advance widths of Helvetica, in thousandths of its size, from space to tilde (Adobe's metrics).
+# Advance widths of DejaVu Sans, the widest of `FONT`, in thousandths of its size: space to tilde.
 _WIDTHS = (
-    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556,
-    556, 556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722,
-    722, 667, 611, 778, 722, 278, 500, 667, 556, 833, 722, 778, 667, 778, 722, 667, 611, 722,
-    667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556, 556, 278, 556,
-    556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500,
-    500, 334, 260, 334, 584,
+    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636,
+    636, 636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698,
+    770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787, 603, 787, 695, 635, 611, 732,
+    684, 989, 685, 611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352, 635,
+    634, 278, 278, 579, 278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592,
+    525, 636, 337, 636, 838,
 )  # fmt: skip
+_SMALL, _OTHER = 450, 1000
 
 
 def text_width(text: str, size: float = LABEL_SIZE) -> float:
-    """Return the width of a line of text, in points; characters beyond ASCII count as wide."""
-    total = sum(_WIDTHS[ord(c) - 32] if " " <= c <= "~" else 620 for c in text)
-    return total * size / 1000.0
+    """Return the width of a line of text, in points, or a little more."""
+    return sum(map(_width, text)) * size / 1000.0
 
 
-def shortened(text: str, limit: int = 28) -> str:
-    """Return the text, or its start and end where it is longer than `limit` characters."""
-    return text if len(text) <= limit else text[: limit - 9] + "…" + text[-8:]
+def _width(character: str) -> int:
+    if " " <= character <= "~":
+        return _WIDTHS[ord(character) - 32]
+    plain = unicodedata.normalize("NFKD", character)
+    if plain != character:
+        form = unicodedata.decomposition(character)
+        return _SMALL if form.startswith(("<super>", "<sub>")) else sum(map(_width, plain))
+    return 0 if unicodedata.combining(character) else 650 if character in "∂·" else _OTHER

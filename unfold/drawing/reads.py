@@ -156,6 +156,10 @@ def merged(lines: Iterable[Line]) -> tuple[Line, ...]:
     """Join lines that read the same value at the same index."""
     found: dict[object, Line] = {}
     for line in lines:
+        used = {
+            a for part in (*line.index, *line.guards, *line.via, *line.others) for a in part.axes
+        }
+        line = replace(line, bound=tuple(b for b in line.bound if b[0] in used))
         names = {new: f"{axis}~{i}" for i, (new, axis) in enumerate(line.bound)}
         key = (line.source, line.target, tuple(i.rename(names) for i in line.index), line.guards)
         if key in found:
@@ -175,7 +179,12 @@ def _covers(general: Line, special: Line) -> bool:
     """Whether a line that runs over all points of an axis includes another one."""
     if (general.source, general.target) != (special.source, special.target) or general.guards:
         return False
-    bound = {new for new, _ in general.bound}
-    pairs = list(zip(general.index, special.index, strict=True))
-    wide = [a for a, b in pairs if a != b]
-    return bool(wide) and all(a.axes and a.axes[0] in bound and len(a.terms) == 1 for a in wide)
+    bound = dict(general.bound)
+    uses = [a for index in general.index for a in index.axes]
+    wide = [(a, b) for a, b in zip(general.index, special.index, strict=True) if a != b]
+    for index, narrow in wide:
+        axis = index.axes[0] if index.axes else ""
+        whole = axis in bound and uses.count(axis) == 1 and index.offset_from(axis) == 0
+        if not whole or _may_leave(narrow, bound[axis]):
+            return False
+    return bool(wide)

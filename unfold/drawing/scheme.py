@@ -1,33 +1,53 @@
 """What a picture shows of a Program, at one level of detail.
 
-In: a Program, a level of detail ("cell", "node" or "op") and a mode. Out: a `Scheme`: one `Box` per
-cell, named equation or operation, and the `Line`s between them. Unfolding a scheme gives the
-collapsed unfolding of its Program.
+In: a Program, a level of detail ("node" or "op") and a mode. Out: a `Scheme`: one `Box` per named
+equation or operation, and the `Line`s between them. Unfolding a scheme gives the collapsed
+unfolding of its Program. `cells.join_cells` makes a scheme of cells of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from unfold.core.op import OPS
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.drawing.boxes import Box, Line
-from unfold.drawing.cells import join_cells
 from unfold.drawing.reads import INVISIBLE, Reads, below, merged
+from unfold.unfolded.cells import Cells
 
-Detail = Literal["cell", "node", "op"]
+Detail = Literal["node", "op"]
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """Boxes by name, in the Program's order, and the lines between them."""
+    """Boxes by name, in the Program's order, and the lines between them.
+
+    Attributes:
+        program: that is drawn.
+        boxes: by name.
+        lines: what they read.
+        starts: what they read outside of their domains, as lines into the box itself.
+        parts: the scheme of the named equations, of which this one is the contraction.
+        cells: which of them belong together.
+    """
 
     program: Program
-    detail: Detail
     boxes: Mapping[str, Box]
     lines: tuple[Line, ...]
+    starts: tuple[Line, ...] = ()
+    parts: Scheme | None = None
+    cells: Cells = field(default_factory=Cells)
+
+    def between(self, names: Collection[str]) -> Scheme:
+        """Return the part of a scheme between some of its boxes."""
+        lines, starts = (
+            tuple(x for x in some if x.source in names and x.target in names)
+            for some in (self.lines, self.starts)
+        )
+        boxes = {n: b for n, b in self.boxes.items() if n in names}
+        return replace(self, boxes=boxes, lines=lines, starts=starts)
 
     def boundary_lines(self, ref: Ref, target: str) -> tuple[Line, ...]:
         """Return what the expression at a boundary reads: the lines of an unnamed initial value."""
@@ -48,8 +68,7 @@ def make_scheme(
 
     Args:
         program: any Program, also an adjoint one.
-        detail: "op" draws every operation, "node" every named equation, "cell" every cell as one
-            box.
+        detail: "op" draws every operation, "node" every named equation.
         mode: which branch of a `feedback` is in force: "teacher", "free", or "scheduled" for both.
         hide: names of equations that are not drawn; what reads them reads through them.
         labels: other labels for names.
@@ -60,13 +79,22 @@ def make_scheme(
     drawn = frozenset(v.name for v in shown)
     reads = Reads(program, drawn, mode)
     lines = merged(line for value in shown for line in reads.of(value.name))
-    boxes = {v.name: _box(program, v, detail, parts, labels) for v in shown}
+    boxes = {v.name: _box(program, v, detail, parts, labels, drawn) for v in shown}
     boxes = {
         name: replace(box, kind=_kind(program, box, boxes, lines)) for name, box in boxes.items()
     }
-    if detail == "cell":
-        boxes, lines = join_cells(program, boxes, lines, labels)
-    return Scheme(program, detail, boxes, lines)
+    scheme = Scheme(program, boxes, lines)
+    return replace(scheme, starts=tuple(_starts(scheme)))
+
+
+def _starts(scheme: Scheme) -> Iterator[Line]:
+    for box in scheme.boxes.values():
+        for ref in box.boundary.values():
+            if ref.value in scheme.boxes:
+                pairs = zip(scheme.program[ref.value].axes, ref.index, strict=True)
+                yield Line(ref.value, box.name, tuple(i for a, i in pairs if a != BATCH))
+            else:
+                yield from scheme.boundary_lines(ref, box.name)
 
 
 def _is_drawn(value: Value, detail: Detail, parts: Mapping[str, str]) -> bool:
@@ -104,20 +132,23 @@ def _box(
     detail: Detail,
     parts: Mapping[str, str],
     labels: Mapping[str, str],
+    drawn: frozenset[str],
 ) -> Box:
     label = labels.get(value.name, parts.get(value.name, value.name))
     unnamed = detail == "op" and not value.is_named
     if unnamed:
         label = _operation(program, value)
+    parameters = _parameters(program, value, drawn)
     return Box(
         name=value.name,
         label=label,
         axes=tuple(a for a in value.axes if a != BATCH),
         kind="node",
         values=(value.name,),
-        tooltip=_tooltip(program, value),
+        tooltip=_tooltip(value, parameters),
         boundary={a: r for a, r in value.boundary.items() if a != BATCH},
         indexed=not unnamed,
+        parameters=() if unnamed else parameters,
     )
 
 
@@ -141,17 +172,20 @@ def _operation(program: Program, value: Value) -> str:
     return value.op + over + (f"({', '.join(shown)})" if known else "")
 
 
-def _tooltip(program: Program, value: Value) -> tuple[str, ...]:
+def _tooltip(value: Value, parameters: Sequence[str]) -> tuple[str, ...]:
     lines = [value.at.source.strip()] if value.at and value.at.source else []
     lines.append(f"shape: {value.type.show()}")
-    inner = below(
-        program, value.name, frozenset(v.name for v in program if v.is_named) - {value.name}
-    )
-    used = (r.value for name in inner for r in program[name].operands)
-    parameters = dict.fromkeys(n for n in used if program[n].op == "parameter")
     if parameters:
         lines.append(f"parameters: {', '.join(parameters)}")
     return tuple(lines)
+
+
+def _parameters(program: Program, value: Value, drawn: frozenset[str]) -> tuple[str, ...]:
+    """Return the parameters that an equation, or what it starts from, reads."""
+    starts = [r.value for r in value.boundary.values() if r.value not in drawn]
+    inner = [n for name in (value.name, *starts) for n in below(program, name, drawn)]
+    used = (*starts, *(r.value for name in inner for r in program[name].operands))
+    return tuple(dict.fromkeys(n for n in used if program[n].op == "parameter"))
 
 
 def _kind(program: Program, box: Box, boxes: Mapping[str, Box], lines: tuple[Line, ...]) -> str:

@@ -11,10 +11,13 @@ column, so nodes with equal keys stand in one row of the picture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from unfold.drawing.palette import LineStyle
+
 Key = tuple[str, ...]
+Kind = Literal["data", "delay", "feedback", "boundary", "gap", "spread"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ class SketchEdge:
 
     source: str
     target: str
-    kind: Literal["data", "delay", "feedback", "boundary", "gap", "spread"] = "data"
+    kind: Kind = "data"
     parameter: str | None = None
     label: str = ""
     delay: str | None = None
@@ -86,10 +89,14 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class LegendEntry:
-    """A parameter with its words; `key` is what edges call it."""
+    """Words below the picture: a parameter with its line, which edges call by its `key`, or a note.
 
-    key: str
+    A note tells of parameters that no line stands for.
+    """
+
     text: str
+    key: str = ""
+    style: LineStyle | None = None
     tooltip: tuple[str, ...] = ()
 
 
@@ -103,5 +110,4 @@ class Sketch:
     edges: tuple[SketchEdge, ...]
     legend: tuple[LegendEntry, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    colours: dict[str, str] = field(default_factory=dict)
     direction: Literal["up", "right"] = "up"

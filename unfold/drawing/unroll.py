@@ -9,7 +9,7 @@ edge per line and point. Work is proportional to what is drawn, never to the ext
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -20,25 +20,27 @@ import numpy as np
 from unfold.core.program import Ref
 from unfold.drawing.blocks import Home, Plan
 from unfold.drawing.boxes import Box, Line
+from unfold.drawing.legend import drawn_entries, notes, words
+from unfold.drawing.palette import Styles
 from unfold.drawing.scheme import Scheme
-from unfold.drawing.sketch import Block, LegendEntry, Sketch, SketchEdge, SketchNode, Spot
+from unfold.drawing.sketch import Block, Kind, LegendEntry, Sketch, SketchEdge, SketchNode, Spot
 from unfold.drawing.window import GAP, Slot, Window
 
 Point = tuple[Slot, ...]
 NodeId = tuple[str, Point]
 ALL = "·"
+STYLES = Styles()
+KINDS: tuple[Kind, ...] = ("feedback", "gap", "boundary", "delay", "spread", "data")
+"""Which kind an edge of several ways has: the first of theirs."""
 
 
 @dataclass(frozen=True)
-class _Parameter:
-    """A parameter at an index: what one colour stands for."""
+class _Way:
+    """A line at a point: the parameters nearest to the source and what kind of edge it is."""
 
-    name: str
-    index: tuple[int, ...]
-
-    @property
-    def text(self) -> str:
-        return self.name + (f"[{','.join(map(str, self.index))}]" if self.index else "")
+    line: Line
+    parameters: tuple[str, ...]
+    kind: Kind
 
 
 class Unrolling:
@@ -63,44 +65,59 @@ class Unrolling:
         zeros: bool = True,
     ) -> None:
         self.scheme = scheme
+        self.parts = scheme.parts or scheme
         self.zeros = zeros
         self.run = dict(run or {})
         self.extents = dict(extents)
         self.last = {a: n - 1 for a, n in extents.items()}
         self.windows = {a: Window.of(n, steps[a]) for a, n in extents.items()}
         self.plan = plan
-        self.notes: dict[NodeId, str] = {}  # boundary nodes, with what they hold
+        self.notes: dict[NodeId, dict[str, str]] = {}  # boundary nodes, with what members hold
         self.points: dict[NodeId, None] = {}
+        self.members: dict[NodeId, dict[tuple[str, tuple[int, ...]], None]] = {}
         self.frames: dict[NodeId, None] = {}
-        self.edges: dict[tuple[NodeId, NodeId, str | None, str], SketchEdge] = {}
-        self.parameters: dict[str, _Parameter] = {}
+        self.ways: dict[tuple[NodeId, NodeId, Any, Any], list[_Way]] = {}
+        self.parameters: dict[str, tuple[str, tuple[int, ...]]] = {}
 
     def sketch(
-        self, title: str, rows: tuple[tuple[str, ...], ...] = (), dots: bool = True
+        self,
+        title: str,
+        styles: Styles = STYLES,
+        rows: tuple[tuple[str, ...], ...] = (),
+        dots: bool = True,
     ) -> Sketch:
         """Unfold everything and return the sketch."""
-        for box in self.scheme.boxes.values():
+        for box in self.parts.boxes.values():
             for point in product(*(self.windows[a].points for a in box.axes)):
-                self.points[box.name, point] = None
-        for line in self.scheme.lines:
+                node = self._contracted((box.name, point))
+                self.points[node] = None
+                self.members.setdefault(node, {})[box.name, point] = None
+        for line in self.parts.lines:
             self._draw(line)
         if dots:
             self._dot_rows()
         nodes = [*map(self._frame, self.frames), *map(self._node, self.points)]
+        edges = tuple(self._edge(key, ways) for key, ways in self.ways.items())
         return Sketch(
             title=title,
             blocks=tuple(self._block(name) for name in self.plan.blocks),
             nodes=tuple(nodes),
-            edges=tuple(self.edges.values()),
-            legend=tuple(self._legend(key) for key in self._ordered()),
+            edges=edges,
+            legend=tuple(self._legend(edges, styles)),
             rows=rows,
         )
+
+    def _contracted(self, node: NodeId) -> NodeId:
+        """Return the cell at the same point of its axes, for a member of one; else the node."""
+        name, point = node
+        kept = self.scheme.cells.kept(name, self.parts.boxes[name].axes)
+        return self.scheme.cells.of(name), tuple(point[i] for i in kept)
 
     def count(self) -> int:
         """Return how many boxes and edges there may be at most, without drawing any."""
         boxes = self.scheme.boxes.values()
         total = sum(prod(len(self.windows[a].points) for a in box.axes) for box in boxes)
-        for line in self.scheme.lines:
+        for line in self.parts.lines:
             drawn, ranges = self._domain(line, *self._shared(line))
             total += prod(map(len, (*drawn, *ranges)))
         return total
@@ -109,12 +126,12 @@ class Unrolling:
         self, line: Line, wide: Collection[str], runs: Collection[str]
     ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return the points of the target, and of the bound axes, that a line is drawn at."""
-        axes = self.scheme.boxes[line.target].axes
+        axes = self.parts.boxes[line.target].axes
         drawn = [self.windows[a].points if a not in wide else (0,) for a in axes]
         return drawn, [self._range(axis) if name not in runs else (0,) for name, axis in line.bound]
 
     def _draw(self, line: Line) -> None:
-        axes = self.scheme.boxes[line.target].axes
+        axes = self.parts.boxes[line.target].axes
         wide, runs = self._shared(line)
         drawn, ranges = self._domain(line, wide, runs)
         names = (*axes, *(name for name, _ in line.bound))
@@ -127,8 +144,13 @@ class Unrolling:
             for rest in product(*ranges):
                 at = dict(zip(names, point + rest, strict=True))
                 slots = tuple(self.windows[a].slot(p) for a, p in zip(axes, point, strict=True))
-                self.points.setdefault((line.target, slots), None)
+                self.points.setdefault(self._contracted((line.target, slots)), None)
                 self._read(line, (line.target, slots), at, runs)
+
+    def _homes(self, line: Line) -> tuple[Home, Home]:
+        """Return where the ends of a line stand."""
+        cells = self.scheme.cells
+        return self.plan.homes[cells.of(line.source)], self.plan.homes[cells.of(line.target)]
 
     def _shared(self, line: Line) -> tuple[tuple[str, ...], dict[str, int]]:
         """Return what makes one edge out of many, which then starts or ends at a frame.
@@ -137,28 +159,27 @@ class Unrolling:
             axes of the target that the line does not use, and positions in the source's index, by
             name, of bound indices that run over everything and are used nowhere else.
         """
-        boxes, homes = self.scheme.boxes, self.plan.homes
-        source, target = homes[line.source], homes[line.target]
+        cells, parallel = self.scheme.cells, self.plan.parallel
+        source, target = self._homes(line)
+        axes = self.parts.boxes[line.source].axes
         used = [a for i in line.index for a in i.axes]
-        used += line.parameter.axes if line.parameter else ()
+        used += [a for r in line.nearest for a in r.axes]
         used += [a for g in line.guards for a in g.axes]
-        across = () if line.target not in self.plan.parallel else target.inner
+        across = target.inner if cells.of(line.target) in parallel else ()
         wide = across if not set(across) & set(used) else ()
         runs: dict[str, int] = {}
         bound = {new for new, _ in line.bound}
-        for position, (axis, index) in enumerate(
-            zip(boxes[line.source].axes, line.index, strict=True)
-        ):
+        for position, (axis, index) in enumerate(zip(axes, line.index, strict=True)):
             lone = index.axes[0] if len(index.axes) == 1 else ""
             if lone not in bound or index.offset_from(lone) != 0 or used.count(lone) > 1:
                 continue
-            inner = axis in source.inner and line.source in self.plan.parallel
+            inner = axis in source.inner and cells.of(line.source) in parallel
             apart = source.block != target.block and target.role != "bar"
             if inner or (axis in source.outer and source.role == "column" and apart):
                 runs[lone] = position
-        own = boxes[line.source].axes
-        needed = set(own) if source.block != target.block else set(source.inner)
-        complete = {own[p] for p in runs.values()} == needed
+        own = {axes[i] for i in cells.kept(line.source, axes)}
+        needed = own if source.block != target.block else set(source.inner)
+        complete = {axes[p] for p in runs.values()} == needed
         return wide, runs if complete else {}
 
     def _range(self, axis: str) -> tuple[int, ...]:
@@ -171,7 +192,7 @@ class Unrolling:
     ) -> Iterator[tuple[int, ...]]:
         """Yield hidden points that read drawn ones by a delay: their edges end at the dots."""
         middle = {a: w.points[len(w.points) // 2 :][:1] for a, w in self.windows.items()}
-        offsets = line.offsets(self.scheme.boxes)
+        offsets = line.offsets(self.parts.boxes)
         for axis, offset in offsets.items():
             window = self.windows[axis]
             if not offset or not window.elided or axis not in axes:
@@ -186,29 +207,35 @@ class Unrolling:
     def _read(
         self, line: Line, target: NodeId, at: Mapping[str, int], runs: Mapping[str, int]
     ) -> None:
-        extents = self.extents
-        if any(not g.holds(self.scheme.program, at, extents) for g in line.guards):
+        """Draw what a line reads at a point; the target is a part that is not contracted yet."""
+        if any(not g.holds(self.scheme.program, at, self.extents) for g in line.guards):
             return
         values = [i.evaluate(at, self.last) for i in line.index]
         if not all(exact for _, exact in values):
             return
-        source = self._resolve(line.source, tuple(int(v) for v, _ in values))
-        if source and runs:
-            open_ = set(runs.values())
-            source = source[0], tuple(ALL if i in open_ else p for i, p in enumerate(source[1]))
-        if source is None or (GAP in source[1] and GAP in target[1]):
+        open_ = frozenset(runs.values())
+        source = self._resolve(line.source, tuple(int(v) for v, _ in values), open_)
+        target = self._contracted(target)
+        if source is None or source == target or (GAP in source[1] and GAP in target[1]):
             return
         if source in self.notes and GAP in target[1]:
             return
         for end in (source, target):
             if ALL in end[1]:
                 self.frames.setdefault(end, None)
-        parameter = self._parameter(line, at)
-        self._add(source, target, line, parameter)
+        self._add(source, target, line, at)
 
-    def _resolve(self, name: str, index: tuple[int, ...]) -> NodeId | None:
-        """Return the node that holds a value at a point: itself, its initial value, or dots."""
-        box = self.scheme.boxes[name]
+    def _resolve(
+        self, name: str, index: tuple[int, ...], open_: Collection[int] = ()
+    ) -> NodeId | None:
+        """Return the node that holds a value at a point: itself, its initial value, or dots.
+
+        Args:
+            name: of a box; its cell is what is drawn.
+            index: the point.
+            open_: positions at which every point is meant, so that the node is a frame.
+        """
+        box = self.parts.boxes[name]
         for axis, i in zip(box.axes, index, strict=True):
             if 0 <= i < self.extents[axis]:
                 continue
@@ -217,15 +244,16 @@ class Unrolling:
                 return self._boundary(box, index, "0")
             return self._outside(box, index, outside)
         slots = tuple(self.windows[a].slot(i) for a, i in zip(box.axes, index, strict=True))
-        self.points.setdefault((name, slots), None)
-        return name, slots
+        self.points.setdefault(self._contracted((name, slots)), None)
+        framed = tuple(ALL if i in open_ else p for i, p in enumerate(slots))
+        return self._contracted((name, framed))
 
     def _outside(self, box: Box, index: tuple[int, ...], ref: Ref) -> NodeId | None:
         program = self.scheme.program
         at = dict(zip(box.axes, index, strict=True))
         value = program[ref.value]
-        if ref.value in self.scheme.boxes:
-            axes = self.scheme.boxes[ref.value].axes
+        if ref.value in self.parts.boxes:
+            axes = self.parts.boxes[ref.value].axes
             pairs = {a: i for a, i in zip(value.axes, ref.index, strict=True) if a in axes}
             return self._resolve(
                 ref.value, tuple(pairs[a].evaluate(at, self.last)[0] for a in axes)
@@ -236,41 +264,45 @@ class Unrolling:
             return self._boundary(box, index, f"{value.attributes['value']:g}")
         node = self._boundary(box, index, "")
         if node is not None:
-            for line in self.scheme.boundary_lines(ref, box.name):
+            for line in self.parts.boundary_lines(ref, box.name):
                 names = [name for name, _ in line.bound]
                 for rest in product(*(self._range(axis) for _, axis in line.bound)):
-                    self._read(line, node, at | dict(zip(names, rest, strict=True)), {})
+                    here = at | dict(zip(names, rest, strict=True))
+                    self._read(line, (box.name, index), here, {})
         return node
 
     def _boundary(self, box: Box, index: tuple[int, ...], note: str) -> NodeId | None:
         """Return the node outside of the domain; beside points that the dots stand for is none."""
-        node = (box.name, index)
         if note == "0" and not self.zeros:
             return None
         if any(self.windows[a].slot(i) == GAP for a, i in zip(box.axes, index, strict=True)):
             return None
-        for axis, i in zip(box.axes, index, strict=True):
-            self.windows[axis].note(i)
+        node = self._contracted((box.name, index))
         self.points.setdefault(node, None)
-        self.notes[node] = note
+        kept = zip(self.scheme.boxes[node[0]].axes, map(int, node[1]), strict=True)
+        outside = [(a, i) for a, i in kept if not 0 <= i < self.extents[a]]
+        for axis, i in outside:
+            self.windows[axis].note(i)
+        if outside:  # what is outside along an axis that its cell lacks is inside of the cell
+            self.notes.setdefault(node, {})[box.name] = note
         return node
 
-    def _parameter(self, line: Line, at: Mapping[str, int]) -> str | None:
-        ref = line.parameter
-        if ref is None:
+    def _parameter(self, ref: Ref, at: Mapping[str, int]) -> str | None:
+        """Return what a parameter is called at a point; outside of its domain it is zero."""
+        index = tuple(int(i.evaluate(at, self.last)[0]) for i in ref.index)
+        axes = self.scheme.program[ref.value].axes
+        if not all(0 <= i < self.extents[a] for a, i in zip(axes, index, strict=True)):
             return None
-        index = [i.evaluate(at, self.last)[0] for i in ref.index]
-        found = _Parameter(ref.value, tuple(int(i) for i in index))
-        self.parameters.setdefault(found.text, found)
-        return found.text
+        found = _text((ref.value, index))
+        self.parameters.setdefault(found, (ref.value, index))
+        return found
 
-    def _add(self, source: NodeId, target: NodeId, line: Line, parameter: str | None) -> None:
-        crosses = self.plan.homes[line.target].outer and any(
-            o
-            for a, o in line.offsets(self.scheme.boxes).items()
-            if a in self.plan.homes[line.target].outer
-        )
-        kind: Any = "delay" if crosses else "data"
+    def _add(self, source: NodeId, target: NodeId, line: Line, at: Mapping[str, int]) -> None:
+        """Remember a way in which a node reads another; a cell's ways are one edge."""
+        parameters = tuple(p for r in line.nearest if (p := self._parameter(r, at)) is not None)
+        own = self._homes(line)[1].outer
+        offsets = line.offsets(self.parts.boxes)
+        kind: Kind = "delay" if any(o for a, o in offsets.items() if a in own) else "data"
         if GAP in source[1] or GAP in target[1]:
             kind = "gap"
         elif source in self.notes:
@@ -279,23 +311,39 @@ class Unrolling:
             kind = "spread"
         if line.feedback:
             kind = "feedback"
-        tip = f"{self._called(source)} → {self._called(target)}{line.factors}"
+        joined = self.scheme.parts is not None
+        key = (source, target, None, None) if joined else (source, target, parameters, kind)
+        self.ways.setdefault(key, []).append(_Way(line, parameters, kind))
+
+    def _edge(self, key: tuple[NodeId, NodeId, Any, Any], ways: Sequence[_Way]) -> SketchEdge:
+        source, target = key[:2]
+        reader = target[0]
+        found = dict.fromkeys(p for w in ways for p in w.parameters)
+        parameter = next(iter(found)) if len(found) == 1 else None
+        tips = dict.fromkeys(w.line.factors for w in ways)
+        carries = dict.fromkeys(
+            n for w in ways for n in (w.line.source, *w.line.carries) if n != source[0]
+        )
         # The gradient of a parameter says by its own name which one it is.
-        gathers = parameter is not None and line.target == f"∂{self.parameters[parameter].name}"
-        edge = SketchEdge(
+        gathers = parameter is not None and reader == f"∂{self.parameters[parameter][0]}"
+        return SketchEdge(
             source=_id(source),
             target=_id(target),
-            kind=kind,
+            kind=next(k for k in KINDS if any(w.kind == k for w in ways)),
             parameter=parameter,
-            label="" if gathers else short(parameter or "", line.target),
-            tooltip=(tip, *line.carries),
+            label="" if gathers else words(found, reader),
+            tooltip=(
+                *(f"{self._called(source)} → {self._called(target)}{tip}" for tip in tips),
+                *carries,
+            ),
         )
-        self.edges.setdefault((source, target, parameter, kind), edge)
 
     def _spreads(self, line: Line) -> bool:
         """Whether a point reads many points of the source, so that its edges are many."""
         free = {new for new, _ in line.bound} - {a for g in line.guards for a in g.axes}
-        return bool(free) and self.plan.homes[line.target].role == "column"
+        kept = self.scheme.cells.kept(line.source, self.parts.boxes[line.source].axes)
+        free &= {a for i in kept for a in line.index[i].axes}
+        return bool(free) and self._homes(line)[1].role == "column"
 
     def _dot_rows(self) -> None:
         """Put dots into every row of an elided block, and between the elided points of a frame."""
@@ -338,11 +386,12 @@ class Unrolling:
         name, point = node
         box, home = self.scheme.boxes[name], self.plan.homes[name]
         at = dict(zip(box.axes, point, strict=True))
-        label, kind, small = _text((box.label, point if box.indexed else ())), box.kind, False
+        label, kind, small = box.shown(point), box.kind, False
         if node in self.notes:
-            note = self.notes[node]
             kind = "boundary"
-            label += f"\n{'= ' if note and note != 'learned' else ''}{note}" if note else ""
+            notes = dict.fromkeys(note for note in self.notes[node].values() if note)
+            held = (note if note == "learned" else f"= {note}" for note in notes)
+            label += "\n" + ", ".join(held) if notes else ""
         elif GAP in point:
             label, kind, small = "⋯", "gap", True
         return SketchNode(
@@ -359,24 +408,23 @@ class Unrolling:
     def _called(self, node: NodeId) -> str:
         """Name a node in words: by its label, or by its own name where that is an operation's."""
         box = self.scheme.boxes[node[0]]
-        return _text((box.label if box.indexed else box.name, node[1]))
+        return box.shown(node[1]) if box.indexed else _text(node)
 
     def _range_of(self, node: NodeId) -> tuple[str, ...]:
         """Return the least and the largest number that a run put there, as a line."""
-        name, point = node
-        if name not in self.run or node in self.notes:
-            return ()
-        array = np.asarray(self.run[name])
-        if array.ndim < 1 + len(point) or not array.size:
-            return ()
-        found = array[(slice(None), *(int(p) for p in point))]
-        return (f"values: {found.min():.4g} to {found.max():.4g}",)
+        found: list[str] = []
+        for name, point in self.members.get(node, ()):
+            array = np.asarray(self.run.get(name, ()))
+            if array.ndim > len(point) and array.size:
+                own = array[(slice(None), *point)]
+                of = f" of {_text((name, point))}" if name != node[0] else ""
+                found.append(f"values{of}: {own.min():.4g} to {own.max():.4g}")
+        return tuple(found)
 
     @property
-    def places(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Return value and index point of every node that is neither dots nor boundary."""
-        inside = [n for n in self.points if n not in self.notes and GAP not in n[1]]
-        return {_id(n): (n[0], tuple(int(p) for p in n[1])) for n in inside}
+    def places(self) -> dict[str, tuple[tuple[str, tuple[int, ...]], ...]]:
+        """Return values and index points of every node that is neither dots nor boundary."""
+        return {_id(node): tuple(found) for node, found in self.members.items()}
 
     def _spot(self, name: str, home: Home, at: Mapping[str, Slot]) -> Spot:
         key = (name, *(str(at[a]) for a in home.inner))
@@ -411,23 +459,13 @@ class Unrolling:
             found.append((float(window.position(GAP)), "⋯"))
         return tuple(found)
 
-    def _ordered(self) -> list[str]:
-        """Return the parameters' keys by first use of the name, then by index."""
-        names = list(dict.fromkeys(p.name for p in self.parameters.values()))
-        return sorted(
-            self.parameters,
-            key=lambda k: (names.index(self.parameters[k].name), self.parameters[k].index),
-        )
-
-    def _legend(self, key: str) -> LegendEntry:
-        value = self.scheme.program[self.parameters[key].name]
-        return LegendEntry(key=key, text=key, tooltip=(f"{key}: {value.type.show()}",))
-
-
-def short(parameter: str, reader: str) -> str:
-    """Leave out the name of the cell, where a parameter belongs to the cell that reads."""
-    cell = reader.rpartition(".")[0]
-    return parameter.removeprefix(f"{reader}.").removeprefix(f"{cell}." if cell else "")
+    def _legend(self, edges: Iterable[SketchEdge], styles: Styles) -> Iterator[LegendEntry]:
+        """Yield the legend: parameters by first use of the name, then by index."""
+        used = {e.parameter: self.parameters[e.parameter] for e in edges if e.parameter}
+        names = list(dict.fromkeys(name for name, _ in used.values()))
+        keys = sorted(used, key=lambda k: (names.index(used[k][0]), used[k][1]))
+        yield from drawn_entries(self.scheme, styles, {k: used[k] for k in keys})
+        yield from notes(self.scheme, names)
 
 
 def _text(node: NodeId) -> str:

@@ -14,8 +14,10 @@ from unfold.core.program import BATCH, Program
 from unfold.drawing import palette
 from unfold.drawing.backward import ADJOINT, adjoint_scheme, forward_scheme, with_norms
 from unfold.drawing.blocks import Plan, plan_adjoint, plan_blocks
+from unfold.drawing.cells import join_cells
 from unfold.drawing.finish import finish
 from unfold.drawing.fold import fold
+from unfold.drawing.legend import notes
 from unfold.drawing.options import MOST_STEPS, Options, Section, read_options
 from unfold.drawing.picture import Picture, Words, joined
 from unfold.drawing.render import Figure
@@ -52,7 +54,7 @@ def check_options(section: Section | None, program: Program) -> None:
 def draw_folded(
     program: Program,
     *,
-    detail: Detail = "node",
+    detail: str = "node",
     mode: Mode = "teacher",
     options: Options | None = None,
 ) -> Figure:
@@ -66,10 +68,8 @@ def draw_folded(
         options: the `draw` section of the spec.
     """
     options = options or Options()
-    sketch = fold(_scheme(program, detail, mode, options), program.name, options.rows)
-    return Figure(
-        finish(replace(sketch, colours=dict(options.colours), direction=options.direction))
-    )
+    scheme, styles = _scheme(program, detail, mode, options), _styles(options, program)
+    return Figure(finish(fold(scheme, program.name, styles, options.rows, options.direction)))
 
 
 def draw_unfolded(
@@ -77,7 +77,7 @@ def draw_unfolded(
     *,
     steps: Steps = None,
     extents: Mapping[str, int] | None = None,
-    detail: Detail = "node",
+    detail: str = "node",
     mode: Mode = "teacher",
     options: Options | None = None,
     run: Mapping[str, Any] | None = None,
@@ -102,8 +102,7 @@ def draw_unfolded(
     scheme = _scheme(program, detail, mode, options)
     plan = plan_blocks(scheme, options.columns)
     unrolling = _unrolling(scheme, plan, program, steps, extents, options, run)
-    sketch = unrolling.sketch(program.name, options.rows)
-    return Figure(finish(replace(sketch, colours=dict(options.colours))))
+    return Figure(finish(unrolling.sketch(program.name, _styles(options, program), options.rows)))
 
 
 def draw_backward(
@@ -111,7 +110,7 @@ def draw_backward(
     *,
     steps: Steps = None,
     extents: Mapping[str, int] | None = None,
-    detail: Detail = "node",
+    detail: str = "node",
     options: Options | None = None,
     parameters: bool = False,
 ) -> Figure:
@@ -125,12 +124,15 @@ def draw_backward(
     options = options or Options()
     if not adjoint.depth:
         raise UnsupportedError("a backward picture needs a differentiated Program")
-    whole = _scheme(adjoint, detail, "scheduled", options)
-    scheme = adjoint_scheme(whole, parameters)
-    plan = plan_adjoint(plan_blocks(forward_scheme(whole), options.columns), scheme, ADJOINT)
+    whole = make_scheme(adjoint, detail=_level(detail), hide=options.hide, labels=options.labels)
+    scheme, forward = (
+        _at_level(part, detail, options)
+        for part in (adjoint_scheme(whole, parameters), forward_scheme(whole))
+    )
+    plan = plan_adjoint(plan_blocks(forward, options.columns), scheme, ADJOINT)
     unrolling = _unrolling(scheme, plan, adjoint, steps, extents, options)
-    sketch = unrolling.sketch(f"{adjoint.name}, backward")
-    return Figure(finish(replace(sketch, colours=dict(options.colours))))
+    title = f"{adjoint.name}, backward"
+    return Figure(finish(unrolling.sketch(title, _styles(options, adjoint))))
 
 
 def draw_gradients(
@@ -139,7 +141,7 @@ def draw_gradients(
     *,
     steps: Steps = None,
     extents: Mapping[str, int] | None = None,
-    detail: Detail = "node",
+    detail: str = "node",
     mode: Mode = "teacher",
     options: Options | None = None,
 ) -> Figure:
@@ -154,8 +156,9 @@ def draw_gradients(
     scheme = _scheme(program, detail, mode, options)
     plan = plan_blocks(scheme, options.columns)
     unrolling = _unrolling(scheme, plan, program, steps, extents, options)
-    sketch = unrolling.sketch(f"{program.name}, gradient norms", options.rows)
-    picture = finish(replace(sketch, legend=()))
+    title = f"{program.name}, gradient norms"
+    sketch = unrolling.sketch(title, _styles(options, program), options.rows)
+    picture = finish(replace(sketch, legend=tuple(notes(scheme, ()))))  # colours are norms
     return Figure(with_norms(picture, norms, unrolling.places))
 
 
@@ -165,7 +168,7 @@ def draw_modes(
     modes: tuple[Mode, Mode] = ("teacher", "free"),
     steps: Steps = None,
     extents: Mapping[str, int] | None = None,
-    detail: Detail = "node",
+    detail: str = "node",
     options: Options | None = None,
 ) -> Figure:
     """Draw two modes side by side, such as training (teacher forcing) and use (free running).
@@ -202,16 +205,32 @@ def draw_compare(left: Figure, right: Figure, titles: tuple[str, str]) -> Figure
     return Figure(joined(" and ".join(titles), moved))
 
 
+def _styles(options: Options, program: Program) -> palette.Styles:
+    names = options.parameters or [v.name for v in program.parameters]
+    return palette.Styles(names, options.colours)
+
+
 def _mode_title(mode: Mode) -> str:
     names = {"teacher": "training (teacher forcing)", "free": "use (free running)"}
     return names.get(mode, str(mode)) if isinstance(mode, str) else f"{mode[0]}, p = {mode[1]:g}"
 
 
 def _scheme(program: Program, detail: str, mode: Mode, options: Options) -> Scheme:
+    kind = mode if isinstance(mode, str) else mode[0]
+    level = _level(detail)
+    found = make_scheme(program, detail=level, mode=kind, hide=options.hide, labels=options.labels)
+    return _at_level(found, detail, options)
+
+
+def _level(detail: str) -> Detail:
+    """Return the level of detail that is contracted to another one, or is that itself."""
     if detail not in DETAILS:
         raise UnsupportedError(f"unknown level of detail {detail!r}; choose {', '.join(DETAILS)}")
-    kind = mode if isinstance(mode, str) else mode[0]
-    return make_scheme(program, detail=detail, mode=kind, hide=options.hide, labels=options.labels)
+    return "op" if detail == "op" else "node"
+
+
+def _at_level(scheme: Scheme, detail: str, options: Options) -> Scheme:
+    return join_cells(scheme, options.labels) if detail == "cell" else scheme
 
 
 def _unrolling(

@@ -1,0 +1,79 @@
+"""Which equations belong to one instance of a cell: the boxes of the level of detail "cell".
+
+In: a Program. Out: `Cells`: for each equation of an instance the cell's name, and for each cell the
+axes that all of its equations have. Contracting a graph replaces each node by its cell at the same
+index point of these axes:
+
+    l1.s[t,l], l1.h[t]    are cell l1[t]:    l1.s[3,0], l1.s[3,1], l1.h[3] -> l1[3]
+
+The layers of a stack are cells of their own. Adjoints belong together as their values do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from unfold.core.program import BATCH, SOURCES, Program, Value
+
+ADJOINT = "∂"
+_INSTANCE = re.compile(r"([^.]+(?:\.layer\d+)?)\.")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells by their members; without any, every value stands for itself.
+
+    Attributes:
+        owner: the cell of each value that belongs to one.
+        axes: of each cell, without "batch".
+    """
+
+    owner: Mapping[str, str] = field(default_factory=dict)
+    axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, name: str) -> str:
+        """Return the cell of a value, or the value where it belongs to none."""
+        return self.owner.get(name, name)
+
+    def kept(self, name: str, axes: Sequence[str]) -> tuple[int, ...]:
+        """Return the positions of a value's axes that its cell has, in the order of the cell's."""
+        cell = self.owner.get(name)
+        return tuple(range(len(axes))) if cell is None else tuple(map(axes.index, self.axes[cell]))
+
+
+def find_cells(program: Program) -> Cells:
+    """Return the cells of a Program; equations that lack axes of the others stay alone."""
+    groups: dict[str, list[Value]] = {}
+    for value in program:
+        if value.op not in SOURCES and value.is_named and not value.name.startswith(ADJOINT):
+            groups.setdefault(instance_of(value.name) or value.name, []).append(value)
+    owner: dict[str, str] = {}
+    axes: dict[str, tuple[str, ...]] = {}
+    for cell, members in groups.items():
+        common = _common_axes(members)
+        fitting = [m.name for m in members if set(common) <= set(m.axes)]
+        if any(instance_of(name) for name in fitting):
+            axes[cell] = common
+            owner.update(dict.fromkeys(fitting, cell))
+    for value in program:
+        plain = value.name.lstrip(ADJOINT)
+        if plain in owner and plain != value.name:
+            prefix = value.name.removesuffix(plain)
+            owner[value.name] = prefix + owner[plain]
+            axes[prefix + owner[plain]] = axes[owner[plain]]
+    return Cells(owner, axes)
+
+
+def instance_of(name: str) -> str | None:
+    """Return the instance of a cell that a value belongs to: `l1` of `l1.z`; layers are apart."""
+    found = _INSTANCE.match(name)
+    return found.group(1) if found else None
+
+
+def _common_axes(members: Sequence[Value]) -> tuple[str, ...]:
+    """Return the axes but "batch" that all equations of a cell have that have any."""
+    indexed = [m for m in members if set(m.axes) - {BATCH}] or list(members)
+    axes = (a for a in indexed[0].axes if a != BATCH)
+    return tuple(a for a in axes if all(a in m.axes for m in indexed))
