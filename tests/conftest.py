@@ -76,7 +76,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip what this machine or this call cannot run, with the reason in the summary."""
     skips = {
         "slow": None if config.getoption("--slow") else "slow: run with --slow",
-        "gpu": None if importlib.util.find_spec("cupy") else "needs a GPU and the extra 'gpu'",
         "bench": None if importlib.util.find_spec("torch") else "needs the extra 'bench'",
     }
     for item in items:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,68 @@ def test_there_are_enough_and_none_is_left_over() -> None:
     pinned = sorted(path.stem for path in FOLDER.glob("*.txt"))
     assert pinned == SPECS
     assert len(SPECS) >= 70
+
+
+WHOLE = """unfold: 1
+name: whole
+axes: {t: 5, s: 4}
+sizes:
+  n: 3
+  m: 2
+  c: 4
+inputs:
+  x[s]: [n]
+  y[t]: {category: c}
+parameters:
+  W: [m, m]
+  U: [m, n]
+  V: [c, m]
+nodes:
+  z[s]: U @ x[s]
+  centred[s]: z[s] - mean[batch,s](z[s])
+  h[s]: tanh(W @ h[s-1] + centred[s])
+  e[t,s]: d[t-1] @ h[s]
+  a[t,s]: softmax[s](e[t,s])
+  k[t]: sum[s](a[t,s] * h[s])
+  l1[t]: lstm(k[t], hidden=m)
+  d[t]: tanh(W @ l1[t] + l1.s[t-1])
+  o[t]: V @ d[t]
+  end[t]: argmax(o[t])
+  word[s]: argmax(concat(z[s], 0))
+initial:
+  d: h[last]
+  l1.s: 0.5
+stop: {when: end[t] == 1, at_most: 9}
+loss: mean[t](cross_entropy(o[t], y[t])) + ctc[t,s](log_softmax(o[t]), word[s], blank=last)
+"""
+WRONG = {
+    "sizes": ["nosuch", "0"],
+    "inputs": ["[nosuch]", "{categry: 3}"],
+    "parameters": ["[nosuch]", "{shpe: 2}"],
+    "nodes": ["zzz", "exp(", "tanh(zzz)", "concat(1 > 0, 2)", "{is: zzz, shape: [m]}"],
+    "initial": ["zzz", "exp("],
+}
+
+
+def one_by_one() -> Iterator[tuple[str, str]]:
+    """Yield specs in which one entry is mistaken, and the entry."""
+    section, lines = "", WHOLE.split("\n")
+    for i, line in enumerate(lines):
+        if not line.startswith(" "):
+            section = line.partition(":")[0]
+            continue
+        for wrong in WRONG[section]:
+            entry = f"{line.partition(': ')[0]}: {wrong}"
+            yield "\n".join([*lines[:i], entry, *lines[i + 1 :]]), entry
+
+
+def test_one_mistake_is_one_message() -> None:
+    """Whatever depends on a mistaken entry, through shapes, axes, sizes or cells, stays silent."""
+    unfold.loads(WHOLE)
+    for text, entry in one_by_one():
+        with pytest.raises(SpecError) as caught:
+            unfold.loads(text)
+        assert len(caught.value.diagnostics) == 1, (entry, str(caught.value))
 
 
 def test_several_mistakes_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:

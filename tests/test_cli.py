@@ -22,6 +22,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from unfold.cli import invoke
+from unfold.errors import INTERRUPTED, MISTAKE, OURS, USAGE, BackendError
 from unfold.training.metrics import read_metrics
 
 HELLO = """\
@@ -432,6 +433,7 @@ def test_schema_is_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "hello.yaml", "--set", "size.hidden"], "expected KEY=VALUE"),
         (["run", "hello.yaml", "--set", "size.hidden=-3"], "a positive whole number, got '-3'"),
         (["run", "hello.yaml", "--set", "size.hiden=3"], "hiden"),
+        (["run", "hello.yaml", "--set", "size.hidden=2147483649"], "between 1 and 2147483648"),
         (["run", "hello.yaml", "--set", "axis.u=3"], "u"),
         (["run", "hello.yaml", "--set", "train.steps={"], "--set train.steps={: "),
         (["run", "hello.yaml", "--set", "train.steps=no"], "train.steps: expected a whole number"),
@@ -444,21 +446,47 @@ def test_schema_is_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["render", "hello.yaml", "--view", "fold"], "--view: expected one of folded"),
         (["render", "hello.yaml", "-o", "a.gif"], "-o a.gif: expected one of svg"),
         (["render", "hello.yaml", "-o", "none/a.svg"], "none/a.svg: no such file or directory"),
-        (["grad", "hello.yaml", "--batch", "0"], "--batch"),
-        (["chek", "hello.yaml"], "Did you mean 'check'"),
-        (["check"], "Missing argument"),
     ],
 )
 def test_a_users_mistake_exits_with_1_and_says_what(
     hello: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert invoke(arguments) == 1
+    says(capsys, MISTAKE, arguments, message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["grad", "hello.yaml", "--batch", "0"], "--batch"),
+        (["chek", "hello.yaml"], "Did you mean 'check'"),
+        (["check"], "Missing argument"),
+        (["check", "hello.yaml", "--plan"], "--plan"),
+    ],
+)
+def test_a_command_line_that_does_not_exist_exits_with_2(
+    hello: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    says(capsys, USAGE, arguments, message)
+
+
+def says(
+    capsys: pytest.CaptureFixture[str], expected: int, arguments: list[str], message: str
+) -> None:
+    """Compare what a command exits with, and look for a message, in words and in JSON."""
+    assert invoke(arguments) == expected
     printed = capsys.readouterr()
     assert message in printed.out + printed.err
     assert "Traceback" not in printed.err
     code, document = run_json(capsys, *arguments)
-    assert code == 1
+    assert code == expected
     assert document["ok"] is False
+
+
+@pytest.mark.parametrize("key", ["size.hidden", "axis.t"])
+def test_set_of_5000_digits(hello: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
+    assert invoke(["check", "hello.yaml", "--set", f"{key}={'9' * 5000}"]) == 1
+    assert capsys.readouterr().err == f"--set {key}=…: a number of 5,000 digits is too large\n"
+    assert invoke(["check", "hello.yaml", "--set", f"{key}={'0' * 5000}3"]) == 0
 
 
 def test_our_own_failure_exits_with_70(
@@ -480,6 +508,28 @@ def test_our_own_failure_exits_with_70(
     assert (code, document["internal"]) == (70, True)
 
 
+def test_a_backend_that_fails_exits_with_70_and_shows_the_kernel(
+    hello: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise BackendError("the kernel k1.py does not compile: a slip of ours")
+
+    monkeypatch.setattr("unfold.commands.check.read_changes", broken)
+    assert invoke(["check", "hello.yaml"]) == OURS
+    err = capsys.readouterr().err
+    assert err.startswith("the kernel k1.py does not compile: a slip of ours\nPlease report it")
+    code, document = run_json(capsys, "check", "hello.yaml")
+    assert (code, document["internal"]) == (OURS, True)
+
+
+def test_ctrl_c_exits_with_130(hello: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("unfold.commands.check.read_changes", stopped)
+    assert invoke(["check", "hello.yaml"]) == INTERRUPTED
+
+
 def test_without_arguments_it_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke([]) == 0
     assert "unfold run char-rnn" in capsys.readouterr().out
@@ -491,6 +541,7 @@ HEAVY = ("numpy", "networkx", "pydantic", "matplotlib", "rich", "yaml", "numba",
 LOADED = """\
 import sys
 from unfold.cli import invoke
+from unfold.errors import INTERRUPTED, MISTAKE, OURS, USAGE, BackendError
 invoke({arguments!r})
 print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import zipfile
 from contextlib import suppress
@@ -15,6 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.feeding import FRAMES, frames, reading
+from unfold.core.bytes import SHARE
 from unfold.errors import DataError
 from unfold.training.data import arrays as module
 from unfold.training.data import make
@@ -87,13 +89,27 @@ def test_damaged_bytes_are_refused_or_read(name: str, tmp_path: Path) -> None:
             described(tmp_path, name).batches(FRAMES).train.batch(0)
 
 
-def test_an_archive_that_would_fill_the_memory_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def little_memory(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    """Let so many bytes be free."""
+    monkeypatch.setattr("unfold.core.bytes.available", lambda: int(free / SHARE))
+
+
+def test_npz_that_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is unpacked is limited by the memory there is, and by the size of the file."""
     np.savez_compressed(tmp_path / "zeros.npz", n=np.zeros(10_000))
-    monkeypatch.setattr(module, "MAX_UNPACKED", 50_000)
-    with pytest.raises(DataError, match=r"zeros\.npz: it would unpack to 80,[0-9]{3} bytes"):
+    little_memory(monkeypatch, 1 << 17)
+    message = r"what .*zeros\.npz holds needs 235 KiB of memory, and 128 KiB may be taken"
+    with pytest.raises(DataError, match=message):
         described(tmp_path, "zeros.npz")
+    little_memory(monkeypatch, 1 << 40)
+    monkeypatch.setattr(module, "FREE_RATIO", 50_000)
+    with pytest.raises(DataError, match=r"would unpack to 78.2 KiB, [0-9]{3} times its size"):
+        described(tmp_path, "zeros.npz")
+    np.savez(tmp_path / "zeros.npz", n=np.ones(10_000, dtype=int), x=np.zeros((10_000, 1, 3)))
+    described(tmp_path, "zeros.npz")
+
+
+def test_an_archive_that_says_more_than_it_has_is_refused(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 44,)}
@@ -196,6 +212,31 @@ def test_json_lines_with_mistakes(tmp_path: Path, lines: str, message: str) -> N
     program = reading(f"x[t]: {kind}")
     with pytest.raises(DataError, match=message):
         make.describe({"sequences": {"file": "a.jsonl"}}, tmp_path).batches(program)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('{"x": [1], "y": "\\ud800"}\n', r"line 1: key y: \\ud800 is not text"),
+        ('{"x": ["a", "b\\udfff"]}\n', r"line 1: key x: \\udfff is not text"),
+        ('{"a\\ud800": [1]}\n', r"line 1: the key \\ud800 is not text"),
+    ],
+)
+def test_surrogate_in_labels_loses_the_run(tmp_path: Path, lines: str, message: str) -> None:
+    """Half a character cannot be saved with a run: it is refused when it is read."""
+    (tmp_path / "s.jsonl").write_text(lines)
+    with pytest.raises(DataError, match=message):
+        make.describe({"sequences": {"file": "s.jsonl"}}, tmp_path)
+    (tmp_path / "s.jsonl").write_text('{"y": "\\ud83d\\ude00"}\n')  # both halves are a face
+    make.describe({"sequences": {"file": "s.jsonl"}}, tmp_path)
+    with pytest.raises(DataError, match=r"\\udc80 is not text"):
+        make.text(string="ab\udc80", input="x", target="y")
+
+
+def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"x": [[1]]}\r{"x": [[1,2]], "x": [[3,4]]}\r')
+    with pytest.raises(DataError, match=r"t.jsonl, line 2: the key x comes twice"):
+        make.describe({"sequences": {"file": "t.jsonl"}}, tmp_path)
 
 
 def test_unequal_lengths_along_one_axis(tmp_path: Path) -> None:
@@ -316,6 +357,39 @@ def test_images_of_a_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(batch.inputs["image"][1], np.arange(6, 12) / 255)
     with pytest.raises(DataError, match=r"array y of a\.npz, sequence 4 is 2"):
         data.batches(reading("image[t]: []", "label: {category: 2}"))
+
+
+def test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is limited as a whole, holds files, and has names that can be written."""
+    data = {"images": {"folder": "p"}}
+    for place in range(8):
+        png(tmp_path / f"p/{'ab'[place % 2]}/{place}.png", np.zeros((16, 32), dtype=np.uint8))
+    make.describe(data, tmp_path)
+    little_memory(monkeypatch, 65_536)
+    message = r"p with 8 images of 16×32 needs 96 KiB of memory, and 64 KiB may be taken"
+    with pytest.raises(DataError, match=message):
+        make.describe(data, tmp_path)
+    os.mkfifo(tmp_path / "p/a/pipe.png")
+    little_memory(monkeypatch, 1 << 40)
+    with pytest.raises(DataError, match=r"cannot read .*pipe.png: it is not a file"):
+        make.describe(data, tmp_path)
+    (tmp_path / "p/a/pipe.png").unlink()
+    try:
+        (tmp_path / os.fsdecode(b"p/a\xff")).mkdir()
+    except OSError:
+        return  # this file system has no such names
+    with pytest.raises(DataError, match=r"the name of the folder a\\xff in .*p is not UTF-8"):
+        make.describe(data, tmp_path)
+
+
+def test_labels_are_not_wrapped_round(tmp_path: Path) -> None:
+    labels = np.array([0, 2**64 - 1], dtype=np.uint64)
+    np.savez(tmp_path / "a.npz", image=np.zeros((2, 3, 2)), label=labels)
+    with pytest.raises(DataError, match=r"label of a.npz, sequence 2 is 18446744073709551615"):
+        make.describe({"images": {"file": "a.npz"}}, tmp_path)
+    np.savez(tmp_path / "b.npz", x=np.zeros((2, 3, 2)), n=labels)
+    with pytest.raises(DataError, match=r"n of b.npz, sequence 2 is 18446744073709551615"):
+        described(tmp_path, "b.npz")
 
 
 def test_images_that_cannot_be_read(tmp_path: Path) -> None:

@@ -148,6 +148,60 @@ def test_gaps_are_filled_by_lines_where_that_is_asked_for(tmp_path: Path) -> Non
     assert found.told == "10 steps of a, 2 gaps filled"
 
 
+LINES = reading("x[t]: []", axes="t: 2")
+
+
+def column(tmp_path: Path, text: str, **more: Any) -> list[float]:
+    """Return what x reads of the column a, NaN for a gap."""
+    (tmp_path / "n.csv").write_bytes(text.encode())
+    data = make.series(str(tmp_path / "n.csv"), inputs={"x": "a"}, batch=1, **more)
+    return joined(data.batches(LINES), "x")[0].tolist()
+
+
+def test_csv_gap(tmp_path: Path) -> None:
+    """A blank line is a step without a value: time does not close up over it."""
+    text = "a\n1\n2\n\n4\n5\n6\n7\n"
+    filled = {"missing": "interpolate", "normalise": "none"}
+    assert column(tmp_path, text, **filled)[:6] == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(DataError, match=r"n\.csv, line 4 is blank\n  help: .*interpolate"):
+        column(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "filled"),
+    [
+        ("a,b\n1,0\n2,0\n\n4,0\n", "line 4 is blank", [1, 2, 3, 4]),
+        ("a,b\n1,0\n2,0\n,\n4,0\n", "line 4, column a: the field is empty", [1, 2, 3, 4]),
+        ("a\n1\n2\n \t\n4\n", "line 4 is blank", [1, 2, 3, 4]),
+        ('a\n1\n2\n""\n4\n', "line 4, column a: the field is empty", [1, 2, 3, 4]),
+        ('a\n1\n2\n3\n""\n', "line 5, column a: the field is empty", [1, 2, 3, 3]),
+        ("a,b\n1,0\n2,0\n3,0\n,\n", "line 5, column a: the field is empty", [1, 2, 3, 3]),
+        ("a\r1\r2\r\r4\r", "line 4 is blank", [1, 2, 3, 4]),
+        ("a\r\n1\r\n2\r\n\r\n4\r\n", "line 4 is blank", [1, 2, 3, 4]),
+    ],
+)
+def test_lines_without_a_number(
+    tmp_path: Path, text: str, message: str, filled: list[float]
+) -> None:
+    with pytest.raises(DataError, match=f"n.csv, {message}"):
+        column(tmp_path, text)
+    assert column(tmp_path, text, missing="interpolate", normalise="none") == filled
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n \n", "\r\n\r\n"])
+def test_blank_lines_at_the_end_and_before_the_header_are_no_steps(
+    tmp_path: Path, end: str
+) -> None:
+    assert column(tmp_path, f"\n\na\n1\n2\n3\n4{end}", normalise="none") == [1, 2, 3, 4]
+
+
+def test_no_line_is_drawn_between_classes(tmp_path: Path) -> None:
+    (tmp_path / "k.csv").write_text("k\n0\n\n2\n2\n")
+    data = make.series(str(tmp_path / "k.csv"), inputs={"k": "k"}, missing="interpolate", batch=1)
+    with pytest.raises(DataError, match=r"k\.csv, line 3, column k: k needs a class"):
+        data.batches(reading("k[t]: {category: 3}", axes="t: 2"))
+
+
 def test_other_separators_and_quotes(tmp_path: Path) -> None:
     text = '\ufeff"wind";"rain; mm"\n' + "".join(f"{i};{i}.5\n" for i in range(9))
     (tmp_path / "s.csv").write_text(text, encoding="utf-8")

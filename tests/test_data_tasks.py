@@ -341,3 +341,16 @@ def test_judging_sets_of_legal_symbols() -> None:
     right = right_by_rank(scores, legal)
     assert right_sequences(right).tolist() == [True, False]
     assert right_sequences(right, np.array([2, 1])).tolist() == [True, True]
+
+
+def test_what_is_drawn_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = reading("pair[t]: [2]", "sum: []", axes="t: 5")
+    monkeypatch.setattr("unfold.core.bytes.available", lambda: 1 << 20)
+    for key in ("count", "batch", "validation"):
+        data = make.task("adding", {"length": 1000}, **{key: 50})
+        message = "50 sequences needs 2.29 MiB of memory, and 870 KiB may be taken"
+        with pytest.raises(DataError, match=message):
+            data.fit(program)
+    drawn = make.describe({"random": True, "batch": 100_000})
+    with pytest.raises(DataError, match="a random batch of 100,000 needs"):
+        drawn.batches(program)

@@ -175,6 +175,21 @@ def test_the_plan_follows_what_is_set(spec: Path, capsys: pytest.CaptureFixture[
     assert json.loads(capsys.readouterr().out)["plan"]["extents"]["batch"] == 9
 
 
+def test_explain_plan_of_a_huge_batch(
+    spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is allocated for each sequence of a batch, and data have a limit for it."""
+    model = unfold.load(spec)
+    found = model.plan(batch=2**45, gradients=True)  # 256 TiB for one number of 8 bytes each
+    assert found.extents["batch"] == 2**45
+    for batch in (2**40, 2**64):
+        change = f"data={{random: true, batch: {batch}}}"
+        for command in (["check"], ["explain", "--plan"]):
+            assert invoke([*command, str(spec), "--set", f"data.batch={batch}"]) == 1, change
+            printed = capsys.readouterr()
+            assert f"in a batch of {batch:,}, " in printed.out + printed.err
+
+
 def test_options_of_the_plan_need_it(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["explain", str(spec), "--batch", "3"]) == 1
     assert capsys.readouterr().err == (

@@ -6,6 +6,7 @@ x of shape [3, 5, 7]    "input x has the shape [3, 5, 7]; an array of numbers [b
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,16 @@ def test_inputs_that_do_not_fit(name: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+@pytest.mark.parametrize(("name", "kind"), [("x", "complex128"), ("x", "m8[s]"), ("q", "m8[s]")])
+def test_quiet_conversions(name: str, kind: str, backend: str) -> None:
+    """No backend drops an imaginary part, or takes durations for numbers."""
+    model, params, inputs = fed()
+    inputs[name] = inputs[name].astype(kind)
+    with pytest.raises(DataError, match=re.escape(f"input {name} holds {inputs[name].dtype}")):
+        model.forward(params, inputs, backend=backend)
+
+
 def test_inputs_that_are_missing() -> None:
     """What only the loss needs may be left out of a forward run, and of nothing else."""
     model, params, _ = fed()
@@ -93,6 +104,7 @@ def test_inputs_that_are_missing() -> None:
     [
         ({"W": np.zeros((2, 4))}, "parameter W has the shape [2, 4]; expected [4, 2] ([4, 2])"),
         ({"V": np.zeros((4, 2))}, "parameter V has the shape [4, 2]; expected [5, 2] ([2])"),
+        ({"W": np.zeros((4, 2), complex)}, "parameter W holds complex128, expected real numbers"),
         ({"W": None}, "parameter W is missing; start from model.init()"),
     ],
 )

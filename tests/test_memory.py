@@ -13,9 +13,9 @@ import pytest
 
 import unfold
 from tests.differential.interpreted import InterpretedEngine
-from unfold.core.bytes import show_size
+from unfold.core.bytes import available, show_size
 from unfold.errors import MemoryLimitError, SpecError
-from unfold.execution.memory import Memory, available
+from unfold.execution.memory import Memory
 
 BATCH, T = 2, 1500
 BOTH_WAYS = """unfold: 1
@@ -126,6 +126,12 @@ def test_the_section_memory_is_read_and_checked() -> None:
     mistakes = "\n".join(str(d) for d in told.value.diagnostics)
     for words in ("checkpoint", "a size such as 500 MB", "segment"):
         assert words in mistakes
+
+
+@pytest.mark.parametrize("size", ["1e400 GiB", "1e300 GiB", "nan GiB", "-inf B", "2 GB GB"])
+def test_memory_budget_infinite(size: str) -> None:
+    with pytest.raises(SpecError, match=f'expected a size such as 500 MB or 2 GiB, got "{size}"'):
+        unfold.loads(BOTH_WAYS + f"memory: {{budget: {size}}}\n")
 
 
 def test_sizes_are_written_as_people_do() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import unfold
-from unfold.backends.numba import store
+from unfold.backends.numba import kept, store
 from unfold.backends.numba.generate import blocks
 
 LSTM = """unfold: 1
@@ -92,11 +92,11 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
     """Use an empty store; give a list of how many kernels were to be compiled."""
     monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
     monkeypatch.setattr(store, "_modules", {})
-    store.cache_dir.cache_clear()
+    kept.kernels.cache_clear()
     found: list[int] = []
     monkeypatch.setattr(store, "listeners", [lambda done, count: found.append(count)])
     yield found
-    store.cache_dir.cache_clear()
+    kept.kernels.cache_clear()
 
 
 def test_the_compiler_makes_what_is_new(made: list[int]) -> None:

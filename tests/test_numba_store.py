@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
+import errno
 import os
 import subprocess
 import sys
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import unfold
-from unfold.backends.numba import scalars, store
+from unfold.backends.numba import kept, scalars, store
 from unfold.errors import BackendError
 
 # Writes its own argument's first integer, plus a number, behind it.
@@ -69,12 +69,13 @@ def finished(process: subprocess.Popen[str]) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Use a store of its own."""
+    """Use a store of its own; gives the folder of the user's choice that it is in."""
     monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
     monkeypatch.setattr(store, "_modules", {})
-    store.cache_dir.cache_clear()
+    monkeypatch.setattr(store, "_given_up", [])
+    kept.kernels.cache_clear()
     yield tmp_path
-    store.cache_dir.cache_clear()
+    kept.kernels.cache_clear()
 
 
 def test_a_kernel_is_compiled_once(folder: Path) -> None:
@@ -162,23 +163,23 @@ def numbers(folder: Path) -> set[int]:
     return {wanted[e.name] for e, _, _ in store.entries()}
 
 
-def used_long_ago(number: int, hours: int) -> None:
+def used_long_ago(folder: Path, number: int, hours: int) -> None:
     """Pretend that a kernel was used some hours ago, by a process that has ended."""
     name = store._name(TEXT.format(number=number))
     then = time.time() - 3600 * hours
-    os.utime(store.cache_dir() / name / store.CHECKS, (then, then))
+    os.utime(folder / "kernels" / name / store.CHECKS, (then, then))
     store._modules.pop(name)
 
 
 def test_the_least_recently_used_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, hours in ((1, 2), (2, 4), (3, 3), (4, 5)):
         store.load(TEXT.format(number=number))
-        used_long_ago(number, hours)
+        used_long_ago(folder, number, hours)
     sized(monkeypatch, 3)
     store.load(TEXT.format(number=4))  # it is in the store: used now
     store.load(TEXT.format(number=5))
     assert numbers(folder) == {1, 4, 5}
-    assert len(list(folder.glob("*.lock"))) == 3
+    assert len(list(folder.glob("kernels/*.lock"))) == 3
     assert answer(store.load(TEXT.format(number=2)).address) == 39.0
 
 
@@ -189,23 +190,20 @@ def test_what_a_process_uses_is_kept(folder: Path, monkeypatch: pytest.MonkeyPat
     assert numbers(folder) == {1, 2, 3}
 
 
-def test_what_another_process_makes_or_reads_stays(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_another_process_makes_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It holds the lock of its entry; what is half made belongs to it."""
     store.load(TEXT.format(number=1))
-    used_long_ago(1, 5)
+    used_long_ago(folder, 1, 5)
     (held, _, _) = store.entries()[0]
     (held / store.CHECKS).unlink()
     sized(monkeypatch, 0)
-    with (folder / f"{held.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+    with kept.locked(held):
         store.load(TEXT.format(number=2))
         assert held in [e for e, _, _ in store.entries()]
         assert store.clear()[0] == 1
         assert [e for e, _, _ in store.entries()] == [held]
     assert store.clear()[0] == 1
-    assert list(folder.iterdir()) == []
+    assert [p.name for p in (folder / "kernels").iterdir()] == [kept.TAG]
 
 
 def test_a_lock_that_is_removed_while_one_waits(folder: Path) -> None:
@@ -213,17 +211,17 @@ def test_a_lock_that_is_removed_while_one_waits(folder: Path) -> None:
     entry, held = folder / "k0", threading.Event()
 
     def hold() -> None:
-        with store._locked(entry):
+        with kept.locked(entry):
             held.set()
             time.sleep(0.05)  # time for the other to see that it cannot have it
 
-    with store._locked(entry):
+    with kept.locked(entry):
         waiting = threading.Thread(target=hold)
         waiting.start()
         time.sleep(0.05)
         (folder / "k0.lock").unlink()
     held.wait()
-    with store._locked(entry, wait=False) as mine:
+    with kept.locked(entry, wait=False) as mine:
         assert not mine
     waiting.join()
 
@@ -237,9 +235,144 @@ def test_processes_share_a_store_that_is_emptied(folder: Path) -> None:
     assert [finished(p)[0] for p in processes] == ["42.0"] * 2
 
 
-def test_an_unwritable_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+# Places that are not as one would like
+
+
+def test_cache_clear_deletes_foreign_folders(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What begins with k in the user's folder, or lies among the kernels, is not ours."""
+    foreign = ["keep/a.txt", "klaus-photos/1.jpg", "kitchen.lock", f"k{'0' * 24}/x", "k0/x"]
+    foreign += [f"kernels/{name}" for name in ("keep/a.txt", "kitchen.lock", f"k{'0' * 63}/x")]
+    store.load(TEXT.format(number=1))
+    used_long_ago(folder, 1, 5)
+    for name in foreign:
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text("precious")
+    sized(monkeypatch, 0)
+    store.load(TEXT.format(number=2))
+    assert numbers(folder) == {2}
+    assert store.clear()[0] == 1
+    assert [n for n in foreign if not (folder / n).exists()] == []
+
+
+def test_a_folder_of_kernels_that_unfold_did_not_make_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = store._name(TEXT.format(number=5))
+    (folder / "kernels" / name).mkdir(parents=True)
+    (folder / "kernels" / name / "mine.txt").write_text("precious")
+    with pytest.warns(UserWarning, match="kernels holds files that unfold did not put there"):
+        assert store.load(TEXT.format(number=5)).compiled
+    assert store.clear()[0] == 1
+    assert (folder / "kernels" / name / "mine.txt").exists()
+
+
+@pytest.mark.parametrize("how", ["writable", "link"])
+def test_a_folder_that_others_may_write_to_is_not_used(folder: Path, how: str) -> None:
+    """Whoever can put a kernel there can run any code as this user."""
+    store.load(TEXT.format(number=5))
+    place = folder / "kernels"
+    if how == "writable":
+        place.chmod(0o777)
+    else:
+        place.rename(folder / "elsewhere")
+        place.symlink_to("elsewhere")
+    kept.kernels.cache_clear()
+    store._modules.clear()
+    said = "others may write to .*kernels" if how == "writable" else "kernels is a symbolic link"
+    with pytest.warns(UserWarning, match=f"{said}; yours are kept in .*kernels-{os.geteuid()}"):
+        assert store.load(TEXT.format(number=5)).compiled
+    kept.kernels.cache_clear()
+    store._modules.clear()
+    assert not store.load(TEXT.format(number=5)).compiled  # and nothing is said again
+
+
+@pytest.mark.parametrize("how", ["entry", "file"])
+def test_an_entry_that_others_may_write_to_is_made_anew(folder: Path, how: str) -> None:
+    store.load(TEXT.format(number=5))
+    ((entry, _, _),) = store.entries()
+    if how == "entry":
+        entry.chmod(0o777)
+    else:
+        text = entry / f"{entry.name}.py"
+        text.rename(folder / "elsewhere.py")
+        text.symlink_to(folder / "elsewhere.py")
+    store._modules.clear()
+    assert store.load(TEXT.format(number=5)).compiled
+    assert (entry / f"{entry.name}.py").is_file() and entry.stat().st_mode & 0o777 == 0o700
+
+
+def test_second_user_of_a_shared_cache_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one gets a folder of their own, beside that of the first."""
+    store.load(TEXT.format(number=5))
+    first, second = os.geteuid(), os.geteuid() + 1
+    theirs = folder / f"kernels-{second}"
+
+    class Owned:
+        """The status of a file that belongs to the user who made it."""
+
+        def __init__(self, path: Path, found: os.stat_result) -> None:
+            self.st_mode = found.st_mode
+            self.st_uid = second if path.is_relative_to(theirs) else first
+
+    lstat = Path.lstat
+    kept.kernels.cache_clear()
+    store._modules.clear()
+    monkeypatch.setattr(kept.os, "geteuid", lambda: second)
+    monkeypatch.setattr(kept, "status", lambda path: Owned(path, lstat(path)))
+    with pytest.warns(UserWarning, match="belong to another user; yours are kept in .*-"):
+        assert store.load(TEXT.format(number=5)).compiled
+    assert [e.parent for e, _, _ in store.entries()] == [theirs]
+    assert store.clear()[0] == 1
+    assert len(list((folder / "kernels").glob("k*/checksums.json"))) == 1
+
+
+def test_no_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a user whom nobody knows."""
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for name in ("HOME", "UNFOLD_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(folder)
+    with pytest.warns(UserWarning, match="there is no home folder; compiled kernels are not kept"):
+        found = store.load(TEXT.format(number=5))
+    assert (answer(found.address), found.compiled) == (42.0, True)
+    assert list(folder.iterdir()) == []
+    assert (store.entries(), store.clear()) == ([], (0, 0))
+
+
+def test_an_unwritable_folder_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNFOLD_CACHE", "/proc/unfold")
-    store.cache_dir.cache_clear()
     with pytest.warns(UserWarning, match="cannot write to /proc/unfold"):
-        assert store.cache_dir().is_dir()
-    store.cache_dir.cache_clear()
+        assert kept.kernels() is None
+
+
+def test_full_cache_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels are compiled all the same; nothing half-made stays, and the user is told once."""
+    from numba.core.caching import IndexDataCacheFile
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store.load(TEXT.format(number=1))
+    with monkeypatch.context() as during, pytest.warns(UserWarning) as told:
+        during.setattr(IndexDataCacheFile, "_save_data", full)
+        found = [store.load(TEXT.format(number=n)) for n in (5, 6)]
+    assert [answer(f.address) for f in found] == [42.0, 43.0]
+    ((warning,),) = [[str(w.message) for w in told]]
+    assert f"cannot keep compiled kernels in {folder}/kernels: no space left" in warning
+    assert "unfold cache --clear" in warning and "UNFOLD_CACHE" in warning
+    assert numbers(folder) == {1}
+    with pytest.raises(BackendError, match=r"(?s)the kernel <k.*no_such_name"):
+        store.load(TEXT.format(number="no_such_name"))
+
+
+def test_what_python_has_kept_of_a_module_is_not_run(folder: Path) -> None:
+    """Only the text is compared; so only the text may be run."""
+    store.load(TEXT.format(number=5))
+    ((entry, _, _),) = store.entries()
+    assert not list(entry.rglob("*.pyc"))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from unfold.errors import DataError
+from unfold.files import write_whole
 from unfold.training.checkpoint import Best, TrainingState, latest, load, newest, save
 from unfold.training.curve import MOST, Curve, draw_losses
-from unfold.training.folder import create_run_folder, write_whole
+from unfold.training.folder import create_run_folder
 from unfold.training.metrics import MetricsFile, read_metrics
 
 STATE = TrainingState(

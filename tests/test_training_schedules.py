@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from unfold.training.rules import power
 from unfold.training.schedules import read_schedule
 
 
@@ -30,6 +31,16 @@ def test_factors(written: object, steps: int, expected: dict[int, float]) -> Non
     schedule = read_schedule(written)
     for step, factor in expected.items():
         assert schedule.factor(step, steps) == pytest.approx(factor, rel=1e-12, abs=1e-15), step
+
+
+def test_noise_and_schedules_overflow() -> None:
+    """A factor that is too large is infinite, as everywhere, and training stops at its step."""
+    for written in ({"step": {"every": 1, "times": 1e10}}, {"exponential": 1e10}):
+        schedule = read_schedule(written)
+        assert schedule.factor(30, 100) == pytest.approx(1e300)
+        assert schedule.factor(31, 100) == math.inf
+    assert power(0.5, 2000) == power(7, -1e300) == 0
+    assert power(1, 1e300) == 1 and power(0, 0) == 1
 
 
 def test_a_warm_up_never_divides_by_the_steps_that_are_left() -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from unfold.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from unfold.api import Model, library, load, loads
     from unfold.training.fit import train
 
-__version__ = "0.1.0"
 __all__ = ["Model", "__version__", "library", "load", "loads", "train"]
 
 

@@ -2,9 +2,9 @@
 
 Every command's body imports its implementation from `unfold.commands` when it runs, so that
 `--help` loads neither NumPy nor the engine. Errors meet here: a user's mistake prints its
-diagnostics and exits with 1, our own failure says how to report it and exits with 70
-(`UNFOLD_DEBUG=1` shows the traceback). With `--json`, stdout is one JSON document, also when
-something is wrong.
+diagnostics and exits with 1, an unknown option or command exits with 2, and our own failure says
+how to report it and exits with 70 (`UNFOLD_DEBUG=1` shows the traceback). With `--json`, stdout is
+one JSON document, also when something is wrong.
 
     unfold run char-rnn --set size.hidden=256 --set train.steps=500
 """
@@ -18,7 +18,8 @@ from typing import Annotated
 
 import typer
 
-OK, MISTAKE, OURS, INTERRUPTED = 0, 1, 70, 130
+from unfold.errors import INTERRUPTED, OK, USAGE
+from unfold.version import VERSION
 
 app = typer.Typer(
     name="unfold",
@@ -83,9 +84,7 @@ def welcome(
 ) -> None:
     """Recurrence equations in one YAML file: checked, drawn, unfolded, differentiated, trained."""
     if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"unfold {installed('unfold')}")
+        typer.echo(f"unfold {VERSION}")
     elif context.invoked_subcommand is None:
         typer.echo(WELCOME, nl=False)
 
@@ -427,7 +426,7 @@ def _usage(message: str, as_json: bool) -> int:
         print_json({"ok": False, "errors": [{"message": message}]})
     else:
         typer.echo(f"{message}\nTry 'unfold --help'.", err=True)
-    return MISTAKE
+    return USAGE
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 
 MAX_SHOWN_LINE = 160
 
+# What a command exits with. A backend that fails is a failure of ours.
+OK, MISTAKE, USAGE, OURS, INTERRUPTED = 0, 1, 2, 70, 130
+
 
 @dataclass(frozen=True)
 class Location:
@@ -70,7 +73,13 @@ class Diagnostic:
 
 
 class UnfoldError(Exception):
-    """Root of every error this package raises on purpose."""
+    """Root of every error this package raises on purpose.
+
+    Attributes:
+        diagnostics: what it says, with its places, where it knows them.
+    """
+
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 class SpecError(UnfoldError):
@@ -95,6 +104,10 @@ class UnsupportedError(UnfoldError):
 
 class DataError(UnfoldError):
     """Arrays or data files that do not fit the spec; names the file or input, row and column."""
+
+    def __init__(self, message: str | Diagnostic) -> None:
+        self.diagnostics = (message,) if isinstance(message, Diagnostic) else ()
+        super().__init__(str(message))
 
 
 class MemoryLimitError(UnfoldError):

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.peers.cases import Case
 from benchmarks.peers.peer import Numbers, Peer, Prepared
-from unfold import load
+from unfold import __version__, load
 
 
 class UnfoldPeer(Peer):
@@ -44,8 +44,9 @@ class UnfoldPeer(Peer):
 
     def versions(self) -> Mapping[str, str]:
         """Return the versions of the package and of what its backend needs."""
-        packages = {"numba": ("unfold", "numba", "llvmlite", "numpy")}
-        return {n: version(n) for n in packages.get(self.backend, ("unfold", "numpy"))}
+        packages = {"numba": ("numba", "llvmlite", "numpy")}
+        needed = packages.get(self.backend, ("numpy",))
+        return {"unfold": __version__, **{n: version(n) for n in needed}}
 
 
 def make(backend: str = "numba") -> Peer:

@@ -27,8 +27,8 @@ from unfold.commands.resume import is_run_folder
 from unfold.commands.task import prepare
 from unfold.commands.trained import open_trained
 from unfold.errors import DataError, UnfoldError
+from unfold.files import explain, write_whole
 from unfold.generation import Alphabet
-from unfold.training.folder import explain, write_whole
 
 if TYPE_CHECKING:
     import unfold

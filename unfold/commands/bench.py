@@ -21,9 +21,9 @@ from typing import Any
 import typer
 
 from unfold.commands.loading import choose_backend, load, read_changes, read_mode
-from unfold.commands.report import MISTAKE, named, paint, plural, print_json, table
+from unfold.commands.report import named, paint, plural, print_json, table
 from unfold.commands.timing import Times, gemm_peak, interleave, processors, timed, turn
-from unfold.errors import UnfoldError
+from unfold.errors import MISTAKE, UnfoldError
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DTYPES = ("float32", "float64")

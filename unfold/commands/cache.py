@@ -7,9 +7,9 @@ from unfold.commands.report import print_json, table
 
 def cache(*, clear: bool, as_json: bool) -> int:
     """Show the store of compiled kernels, or empty it."""
-    from unfold.backends.numba import store
+    from unfold.backends.numba import kept, store
 
-    folder = store.cache_dir()
+    folder = kept.kernels() or "nowhere"
     if clear:
         count, size = store.clear()
         if as_json:

@@ -6,13 +6,13 @@ specs/bad.yaml:14:15: shapes do not match in  W @ h[t-1]
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from unfold.commands.loading import Changes, load, read_changes, section
 from unfold.commands.report import (
-    MISTAKE,
     errors_json,
     named,
     paint,
@@ -20,7 +20,7 @@ from unfold.commands.report import (
     print_json,
     show_error,
 )
-from unfold.errors import UnfoldError
+from unfold.errors import MISTAKE, UnfoldError
 
 
 def check(specs: list[str], items: list[str], *, as_json: bool) -> int:
@@ -38,7 +38,7 @@ def check(specs: list[str], items: list[str], *, as_json: bool) -> int:
 def _check_one(name: str, changes: Changes, quiet: bool) -> dict[str, Any]:
     try:
         model = load(name, changes)
-        check_settings(model, changes)
+        check_settings(name, model, changes)
     except UnfoldError as error:
         if not quiet:
             show_error(error, err=False)
@@ -51,8 +51,8 @@ def _check_one(name: str, changes: Changes, quiet: bool) -> dict[str, Any]:
     return {"spec": name, "ok": True, "errors": [], **summary}
 
 
-def check_settings(model: Any, changes: Changes) -> None:
-    """Check the sections draw, data, train and generate, where the spec has them.
+def check_settings(name: str, model: Any, changes: Changes) -> None:
+    """Check draw, train, generate and data, and read the files that data and init name.
 
     Raises:
         UnfoldError: with every mistake of the first section that has any.
@@ -62,14 +62,17 @@ def check_settings(model: Any, changes: Changes) -> None:
 
         check_options(model.spec.draw, model.program)
     written = {n: section(model, n, changes) for n in ("data", "train", "generate")}
-    if not any(written.values()):
-        return
-    from unfold.training.data import check_data, read_data
-    from unfold.training.settings import read_generate, read_train
+    if any(written.values()):
+        from unfold.commands.task import feed
+        from unfold.training.settings import TrainSettings, read_generate, read_train
 
-    if data := written["data"]:
-        check_data(read_data(data), data, model.program)
-    if train := written["train"]:
-        read_train(train)
-    if generate := written["generate"]:
-        read_generate(generate)
+        train, generate = written["train"], written["generate"]
+        settings = read_train(train) if train else TrainSettings()
+        if generate:
+            read_generate(generate)
+        if written["data"]:
+            model = feed(name, model, changes, settings, "float64").model
+    if any(v.attributes["init"] == "file" for v in model.program.parameters):
+        from unfold.training.weight_files import check_weights
+
+        check_weights(model.program, Path(model.spec.file).parent)

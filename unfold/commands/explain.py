@@ -84,7 +84,11 @@ def _plan(model: unfold.Model, changes: Changes, asked: Question, *, as_json: bo
 
 def _batch(model: unfold.Model, changes: Changes) -> int:
     """Return how many sequences a batch of the spec's data has; one without data."""
-    from unfold.training.data.settings import read_data
+    from unfold.training.data import check_batch, read_data
 
     data = section(model, "data", changes)
-    return read_data(data).batch if data is not None else 1
+    if data is None:
+        return 1
+    settings = read_data(data)
+    check_batch(settings, data, model.program)
+    return settings.batch

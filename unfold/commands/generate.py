@@ -33,10 +33,10 @@ from unfold.commands.trained import (
 )
 from unfold.commands.writing import printable, text_wish
 from unfold.errors import Location, UnfoldError
+from unfold.files import explain, write_whole
 from unfold.generation import Alphabet, Wish, Written
 from unfold.generation.machine import Machine
 from unfold.generation.picture import Format
-from unfold.training.folder import explain, write_whole
 from unfold.training.settings import GenerateSettings, read_generate
 
 Array = np.ndarray

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from unfold.commands.loading import choose_backend, load, read_changes, read_mode
-from unfold.commands.report import MISTAKE, print_json, table
-from unfold.errors import UnfoldError
+from unfold.commands.report import print_json, table
+from unfold.errors import MISTAKE, UnfoldError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unfold.training.settings import Mode
 
 KeyPath = tuple[str | int, ...]
+MAX_DIGITS = 18
 SECTIONS = ("data", "train", "memory", "generate")
 
 
@@ -64,15 +65,24 @@ def read_changes(items: list[str]) -> Changes:
             example = "as in size.hidden=256, axis.t=100 or train.steps=500"
             raise UnfoldError(f"--set {item}: expected KEY=VALUE, {example}")
         if group in numbers and len(names) == 1:
-            if not (text.strip().isascii() and text.strip().isdigit() and int(text) > 0):
-                raise UnfoldError(f"--set {item}: expected a positive whole number, got {text!r}")
-            numbers[group][names[0]] = int(text)
+            numbers[group][names[0]] = _positive(item, text.strip())
         elif group in SECTIONS:
             settings[(group, *names)] = yaml_value(f"--set {item}", text)
         else:
             known = "size.NAME, axis.NAME, data.KEY, train.KEY, memory.KEY or generate.KEY"
             raise UnfoldError(f"--set {item}: expected {known}, got {key!r}")
     return Changes(numbers["size"], numbers["axis"], settings)
+
+
+def _positive(item: str, text: str) -> int:
+    """Read a size or an extent; how large it may be is for the spec to say."""
+    digits = text.lstrip("0")
+    if not (text.isascii() and text.isdigit() and digits):
+        raise UnfoldError(f"--set {item}: expected a positive whole number, got {text!r}")
+    if len(digits) > MAX_DIGITS:
+        key = item.partition("=")[0]
+        raise UnfoldError(f"--set {key}=…: a number of {len(digits):,} digits is too large")
+    return int(digits)
 
 
 def load(name: str, changes: Changes, sizes: Mapping[str, int] | None = None) -> unfold.Model:

@@ -33,7 +33,7 @@ from unfold.commands.plan_text import (
     terminal_width,
 )
 from unfold.commands.report import plural
-from unfold.training.folder import write_whole
+from unfold.files import write_whole
 
 if TYPE_CHECKING:
     from unfold.backends.numba.profile import Clock, Profile

@@ -41,7 +41,8 @@ def show_compiling() -> Iterator[None]:
             began = time.perf_counter()
             clear = CLEAR_LINE if sys.stderr.isatty() else ""  # there may be a bar
             kernels = plural(total, "kernel")
-            typer.echo(f"{clear}compiling {kernels}, kept for the next run", err=True)
+            fate = "" if store.place_of_entries() is None else ", kept for the next run"
+            typer.echo(f"{clear}compiling {kernels}{fate}", err=True)
         elif done == total:
             typer.echo(f"compiled in {time.perf_counter() - began:.1f} s", err=True)
 

@@ -17,9 +17,7 @@ from typing import Any
 
 import typer
 
-from unfold.errors import Diagnostic, SpecError, UnfoldError
-
-MISTAKE, OURS = 1, 70
+from unfold.errors import MISTAKE, OURS, BackendError, Diagnostic, UnfoldError
 
 
 def print_json(document: Any) -> None:
@@ -60,14 +58,14 @@ def show_diagnostic(diagnostic: Diagnostic, *, err: bool = True) -> None:
 
 def errors_json(error: UnfoldError) -> list[dict[str, Any]]:
     """Return the diagnostics of an error as JSON values."""
-    if isinstance(error, SpecError):
+    if error.diagnostics:
         return [diagnostic_json(d) for d in error.diagnostics]
     return [{"message": str(error), "text": str(error)}]
 
 
 def show_error(error: UnfoldError, *, err: bool = True) -> None:
     """Print every diagnostic of an error."""
-    if isinstance(error, SpecError):
+    if error.diagnostics:
         for number, diagnostic in enumerate(error.diagnostics):
             if number:
                 typer.echo("", err=err)
@@ -78,29 +76,34 @@ def show_error(error: UnfoldError, *, err: bool = True) -> None:
 
 
 def report_failure(error: Exception, *, as_json: bool) -> int:
-    """Print what went wrong and return the exit code: 1 for a user's mistake, 70 for ours."""
+    """Print what went wrong and return the exit code: 1 for a user's mistake, 70 for ours.
+
+    A backend that fails is ours, too: it has words of its own.
+    """
     if isinstance(error, OSError) and error.filename is not None:
         error = UnfoldError(f"{error.filename}: {(error.strerror or str(error)).lower()}")
     if isinstance(error, MemoryError):
         error = UnfoldError("there is not enough memory for these sizes and extents")
-    ours = not isinstance(error, UnfoldError)
+    ours = not isinstance(error, UnfoldError) or isinstance(error, BackendError)
     debugging = os.environ.get("UNFOLD_DEBUG", "") not in ("", "0")
     if ours and debugging:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, UnfoldError):
-        if as_json:
-            print_json({"ok": False, "errors": errors_json(error)})
-        else:
-            show_error(error)
-        return MISTAKE
-    message = f"unfold itself failed: {type(error).__name__}: {error}"
+    if not isinstance(error, UnfoldError):
+        error = UnfoldError(f"unfold itself failed: {type(error).__name__}: {error}")
     if as_json:
-        print_json({"ok": False, "internal": True, "errors": [{"message": message}]})
-    hint = "Please report it" if debugging else "Please report it with what UNFOLD_DEBUG=1 shows"
-    typer.echo(f"{paint(message, fg='red', bold=True)}\n{hint}, and the spec.", err=True)
-    return OURS
+        print_json(
+            {"ok": False, **({"internal": True} if ours else {}), "errors": errors_json(error)}
+        )
+    if ours or not as_json:
+        show_error(error)
+    if ours:
+        hint = (
+            "Please report it" if debugging else "Please report it with what UNFOLD_DEBUG=1 shows"
+        )
+        typer.echo(f"{hint}, and the spec.", err=True)
+    return OURS if ours else MISTAKE
 
 
 def paint(text: str, **style: Any) -> str:

@@ -50,6 +50,11 @@ def resolve(
     ]
     home = Path(spec.file).parent
     edits += [_edit(use.path_at, os.path.relpath(home / use.path, folder)) for use in spec.uses]
+    edits += [
+        _edit(init.path_at, os.path.relpath(home / str(init.argument), folder))
+        for declaration in spec.parameters
+        if (init := declaration.init) is not None and init.path_at is not None
+    ]
     starts = sorted(_start(at) for at in spec.sections_at.values())
     written: dict[str, Mapping[str, Any]] = {}
     for name, tree in sections.items():

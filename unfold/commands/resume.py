@@ -16,20 +16,32 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import unfold
+from pydantic import BaseModel, ConfigDict
+
 from unfold.commands.task import Task
-from unfold.errors import DataError, UnfoldError
+from unfold.errors import UnfoldError
+from unfold.files import checked, is_regular, kind_of, read_object
 from unfold.training.checkpoint import TrainingState, newest
 from unfold.training.facts import check_fits, with_slots
 from unfold.training.facts import facts as run_facts
 from unfold.training.loop import start
+from unfold.version import VERSION
 
 RUN = "run.json"
 
 
+class Begun(BaseModel):
+    """What run.json holds of the command line of the first session."""
+
+    model_config = ConfigDict(extra="allow", defer_build=True)
+    backend: str | None = None
+    dtype: str | None = None
+    mode: str | None = None
+
+
 def is_run_folder(path: str) -> bool:
     """Say whether a path is the folder of a run."""
-    return (Path(path) / "spec.yaml").is_file()
+    return is_regular(Path(path) / "spec.yaml")
 
 
 def find_run(path: str, option: str = "--resume ") -> Path:
@@ -50,6 +62,8 @@ def find_run(path: str, option: str = "--resume ") -> Path:
     runs = sorted(p.name for p in there if is_run_folder(str(p)))
     close = get_close_matches(folder.name, runs, n=1) or runs[-1:]
     found = "it has no spec.yaml" if folder.is_dir() else "there is no such folder"
+    if (kind := kind_of(folder / "spec.yaml")) is not None:
+        found = f"its spec.yaml is {kind}"
     hint = f"did you mean {beside / close[0]}?" if close else "`unfold run SPEC` begins a run"
     raise UnfoldError(f"{option}{path}: this is not the folder of a run: {found}\n  help: {hint}")
 
@@ -57,7 +71,7 @@ def find_run(path: str, option: str = "--resume ") -> Path:
 def describe_run(task: Task, dtype: str, spec: str, mode: str | None) -> str:
     """Return the contents of run.json: what was asked for beside the spec."""
     document = {
-        "unfold": unfold.__version__,
+        "unfold": VERSION,
         "spec": spec,
         "dtype": dtype,
         "backend": task.engine.backend,
@@ -66,14 +80,14 @@ def describe_run(task: Task, dtype: str, spec: str, mode: str | None) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """Return what the first session of a run was told; nothing where the file is missing."""
+def read_run(folder: Path) -> Begun:
+    """Return what the first session of a run was told; nothing where the file is missing.
+
+    Raises:
+        DataError: it cannot be read, or a key has a wrong type.
+    """
     file = folder / RUN
-    try:
-        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {file}: {error}") from None
-    return found if isinstance(found, dict) else {}
+    return Begun() if kind_of(file) is None else checked(read_object(file), Begun, file)
 
 
 def resume(task: Task, folder: Path, dtype: str, tell: Callable[[str], None]) -> TrainingState:

@@ -29,9 +29,10 @@ from unfold.commands.teller import Teller
 from unfold.commands.train import Told, guess, train
 from unfold.drawing import check_options
 from unfold.errors import UnfoldError
+from unfold.files import write_whole
 from unfold.training.clip import euclidean
 from unfold.training.data import random_inputs
-from unfold.training.folder import create_run_folder, locked, write_whole
+from unfold.training.folder import create_run_folder, locked
 from unfold.training.metrics import MetricsFile
 from unfold.training.weights import Layout
 
@@ -116,9 +117,9 @@ def _as_begun(asked: Request, folder: Path) -> Request:
     begun = read_run(folder)
     return replace(
         asked,
-        backend=asked.backend or begun.get("backend"),
-        dtype=asked.dtype or begun.get("dtype"),
-        mode=asked.mode or begun.get("mode"),
+        backend=asked.backend or begun.backend,
+        dtype=asked.dtype or begun.dtype,
+        mode=asked.mode or begun.mode,
     )
 
 

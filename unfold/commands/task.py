@@ -14,8 +14,8 @@ from unfold.commands.language import LanguageModel, language_model
 from unfold.commands.loading import Changes, choose_backend, load, read_changes, read_mode, section
 from unfold.core.types import dims
 from unfold.errors import Diagnostic, SpecError, UnfoldError
-from unfold.training.data import Data, Source, axis_extents, open_data, read_data
-from unfold.training.data.settings import LinesData, TextData, family
+from unfold.training.data import Data, Source, axis_extents, check_data, open_data, read_data
+from unfold.training.data.settings import DataSettings, LinesData, TextData, family
 from unfold.training.data.text import Text
 from unfold.training.learner import Learner
 from unfold.training.settings import (
@@ -72,6 +72,50 @@ class Task:
         return self.data.train if self.data else None
 
 
+@dataclass(frozen=True)
+class Fed:
+    """A spec and its data.
+
+    Attributes:
+        model: at the sizes and extents that the data want.
+        changes: of the command line, and extents that the data decided.
+        sizes: those that the data decided.
+        settings: the section `data`.
+        data: the batches.
+    """
+
+    model: unfold.Model
+    changes: Changes
+    sizes: Mapping[str, int]
+    settings: DataSettings
+    data: Data
+
+
+def feed(
+    spec: str, model: unfold.Model, changes: Changes, settings: TrainSettings, dtype: str
+) -> Fed:
+    """Read the data of a spec that has some, and load it again at the sizes that they decide.
+
+    Raises:
+        UnfoldError: data that cannot be read, or do not fit.
+    """
+    section_of_data, train = (section(model, n, changes) for n in ("data", "train"))
+    assert section_of_data is not None
+    found = read_data(section_of_data)
+    check_data(found, section_of_data, model.program)
+    content = open_data(found, section_of_data, Path(model.spec.file).parent)
+    fit = content.fit(model.program)
+    sizes = _decided_sizes(model, fit.sizes, changes)
+    now = axis_extents(model.program)
+    axes = {a: n for a, n in fit.axes.items() if a not in changes.axes and now[a] != n}
+    if sizes or axes:
+        changes = replace(changes, axes={**changes.axes, **axes})
+        model = load(spec, changes, sizes)
+    cut, carry = settings.truncate, settings.carries
+    batches = read_batches(content, model.program, cut, train, dtype=dtype, carry=carry)
+    return Fed(model, changes, sizes, found, batches)
+
+
 def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: str | None) -> Task:
     """Load a spec, its settings and its data.
 
@@ -89,7 +133,7 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
         settings = settings.model_copy(update={"mode": asked})
     writing = read_generate(generate) if generate else GenerateSettings()
     batches, text, language = None, None, None
-    sizes: dict[str, int] = {}
+    sizes: Mapping[str, int] = {}
     sections = _changed_sections(model, changes)
     if data is None and train is not None:
         raise SpecError(
@@ -103,23 +147,15 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
         place = data.locate_key(())
         raise SpecError(Diagnostic("training needs a loss", place, help="add  loss: ..."))
     if data is not None:
-        found = read_data(data)
-        content = open_data(found, data, Path(model.spec.file).parent)
-        fit = content.fit(model.program)
-        sizes = _decided_sizes(model, fit.sizes, changes)
-        now = axis_extents(model.program)
-        axes = {a: n for a, n in fit.axes.items() if a not in changes.axes and now[a] != n}
-        if sizes or axes:
-            changes = replace(changes, axes={**changes.axes, **axes})
-            model = load(spec, changes, sizes)
-        cut, carry = settings.truncate, settings.carries
-        batches = read_batches(content, model.program, cut, train, dtype=dtype, carry=carry)
+        fed = feed(spec, model, changes, settings, dtype)
+        model, changes, sizes, batches = fed.model, fed.changes, fed.sizes, fed.data
         settings = _with_validation(settings, batches, train)
         text = batches.text
-        if text is not None and isinstance(found, TextData | LinesData):
+        if text is not None and isinstance(fed.settings, TextData | LinesData):
             text.encode(writing.prompt)  # a mistake in it should not wait until training is over
-            extent = cut.every if cut else axis_extents(model.program)[found.axis]
-            language = language_model(model.spec, found, extent)
+            cut = settings.truncate
+            extent = cut.every if cut else axis_extents(model.program)[fed.settings.axis]
+            language = language_model(model.spec, fed.settings, extent)
     engine = Learner(model, backend)
     return Task(model, engine, changes, sizes, settings, writing, batches, text, language, sections)
 

@@ -15,26 +15,25 @@ from typing import Any
 from unfold.commands.language import loss_unit
 from unfold.commands.profile import SAVING, Watch
 from unfold.commands.progress import Words, bits, make_progress, show_loss, stop_on_signals
-from unfold.commands.report import MISTAKE, paint, plural
+from unfold.commands.report import paint, plural
 from unfold.commands.resume import facts
 from unfold.commands.task import Task
 from unfold.commands.teller import Teller
 from unfold.commands.writing import printable, sample
-from unfold.errors import UnfoldError
+from unfold.errors import INTERRUPTED, MISTAKE, OK, UnfoldError
+from unfold.files import write_whole
 from unfold.training.checkpoint import TrainingState
 from unfold.training.curve import Curve, draw_losses
 from unfold.training.data import Source
 from unfold.training.diagnose import NO_ALIGNMENT
-from unfold.training.folder import write_whole
 from unfold.training.loop import Trainer, once
 from unfold.training.metrics import Number
 from unfold.training.session import Ending, Outcome, Setting, Writer, run_session
 
-INTERRUPTED = 130
 LAST = 20
 EXITS: Mapping[Ending, int] = {
-    "finished": 0,
-    "early": 0,
+    "finished": OK,
+    "early": OK,
     "interrupted": INTERRUPTED,
     "diverged": MISTAKE,
 }
@@ -84,6 +83,7 @@ def train(
                     writers,
                     stopped,
                     lambda: told.watch.phase(SAVING),
+                    teller.warn,
                 ),
             )
     finally:
@@ -202,7 +202,10 @@ def _bits_per_symbol(task: Task, loss: float) -> float | None:
 
 def _in_bits(task: Task, loss: float, form: str = "{}") -> str:
     found = _bits_per_symbol(task, loss)
-    return "" if found is None else form.format(f"{found:.3f} bits/char")
+    if found is None:
+        return ""
+    shown = f"{found:.3f}" if found < 1e6 else f"{found:.3g}"
+    return form.format(f"{shown} bits/char")
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -23,6 +23,8 @@ from unfold.errors import DataError, UnfoldError
 from unfold.generation import Alphabet
 from unfold.training.checkpoint import newest
 from unfold.training.data import read_data
+from unfold.training.data.arrays import read_arrays
+from unfold.training.data.problems import Unplaced
 from unfold.training.data.settings import LinesData, SeriesData
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class Trained:
         """
         begun = read_run(self.folder)
         task = prepare(
-            str(self.folder / "spec.yaml"), [], self.backend, begun.get("dtype", "float64"), None
+            str(self.folder / "spec.yaml"), [], self.backend, begun.dtype or "float64", None
         )
         if task.data is None:
             return
@@ -160,7 +162,7 @@ def open_trained(path: str, told: Callable[[str], None]) -> Trained:
         (best.step, best.parameters) if best else (found.state.step, found.state.parameters)
     )
     data = found.facts.get("data", {})
-    return Trained(folder, model, params, step, data, read_run(folder).get("backend"))
+    return Trained(folder, model, params, step, data, read_run(folder).backend)
 
 
 def read_inputs(file: str, machine: Machine) -> dict[str, Array]:
@@ -170,19 +172,11 @@ def read_inputs(file: str, machine: Machine) -> dict[str, Array]:
         DataError: it cannot be read, or has an array that is no input.
     """
     path = Path(file)
+    if path.suffix not in (NUMPY, SAFE):
+        raise DataError(f"--inputs {file}: expected a file {NUMPY} or {SAFE}")
     try:
-        if path.suffix == SAFE:
-            from safetensors.numpy import load_file
-
-            arrays = dict(load_file(path))
-        elif path.suffix == NUMPY:
-            with np.load(path, allow_pickle=False) as found:
-                arrays = {n: found[n] for n in found.files}
-        else:
-            raise DataError(f"--inputs {file}: expected a file {NUMPY} or {SAFE}")
-    except DataError:
-        raise
-    except Exception as error:  # every reader has its own
+        arrays = read_arrays(file, Unplaced({}), (), Path())
+    except DataError as error:
         raise DataError(f"--inputs {file}: cannot be read: {error}") from None
     known = {v.name for v in machine.program.inputs if not v.name.startswith("decoding.")}
     for name in arrays:

@@ -62,8 +62,33 @@ def explain_cycle(program: Program, inner: Sequence[Edge]) -> Diagnostic:
         program,
         cycle,
         "this cycle cannot be computed in the order of any axis",
-        "every reference of a cycle must be a delay such as h[t-1] along one common axis",
+        _by_distance(program, cycle)
+        or "every reference of a cycle must be a delay such as h[t-1] along one common axis",
     )
+
+
+def _by_distance(program: Program, cycle: Sequence[Edge]) -> str | None:
+    """Return how to read earlier points by their distance, where h[s] stands for any of them."""
+    for e in cycle:
+        source = program[e.source]
+        for axis, index in zip(source.axes, e.ref.index, strict=True):
+            if axis == BATCH or index.offset_from(axis) is not None or len(index.axes) != 1:
+                continue
+            other = index.axes[0]
+            if index.offset_from(other) is None or other == axis:
+                continue
+            free = next(n for n in ("k", "j", "i", "distance") if n not in program.axes)
+            name = source.name if source.is_named else source.node
+            away = [
+                f"{axis}-{free}-1" if a == axis else i.show()
+                for a, i in zip(source.axes, e.ref.index, strict=True)
+                if a != BATCH
+            ]
+            return (
+                f"{name}[{other}] may be any step; say how far back it is: {name}{_brackets(away)}"
+                f" is earlier, with  axes: {{{free}: {axis}}}  in place of {other}"
+            )
+    return None
 
 
 def _shortest(

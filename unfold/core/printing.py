@@ -13,6 +13,9 @@ from unfold.core.op import OPS
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import dims
 
+HIDDEN = ("dim", "init_at")
+"""Attributes that a spec does not write where the equation stands."""
+
 
 def show_index(indices: list[Affine]) -> str:
     """Return `[t-1,s]`, or nothing without indices."""
@@ -59,7 +62,9 @@ def show_expression(program: Program, value: Value) -> str:
     if symbol and not value.reduced:
         return symbol.format(*operands)
     options = [
-        f"{k}={_attribute(v)}" for k, v in value.attributes.items() if v is not None and k != "dim"
+        f"{k}={_attribute(v)}"
+        for k, v in value.attributes.items()
+        if v is not None and k not in HIDDEN
     ]
     over = f"[{','.join(value.reduced)}]" if value.reduced else ""
     return f"{value.op}{over}({', '.join(operands + options)})"

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from unfold.core.bytes import show_size
+from unfold.core.bytes import may_be_taken, show_size
 from unfold.errors import MemoryLimitError
 
 Checkpoint = int | Mapping[str, int]
-CGROUP = Path("/sys/fs/cgroup")
-# A part of what is free is left to others, and to what a run needs beside its arenas.
-SHARE = 0.85
 
 
 @dataclass(frozen=True)
@@ -41,19 +37,7 @@ class Memory:
 
     def room(self, held: int) -> int:
         """Return the bytes that may be taken beside those that are held."""
-        return int(SHARE * available()) if self.budget is None else self.budget - held
-
-
-def available() -> int:
-    """Return the bytes that are free, on this machine and in its control group."""
-    import psutil
-
-    free = psutil.virtual_memory().available
-    try:
-        limit, used = ((CGROUP / f"memory.{n}").read_text().strip() for n in ("max", "current"))
-    except OSError:
-        return free
-    return free if limit == "max" else min(free, max(int(limit) - int(used), 0))
+        return may_be_taken() if self.budget is None else self.budget - held
 
 
 def longest(extent: int, needs: Callable[[int], int], limit: int) -> int | None:

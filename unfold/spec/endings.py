@@ -12,7 +12,7 @@ from unfold.spec.model import Spec
 from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.scope import Scope
 from unfold.spec.sizes import size
-from unfold.spec.sketch import UNKNOWN
+from unfold.spec.sketch import UNKNOWN, may_have
 from unfold.spec.suggest import did_you_mean, listing, shortened
 from unfold.spec.translate import Translator
 
@@ -118,9 +118,11 @@ class Endings:
 
     def condition(self, builder: Builder, expression: Expr) -> Term:
         """Translate `when`: a condition along one axis."""
-        term = self.term(builder, expression, tuple(self.scope.axes.values()), STOP)
+        every = tuple(self.scope.axes.values())
+        term = self.term(builder, expression, every, STOP)
         own = [a for a in term.axes if a != BATCH]
-        if term.type not in (UNKNOWN, BOOL) or len(own) != 1:
+        missing = not any(may_have(term, a) for a in every)
+        if term.type not in (UNKNOWN, BOOL) or missing or len(own) > 1:
             axes = f"with the ax{'i' if len(own) == 1 else 'e'}s {listing(own)}"
             raise fail(
                 "stop needs one condition along one axis",

@@ -147,6 +147,8 @@ def _source(definition: Definition, header: Header) -> Value:
         "argument": init.argument if init else None,
         "frozen": declaration.frozen,
     }
+    if init is not None and init.path_at is not None:
+        attributes["init_at"] = init.path_at.location
     return Value(
         definition.name,
         header.axes,

@@ -77,15 +77,20 @@ class Inference:
         while (guessed := self._guess()) is not None:
             self._settle(guessed)
         check_twice(self.names, self.headers, problems)
-        mistaken = (self.items[p] for p in self.mistakes)
+        mistaken = [self.items[p] for p in self.mistakes]
         wrong = {id(i.scope) for i in mistaken if isinstance(i, Binding | Sharing)}
+        # What would be inside of a mistaken instance is not looked for.
+        heads = {i.name for i in mistaken if isinstance(i, Definition)}
         for position in sorted(self.mistakes):
             with problems.collect():
-                if not self._follows(self.items[position], wrong):
+                if not self._follows(self.items[position], wrong, heads):
                     raise self.mistakes[position]
 
-    def _follows(self, item: Item, wrong: set[int]) -> bool:
+    def _follows(self, item: Item, wrong: set[int], heads: set[str]) -> bool:
         """Tell whether a mistake can only come from a call that is mistaken itself."""
+        inside = {n.rpartition(".")[0] for n in self._names(item)}
+        if heads & (inside - {item.scope.prefix[:-1]}):
+            return True
         if isinstance(item, Binding | Sharing) or not wrong:
             return False
         read = (self.names.definitions[n].scope for n in self._reads(item))
@@ -98,6 +103,11 @@ class Inference:
 
     def _reads(self, item: Item) -> set[str]:
         """Return the values whose headers an item needs."""
+        resolved = (self.names.resolve(n) for n in self._names(item))
+        return {n for n in resolved if n is not None}
+
+    def _names(self, item: Item) -> list[str]:
+        """Return the full names that an item mentions."""
         match item:
             case Definition():
                 expressions, extra = [item.expression], []
@@ -112,8 +122,7 @@ class Inference:
             for e in walk(x)
             if isinstance(e, Reference)
         ]
-        resolved = (self.names.resolve(n) for n in dict.fromkeys([*written, *extra]))
-        return {n for n in resolved if n is not None}
+        return list(dict.fromkeys([*written, *extra]))
 
     def _settle(self, positions: Iterable[int]) -> None:
         """Work through items, and through what their news concern, until there is no news."""
@@ -146,8 +155,30 @@ class Inference:
             self.mistakes[position] = scope.traced(error) if scope is not None else error
             return []
 
+    def _spoilt(self) -> set[int]:
+        """Return the items that depend on a mistake, so that nothing is guessed about them."""
+        found: set[int] = set()
+        work = [p for p, item in enumerate(self.items) if self._is_spoilt(p, item)]
+        while work:
+            position = work.pop()
+            if position not in found:
+                found.add(position)
+                item = self.items[position]
+                if isinstance(item, Definition):
+                    work += self.readers.get(item.name, [])
+                elif not isinstance(item, Boundary):
+                    work += self.members[id(item.scope)]
+        return found
+
+    def _is_spoilt(self, position: int, item: Item) -> bool:
+        return position in self.mistakes or any(map(self.names.is_broken, self._names(item)))
+
     def _guess(self) -> list[int] | None:
         """Guess the type of one equation; return the items it concerns, or None."""
+        spoilt = self._spoilt() if self.mistakes or self.names.broken else ()
+        for position in spoilt:
+            for waiting in self.undecided.values():
+                waiting.pop(position, None)
         try:
             for guess, later in zip(GUESSES, (*GUESSES[1:], None), strict=True):
                 self.guess = guess

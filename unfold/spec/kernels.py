@@ -16,6 +16,7 @@ from unfold.spec.expression import Call
 from unfold.spec.operators import usage
 from unfold.spec.options import option
 from unfold.spec.problems import fail
+from unfold.spec.sketch import may_have
 from unfold.spec.suggest import listing, shortened
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def whole_sequences(translator: Translator, expression: Call, axes: list[str]) -
     inner = translator.within([a for a in axes if a not in translator.axes])
     terms = inner.terms(expression.arguments)
     for position, term in enumerate(terms):
-        if [a for a in axes if a in term.axes] != [axes[position]]:
+        others = [a for a in axes if a in term.axes and a != axes[position]]
+        if others or not may_have(term, axes[position]):
             raise _misread(translator, expression, axes, position, term)
     b = translator.builder
     with translator.located(expression, expression.arguments, terms):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from unfold.core.bytes import MAX_ELEMENTS
 from unfold.core.program import Axis, Program
 from unfold.core.types import Type
 from unfold.errors import Diagnostic, Location, SpecError
@@ -15,7 +16,6 @@ from unfold.spec.problems import Problems, fail
 from unfold.spec.scope import Definition
 from unfold.spec.text import Span
 
-MAX_ELEMENTS = 2**31
 MAX_RANK = 12
 GIGA = 2**30
 

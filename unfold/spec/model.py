@@ -78,11 +78,13 @@ class Init:
         kind: the rule's name.
         argument: a number for normal, uniform and constant; nested tuples of numbers (or one
             number) for values; a path for file; None for the others.
+        path_at: of a file.
     """
 
     kind: InitKind
     argument: NestedNumbers | str | None
     at: Span = field(compare=False, repr=False)
+    path_at: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from unfold.spec.expression import Call
 from unfold.spec.kernels import whole_sequences
 from unfold.spec.operators import REDUCTIONS, reads_sequences
 from unfold.spec.problems import already_reported, fail
+from unfold.spec.sketch import may_have
 from unfold.spec.suggest import did_you_mean, listing, shortened
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def reduction(translator: Translator, expression: Call) -> Term:
     bound = [a for a in axes if a not in translator.axes and a != BATCH]
     term = dense(translator.within(bound).term(expression.arguments[0]))
     for axis, written in zip(axes, expression.axes, strict=True):
-        if axis not in term.axes:
+        if not may_have(term, axis):
             inside = expression.arguments[0].at.source
             used = [translator.scope.local(a) for a in term.axes if a != BATCH]
             raise fail(

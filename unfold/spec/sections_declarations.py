@@ -189,7 +189,8 @@ def parse_init(node: Node, problems: Problems) -> Init:
             word.location,
             help=f"write  init: {{{kind}: {example}}}",
         )
-    return Init(kind, _init_argument(kind, value), word.span())
+    path_at = value.span() if kind == "file" else None
+    return Init(kind, _init_argument(kind, value), word.span(), path_at)
 
 
 def _init_argument(kind: str, value: Node) -> NestedNumbers | str:

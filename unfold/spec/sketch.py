@@ -20,13 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
 
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Attributes, Kind, Op, OpError
-from unfold.core.program import Ref, Value
+from unfold.core.program import BATCH, Value
 from unfold.core.types import Type
 
 UNKNOWN = Type(kind="unknown")
@@ -40,9 +40,13 @@ class Sketch(Builder):
 
     Attributes:
         guess: what may be assumed of operands that are not known.
+        open: names of terms whose definitions are mistaken.
+        parts: what terms of unknown type are made of, by name.
     """
 
     guess: Guess = ""
+    open: set[str] = field(default_factory=set[str])
+    parts: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def emit(
         self,
@@ -104,11 +108,36 @@ class Sketch(Builder):
             return Type(shape) if self.guess == "number" else UNKNOWN
         return Type(shape, kinds.pop())
 
+    def mistaken(self) -> Term:
+        """Return a term for a name whose definition is mistaken: it may have any axes."""
+        term = self.unknown(())
+        self.open.add(term.ref.value)
+        return term
+
     def unknown(self, terms: Iterable[Term]) -> Term:
         """Return a term of unknown type with the axes of some terms."""
+        terms = tuple(terms)
         axes = self.ordered({a for t in terms for a in t.ref.axes})
         value = self.add(Value(self.fresh(), axes, UNKNOWN, "identity", node=self.node))
-        return Term(self, Ref(value.ref.value, value.ref.index), UNKNOWN)
+        self.parts[value.ref.value] = [t.ref.value for t in terms]
+        return value
+
+
+def may_have(term: Term, axis: str) -> bool:
+    """Return whether a term depends on an axis, or may once mistakes elsewhere are mended."""
+    sketch = term.builder
+    if axis in term.axes or not isinstance(sketch, Sketch):
+        return axis in term.axes
+    work, seen = [term.ref.value], set[str]()
+    while work:
+        name = work.pop()
+        if name in sketch.open or (axis == BATCH and sketch.pending.get(name) == UNKNOWN):
+            return True
+        if name not in seen and name in sketch.values:
+            seen.add(name)
+            work += [r.value for r in sketch.values[name].operands]
+            work += sketch.parts.get(name, [])
+    return False
 
 
 def _completed(

@@ -183,7 +183,7 @@ class Translator:
                 return self.builder.emit("identity", (), type=UNKNOWN)
         if resolved is None and (name in scope.names or self.names.is_broken(scope.full(name))):
             assert isinstance(self.builder, Sketch)
-            return self.builder.unknown(())  # reported where it is defined
+            return self.builder.mistaken()  # reported where it is defined
         if resolved is None:
             raise unknown_name(expression, self.names, scope)
         header = self.headers[resolved]

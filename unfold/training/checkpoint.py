@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,18 +25,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as serialize
 
 from unfold.errors import DataError
+from unfold.files import (
+    checked,
+    explain,
+    flush,
+    is_folder,
+    is_regular,
+    kind_of,
+    open_regular,
+    read_object,
+    read_regular,
+    remove,
+)
 
 Array = np.ndarray
 Arrays = dict[str, Array]
 FORMAT = 2
 KEPT = 2
-SUMS = "SHA256SUMS"
+SUMS, STATE = "SHA256SUMS", "state.json"
+MARKS = (SUMS, STATE)  # what tells a checkpoint from a folder that somebody else has made
 DAMAGED = ".damaged"
+NUMBER = re.compile(r"[0-9]{6,18}")  # the name of a checkpoint
+LARGEST = 2**53  # steps: more than any run takes, and what JSON keeps exactly
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,38 @@ class TrainingState:
     best: Best | None = None
 
 
+class _Checked(BaseModel):
+    """Part of a state.json; what else it holds is as it was written."""
+
+    model_config = ConfigDict(extra="allow", defer_build=True)
+
+
+class _BestRecord(BaseModel):
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    step: int = Field(ge=0, le=LARGEST)
+    loss: float
+    misses: int = Field(ge=0, le=LARGEST)
+
+
+class _Data(_Checked):
+    vocabularies: dict[str, str | list[str]] = {}
+    normalisation: dict[str, dict[str, float]] = {}
+    level: str = ""
+    fingerprint: str = ""
+
+
+class _Record(_Checked):
+    """What state.json says; `facts` of a run are part of it."""
+
+    step: int = Field(ge=0, le=LARGEST)
+    counters: dict[str, float]
+    best: _BestRecord | None
+    unfold: str = ""
+    seed: int = 0
+    equations: list[str] = []
+    data: _Data = _Data()
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that was read: where it is, its state, and what it says of its run."""
@@ -96,26 +145,36 @@ def save(state: TrainingState, folder: Path, facts: Mapping[str, object]) -> Pat
     Raises:
         OSError: it could not be written; what was there before is as it was.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if not is_folder(folder):
+        numbered(folder)  # says what else is there
+        folder.mkdir()  # not its parents: a run folder that has moved is not made anew
     final = folder / f"{state.step:06d}"
     partial = folder / f".{final.name}.{os.getpid()}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    remove(partial)
     try:
         partial.mkdir()
         _write(state, partial, facts)
-        if final.exists():  # the same step of the same run, or one that a change has made obsolete
-            shutil.rmtree(final)
+        # The same step of the same run, or one that a change has made obsolete.
+        if not _drop(final):
+            _set_aside(final)
         partial.rename(final)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     flush(folder)
-    numbered = _numbered(folder)
-    here = numbered.index(final)
+    all_of_them = numbered(folder)
+    here = all_of_them.index(final)
     # What is later belongs to steps that were taken back.
-    for other in (*numbered[: max(here + 1 - KEPT, 0)], *numbered[here + 1 :]):
-        shutil.rmtree(other)
+    for other in (*all_of_them[: max(here + 1 - KEPT, 0)], *all_of_them[here + 1 :]):
+        _drop(other)
     return final
+
+
+def _drop(path: Path) -> bool:
+    """Remove a checkpoint, or a link to one; what is neither stays. Say whether nothing is left."""
+    if path.is_symlink() or (is_folder(path) and any(is_regular(path / n) for n in MARKS)):
+        remove(path)
+    return kind_of(path) is None
 
 
 def _write(state: TrainingState, partial: Path, facts: Mapping[str, object]) -> None:
@@ -137,7 +196,7 @@ def _write(state: TrainingState, partial: Path, facts: Mapping[str, object]) -> 
         "best": kept,
     }
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    (partial / "state.json").write_text(text, encoding="utf-8")
+    (partial / STATE).write_text(text, encoding="utf-8")
     files = sorted(partial.iterdir())
     sums = "".join(f"{_sum(file)}  {file.name}\n" for file in files)
     (partial / SUMS).write_text(sums, encoding="utf-8")
@@ -158,18 +217,18 @@ def newest(
     Raises:
         DataError: there are checkpoints, and all of them are damaged.
     """
-    numbered = _numbered(folder) if folder.is_dir() else []
-    for number, path in enumerate(reversed(numbered), start=1):
+    all_of_them = numbered(folder)
+    for number, path in enumerate(reversed(all_of_them), start=1):
         try:
             found = load(path)
         except DataError as error:
-            older = numbered[-number - 1].name if number < len(numbered) else None
+            older = all_of_them[-number - 1].name if number < len(all_of_them) else None
             told(f"{error}; {f'using {older}, the one before it' if older else 'none is left'}")
             if move and older:
                 _set_aside(path)
             continue
         return found
-    if numbered:
+    if all_of_them:
         raise DataError(
             f"{folder}: no checkpoint is whole\n"
             f"  help: to train from the start, remove {folder} and run it again"
@@ -179,8 +238,8 @@ def newest(
 
 def latest(folder: Path) -> Path | None:
     """Return the newest complete checkpoint in a run's `checkpoint/`, or None."""
-    numbered = _numbered(folder) if folder.is_dir() else []
-    return numbered[-1] if numbered else None
+    all_of_them = numbered(folder)
+    return all_of_them[-1] if all_of_them else None
 
 
 def load(path: Path) -> Checkpoint:
@@ -189,43 +248,64 @@ def load(path: Path) -> Checkpoint:
     Raises:
         DataError: where it is not one, is of another format, or was altered after it was written.
     """
+    if not is_folder(path):
+        raise DataError(f"{path} is {kind_of(path)}, not the folder of a checkpoint")
+    _check_sums(path)
+    document = read_object(path / STATE)
+    if document.get("format") != FORMAT:
+        found = document.get("format")
+        raise DataError(f"{path} has format {found}, but this version reads format {FORMAT}")
+    record = checked(document, _Record, path / STATE)
+    names = ["parameters", "optimizer"]
+    names += [n for n in ("carry", "best") if kind_of(path / f"{n}.safetensors")]
+    parts = {name: _read_arrays(path / f"{name}.safetensors") for name in names}
+    slots: dict[str, Arrays] = {}
+    for key, array in parts["optimizer"].items():
+        slot, _, name = key.partition("/")
+        slots.setdefault(slot, {})[name] = array
+    best = document["best"]  # as it was written: a whole number stays one
+    state = TrainingState(
+        step=record.step,
+        parameters=parts["parameters"],
+        slots=slots,
+        carry=parts.get("carry"),
+        counters=document["counters"],
+        best=Best(**best, parameters=parts["best"]) if best and "best" in parts else None,
+    )
+    return Checkpoint(path, state, document)
+
+
+def _read_arrays(file: Path) -> Arrays:
+    """Return the arrays of a safetensors file.
+
+    Raises:
+        DataError: it is none.
+    """
+    os.close(open_regular(file))  # the library opens whatever has that name
     try:
-        _check_sums(path)
-        record = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise DataError(
-                f"{path} has format {record['format']}, but this version reads format {FORMAT}"
-            )
-        slots: dict[str, Arrays] = {}
-        for key, array in load_file(path / "optimizer.safetensors").items():
-            slot, _, name = key.partition("/")
-            slots.setdefault(slot, {})[name] = array
-        carry, best = path / "carry.safetensors", path / "best.safetensors"
-        state = TrainingState(
-            step=int(record["step"]),
-            parameters=load_file(path / "parameters.safetensors"),
-            slots=slots,
-            carry=load_file(carry) if carry.exists() else None,
-            counters=record["counters"],
-            best=Best(**record["best"], parameters=load_file(best)) if best.exists() else None,
-        )
-        return Checkpoint(path, state, record)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise DataError(f"{path} is not a checkpoint of unfold: {error}") from None
+        return load_file(file)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise DataError(f"{file} does not hold arrays: {error}") from None
 
 
 def _check_sums(path: Path) -> None:
-    sums = path / SUMS
-    if not sums.is_file():
+    if not is_regular(path / SUMS):
         raise DataError(f"{path} is damaged: it has no {SUMS}")
-    listed = dict(_read_sums(sums.read_text(encoding="utf-8", errors="replace")))
-    for name in ("parameters.safetensors", "optimizer.safetensors", "state.json"):
+    try:
+        text = read_regular(path / SUMS).decode(errors="replace")
+        _compare_sums(path, dict(_read_sums(text)))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {explain(error)}") from None
+
+
+def _compare_sums(path: Path, listed: Mapping[str, str]) -> None:
+    for name in ("parameters.safetensors", "optimizer.safetensors", STATE):
         if name not in listed:
             raise DataError(f"{path} is damaged: {SUMS} does not list {name}")
     for name, expected in listed.items():
         file = path / Path(name).name
-        if not file.is_file():
-            raise DataError(f"{path} is damaged: {file.name} is missing")
+        if not is_regular(file):
+            raise DataError(f"{path} is damaged: {file.name} is {kind_of(file) or 'missing'}")
         if _sum(file) != expected:
             size = file.stat().st_size
             raise DataError(
@@ -240,13 +320,13 @@ def _read_sums(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _sum(file: Path) -> str:
-    with file.open("rb") as handle:
+    with os.fdopen(open_regular(file), "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _set_aside(path: Path) -> None:
     aside = path.with_name(path.name + DAMAGED)
-    shutil.rmtree(aside, ignore_errors=True)
+    remove(aside)
     path.rename(aside)
 
 
@@ -254,14 +334,18 @@ def _write_arrays(file: Path, arrays: Mapping[str, Array]) -> None:
     file.write_bytes(serialize({n: np.array(a, order="C", copy=None) for n, a in arrays.items()}))
 
 
-def flush(path: Path) -> None:
-    """Make sure that bytes are on the disk, before the rename that declares them whole."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def numbered(folder: Path) -> list[Path]:
+    """Return what has the name of a checkpoint in a run's `checkpoint/`, the oldest first.
 
-
-def _numbered(folder: Path) -> list[Path]:
-    return sorted((p for p in folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+    Raises:
+        DataError: it is a link, or no folder at all.
+    """
+    if (kind := kind_of(folder)) is None:
+        return []
+    if not is_folder(folder):
+        raise DataError(
+            f"{folder} is {kind}, but the folder of a run's checkpoints belongs there\n"
+            "  help: put the checkpoints themselves in its place"
+        )
+    named = (p for p in folder.iterdir() if NUMBER.fullmatch(p.name))
+    return sorted((p for p in named if not is_regular(p)), key=lambda p: int(p.name))

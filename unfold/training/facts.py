@@ -11,8 +11,6 @@ runs/x-1/checkpoint/000040 is a checkpoint of another spec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +22,7 @@ from unfold.errors import DataError
 from unfold.training.checkpoint import Checkpoint, TrainingState
 from unfold.training.learner import Learner
 from unfold.training.settings import TrainSettings
-
-
-@cache
-def installed() -> str:
-    """Return the version of this package."""
-    try:
-        return version("unfold")
-    except PackageNotFoundError:
-        return "unknown"
+from unfold.version import VERSION
 
 
 def facts(learner: Learner, settings: TrainSettings, data: Mapping[str, object]) -> dict[str, Any]:
@@ -46,7 +36,7 @@ def facts(learner: Learner, settings: TrainSettings, data: Mapping[str, object])
     optimizer, program = settings.optimizer, learner.model.program
     return {
         "name": program.name,
-        "unfold": installed(),
+        "unfold": VERSION,
         "optimizer": {optimizer.key: dict(vars(optimizer))},
         "seed": settings.seed,
         "equations": equations(program),

@@ -15,18 +15,18 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from unfold.errors import DataError
-from unfold.training.checkpoint import flush
+from filelock import lock_descriptor
 
-try:
-    import fcntl
-except ImportError:  # not on Windows; there nothing keeps two processes from one folder
-    fcntl = None
+from unfold.errors import DataError
+from unfold.files import FULL, explain, is_folder, open_regular, remove
+from unfold.training.checkpoint import numbered
 
 LOCK = ".lock"
+LEFT = re.compile(r"\..+\.[0-9]+\.partial")  # what a process that was killed leaves behind
+OWNER = re.compile(rb"\s*[0-9]*\s*")  # what a lock says: nothing, or a process
 
 
 def create_run_folder(
@@ -46,7 +46,7 @@ def create_run_folder(
     partial = root / f".{stem}.{os.getpid()}.partial"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
+        remove(partial)
         partial.mkdir()
         write(partial)
         (partial / LOCK).touch()  # a folder with a file in it cannot be renamed over
@@ -79,25 +79,14 @@ def locked(folder: Path) -> Iterator[None]:
         DataError: another process is using the folder, or it cannot be written to.
     """
     try:
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise DataError(f"cannot write to {folder}: {explain(error)}") from None
     try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.read(handle, 20).decode(errors="replace").strip() or "another process"
-                raise DataError(
-                    f"{folder} is in use by process {owner}\n"
-                    "  help: wait until it has ended, or stop it with Ctrl-C"
-                ) from None
-            except OSError:  # a file system without locks
-                pass
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        for left in (*folder.glob(".*.partial"), *folder.glob("checkpoint/.*.partial")):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _take(handle, folder)
+        for left in (*folder.glob(".*.partial"), *(folder / "checkpoint").glob(".*.partial")):
+            if LEFT.fullmatch(left.name):
+                remove(left)
         yield
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # stdout, which is no file of the run
@@ -107,28 +96,51 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def write_whole(file: Path, content: str | bytes) -> None:
-    """Write a file under a temporary name and rename it when it is complete."""
-    data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+def _take(handle: int, folder: Path) -> None:
+    """Hold the lock of a folder, and write into it who does."""
     try:
-        partial.write_bytes(data)
-        flush(partial)
-        partial.replace(file)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+        held = lock_descriptor(handle, blocking=False)
+    except OSError:  # a file system without locks
+        held = True
+    if not held:
+        raise DataError(
+            f"{folder} is in use by {_owner(handle)}\n"
+            "  help: wait until it has ended, or stop it with Ctrl-C"
+        )
+    if not OWNER.fullmatch(os.read(handle, 64)):
+        raise DataError(
+            f"{folder / LOCK} is not a lock of unfold: it holds something else\n  help: remove it"
+        )
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, f" {os.getpid()}\n".encode())  # Windows lets nobody read the first byte
+
+
+def _owner(handle: int) -> str:
+    """Return who holds a lock."""
+    with suppress(OSError):
+        os.lseek(handle, 1, os.SEEK_SET)
+        number = os.read(handle, 20).strip()
+        if number.isdigit():
+            return f"process {number.decode()}"
+    return "another process"
 
 
 def write_error(error: OSError, folder: Path) -> DataError:
     """Return the error for a file of a run that could not be written, and how to go on."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if not is_folder(folder) and not folder.is_symlink():
+        return DataError(
+            f"{folder} is no longer there: it was moved or removed while the run went on\n"
+            "  its checkpoints are where it is now; nothing after the last one is kept\n"
+            "  help: go on with  unfold run --resume  and its new name"
+        )
+    if error.errno in FULL:
         fix = "make room"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         fix = "make the folder writable"
     else:
         fix = "mend that"
-    kept = sorted(p.name for p in (folder / "checkpoint").glob("*") if p.name.isdigit())
+    kept = [p.name for p in numbered(folder / "checkpoint")]
     state = f"the last checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
     where = Path(str(error.filename)).name if error.filename else "a file"
     return DataError(
@@ -136,9 +148,3 @@ def write_error(error: OSError, folder: Path) -> DataError:
         f"  {state}\n"
         f"  help: {fix}, then go on with  unfold run --resume {folder}"
     )
-
-
-def explain(error: OSError) -> str:
-    """Return an operating system's words, without a capital."""
-    words = error.strerror or str(error)
-    return words[:1].lower() + words[1:]

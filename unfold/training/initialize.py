@@ -15,7 +15,8 @@ import numpy as np
 
 from unfold.core.program import Program, Value
 from unfold.core.random import stream
-from unfold.errors import DataError, Diagnostic, SpecError
+from unfold.errors import Diagnostic, SpecError
+from unfold.training.weight_files import WeightFiles
 
 
 def initialize(
@@ -35,17 +36,18 @@ def initialize(
         DataError: a weights file is missing or does not fit.
     """
     found: dict[str, Any] = {}
+    files = WeightFiles(folder)
     for value in program.parameters:
         leading = tuple(extents[a] for a in value.axes)
-        generator = np.random.default_rng(stream(seed, value.name))
-        array = _draw(value, leading, generator, folder)
+        if value.attributes["init"] == "file":
+            array = files.array(value, leading + tuple(map(int, value.type.shape)), dtype)
+        else:
+            array = _draw(value, leading, np.random.default_rng(stream(seed, value.name)))
         found[value.name] = np.array(array, dtype=dtype, order="C")
     return found
 
 
-def _draw(
-    value: Value, leading: tuple[int, ...], generator: np.random.Generator, folder: Path
-) -> Any:
+def _draw(value: Value, leading: tuple[int, ...], generator: np.random.Generator) -> Any:
     shape = tuple(map(int, value.type.shape))
     kind, argument = value.attributes["init"], value.attributes["argument"]
     full = leading + shape
@@ -73,8 +75,6 @@ def _draw(
             return np.broadcast_to(np.eye(*shape), full)
         case "values":
             return _given(value, np.asarray(argument, dtype=np.float64), full)
-        case "file":
-            return _from_file(value, folder / str(argument), full)
         case _:
             raise AssertionError(kind)
 
@@ -118,26 +118,6 @@ def _given(value: Value, array: Any, full: tuple[int, ...]) -> Any:
             value, f"the values have the shape {list(array.shape)}, expected {list(full)}"
         )
     return np.broadcast_to(array, full)
-
-
-def _from_file(value: Value, path: Path, full: tuple[int, ...]) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        arrays = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"cannot read the weights of {value.name} from {path}: {error}") from None
-    if value.name not in arrays:
-        raise DataError(
-            f"{path} has no array {value.name}; it has {', '.join(sorted(arrays)) or 'none'}"
-        )
-    if arrays[value.name].shape != full:
-        raise DataError(
-            f"{value.name} in {path} has the shape {list(arrays[value.name].shape)},"
-            f" expected {list(full)}"
-        )
-    return arrays[value.name]
 
 
 def _misfit(value: Value, message: str) -> SpecError:

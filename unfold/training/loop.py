@@ -30,6 +30,7 @@ from unfold.training.clip import euclidean
 from unfold.training.data.batches import Batch, Source
 from unfold.training.learner import Learner
 from unfold.training.metrics import Metrics
+from unfold.training.rules import power
 from unfold.training.settings import TrainSettings
 from unfold.training.teaching import Mode, share_of
 from unfold.training.weights import Layout, Weights
@@ -242,7 +243,7 @@ class Trainer:
     def _add_noise(self) -> None:
         noise, step = self.settings.noise, self._now.step
         assert noise is not None
-        deviation = math.sqrt(noise.scale / (1 + step) ** noise.decay)
+        deviation = math.sqrt(noise.scale / power(1 + step, noise.decay))
         generator = np.random.default_rng(stream(self.settings.seed, f"noise {step}"))
         drawn = generator.standard_normal(self._gradient.size)
         self._gradient += (deviation * drawn).astype(self._gradient.dtype)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from unfold.training.sections import Section, Settings, validate
+from unfold.training.sections import Section, Settings, show, validate
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 SIZE = "a size such as 500 MB or 2 GiB"
@@ -23,8 +23,8 @@ def _read_size(value: object) -> Any:
         number, _, unit = value.strip().partition(" ")
         try:
             return int(float(number) * UNITS[unit.strip()])
-        except (KeyError, ValueError):
-            raise ValueError(f"expected {SIZE}, got {value!r}") from None
+        except (KeyError, ValueError, OverflowError):
+            raise ValueError(f"expected {SIZE}, got {show(value)}") from None
     return value
 
 

@@ -7,7 +7,8 @@ With `log: 100` a line holds the means over a hundred steps. Times of day and sp
 but in sessions.jsonl, so that two runs can be compared byte by byte.
 
 Invariant: whatever a checkpoint knows of is in the file before the checkpoint is. To go on from a
-checkpoint, lines of later steps are cut off.
+checkpoint, lines of later steps are cut off, and a last line that was not written to its end.
+Whatever else cannot be read is damage: the file is kept beside, and the lines that are whole go on.
 """
 
 from __future__ import annotations
@@ -17,13 +18,25 @@ import math
 import os
 import time
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from unfold.errors import DataError
+from unfold.files import (
+    explain,
+    flush,
+    kind_of,
+    open_log,
+    open_regular,
+    parse_json,
+    remove,
+    require_regular,
+)
+from unfold.training.checkpoint import DAMAGED, LARGEST
 
+LONGEST = 2**20  # bytes of a line
 SECONDS = 1.0  # between flushes: what a person who follows the file waits at most
 
 Number = float | int | bool | None
@@ -57,36 +70,73 @@ class Metrics:
         return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
+def _ignore(told: str) -> None:
+    """Tell nobody."""
+
+
 class MetricsFile:
     """An open metrics.jsonl.
 
     Args:
         file: where to write; None keeps the losses only.
         keep: number of steps the file may tell of; lines of later steps are cut off.
+        lines: how many lines of these steps there should be, where that is known.
+        told: is given a line about damage, and about lines that are missing.
+
+    Attributes:
+        lines: how many lines the file has.
+
+    Raises:
+        DataError: a link, a folder, a pipe or a device has the name of the file.
     """
 
-    def __init__(self, file: Path | None, *, keep: int = 0) -> None:
+    def __init__(
+        self,
+        file: Path | None,
+        *,
+        keep: int = 0,
+        lines: int | None = None,
+        told: Callable[[str], None] = _ignore,
+    ) -> None:
         self.steps, self.losses = array("q"), array("d")
         self.validated = array("q"), array("d")
-        self._handle = None
+        self.lines, self._handle = 0, None
         if file is not None:
+            require_regular(file)
             if file.exists():
-                self._cut(file, keep)
-            self._handle = file.open("a", encoding="utf-8")
+                self._take_up(file, keep, told)
+            if lines is not None and self.lines < lines:
+                told(
+                    f"{file} has {self.lines:,} of the {lines:,} lines that were written up to step"
+                    f" {keep:,}; the loss curve lacks the others"
+                )
+            self._handle = open_log(file)
         self._flushed = time.monotonic()
 
-    def _cut(self, file: Path, keep: int) -> None:
-        size = 0
-        with file.open("rb") as handle:
-            for line in handle:
+    def _take_up(self, file: Path, keep: int, told: Callable[[str], None]) -> None:
+        """Remember the lines up to a step, cut off those after it, and set damage aside."""
+        whole = end = at = damaged = 0
+        with os.fdopen(open_regular(file), "rb") as handle:
+            for line in _lines(handle):
+                at += len(line)
                 record = _read(line)
-                if record is None or record["step"] > keep:
-                    break
-                size += len(line)
-                self._remember(record)
-        os.truncate(file, size)
+                if record is None:
+                    damaged += line.endswith(b"\n") or len(line) >= LONGEST
+                elif record["step"] <= keep:
+                    whole, end = whole + len(line), at
+                    self._remember(record)
+        if not damaged and whole == end:
+            os.truncate(file, end)
+            return
+        aside = _free(file.with_name(f"{file.name}{DAMAGED}"))
+        _copy_whole_lines(file, keep, aside)
+        told(
+            f"{file} is damaged: {max(damaged, 1):,} of its lines cannot be read or are out of"
+            f" order; it is kept as {aside.name}, and its {self.lines:,} whole lines are used"
+        )
 
     def _remember(self, record: Mapping[str, Any]) -> None:
+        self.lines += 1
         loss = record.get("loss")
         if loss is not None:
             self.steps.append(record["step"])
@@ -118,28 +168,62 @@ class MetricsFile:
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """Return the records of a metrics.jsonl, a half-written last line excepted.
+    """Return the records of a metrics.jsonl, what cannot be read excepted.
 
     Raises:
         DataError: it cannot be read.
     """
     try:
-        with file.open("rb") as handle:
-            records = [_read(line) for line in handle]
+        with os.fdopen(open_regular(file), "rb") as handle:
+            records = [_read(line) for line in _lines(handle)]
     except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror}") from None
+        raise DataError(f"cannot read {file}: {explain(error)}") from None
     return [r for r in records if r is not None]
 
 
+def _lines(handle: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file, in pieces where they are longer than any of ours."""
+    return iter(lambda: handle.readline(LONGEST), b"")
+
+
+def _copy_whole_lines(file: Path, keep: int, aside: Path) -> None:
+    """Move a file aside, and put one in its place that has its readable lines up to a step."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    remove(partial)
+    with os.fdopen(open_regular(file), "rb") as old, partial.open("xb") as new:
+        for line in _lines(old):
+            record = _read(line)
+            if record is not None and record["step"] <= keep:
+                new.write(line)
+    flush(partial)
+    file.rename(aside)
+    partial.rename(file)
+
+
+def _free(path: Path) -> Path:
+    """Return a path that nothing has: this one, or it with a number."""
+    names = (path, *(path.with_name(f"{path.name}-{n}") for n in range(2, 1000)))
+    return next(p for p in names if kind_of(p) is None)
+
+
 def _read(line: bytes) -> dict[str, Any] | None:
-    """Return a record, or None for a line that is not complete."""
+    """Return a record, or None for a line that is not one."""
     if not line.endswith(b"\n"):
         return None
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else None
+    if not isinstance(record, dict):
+        return None
+    step, losses = record.get("step"), (record.get("loss"), record.get("validation_loss"))
+    is_step = type(step) is int and 0 <= step <= LARGEST
+    return record if is_step and all(map(_is_loss, losses)) else None
+
+
+def _is_loss(value: object) -> bool:
+    """Say whether a value is a number that a float can hold, or null."""
+    return value is None or type(value) is float or (type(value) is int and abs(value) <= LARGEST)
 
 
 def show_record(record: Mapping[str, Number]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 from pydantic_core import PydanticCustomError
 
 from unfold.training.sections import show
@@ -30,6 +31,12 @@ class StepRule(ABC):
 
     key: ClassVar[str]
     short: ClassVar[bool] = True
+
+
+def power(base: float, exponent: float) -> float:
+    """Return base to the power of exponent as IEEE 754 has it: infinite where it is too large."""
+    with np.errstate(all="ignore"):
+        return float(np.float64(base) ** np.float64(exponent))
 
 
 def require_steps(name: str, number: int) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unfold.training.rules import StepRule, read_rule, require_steps
+from unfold.training.rules import StepRule, power, read_rule, require_steps
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Step(Piece):
 
     def factor(self, step: int, steps: int) -> float:
         """Return the factor."""
-        return self.times ** (step // self.every)
+        return power(self.times, step // self.every)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Exponential(Piece):
 
     def factor(self, step: int, steps: int) -> float:
         """Return the factor."""
-        return self.times ** (step / self.every)
+        return power(self.times, step / self.every)
 
 
 PIECES: dict[str, type[Piece]] = {

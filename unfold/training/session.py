@@ -14,12 +14,14 @@ import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from unfold.files import open_log
 from unfold.training.checkpoint import Best, TrainingState, save
 from unfold.training.data.batches import Batch
 from unfold.training.diagnose import explain_failure
@@ -29,6 +31,7 @@ from unfold.training.metrics import Metrics, MetricsFile, Number
 Callback = Callable[[Metrics, Trainer], object]
 Ending = Literal["finished", "early", "interrupted", "diverged"]
 SAVE_SECONDS = 30.0
+LINES = "metrics_lines"  # the counter of what is in metrics.jsonl
 MEANS = ("loss", "gradient_norm", "clipped")
 
 
@@ -58,6 +61,7 @@ class Setting:
         writers: get every record too.
         stopped: is asked after every step.
         saving: surrounds the writing of a checkpoint.
+        told: is given a line about files of the folder that are damaged.
     """
 
     folder: Path | None = None
@@ -68,6 +72,7 @@ class Setting:
     writers: Sequence[Writer] = ()
     stopped: Callable[[], bool] = lambda: False
     saving: Callable[[], AbstractContextManager[Any]] = nullcontext
+    told: Callable[[str], None] = lambda told: warnings.warn(told, stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,9 @@ class _Session:
         folder = setting.folder
         self.records = _Records(trainer.settings.log, trainer.begun)
         file = folder / "metrics.jsonl" if folder else None
-        self.metrics = MetricsFile(file, keep=trainer.taken)
+        known = trainer.begun.get(LINES)
+        lines = None if known is None else int(known)
+        self.metrics = MetricsFile(file, keep=trainer.taken, lines=lines, told=setting.told)
         self.saved, self.saved_at = -1, time.monotonic()
 
     def run(self) -> Ending:
@@ -215,7 +222,7 @@ class _Session:
         with self.setting.saving():
             self.metrics.sync()
             state = self.trainer.state()
-            counters = {**state.counters, **self.records.pending()}
+            counters = {**state.counters, **self.records.pending(), LINES: self.metrics.lines}
             save(replace(state, counters=counters), folder / "checkpoint", self.setting.facts)
         self.saved, self.saved_at = self.trainer.taken, time.monotonic()
 
@@ -268,5 +275,5 @@ def _note(folder: Path, first: int, last: int, ending: Ending, seconds: float) -
         "host": platform.node(),
         "process": os.getpid(),
     }
-    with (folder / "sessions.jsonl").open("a", encoding="utf-8") as file:
+    with open_log(folder / "sessions.jsonl") as file:
         file.write(json.dumps(record) + "\n")

@@ -31,7 +31,7 @@ class EventWriter:
         except ImportError:
             raise UnsupportedError(
                 "train.tensorboard needs the package tensorboardX\n"
-                "  help: pip install 'unfold[tensorboard]'"
+                "  help: pip install 'unfold-rnn[tensorboard]'"
             ) from None
         self._writer = SummaryWriter(str(folder), purge_step=begin, write_to_disk=True)
 

@@ -63,7 +63,7 @@ class Domain:
         self.batch = batch
         self.least = least
         self.extents: dict[str, int] = {BATCH: batch}
-        self._lengths: dict[str, Lengths] = {BATCH: np.full(batch, batch, dtype=np.int64)}
+        self._lengths: dict[str, Lengths] = {BATCH: self._all(batch)}
         given = dict(extents or {})
         given_lengths = dict(lengths or {})
         self._check_names(given, "extents")
@@ -71,7 +71,7 @@ class Domain:
         for axis in program.axes:
             self._resolve(axis, given, given_lengths, ())
         self.uniform: bool = all(
-            bool((self._lengths[a] == self.extents[a]).all()) for a in self.extents
+            _is_one(n) or bool((n == self.extents[a]).all()) for a, n in self._lengths.items()
         )
 
     @property
@@ -104,7 +104,7 @@ class Domain:
     def of(self, program: Program) -> Domain:
         """Return the same domain for a Program with more axes, derived from those of this one."""
         extents = {a: n for a, n in self.extents.items() if a != BATCH and a in program.axes}
-        lengths = {a: self._lengths[a] for a in extents}
+        lengths = {a: self._lengths[a] for a in extents if not _is_one(self._lengths[a])}
         return Domain(program, extents, lengths, self.batch)
 
     def distinct(self) -> tuple[dict[str, int], ...]:
@@ -114,6 +114,10 @@ class Domain:
             return ({a: self.extents[a] for a in axes},)
         rows = np.unique(np.stack([self._lengths[a] for a in axes], axis=1), axis=0)
         return tuple(dict(zip(axes, map(int, row), strict=True)) for row in rows)
+
+    def _all(self, length: int) -> Lengths:
+        """Return the same length for every sequence, in the memory of one."""
+        return np.broadcast_to(np.int64(length), (self.batch,))
 
     def _check_names(self, given: Mapping[str, Any], what: str) -> None:
         for axis in given:
@@ -163,7 +167,7 @@ class Domain:
         if extent < 1:
             raise DataError(f"axis {axis} has {extent} points; every axis needs at least one")
         if own is None:
-            own = np.full(self.batch, extent, dtype=np.int64)
+            own = self._all(extent)
         elif own.max() > extent:
             which = int(own.argmax())
             raise DataError(
@@ -175,8 +179,10 @@ class Domain:
     def _derived(self, axis: str, rule: Affine) -> tuple[int, Lengths]:
         """Return the extent and the lengths of an axis that follows from others."""
         largest, _ = rule.evaluate(self.extents, {a: n - 1 for a, n in self.extents.items()})
-        each, _ = rule.evaluate(self._lengths, {a: n - 1 for a, n in self._lengths.items()})
-        own = np.broadcast_to(np.asarray(each, dtype=np.int64), (self.batch,))
+        known = {a: n[:1] if _is_one(n) else n for a, n in self._lengths.items()}
+        each, _ = rule.evaluate(known, {a: n - 1 for a, n in known.items()})
+        own = np.asarray(each, dtype=np.int64)
+        own = self._all(int(own.flat[0])) if own.size == 1 else own
         if own.min() < 1:
             which = int(own.argmin())
             sizes = ", ".join(f"{a} = {self._lengths[a][which]}" for a in rule.axes)
@@ -229,3 +235,8 @@ class Domain:
                 " is 1"
             )
         return whole
+
+
+def _is_one(lengths: Lengths) -> bool:
+    """Say whether lengths are known to be equal: one number stands for all of them."""
+    return lengths.strides == (0,)

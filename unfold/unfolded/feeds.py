@@ -69,11 +69,11 @@ def _array(value: Value, given: Any, dtype: str | None) -> Any:
     if tail != tuple(value.type.stored):
         raise DataError(f"input {value.name} has the shape {list(array.shape)}; {_expected(value)}")
     if value.type.kind == "category":
-        if not np.issubdtype(array.dtype, np.integer):
+        if array.dtype.kind not in "iu":
             raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
         check_classes(value, array)
         return array.astype(np.int64, copy=False)
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+    if array.dtype.kind not in "biuf":
         raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
     return array if dtype is None else array.astype(dtype, copy=False)
 
@@ -111,7 +111,10 @@ def check_parameters(
     for value in program.parameters:
         if value.name not in parameters:
             raise DataError(f"parameter {value.name} is missing; start from model.init()")
-        array = np.asarray(parameters[value.name], dtype=dtype)
+        array = np.asarray(parameters[value.name])
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"parameter {value.name} holds {array.dtype}, expected real numbers")
+        array = array if dtype is None else array.astype(dtype, copy=False)
         wanted = domain.shape(value.axes) + tuple(map(int, value.type.shape))
         longer = value.axes and array.shape[len(value.axes) :] == tuple(value.type.shape)
         if longer and all(a >= w for a, w in zip(array.shape, wanted, strict=True)):

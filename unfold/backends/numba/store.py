@@ -3,27 +3,27 @@
     load(text).address          the C function `block` of a generated module
     load_module(text)           the module itself
 
-A module's name is a hash of everything that decides its machine code: its text, the source of the
-support modules it imports, the versions of Numba and LLVM, and the processor that it is made for.
-Its folder holds the text, Numba's cache of the machine code, and a file of checksums that is
-written last; an entry without valid checksums is made anew. Several processes may use the store at
-once: an entry is made and removed under a lock of its own, which its readers share. The least
-recently used entries are removed where the store grows beyond `LIMIT`.
+A module's name is a hash of everything that decides its machine code: its text, the source of this
+folder, the versions of Numba and LLVM, and the processor that it is made for. Its entry holds the
+text, Numba's cache of the machine code, and a file of checksums that is written last; an entry
+without valid checksums is made anew. Several processes may use the store at once: an entry is made
+and removed under a lock of its own. Nobody waits to read one: what is removed meanwhile is made
+anew. The least recently used entries are removed where the store grows beyond `LIMIT`.
+
+Where nothing can be kept (no folder, or a full disk), kernels are compiled in memory.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib.util
 import json
+import linecache
 import os
-import shutil
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,27 +31,12 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
-from unfold.errors import BackendError
+from unfold.backends.numba import kept
+from unfold.errors import BackendError, DataError
+from unfold.files import FULL, explain, is_regular, parse_json, read_regular, remove, write_whole
 
-try:
-    import fcntl
-except ImportError:  # not on Windows; there two processes may compile the same kernel
-    fcntl = None
-
-SUPPORT = (
-    *(
-        "calls",
-        "coefficients",
-        "functions",
-        "lanes",
-        "memory",
-        "operands",
-        "target",
-        "tiles",
-        "vector",
-    ),
-)
 LIMIT = 500 * 2**20
+LARGEST = 2**30  # bytes of a file
 CHECKS = "checksums.json"
 
 
@@ -75,26 +60,7 @@ Progress = Callable[[int, int], None]
 listeners: list[Progress] = []  # told (done, in all) before each kernel of a Plan is compiled
 _modules: dict[str, ModuleType] = {}
 _compiled: list[str] = []  # names, in the order they were made
-
-
-@cache
-def cache_dir() -> Path:
-    """Return the user's folder of kernels: $UNFOLD_CACHE, or unfold in the cache folder."""
-    given = os.environ.get("UNFOLD_CACHE")
-    home = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(given) if given else Path(home).expanduser() / "unfold"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        other = Path(tempfile.mkdtemp(prefix="unfold-"))
-        warnings.warn(
-            f"cannot write to {folder}; compiled kernels are kept in {other} for this run only."
-            " Set UNFOLD_CACHE to a folder that can be written",
-            stacklevel=2,
-        )
-        return other
+_given_up: list[str] = []  # why nothing is kept any more, where that is so
 
 
 @cache
@@ -106,8 +72,8 @@ def _fingerprint() -> bytes:
     from unfold.backends.numba.target import identity
 
     found = hashlib.sha256()
-    for name in SUPPORT:
-        found.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(file.read_bytes())
     parts = (numba.__version__, llvmlite.__version__, sys.version, *identity())
     found.update("\n".join(parts).encode())
     return found.digest()
@@ -149,10 +115,15 @@ def load_all(texts: Sequence[str]) -> list[Loaded]:
     return found
 
 
+def place_of_entries() -> Path | None:
+    """Return the folder of the entries, or None where nothing is kept."""
+    return None if _given_up else kept.kernels()
+
+
 def is_ready(text: str) -> bool:
     """Whether a module is loaded or in the store (not whether it is whole)."""
-    name = _name(text)
-    return name in _modules or (cache_dir() / name / CHECKS).exists()
+    name, place = _name(text), place_of_entries()
+    return name in _modules or (place is not None and is_regular(place / name / CHECKS))
 
 
 def load_module(text: str) -> ModuleType:
@@ -160,44 +131,85 @@ def load_module(text: str) -> ModuleType:
     name = _name(text)
     if name in _modules:
         return _modules[name]
-    folder = cache_dir() / name
-    with _locked(folder, shared=True):
-        found = _found(folder, name, text)
-    if not found:
-        with _locked(folder):
-            found = _found(folder, name, text)
-            if not found:
-                _make(folder, name, text)
-        if not found:
-            _prune()
+    place = place_of_entries()
+    if place is None:
+        _modules[name] = _unkept(name, text)
+    elif not _found(place / name, name, text):
+        try:
+            _make(place / name, name, text)
+        except (OSError, DataError) as error:
+            _give_up(place, error)
+            return load_module(text)
+        _prune()
     return _modules[name]
 
 
 def _found(folder: Path, name: str, text: str) -> bool:
-    """Import an entry if it is whole, and tell so."""
-    if not _is_whole(folder, text):
+    """Load an entry if it is whole, and tell so."""
+    try:
+        if not _is_whole(folder, text):
+            return False
+        _modules[name] = _executed(name, text, str(folder / f"{name}.py"))
+    except (OSError, BackendError):  # it was removed in between
         return False
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.utime(folder / CHECKS)  # the least recently used go first
-    _modules[name] = _imported(folder, name)
     return True
 
 
 def _name(text: str) -> str:
-    return f"k{hashlib.sha256(_fingerprint() + text.encode()).hexdigest()[:24]}"
+    return f"k{hashlib.sha256(_fingerprint() + text.encode()).hexdigest()}"
 
 
 def _make(folder: Path, name: str, text: str) -> None:
-    """Write a module, compile it, and note the checksums of all its files."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    """Write a module, compile it, and note the checksums of all its files; if nobody else has.
+
+    Raises:
+        OSError: the entry cannot be written.
+        BackendError: Numba refuses the module.
+    """
+    with kept.locked(folder):
+        if _found(folder, name, text):
+            return
+        try:
+            remove(folder)
+            folder.mkdir(mode=0o700)
+            (folder / f"{name}.py").write_text(text, encoding="utf-8", newline="\n")
+            _modules[name] = _compile(name, text, str(folder / f"{name}.py"))
+            sums = {str(f.relative_to(folder)): _sum(f) for f in _files(folder)}
+            write_whole(folder / CHECKS, json.dumps(sums))
+        except OSError:
+            with suppress(OSError):
+                remove(folder)
+            raise
+
+
+def _compile(name: str, text: str, file: str) -> ModuleType:
+    found = _executed(name, text, file)
     _compiled.append(name)
-    _modules[name] = _imported(folder, name)
-    sums = {str(f.relative_to(folder)): _sum(f) for f in _files(folder)}
-    partial = folder / f"{CHECKS}.{os.getpid()}"
-    partial.write_text(json.dumps(sums), encoding="utf-8")
-    partial.replace(folder / CHECKS)
+    return found
+
+
+def _unkept(name: str, text: str) -> ModuleType:
+    """Compile a module in memory alone."""
+    file = f"<{name}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    return _compile(name, text.replace("cache=True", "cache=False"), file)
+
+
+def _give_up(place: Path, error: OSError | DataError) -> None:
+    """Keep no more kernels in this process, and say why."""
+    reason, how = str(error), "Set"
+    if isinstance(error, OSError):
+        reason = explain(error)
+        if error.errno in FULL:
+            how = "Make room, empty it by `unfold cache --clear`, or set"
+    _given_up.append(reason)
+    warnings.warn(
+        f"cannot keep compiled kernels in {place}: {reason}; this run goes on without."
+        f" {how} UNFOLD_CACHE to another folder",
+        stacklevel=3,
+    )
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -208,95 +220,60 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _sum(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(file, LARGEST)).hexdigest()
 
 
 def _is_whole(folder: Path, text: str) -> bool:
-    """Whether an entry is complete and undamaged."""
+    """Whether an entry is this user's own, complete and undamaged."""
     try:
-        sums = json.loads((folder / CHECKS).read_text(encoding="utf-8"))
-        own = (folder / f"{folder.name}.py").read_text(encoding="utf-8")
-        return own == text and len(sums) > 1 and all(_sum(folder / n) == s for n, s in sums.items())
-    except (OSError, ValueError, AttributeError):
+        if not kept.is_own(folder):
+            return False
+        sums = parse_json(read_regular(folder / CHECKS))
+        files = {str(f.relative_to(folder)): f for f in _files(folder)}
+        own = read_regular(folder / f"{folder.name}.py").decode("utf-8")
+        return (
+            own == text
+            and len(files) > 1
+            and files.keys() == sums.keys()
+            and all(_sum(file) == sums[n] for n, file in files.items())
+        )
+    except (OSError, ValueError, AttributeError, DataError):
         return False
 
 
-def _imported(folder: Path, name: str) -> ModuleType:
-    """Import an entry; Numba looks for machine code beside it, whatever the user's settings."""
+def _executed(name: str, text: str, file: str) -> ModuleType:
+    """Run a module; Numba looks for machine code beside it, whatever the user's settings.
+
+    It is run from its text, not from what Python may have kept of it.
+
+    Raises:
+        OSError: its machine code cannot be written.
+        BackendError: it does not compile.
+    """
     from numba.core import config as settings
 
-    file = folder / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__ = file
     sys.modules[name] = module
     config: Any = settings
     elsewhere, config.CACHE_DIR = config.CACHE_DIR, ""
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
     except Exception as error:
         del sys.modules[name]
-        own = [f for f in extract_tb(error.__traceback__) if f.filename == str(file)]
+        if isinstance(error, OSError):
+            raise
+        own = [f for f in extract_tb(error.__traceback__) if f.filename == file]
         line = f"\n{own[-1].lineno:5d} | {own[-1].line}" if own else ""
-        text = file.read_text(encoding="utf-8")
         raise BackendError(f"the kernel {file} does not compile: {error}{line}", text) from error
     finally:
         config.CACHE_DIR = elsewhere
     return module
 
 
-@contextlib.contextmanager
-def _locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of an entry; give whether it is held, which is false only without waiting."""
-    if fcntl is None:
-        yield True
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    path = _lock_of(folder)
-    kind = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
-    while True:
-        with path.open("a") as lock:
-            try:
-                fcntl.flock(lock, kind)
-            except BlockingIOError:
-                yield False
-                return
-            if _is_same(lock.fileno(), path):  # not removed while this waited
-                yield True
-                return
-
-
-def _lock_of(folder: Path) -> Path:
-    return folder.parent / f"{folder.name}.lock"
-
-
-def _is_same(file: int, path: Path) -> bool:
-    """Whether an open file is the one that has a path."""
-    with contextlib.suppress(OSError):
-        return os.path.samestat(os.fstat(file), path.stat())
-    return False
-
-
 def entries() -> list[tuple[Path, int, float]]:
     """Return (folder, bytes, time of last use) of every entry, the oldest first."""
-    found: list[tuple[Path, int, float]] = []
-    for folder in cache_dir().glob("k*"):
-        if folder.is_dir():
-            with contextlib.suppress(OSError):
-                size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-                check = folder / CHECKS
-                used = (check if check.exists() else folder).stat().st_mtime
-                found.append((folder, size, used))
-    return sorted(found, key=lambda e: e[2])
-
-
-def _remove(folder: Path) -> bool:
-    """Remove an entry and its lock; one that another process makes or reads now stays."""
-    with _locked(folder, wait=False) as held:
-        if held:
-            shutil.rmtree(folder, ignore_errors=True)
-            _lock_of(folder).unlink(missing_ok=True)
-        return held
+    return kept.entries(CHECKS)
 
 
 def _prune() -> None:
@@ -309,14 +286,12 @@ def _prune() -> None:
         if total <= LIMIT:
             return
         # What this process uses is in its memory, but another run would miss it.
-        if folder.name not in _modules and _remove(folder):
+        if folder.name not in _modules and kept.discard(folder):
             total -= size
 
 
 def clear() -> tuple[int, int]:
     """Remove every entry that is not in use; return how many they were and their bytes."""
-    removed = [size for folder, size, _ in entries() if _remove(folder)]
-    for lock in cache_dir().glob("k*.lock"):
-        if not lock.with_suffix("").exists():
-            _remove(lock.with_suffix(""))
+    removed = [size for folder, size, _ in entries() if kept.discard(folder)]
+    kept.discard_locks()
     return len(removed), sum(removed)

@@ -19,7 +19,7 @@ step says where a run is, so one that is continued reads the same batches to the
 from unfold.training.data.batches import Batch, FixedSource, Source, StreamSource
 from unfold.training.data.binding import Fit
 from unfold.training.data.dataset import Data, Dataset
-from unfold.training.data.open import check_data, open_data
+from unfold.training.data.open import check_batch, check_data, open_data
 from unfold.training.data.random import axis_extents, random_inputs
 from unfold.training.data.settings import DataSettings, read_data
 
@@ -33,6 +33,7 @@ __all__ = [
     "Source",
     "StreamSource",
     "axis_extents",
+    "check_batch",
     "check_data",
     "open_data",
     "random_inputs",

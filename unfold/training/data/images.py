@@ -16,15 +16,16 @@ The digits are those of scikit-learn; see sets/README.md.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from unfold.errors import DataError
-from unfold.training.data.arrays import read_arrays
+from unfold.training.data.arrays import COPIES, read_arrays
 from unfold.training.data.columns import Array, Column, Examples
 from unfold.training.data.dataset import SetDataset
-from unfold.training.data.problems import RELATIVE, data_error, suggest
+from unfold.training.data.problems import RELATIVE, data_error, require_room, suggest, unwritable
 from unfold.training.data.settings import ImageFile, ImageFolder, ImagesData
 from unfold.training.data.text import END, Text
 from unfold.training.sections import Section
@@ -134,6 +135,10 @@ def _from_arrays(source: ImageFile, section: Section, folder: Path) -> tuple[Col
         message = f"array {source.label} of {source.file} is {labels.dtype} {list(labels.shape)}"
         help = f"labels are whole numbers, one for each of {len(images)} images"
         raise data_error(section, ("images", "file"), message, help)
+    if labels.dtype == np.uint64 and labels.max() > np.iinfo(np.int64).max:
+        row = int(labels.argmax())
+        message = f"array {source.label} of {source.file}, sequence {row + 1} is {labels[row]}"
+        raise data_error(section, ("images", "file"), message, "labels are classes, from 0 on")
     scaled = images / 255.0 if images.dtype == np.uint8 else images
     where = f"of {source.file}"
     image = Column(scaled, where=f"array {source.image} {where}")
@@ -150,22 +155,33 @@ def _from_folder(name: str, section: Section, folder: Path) -> tuple[Column, Col
     if not files:
         help = f"put PNG files into one folder per class: {name}/cat/1.png"
         raise data_error(section, at, f"there are no images in the folders of {root}", help)
-    images: list[Array] = []
-    for file, _ in files:
-        images.append(_read_png(file, section))
-        if images[-1].shape != images[0].shape:
-            found, first = (_size(i) for i in (images[-1], images[0]))
-            message = f"{file} is {found}, but {files[0][0]} is {first}"
+    for path in classes:
+        if unwritable(path.name) is not None:
+            shown = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+            message = f"the name of the folder {shown} in {root} is not UTF-8"
+            raise data_error(section, at, message, "rename it: its name is that of a class")
+    first = _read_png(files[0][0], section)
+    what = f"{root} with {len(files):,} images of {_size(first)}"
+    require_room(COPIES * len(files) * first.nbytes, what, section, at)
+    images = np.empty((len(files), *first.shape))
+    for place, (file, _) in enumerate(files):
+        image = _read_png(file, section)
+        if image.shape != first.shape:
+            message = f"{file} is {_size(image)}, but {files[0][0]} is {_size(first)}"
             raise data_error(section, at, message, "images have to have one size")
+        images[place] = image
     labels = np.array([label for _, label in files], dtype=np.int64)
     symbols = tuple(c.name for c in classes)
-    image = Column(np.stack(images), where=f"images of {name}")
-    return image, Column(labels, classes=len(classes), symbols=symbols, where=f"folders of {name}")
+    column = Column(images, where=f"images of {name}")
+    return column, Column(labels, classes=len(classes), symbols=symbols, where=f"folders of {name}")
 
 
 def _read_png(file: Path, section: Section) -> Array:
     """Return an image from 0 to 1, [height, width] or [height, width, channels]."""
     from PIL import Image
+
+    if not file.is_file():
+        raise _damaged(file, section, "it is not a file")
 
     try:
         with Image.open(file, formats=["PNG"]) as image:

@@ -5,14 +5,17 @@ open_data(read_data(section), section, folder)  →  Dataset: .fit(program), .ba
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
-from unfold.core.program import Program
+from unfold.core.bytes import MAX_ELEMENTS
+from unfold.core.program import BATCH, Program
 from unfold.training.data.arrays import arrays_dataset
 from unfold.training.data.binding import check_names
 from unfold.training.data.dataset import Dataset
 from unfold.training.data.images import images_dataset
-from unfold.training.data.random import RandomDataset
+from unfold.training.data.problems import data_error
+from unfold.training.data.random import RandomDataset, axis_extents
 from unfold.training.data.sequences import sequences_dataset
 from unfold.training.data.series import series_dataset
 from unfold.training.data.settings import (
@@ -59,15 +62,33 @@ def open_data(settings: DataSettings, section: Section, folder: Path) -> Dataset
         case TaskData():
             return TaskDataset(settings, section)
         case RandomData():
-            return RandomDataset(settings)
+            return RandomDataset(settings, section)
+
+
+def check_batch(settings: DataSettings, section: Section, program: Program) -> None:
+    """Refuse a batch in which an input would hold more numbers than a value may.
+
+    Raises:
+        DataError: naming the input.
+    """
+    extents = axis_extents(program)
+    for value in program.inputs:
+        points = prod(extents[a] for a in value.axes if a != BATCH)
+        numbers = prod(map(int, value.type.stored)) * points
+        if settings.batch * numbers > MAX_ELEMENTS:
+            message = f"in a batch of {settings.batch:,}, {value.name} would hold"
+            message += f" {settings.batch * numbers:,} numbers"
+            help = f"at most {MAX_ELEMENTS:,} fit into one value"
+            raise data_error(section, ("batch",), message, help)
 
 
 def check_data(settings: DataSettings, section: Section, program: Program) -> None:
     """Check what can be checked without reading anything.
 
     Raises:
-        DataError: for an input that the spec does not have.
+        DataError: for an input that the spec does not have, and a batch that is too large.
     """
+    check_batch(settings, section, program)
     match settings:
         case TextData() | LinesData():
             check_text_inputs(settings, section, program)

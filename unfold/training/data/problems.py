@@ -18,11 +18,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from unfold.core.bytes import may_be_taken, show_size
 from unfold.errors import DataError, Diagnostic
 from unfold.training.sections import KeyPath, Section
 
 MAX_BYTES = 1 << 30
 MAX_NAMED = 12
+TEXT_COPIES = 32
+"""Bytes for every byte of a text: it is decoded, sorted and numbered, or becomes Python objects."""
 RELATIVE = "a path is relative to the spec's folder"
 
 
@@ -40,7 +43,7 @@ class Unplaced:
 
 def data_error(section: Section, at: KeyPath, message: str, help: str | None = None) -> DataError:
     """Make the error for a mistake in `data`, shown at a key or value of that section."""
-    return DataError(str(Diagnostic(message, section.locate(at), help=help)))
+    return DataError(Diagnostic(message, section.locate(at), help=help))
 
 
 def names(found: Iterable[str]) -> str:
@@ -70,14 +73,15 @@ def read_bytes(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[
         DataError: for no file, an empty one, one too large or one that cannot be read.
     """
     file = folder / path
+    relative = None if section.locate(at) is None else RELATIVE
     try:
         if not file.is_file():
-            raise data_error(section, at, f"{file} is not a file", RELATIVE)
+            raise data_error(section, at, f"{file} is not a file", relative)
         if file.stat().st_size > MAX_BYTES:
             raise data_error(section, at, f"{file} is larger than {MAX_BYTES:,} bytes")
         content = file.read_bytes()
     except (OSError, ValueError) as error:
-        raise data_error(section, at, f"cannot read {file}: {error}", RELATIVE) from None
+        raise data_error(section, at, f"cannot read {file}: {error}", relative) from None
     if not content:
         raise data_error(section, at, f"{file} is empty")
     return file, content
@@ -90,9 +94,47 @@ def read_utf8(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[P
         DataError: as `read_bytes`, and for what is not UTF-8.
     """
     file, content = read_bytes(path, section, at, folder)
+    require_room(TEXT_COPIES * len(content), f"what {file} says", section, at)
     try:
         return file, content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"byte {error.start} is {error.object[error.start]:#04x}"
         message = f"{file} is not UTF-8 text: {found}"
         raise data_error(section, at, message, "convert the file to UTF-8") from None
+
+
+def require_room(needed: int, what: str, section: Section, at: KeyPath) -> None:
+    """Refuse data that would not fit into the memory there is, before they are unpacked.
+
+    Arguments:
+        needed: bytes, with all copies that are made on the way.
+        what: what would need them.
+        section: the section `data`.
+        at: the key that names the data.
+
+    Raises:
+        DataError: the bytes are not free.
+    """
+    free = may_be_taken()
+    if needed > free:
+        message = f"{what} needs {show_size(needed)} of memory, and {show_size(free)} may be taken"
+        raise data_error(section, at, message, "use fewer data at a time, or smaller ones")
+
+
+def unwritable(value: object) -> str | None:
+    """Return the first half of a surrogate pair in a text, or a list of texts; None without.
+
+    JSON may have such halves, and names of files that are not UTF-8 become them; no file could hold
+    what is made of them. `"a\\ud800"` gives `\\ud800`.
+    """
+    if isinstance(value, list):
+        return next((bad for v in value if (bad := unwritable(v)) is not None), None)
+    if not isinstance(value, str) or value.isascii():
+        return None
+    half = next((c for c in value if "\ud800" <= c <= "\udfff"), None)
+    return None if half is None else f"\\u{ord(half):04x}"
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text; they end with \\n, \\r\\n or \\r, as on any system."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

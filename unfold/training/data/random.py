@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -14,7 +15,9 @@ from unfold.core.program import BATCH, Program
 from unfold.training.data.batches import FixedSource
 from unfold.training.data.binding import Fit
 from unfold.training.data.dataset import Data
+from unfold.training.data.problems import require_room
 from unfold.training.data.settings import RandomData
+from unfold.training.sections import Section
 
 Array = np.ndarray
 Arrays = dict[str, Array]
@@ -25,6 +28,7 @@ class RandomDataset:
     """One fixed batch of random inputs."""
 
     settings: RandomData
+    section: Section
 
     def fit(self, program: Program) -> Fit:
         """Want nothing: random inputs fit every spec."""
@@ -39,7 +43,13 @@ class RandomDataset:
         chunk: Mapping[str, int] | None = None,
     ) -> Data:
         """Return the batch; see `Dataset.batches`."""
-        batch, seed = self.settings.batch, self.settings.seed
+        batch, seed, length = self.settings.batch, self.settings.seed, axis_extents(program)
+        numbers = sum(
+            prod(length[a] for a in v.axes if a != BATCH) * prod(map(int, v.type.stored))
+            for v in program.inputs
+        )
+        what = f"a random batch of {batch:,}"
+        require_room(2 * 8 * numbers * batch, what, self.section, ("batch",))
         inputs = random_inputs(program, batch=batch, seed=seed, dtype=dtype)
         return Data(FixedSource(inputs, batch), None, f"one random batch of {batch}")
 

@@ -22,7 +22,7 @@ import numpy as np
 from unfold.core.program import BATCH, Program
 from unfold.training.data.columns import Column, Examples
 from unfold.training.data.dataset import SetDataset
-from unfold.training.data.problems import data_error, read_utf8
+from unfold.training.data.problems import data_error, lines_of, read_utf8, unwritable
 from unfold.training.data.settings import BuiltIn, SequencesData
 from unfold.training.data.text import Text
 from unfold.training.data.topics import TOPICS, WORDS, topics
@@ -84,11 +84,13 @@ def _read(text: str, path: str, section: Section) -> dict[str, list[tuple[int, A
         return data_error(section, ("sequences", "file"), f"{path}, line {number}: {message}", help)
 
     found: dict[str, list[tuple[int, Any]]] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         if not line.strip():
             continue
         try:
-            record = json.loads(line, parse_constant=_refuse)
+            record = json.loads(line, parse_constant=_refuse, object_pairs_hook=_object)
+        except LookupError as twice:
+            raise error(number, f"the key {twice.args[0]} comes twice", "drop one") from None
         except (ValueError, RecursionError) as problem:
             raise error(number, f"this is not JSON: {problem}", "one object per line") from None
         if not isinstance(record, dict) or not record:
@@ -96,14 +98,32 @@ def _read(text: str, path: str, section: Section) -> dict[str, list[tuple[int, A
             raise error(number, f"expected an object, got {show(record)}", help)
         if not found:
             found = {key: [] for key in record}
+            if (bad := unwritable(list(record))) is not None:
+                raise error(number, f"the key {bad} is not text", "use letters")
         for key in (k for k in found if k not in record):
             raise error(number, f"the key {key} is missing", "every line has the same keys")
         for key, value in record.items():
             if key not in found:
                 raise error(number, f"the key {key} is new", "every line has the same keys")
+            if (bad := unwritable(value)) is not None:
+                help = "it is half of a character; write the whole one"
+                raise error(number, f"key {key}: {bad} is not text", help)
             found[key].append((number, value))
     if not found:
         raise data_error(section, ("sequences", "file"), f"{path} has no lines")
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs.
+
+    Raises:
+        LookupError: a key comes twice, and one of its values would be lost.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise LookupError(next(k for k in keys if keys.count(k) > 1))
     return found
 
 

@@ -13,9 +13,7 @@ model says can be scaled back. A column that a category input reads stays as it 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,27 +27,13 @@ from unfold.training.data.batches import SetSource, Source, StreamSource
 from unfold.training.data.binding import Binding, Fit, Part, check_names
 from unfold.training.data.columns import Array, Arrays, Column, Examples
 from unfold.training.data.dataset import Data, held_out, split_words
-from unfold.training.data.problems import data_error, read_utf8, suggest
+from unfold.training.data.problems import data_error, read_utf8
 from unfold.training.data.random import axis_extents
 from unfold.training.data.settings import BuiltIn, SeriesData
+from unfold.training.data.table import Table, read_table
 from unfold.training.sections import KeyPath, Section
 
 SETS = Path(__file__).parent / "sets"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns of numbers, and the line of the file that each row is on.
-
-    Attributes:
-        name: of the file.
-        columns: by name, [rows]; gaps that may be filled are NaN.
-        lines: [rows].
-    """
-
-    name: str
-    columns: Arrays
-    lines: list[int]
 
 
 @dataclass(frozen=True)
@@ -190,6 +174,10 @@ class SeriesDataset:
     def _classes(self, value: Value, name: str, column: Array) -> Array:
         """Return a column as classes of an input."""
         classes = int(value.type.shape[0])
+        if (gaps := np.flatnonzero(np.isnan(self.table.columns[name]))).size:
+            message = f"{self.table.name}, line {self.table.lines[gaps[0]]}, column {name}:"
+            message += f" {value.name} needs a class, and no line can be drawn between classes"
+            raise data_error(self.section, self._at(value.name), message, "-1 is no class")
         bad = (column != np.floor(column)) | (column < -1) | (column >= classes)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
@@ -293,52 +281,3 @@ def series_dataset(settings: SeriesData, section: Section, folder: Path) -> Seri
         _, text = read_utf8(source.file, section, at, folder)
         table = read_table(text, source.file, source.separator, settings, section, at)
     return SeriesDataset(settings, section, table)
-
-
-def read_table(
-    text: str, name: str, separator: str, settings: SeriesData, section: Section, at: KeyPath
-) -> Table:
-    """Read the columns of a CSV file that are used; the first line names them."""
-    reader = csv.reader(io.StringIO(text), delimiter=separator)
-    try:
-        header = [field.strip() for field in next(reader)]
-        rows = [(reader.line_num, row) for row in reader if any(f.strip() for f in row)]
-    except (csv.Error, StopIteration) as error:
-        raise data_error(section, at, f"{name} is no CSV file: {error or 'it is empty'}") from None
-    if not rows:
-        raise data_error(section, at, f"{name} has no rows below its header")
-    for number, row in rows:
-        if len(row) != len(header):
-            message = f"{name}, line {number} has {len(row)} fields, the header {len(header)}"
-            raise data_error(section, at, message, "mend the line, or set the separator")
-    columns: Arrays = {}
-    for key, group in (("inputs", settings.inputs), ("targets", settings.targets)):
-        for reads, wanted in group.items():
-            for column in (wanted,) if isinstance(wanted, str) else wanted:
-                if header.count(column) != 1:
-                    times = header.count(column)
-                    found = "no column" if not times else f"{times} columns"
-                    help = suggest(column, header, "its columns") if not times else "rename one"
-                    raise data_error(section, (key, reads), f"{name} has {found} {column}", help)
-                if column not in columns:
-                    fields = [(n, row[header.index(column)].strip()) for n, row in rows]
-                    columns[column] = np.array(
-                        [_number(f, n, column, name, section, at, settings) for n, f in fields]
-                    )
-    return Table(name, columns, [number for number, _ in rows])
-
-
-def _number(
-    field: str, line: int, column: str, name: str, section: Section, at: KeyPath, s: SeriesData
-) -> float:
-    """Read a field; a gap that may be filled is NaN."""
-    try:
-        value = float(field.replace("_", "?")) if field else math.nan
-    except ValueError:
-        message = f'{name}, line {line}, column {column}: "{field[:40]}" is not a number'
-        raise data_error(section, at, message, "mend the file, or leave the column out") from None
-    if math.isinf(value) or (math.isnan(value) and s.missing == "error"):
-        found = "the field is empty" if not field else f"{field} is not a finite number"
-        message = f"{name}, line {line}, column {column}: {found}"
-        raise data_error(section, at, message, "mend the file, or set  missing: interpolate")
-    return value

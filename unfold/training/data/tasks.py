@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unfold.core.program import Program
+from unfold.training.data.arrays import COPIES
 from unfold.training.data.batches import DrawnSource, SetSource
 from unfold.training.data.binding import Binder, Fit
 from unfold.training.data.columns import Column, Examples
@@ -46,7 +47,7 @@ from unfold.training.data.grammars import (
 )
 from unfold.training.data.moving_digits import draw_moving_digits, draw_unseen_digits
 from unfold.training.data.number_words import draw_number_words
-from unfold.training.data.problems import data_error
+from unfold.training.data.problems import data_error, require_room
 from unfold.training.data.settings import TaskData
 from unfold.training.data.spelling import draw_spelling
 from unfold.training.data.task_settings import (
@@ -84,7 +85,12 @@ class TaskDataset:
     section: Section
 
     def fit(self, program: Program) -> Fit:
-        """Return what sizes and extents the task wants of a spec."""
+        """Return what sizes and extents the task wants of a spec.
+
+        Raises:
+            DataError: sequences that do not fit the spec, or the memory there is.
+        """
+        self._require_room()
         fit = self._binder(program).fit(self._set() or self._sample())
         unbounded = self.settings.count is None and isinstance(
             self.settings.task, Reber | EmbeddedReber
@@ -124,6 +130,15 @@ class TaskDataset:
             **vocabularies(binding, sample),
         }
         return Data(train, validation, told, facts)
+
+    def _require_room(self) -> None:
+        """Check that what is made at a time fits into memory, as two of the sequences tell."""
+        settings = self.settings
+        columns = self._sample().columns.values()
+        each = sum(c.values.nbytes for c in columns) / 2
+        for key in ("batch", "count", "validation"):
+            number = int(getattr(settings, key) or 0)
+            require_room(int(COPIES * each * number), f"{number:,} sequences", self.section, (key,))
 
     def draw(self, generator: Generator, count: int, *, unseen: bool = False) -> Examples:
         """Make a number of sequences; see `draw`."""

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from unfold.errors import DataError
-from unfold.training.data.problems import data_error, read_utf8
+from unfold.training.data.problems import data_error, lines_of, read_utf8, unwritable
 from unfold.training.data.settings import LinesData, Pydoc, TextData, TextFile
 from unfold.training.sections import Section
 
@@ -105,8 +105,7 @@ def read_lines(settings: LinesData, section: Section, folder: Path) -> tuple[Tex
         DataError: for a file that cannot be read or has no lines.
     """
     written = _written(settings, "lines", section, folder)
-    lines = [line.strip("\r") for line in written.split(END)]
-    lines = [line for line in lines if line]
+    lines = [line for line in lines_of(written) if line]
     if not lines:
         raise data_error(section, ("lines",), "there is no line that is not empty")
     text = Text.of(END + END.join(lines) + END, settings.level)
@@ -122,6 +121,9 @@ def _written(settings: TextData | LinesData, key: str, section: Section, folder:
         return "".join(topics.topics[name] for name in sorted(topics.topics))
     if isinstance(source, TextFile):
         return read_utf8(source.file, section, (key, "file"), folder)[1]
+    if (bad := unwritable(source.string)) is not None:
+        help = "it is half of a character; write the whole one"
+        raise data_error(section, (key, "string"), f"{bad} is not text", help)
     return source.string
 
 

@@ -1,0 +1,3 @@
+"""The version of the package, which imports nothing, so that every layer may say it."""
+
+VERSION = "0.1.0"
