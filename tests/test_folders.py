@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
     "files": {"errors"},
+    "streams": {"errors"},
     "core": {"errors"},
     "spec": {"core", "errors"},
     "ops": {"core", "errors"},
@@ -41,12 +42,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "analysis",
         "api",
         "files",
+        "streams",
         "version",
         "unfold",
         "backends",
         "execution",
     },
-    "cli": {"commands", "errors", "files", "version"},
+    "cli": {"commands", "errors", "streams", "version"},
     "__main__": {"cli"},
 }
 

@@ -11,13 +11,14 @@ one JSON document, also when something is wrong.
 
 from __future__ import annotations
 
-import os
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from unfold import streams
 from unfold.errors import INTERRUPTED, OK, USAGE
 from unfold.version import VERSION
 
@@ -396,7 +397,17 @@ def schema(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; the entry point of the package."""
-    sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
+    streams.install()
+    warnings.showwarning = _show_warning
+    code = invoke(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(streams.end(code))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Print a warning for people, who do not ask which line of ours gave it."""
+    known = category is UserWarning
+    text = f"{message}\n" if known else warnings.formatwarning(message, category, *place[:2])
+    typer.echo(text, err=True, nl=False)
 
 
 def invoke(arguments: list[str]) -> int:
@@ -409,10 +420,8 @@ def invoke(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has gone (`unfold explain SPEC | head`): nothing left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+    except streams.Lost:
+        return OK  # but for what `streams.end` has to say
     except Exception as error:
         from unfold.commands.report import report_failure
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -25,6 +25,8 @@ PLAIN_LINES = 20
 PLAIN_SECONDS = 30.0
 LIVE_SECONDS, LIVE_MEMORY = 0.1, 2.0
 WIDE = 120  # columns that hold the words and a bar
+HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
+STOPPING = tuple(n for n in (signal.SIGINT, signal.SIGTERM, HANGUP) if n is not None)
 SHOW_CURSOR, CLEAR_LINE = "\x1b[?25h", "\r\x1b[2K"
 
 
@@ -204,23 +206,25 @@ def _percent(share: float) -> str:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Within, the first Ctrl-C (or SIGTERM) only makes the given function true.
+    """Within, the first Ctrl-C (or SIGTERM, or a closed terminal) makes the given function true.
 
     The second one ends the process at once, whatever it is doing.
     """
     asked: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    if before.get(HANGUP) == signal.SIG_IGN:  # nohup
+        del before[HANGUP]
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.append(number)
-        for each in signals:
-            signal.signal(each, signal.SIG_DFL)
+        for each in before:  # a terminal that is closed says so twice
+            signal.signal(each, signal.SIG_IGN if each == HANGUP else signal.SIG_DFL)
         cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
         words = "finishing this step and saving (Ctrl-C again stops at once, without saving)"
-        os.write(2, f"{cursor}\n{words}\n".encode())  # print is not safe in a signal handler
+        with suppress(OSError):  # nobody may be there to read it
+            os.write(2, f"{cursor}\n{words}\n".encode())  # print is not safe in a handler
 
-    for number in signals:
+    for number in before:
         signal.signal(number, ask)
     try:
         yield lambda: bool(asked)

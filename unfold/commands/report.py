@@ -18,11 +18,15 @@ from typing import Any
 import typer
 
 from unfold.errors import MISTAKE, OURS, BackendError, Diagnostic, UnfoldError
+from unfold.streams import has_room_for
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    if not has_room_for(text):
+        text = json.dumps(document, indent=2, default=str)
+    typer.echo(text)
 
 
 def diagnostic_json(diagnostic: Diagnostic) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from unfold.commands.train import Told, guess, train
 from unfold.drawing import check_options
 from unfold.errors import UnfoldError
 from unfold.files import write_whole
+from unfold.streams import going_on
 from unfold.training.clip import euclidean
 from unfold.training.data import random_inputs
 from unfold.training.folder import create_run_folder, locked
@@ -66,6 +67,7 @@ def run(asked: Request, *, as_json: bool) -> int:
     """Run a spec and return the exit code."""
     told = Told(Teller(as_json), Watch(asked.profile))
     with ExitStack() as held:
+        held.enter_context(going_on())
         old = _run_to_resume(asked)
         if old is not None:
             held.enter_context(locked(old))

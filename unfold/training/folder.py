@@ -89,8 +89,6 @@ def locked(folder: Path) -> Iterator[None]:
                 remove(left)
         yield
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # stdout, which is no file of the run
-            raise
         raise write_error(error, folder) from None
     finally:
         os.close(handle)
