@@ -7,10 +7,8 @@ One step of the program, for T characters x and the ones after them y, from the 
     loss = - sum over t of log p(t)[target(t)]
 
 then gradients by going backwards, cut to [-5, 5], and Adagrad:  m += g²,  p -= 0.1 g / √m, where
-m is 1e-8 at first. Gradients come in two versions that differ in roundings only: `one_by_one` adds
-up the steps' products, as the program does; `all_at_once` makes one product of all steps, which is
-the order of the reference run. The state goes on from step to step; at the end of the text both
-begin anew. Used by the tests and by `benchmarks/min_char_rnn.py`.
+m is 1e-8 at first. The state goes on from step to step; at the end of the text it begins anew.
+Used by the tests and by `benchmarks/min_char_rnn.py`.
 """
 
 from __future__ import annotations
@@ -32,19 +30,31 @@ def one_hot(code: int, size: int) -> Array:
 
 
 Found = tuple[float, dict[str, Array], Array]
+Rounding = Callable[[Array], Array]
 
 
-def one_by_one(weights: Mapping[str, Array], codes: Array, targets: Array, state: Array) -> Found:
-    """Run forward and backward; biases and states are columns."""
+def exactly(array: Array) -> Array:
+    """Return what was computed as it is."""
+    return array
+
+
+def differentiate(
+    weights: Mapping[str, Array],
+    codes: Array,
+    targets: Array,
+    state: Array,
+    rounded: Rounding = exactly,
+) -> Found:
+    """Run forward and backward; biases and states are columns, and each result is `rounded`."""
     size, loss = len(weights["b_y"]), 0.0
     inputs, states, chances = [], [state], []
     for code, target in zip(codes, targets, strict=True):
         inputs.append(one_hot(code, size))
         before = weights["W_xh"] @ inputs[-1] + weights["W_hh"] @ states[-1] + weights["b_h"]
-        states.append(np.tanh(before))
-        scores = weights["W_hy"] @ states[-1] + weights["b_y"]
+        states.append(rounded(np.tanh(rounded(before))))
+        scores = rounded(weights["W_hy"] @ states[-1] + weights["b_y"])
         powers = np.exp(scores)
-        chances.append(powers / powers.sum())
+        chances.append(rounded(powers / powers.sum()))
         loss -= np.log(chances[-1][target, 0])
     gradients = {name: np.zeros_like(array) for name, array in weights.items()}
     coming = np.zeros_like(state)
@@ -53,42 +63,14 @@ def one_by_one(weights: Mapping[str, Array], codes: Array, targets: Array, state
         scores[targets[t]] -= 1.0
         gradients["W_hy"] += scores @ states[t + 1].T
         gradients["b_y"] += scores
-        before = (1.0 - states[t + 1] ** 2) * (weights["W_hy"].T @ scores + coming)
+        before = rounded((1.0 - states[t + 1] ** 2) * (weights["W_hy"].T @ scores + coming))
         gradients["b_h"] += before
         gradients["W_xh"] += before @ inputs[t].T
         gradients["W_hh"] += before @ states[t].T
-        coming = weights["W_hh"].T @ before
+        coming = rounded(weights["W_hh"].T @ before)
     for gradient in gradients.values():
         np.clip(gradient, -LIMIT, LIMIT, out=gradient)
     return loss, gradients, states[-1]
-
-
-def all_at_once(weights: Mapping[str, Array], codes: Array, targets: Array, state: Array) -> Found:
-    """Do the same with rows for the steps; a gradient is one product over all of them."""
-    W_xh, W_hh, W_hy = (weights[name] for name in ("W_xh", "W_hh", "W_hy"))
-    b_h, b_y = weights["b_h"][:, 0], weights["b_y"][:, 0]
-    states, wrong, loss = [state[:, 0]], [], 0.0
-    for code, target in zip(codes, targets, strict=True):
-        states.append(np.tanh(W_xh[:, code] + W_hh @ states[-1] + b_h))
-        scores = W_hy @ states[-1] + b_y
-        powers = np.exp(scores - scores.max())
-        loss -= scores[target] - scores.max() - np.log(powers.sum())
-        wrong.append(powers * (1.0 / powers.sum()))
-        wrong[-1][target] -= 1.0
-    before, coming = [], np.zeros_like(state[:, 0])
-    for h, scores in zip(states[:0:-1], wrong[::-1], strict=True):
-        before.insert(0, (scores @ W_hy + coming) * (1.0 - h * h))
-        coming = before[0] @ W_hh
-    h, at_states, at_scores = np.array(states), np.array(before), np.array(wrong)
-    gradients = {
-        "W_xh": at_states.T @ np.eye(len(b_y))[codes],
-        "W_hh": at_states.T @ h[:-1],
-        "W_hy": at_scores.T @ h[1:],
-        "b_h": at_states.sum(axis=0)[:, None],
-        "b_y": at_scores.sum(axis=0)[:, None],
-    }
-    cut = {name: np.clip(gradient, -LIMIT, LIMIT) for name, gradient in gradients.items()}
-    return loss, cut, h[-1][:, None]
 
 
 class Program:
@@ -98,7 +80,7 @@ class Program:
         weights: W_xh [H, V], W_hh [H, H], W_hy [V, H], b_h [H], b_y [V]; they are copied.
         text: codes of the characters.
         rate: the learning rate.
-        differentiate: `one_by_one` or `all_at_once`.
+        rounded: what becomes of each result of `differentiate`.
 
     Attributes:
         weights, sums: by name; biases are columns.
@@ -111,11 +93,11 @@ class Program:
         weights: Mapping[str, Array],
         text: Array,
         rate: float = RATE,
-        differentiate: Callable[..., Found] = one_by_one,
+        rounded: Rounding = exactly,
     ) -> None:
         self.weights = columns(weights)
         self.sums = {name: np.full_like(array, SMALL) for name, array in self.weights.items()}
-        self._differentiate = differentiate
+        self.rounded = rounded
         self.state = np.zeros_like(self.weights["b_h"])
         self.smoothed = -np.log(1.0 / len(self.weights["b_y"])) * STEPS
         self._text, self._rate, self._place = text, rate, len(text)
@@ -126,7 +108,9 @@ class Program:
             self._place, self.state = 0, np.zeros_like(self.state)
         place, self._place = self._place, self._place + STEPS
         codes, targets = (self._text[i : i + STEPS] for i in (place, place + 1))
-        loss, gradients, self.state = self._differentiate(self.weights, codes, targets, self.state)
+        loss, gradients, self.state = differentiate(
+            self.weights, codes, targets, self.state, self.rounded
+        )
         self.smoothed = self.smoothed * 0.999 + loss * 0.001
         for name, gradient in gradients.items():
             self.sums[name] += gradient**2
