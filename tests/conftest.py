@@ -14,10 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 # What the language means is tested on the backend that defines it; tests of the others name them.
 os.environ.setdefault("UNFOLD_BACKEND", "reference")
+
+# No test depends on how fast a machine is, or on what was drawn before.
+settings.register_profile(
+    "unfold",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("unfold")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,9 +12,6 @@ from unfold.errors import CycleError
 
 LENGTHS = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)).map(list)
 COMMON = {
-    "deadline": None,
-    "derandomize": True,
-    "database": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
 }
 

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+from tests.runs import PATIENCE, wait_for_steps
 from unfold.cli import invoke
 from unfold.errors import INTERRUPTED, MISTAKE, OURS, USAGE, BackendError
 from unfold.training.metrics import read_metrics
@@ -193,18 +193,15 @@ def test_a_run_that_diverges_keeps_its_last_good_state(
 def test_interrupting_a_run_saves_it(hello: Path) -> None:
     command = [sys.executable, "-m", "unfold", "run", "hello.yaml", "--set=train.steps=1000000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    metrics = hello / "runs" / "hello-1" / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
+    folder = hello / "runs" / "hello-1"
+    wait_for_steps(process, folder, 1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert "finishing this step and saving" in err
     assert "interrupted: saved after" in out
-    (checkpoint,) = (hello / "runs" / "hello-1" / "checkpoint").iterdir()
-    assert int(checkpoint.name) == len(read_metrics(metrics))
+    (checkpoint,) = (folder / "checkpoint").iterdir()
+    assert int(checkpoint.name) == len(read_metrics(folder / "metrics.jsonl"))
 
 
 def test_a_run_can_be_taken_up_again(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,6 @@ def seen(source: Source, steps: range) -> list[int]:
 # --- columns -----------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=1, max_size=8),
     st.data(),
@@ -116,7 +115,7 @@ def test_batches_of_an_epoch_do_not_come_by_length() -> None:
     assert longest != sorted(longest)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 30), st.integers(1, 9), st.integers(1, 5), st.integers(0, 3))
 def test_no_sequence_is_lost_whatever_the_sizes(
     count: int, batch: int, bucket: int, epoch: int

@@ -10,7 +10,7 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.feeding import reading
@@ -121,7 +121,6 @@ def test_where_no_string_is_a_member_there_are_only_others() -> None:
     assert examples.columns["accepted"].values.sum() == 0
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=REBER_SYMBOLS, min_size=2, max_size=8))
 def test_reber_accepts_what_the_expression_matches(inside: str) -> None:
     for string in (inside, f"B{inside}E"):

@@ -6,7 +6,6 @@ import itertools
 import os
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -15,6 +14,7 @@ from cases import SWEPT
 from geometry import hidden_words, overlaps, run_through
 
 import unfold
+from tests.work import work
 from unfold.api import Model
 from unfold.drawing import Figure, palette
 from unfold.drawing.curves import sample
@@ -128,10 +128,9 @@ def test_a_million_steps_cost_what_is_drawn() -> None:
     for name in ("char-rnn", "attention", "encoder-decoder", "rnn-2d"):
         model = library(name)
         axes = [a for a in model.program.axes if a != "batch"]
-        started = time.process_time()
-        svg = model.draw(steps=3, extents=dict.fromkeys(axes, 1_000_000)).to_svg()
+        with work(1_000_000):
+            svg = model.draw(steps=3, extents=dict.fromkeys(axes, 1_000_000)).to_svg()
         assert "999999" in svg
-        assert time.process_time() - started < 5.0, name
 
 
 def test_a_single_step_can_be_drawn() -> None:

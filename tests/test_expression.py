@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from dataclasses import fields
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.work import work
 from unfold.errors import SpecError
 from unfold.spec.expression import (
     Binary,
@@ -294,10 +294,8 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_expressions_are_refused_quickly(name: str) -> None:
     text, wanted = HOSTILE[name]
-    start = time.process_time()
-    with pytest.raises(SpecError) as caught:
+    with work(1_000_000), pytest.raises(SpecError) as caught:
         parse(text)
-    assert time.process_time() - start < 0.5
     assert caught.value.diagnostics[0].message.startswith(wanted)
     assert len(str(caught.value)) < 1_000
 
@@ -309,7 +307,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=600)
 @given(st.lists(st.sampled_from(WORDS), max_size=12))
 def test_any_text_is_an_expression_or_refused_in_place(words: list[str]) -> None:
     text = "".join(words)

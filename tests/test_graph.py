@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterable
 
@@ -14,6 +13,7 @@ import pytest
 from programs import SMALL, VECTOR, Net, S, T, attention, highway, last, lstm, rnn
 
 import unfold
+from tests.work import work
 from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Program, Ref
 from unfold.core.types import Type
@@ -361,14 +361,14 @@ def test_a_large_networkx_view_warns_first(monkeypatch: pytest.MonkeyPatch) -> N
         graph.to_networkx()
 
 
-def test_a_million_nodes_are_built_and_counted_quickly() -> None:
+def test_a_million_nodes_are_built_and_counted_without_touching_each() -> None:
     program = lstm(100_000)
-    start = time.process_time()
-    graph = UnfoldedGraph(program, Domain(program))
-    assert graph.number_of_nodes() == 1_100_001
-    levels(graph.program, graph.domain)
-    assert graph.successors(Node("s", (77_777,))) == (Node("k", (77_778,)), Node("h", (77_777,)))
-    assert time.process_time() - start < 2.0
+    with work(100_000):
+        graph = UnfoldedGraph(program, Domain(program))
+        assert graph.number_of_nodes() == 1_100_001
+        levels(graph.program, graph.domain)
+        after = graph.successors(Node("s", (77_777,)))
+    assert after == (Node("k", (77_778,)), Node("h", (77_777,)))
 
 
 def test_shared_scores_of_two_axes_have_an_inverse() -> None:

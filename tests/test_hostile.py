@@ -1,4 +1,4 @@
-"""Hostile files: a clear message in under a second and 200 MB, and nothing is executed."""
+"""Hostile files: a clear message after little work in little memory, and nothing is executed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import pytest
 
 import unfold
 from tests.hostile.cases import CANARY, CASES, FILES
+from tests.work import work
 
 ROOT = Path(__file__).parent.parent
-SECONDS, MEGABYTES = 1.0, 200
+CALLS, MEGABYTES = 8_000_000, 100  # so many calls take a second on a quiet machine
 HARMLESS = {"a chain of comparisons", "float of 10000 digits"}
 
 
@@ -38,7 +38,6 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         text=True,
         check=True,
         cwd=ROOT,
-        timeout=300,
     )
     assert not (folder / CANARY).exists() and not (ROOT / CANARY).exists()
     return {names[int(k)]: found for k, found in json.loads(done.stdout).items()}
@@ -53,19 +52,22 @@ def test_a_clear_error_quickly(name: str, outcomes: dict[str, dict[str, Any]]) -
         assert found["outcome"] == "mistake", found
         assert found["said"] and "Traceback" not in found["said"]
         assert all(len(line) < 600 for line in found["said"].split("\n")), found["said"]
-    assert found["seconds"] < SECONDS, found
+    assert found["calls"] < CALLS, found
     assert found["megabytes"] < MEGABYTES, found
 
 
-def test_thousands_of_equations_are_fine() -> None:
-    """Elaboration takes about a millisecond per equation: its time grows with their number."""
-    lines = [f"  h{i}[t]: tanh(W @ h{i - 1}[t] + W @ h{i}[t-1])" for i in range(1, 2000)]
-    head = "unfold: 1\nname: m\naxes: {t: 5}\nsizes: {n: 4}\ninputs:\n  x[t]: [n]\n"
-    text = f"{head}parameters:\n  W: [n, n]\nnodes:\n  h0[t]: x[t]\n" + "\n".join(lines)
-    start = time.process_time()
-    model = unfold.loads(text)
-    assert sum(v.is_named for v in model.program) == 2002
-    assert time.process_time() - start < 10
+def test_a_thousand_equations_are_fine() -> None:
+    """Elaboration takes about a thousand calls per equation: its work grows with their number."""
+    calls = {}
+    for count in (250, 1000):
+        lines = [f"  h{i}[t]: tanh(W @ h{i - 1}[t] + W @ h{i}[t-1])" for i in range(1, count)]
+        head = "unfold: 1\nname: m\naxes: {t: 5}\nsizes: {n: 4}\ninputs:\n  x[t]: [n]\n"
+        text = f"{head}parameters:\n  W: [n, n]\nnodes:\n  h0[t]: x[t]\n" + "\n".join(lines)
+        with work(20_000_000) as done:
+            model = unfold.loads(text)
+        assert sum(v.is_named for v in model.program) == count + 2
+        calls[count] = done.calls
+    assert calls[1000] < 5 * calls[250], calls
 
 
 def test_a_deep_stack_is_fine() -> None:

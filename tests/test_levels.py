@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 
 import naive
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from programs import SMALL, Net, S, T, attention, grid, lstm, rnn
 
+from tests.work import work
 from unfold.core.program import BATCH, Program
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.levels import check_levels, levels, wavefronts
@@ -96,10 +96,9 @@ def test_a_loop_that_never_becomes_periodic_is_still_exact() -> None:
 @pytest.mark.parametrize(
     ("program", "nodes"), [(lstm(100_000), 1_100_001), (grid(500, 500), 1_000_001)]
 )
-def test_a_million_nodes_take_two_seconds_and_300_megabytes(program: Program, nodes: int) -> None:
-    start = time.process_time()
-    found = levels(program, Domain(program))
-    assert time.process_time() - start < 2.0
+def test_a_million_nodes_take_few_calls_and_300_megabytes(program: Program, nodes: int) -> None:
+    with work(100_000):
+        found = levels(program, Domain(program))
     assert sum(a.size for a in found.values()) == nodes
     tracemalloc.start()
     levels(program, Domain(program))

@@ -380,7 +380,7 @@ def extreme_lengths(links: Links, better: Callable[..., int]) -> list[int | None
     return [found.get(("y", t)) for t in range(STEPS + 1)]
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80)
 @given(folded_graphs())
 def test_random_graphs_equal_their_definition_and_long_unfoldings(
     links: dict[tuple[str, str], list[tuple[int, int]]],

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import unfold
+from tests.runs import PATIENCE
 from unfold.backends.numba import kept, scalars, store
 from unfold.errors import BackendError
 
@@ -62,7 +63,7 @@ def other_process(folder: Path) -> subprocess.Popen[str]:
 
 def finished(process: subprocess.Popen[str]) -> list[str]:
     """Wait for a process and return the words it printed."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return out.split()
 
@@ -208,21 +209,22 @@ def test_what_another_process_makes_stays(folder: Path, monkeypatch: pytest.Monk
 
 def test_a_lock_that_is_removed_while_one_waits(folder: Path) -> None:
     """Whoever waited for it takes the new one: two never hold an entry at once."""
-    entry, held = folder / "k0", threading.Event()
+    entry, held, seen = folder / "k0", threading.Event(), threading.Event()
 
     def hold() -> None:
         with kept.locked(entry):
             held.set()
-            time.sleep(0.05)  # time for the other to see that it cannot have it
+            seen.wait()
 
     with kept.locked(entry):
-        waiting = threading.Thread(target=hold)
+        waiting = threading.Thread(target=hold, daemon=True)
         waiting.start()
         time.sleep(0.05)
         (folder / "k0.lock").unlink()
     held.wait()
     with kept.locked(entry, wait=False) as mine:
         assert not mine
+    seen.set()
     waiting.join()
 
 

@@ -6,7 +6,6 @@ The values of scalars are compared with PyYAML's own; that is the oracle for fol
 from __future__ import annotations
 
 import resource
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.work import work
 from unfold.errors import SpecError
 from unfold.spec.problems import Problems
 from unfold.spec.reader import (
@@ -142,7 +142,7 @@ HEADS = [
 ]
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400)
 @given(st.sampled_from(HEADS), st.lists(st.sampled_from(PIECES), max_size=14), st.booleans())
 def test_values_are_those_of_pyyaml(head: str, pieces: list[str], more: bool) -> None:
     closing = head[-1] if head[-1] in "'\"" else ""
@@ -304,13 +304,11 @@ HOSTILE = {
 def test_hostile_files_are_refused_quickly(name: str) -> None:
     text, wanted = HOSTILE[name]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    said = message(text)
-    seconds = time.process_time() - start
+    with work(5_000_000):
+        said = message(text)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert said.startswith(wanted)
     assert len(said) < 2000
-    assert seconds < 1.5, seconds
     assert grown < 200_000, grown
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.runs import PATIENCE
 from unfold.training.checkpoint import TrainingState, load
 from unfold.training.data import Batch, StreamSource
 from unfold.training.data.text import Text
@@ -229,7 +230,7 @@ NOISE = {"noise": {"scale": 0.25, "decay": 0.0}}
 def test_two_shards_that_reduce_their_gradients_equal_the_whole_batch() -> None:
     """Two threads, each with a row of the batch, and an all-reduce between them."""
     how = settings(steps=12, optimizer="adam")
-    meet = threading.Barrier(2)
+    meet = threading.Barrier(2, timeout=PATIENCE)
     parts: list[tuple[float, np.ndarray, int]] = [None, None]  # type: ignore[list-item]
     ends: dict[int, TrainingState] = {}
 
@@ -260,7 +261,7 @@ def test_two_shards_that_reduce_their_gradients_equal_the_whole_batch() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join()
     whole = run(how).state
     for name in ("W", "b"):
         np.testing.assert_array_equal(ends[0].parameters[name], ends[1].parameters[name])

@@ -3,7 +3,9 @@
 python -m tests.hostile FOLDER     loads FOLDER/*.case
 
 An audit hook ends a process that starts another one, opens a connection or a file for writing, or
-unpickles: nothing of that may happen while a spec is loaded.
+unpickles: nothing of that may happen while a spec is loaded. Work is counted in calls
+(`tests/work.py`), and memory is what the process grew by; the limits of seconds and addresses only
+end what would never end.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import unfold
+from tests.work import Done, TooMuchWork, work
 from unfold.errors import UnfoldError
 
 unfold.loads("unfold: 1\nname: warm\nnodes: {a: 1}\n")
@@ -28,7 +31,7 @@ FORBIDDEN = (
     "socket.",
     "pickle.",
 )
-SECONDS, BYTES = 20, 2 * 2**30
+SECONDS, BYTES, CALLS = 600, 2 * 2**30, 20_000_000
 
 
 def _guard(event: str, arguments: tuple[Any, ...]) -> None:
@@ -42,19 +45,24 @@ def _child(path: Path, write: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     os.chdir(path.parent)
     sys.addaudithook(_guard)
+    done = Done()
     try:
         text = path.read_bytes().decode("utf-8", "surrogatepass")
-        unfold.loads(text, file="hostile.yaml")
+        with work(CALLS) as done:
+            unfold.loads(text, file="hostile.yaml")
         outcome, said = "model", ""
+    except TooMuchWork as error:
+        outcome, said = "too much work", str(error)
     except UnfoldError as error:
         outcome, said = "mistake", str(error)
     except BaseException as error:
         outcome, said = "failure", f"{type(error).__name__}: {error}"[:2000]
-    os.write(write, json.dumps([outcome, said[:20_000]]).encode())
+    os.write(write, json.dumps([outcome, said[:20_000], done.calls]).encode())
 
 
 def run(path: Path) -> dict[str, Any]:
     """Load one file in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -65,12 +73,12 @@ def run(path: Path) -> dict[str, Any]:
     with os.fdopen(read, "rb") as pipe:
         told = pipe.read()
     _, status, usage = os.wait4(child, 0)
-    outcome, said = json.loads(told) if told else ["killed", f"status {status}"]
+    outcome, said, calls = json.loads(told) if told else ["killed", f"status {status}", CALLS]
     return {
         "outcome": outcome,
         "said": said,
-        "seconds": usage.ru_utime + usage.ru_stime,
-        "megabytes": usage.ru_maxrss / 1024,
+        "calls": calls,
+        "megabytes": (usage.ru_maxrss - before) / 1024,
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from unfold.spec.expression import Binary, Expr, Number, Reference, Unary, walk
 from unfold.spec.parse_expression import parse_expression
-from unfold.spec.problems import Problems, fail
+from unfold.spec.problems import MAX_REPORTED, Problems, fail
 from unfold.spec.reader import ListNode, MapNode, Node, is_null, kind_of, scalar_value
 from unfold.spec.suggest import did_you_mean, listing
 from unfold.spec.text import Text
@@ -115,18 +115,16 @@ def check_keys(
     node: MapNode, known: Collection[str], owner: str, problems: Problems, kind: str = "key"
 ) -> dict[str, tuple[Text, Node]]:
     """Return the entries whose keys are known; report the others with the closest known one."""
-    entries: dict[str, tuple[Text, Node]] = {}
-    for key, value in node.entries:
-        if key.value in known:
-            entries[key.value] = (key, value)
-            continue
-        where = f" in {owner}" if owner else ""
+    where = f" in {owner}" if owner else ""
+    unknown = [key for key, _ in node.entries if key.value not in known]
+    for position, key in enumerate(unknown):
+        close = did_you_mean(key.value, known) if position < MAX_REPORTED else None
         problems.add(
             f"unknown {kind} {key.value or '(empty)'}{where}",
             key.location,
-            help=did_you_mean(key.value, known) or f"the {kind}s are {listing(known)}",
+            help=close or f"the {kind}s are {listing(known)}",
         )
-    return entries
+    return {key.value: (key, value) for key, value in node.entries if key.value in known}
 
 
 def _shown(node: Node) -> str:

@@ -23,7 +23,7 @@ from unfold.spec import sections_equations as equations
 from unfold.spec.expect import check_keys, expect_text
 from unfold.spec.model import Settings, Spec
 from unfold.spec.names import check_name
-from unfold.spec.problems import Problems, fail
+from unfold.spec.problems import MAX_REPORTED, Problems, fail
 from unfold.spec.reader import MapNode, Node, kind_of, read, scalar_value
 from unfold.spec.sections_settings import parse_settings
 from unfold.spec.sections_table import SECTIONS, VERSION
@@ -179,7 +179,7 @@ class _File:
     def _is_misspelt(self, key: str) -> bool:
         """Tell whether some unknown key was probably meant to be this one."""
         unknown = [k.value for k, _ in self.root.entries if k.value not in SECTIONS]
-        return any(closest(written, SECTIONS) == key for written in unknown)
+        return any(closest(written, SECTIONS) == key for written in unknown[:MAX_REPORTED])
 
     def _refuse_misplaced(self, in_cell: bool) -> None:
         for key, (written, _) in self.entries.items():
