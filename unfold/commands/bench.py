@@ -20,9 +20,10 @@ from typing import Any
 
 import typer
 
+from unfold.backends.numba.engine import processors
 from unfold.commands.loading import choose_backend, load, read_changes, read_mode
 from unfold.commands.report import named, paint, plural, print_json, table
-from unfold.commands.timing import Times, gemm_peak, interleave, processors, timed, turn
+from unfold.commands.timing import Times, gemm_peak, interleave, timed, turn
 from unfold.errors import MISTAKE, UnfoldError
 
 REPOSITORY = Path(__file__).parent.parent.parent

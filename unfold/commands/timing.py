@@ -113,8 +113,3 @@ def gemm_peak(threads: int, *, size: int = GEMM_SIZE, runs: int = 8) -> float:
         check=True,
     )
     return 2 * size**3 / float(done.stdout)
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

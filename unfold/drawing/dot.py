@@ -122,7 +122,12 @@ def drawn(source: str, form: str) -> bytes:
 def quiet() -> Iterator[None]:
     """Keep the native libraries' remarks about fonts off the terminal; pass on the rest."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    try:
+        scratch = tempfile.TemporaryFile()  # noqa: SIM115
+    except OSError:  # no folder for it, or a full disk: let them be seen
+        yield
+        return
+    with scratch as held:
         saved = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:

@@ -14,6 +14,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,7 +43,7 @@ def create_run_folder(
     Raises:
         DataError: where no folder can be made there.
     """
-    stem = re.sub(r"[^\w.-]+", "-", name).strip(".-")[:80] or "run"
+    stem = _stem(name)
     partial = root / f".{stem}.{os.getpid()}.partial"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -69,6 +70,13 @@ def create_run_folder(
             f"cannot make a run folder in {root}: {explain(error)}\n"
             "  help: choose another place with --runs FOLDER"
         ) from None
+
+
+def _stem(name: str) -> str:
+    """Return what of a name can be that of a folder, in the encoding of file names."""
+    encoding = sys.getfilesystemencoding()
+    known = name.encode(encoding, "ignore").decode(encoding, "ignore")
+    return re.sub(r"[^\w.-]+", "-", known).strip(".-")[:80] or "run"
 
 
 @contextmanager

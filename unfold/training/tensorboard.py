@@ -7,8 +7,10 @@ They are written by tensorboardX, which is an optional part of the installation.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 
 from unfold.errors import UnsupportedError
 from unfold.training.metrics import Number
@@ -33,7 +35,10 @@ class EventWriter:
                 "train.tensorboard needs the package tensorboardX\n"
                 "  help: pip install 'unfold-rnn[tensorboard]'"
             ) from None
-        self._writer = SummaryWriter(str(folder), purge_step=begin, write_to_disk=True)
+        own = f".{os.getpid()}.{token_hex(4)}"  # a name that nothing in the folder can have
+        self._writer = SummaryWriter(
+            str(folder), purge_step=begin, write_to_disk=True, filename_suffix=own
+        )
 
     def write(self, record: Mapping[str, Number]) -> None:
         """Take a record."""

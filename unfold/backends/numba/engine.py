@@ -33,6 +33,13 @@ from unfold.errors import BackendError, MemoryLimitError
 MAX_BOUND = 32
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Engine:
     """Compiles and runs Plans; what was compiled and bound is kept for the next run.
 
@@ -49,7 +56,7 @@ class Engine:
         room: Callable[[int], float] = lambda held: inf,
     ) -> None:
         self.machine: Machine = machine or Compiled()
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or processors()
         self.room = room
         self._written: dict[tuple[int, str], tuple[Plan, tuple[Block, ...]]] = {}
         self._compiled: dict[tuple[int, str], Written] = {}

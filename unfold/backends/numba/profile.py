@@ -46,6 +46,14 @@ def block(table, n, gettime, clock, times):
 '''
 
 
+CLOCK = getattr(time, "CLOCK_MONOTONIC", 0)
+
+
+def _read_clock(_: int, address: int) -> None:
+    """Write seconds and nanoseconds to an address, as `clock_gettime` does."""
+    (ctypes.c_int64 * 2).from_address(address)[:] = divmod(time.perf_counter_ns(), 10**9)
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of a table: when it began and ended, and the seconds of each block."""
@@ -116,7 +124,7 @@ class Clocked:
     def call(self, table: int, count: int) -> None:
         """Call the functions of a table."""
         read = np.zeros((count + 1, 2), np.int64)  # struct timespec: seconds, nanoseconds
-        self._driver(table, count, self._gettime, time.CLOCK_MONOTONIC, read.ctypes.data)
+        self._driver(table, count, self._gettime, CLOCK, read.ctypes.data)
         passed = np.diff(read, axis=0) @ np.array([1.0, 1e-9])
         start, end = (float(read[i] @ np.array([1.0, 1e-9])) for i in (0, -1))
         self.calls.append(Call(start, end, tuple(passed.tolist())))
@@ -128,7 +136,15 @@ class Clocked:
 
     @cached_property
     def _gettime(self) -> int | None:
-        return ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value
+        return ctypes.cast(self._clock, ctypes.c_void_p).value
+
+    @cached_property
+    def _clock(self) -> Any:
+        """The C library's clock, or where it has none (Windows), Python's, which takes 1 µs."""
+        try:
+            return ctypes.CDLL(None).clock_gettime
+        except (AttributeError, OSError, TypeError):
+            return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2)(_read_clock)
 
 
 class Clock(Engine):
