@@ -66,6 +66,7 @@ Infer = Callable[[Sequence[Type | None], Attributes], Type | None]
 Evaluate = Callable[..., Any]
 Vjp = Callable[["Term", "Term", Sequence["Term"], Value], Sequence["Term | None"]]
 Expand = Callable[[Sequence["Term"], Attributes], "Term"]
+Range = tuple[float, float]
 Sample = tuple[tuple[tuple[int, ...] | Type, ...], dict[str, Any]]
 
 
@@ -91,6 +92,11 @@ class Op:
         domain: interval the tests draw real operands from.
         symbol: how it prints, with `{}` for operands; the default is a call.
         flops: of a kernel, operations at each combination of the points that its equation binds.
+        bounds: ranges of the operands -> the range of finite results; None: any number.
+        poles: ranges of the operands -> whether the result of finite ones can be infinite or NaN,
+            but for sums and products that are too large, or its derivative; None: never.
+        selects: whether elements of an operand may have no share in the result.
+        factors: whether the derivative by an operand is a product with the others.
     """
 
     name: str
@@ -108,6 +114,10 @@ class Op:
     domain: tuple[float, float] = (-2.0, 2.0)
     symbol: str | None = None
     flops: int = 0
+    bounds: Callable[[Sequence[Range]], Range] | None = None
+    poles: Callable[[Sequence[Range]], bool] | None = None
+    selects: bool = False
+    factors: bool = False
 
 
 OPS: dict[str, Op] = {}

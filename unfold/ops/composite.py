@@ -13,7 +13,7 @@ from unfold.core.build import Term
 from unfold.core.op import Attributes, Kind, Op, OpError, Sample, register
 from unfold.core.program import BATCH
 from unfold.core.types import Dim, Type
-from unfold.ops.pointwise import refuse_bools
+from unfold.ops.pointwise_types import refuse_bools
 
 Terms = Sequence[Term]
 REDUCTIONS = ("softmax", "log_softmax", "logsumexp", "mean")

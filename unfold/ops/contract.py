@@ -18,7 +18,7 @@ from unfold.core.build import Term
 from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
 from unfold.core.program import Value
 from unfold.core.types import Type, dims
-from unfold.ops.pointwise import refuse_bools
+from unfold.ops.pointwise_types import refuse_bools
 
 POINTS = "XYZ"  # letters of the leading dimensions (batch, points, reduced points)
 PRODUCTS = {(2, 1): "ij,j->i", (1, 1): "i,i->", (2, 2): "ij,jk->ik", (1, 2): "i,ij->j"}
@@ -156,6 +156,7 @@ register(
         vjp=_vjp,
         partial=True,
         categories=tuple(range(9)),
+        factors=True,
         arity=(1, 9),
         samples=(
             (((3, 4), (4,)), {"equation": "ij,j->i"}),

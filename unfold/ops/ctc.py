@@ -143,6 +143,7 @@ register(
         infer=_ctc_type,
         evaluate=_ctc,
         vjp=_ctc_vjp,
+        selects=True,
         arity=(2, 2),
         options={"blank": 0, "impossible": inf},
         partial=True,
@@ -157,6 +158,7 @@ register(
         infer=_classes,
         evaluate=_occupancy,
         vjp=_occupancy_vjp,
+        selects=True,
         categories=(1,),
         flops=70,
     )
@@ -168,6 +170,7 @@ register(
         infer=_classes,
         evaluate=_curvature,
         vjp=_curvature_vjp,
+        selects=True,
         categories=(1,),
         flops=150,
     )

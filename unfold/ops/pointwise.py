@@ -14,119 +14,14 @@ import numpy as np
 
 from unfold.core import scalar as S
 from unfold.core.build import Term
-from unfold.core.op import Attributes, Infer, Kind, Op, OpError, Sample, register
+from unfold.core.op import Infer, Kind, Op, Range, Sample, register
 from unfold.core.program import Value
 from unfold.core.scalar import X
-from unfold.core.types import BOOL, Type, dims
+from unfold.core.types import BOOL, Type
+from unfold.ops import pointwise_types as types
+from unfold.ops import ranges
 
 Cotangents = Sequence[Term | None]
-
-
-def join_shapes(types: Sequence[Type | None]) -> tuple[int, ...] | None:
-    """Return the common shape of pointwise operands, None while it is not known.
-
-    A known dimension other than 1 decides; what is not known yet may repeat a number or a 1.
-    """
-    known = [t.shape for t in types if t is not None and t.shape]
-    if not known:
-        return () if all(t is not None for t in types) else None
-    result: list[int] = list(known[0])
-    for shape in known[1:]:
-        if len(shape) != len(result):
-            raise OpError(
-                "shapes do not match", help="they must have the same number of dimensions"
-            )
-        for i, d in enumerate(shape):
-            if result[i] == 1:
-                result[i] = d
-            elif d not in (1, result[i]):
-                raise OpError("shapes do not match", help=_mismatch(result[i], d))
-    return None if 1 in result and None in types else tuple(result)
-
-
-def _mismatch(a: int, b: int) -> str:
-    first, second = (d.show() for d in dims((a, b)))
-    return f"{first} and {second} must be equal"
-
-
-def refuse_bools(types: Sequence[Type | None]) -> None:
-    """Refuse operands that are true or false where numbers are needed."""
-    for i, t in enumerate(types):
-        if t is not None and t.kind == "bool":
-            raise OpError(
-                "true or false stands where a number is needed",
-                help="choose numbers with where(condition, 1, 0)",
-                at=i,
-            )
-
-
-def _real(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    refuse_bools(types)
-    shape = join_shapes(types)
-    return None if shape is None else Type(shape)
-
-
-def _compare(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    refuse_bools(types)
-    for i, t in enumerate(types):
-        if t is not None and t.kind == "category":
-            raise OpError("categories have no order", help="compare them with == or !=", at=i)
-    shape = join_shapes(types)
-    return None if shape is None else Type(shape, "bool")
-
-
-def _equal(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    known = [t for t in types if t is not None]
-    categories = [t for t in known if t.kind == "category"]
-    if not categories:
-        return _compare(types, attributes)
-    if len(set(categories)) > 1 or any(t not in categories and t != Type() for t in known):
-        raise OpError(
-            "a category equals a category of the same classes, or a class number",
-            help="compare it with a number, as in x[t] == 3, or with another of its kind",
-        )
-    return BOOL
-
-
-def _logical(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    for i, t in enumerate(types):
-        if t is not None and t.kind != "bool":
-            raise OpError("a condition is needed", help="compare it, as in x > 0", at=i)
-    shape = join_shapes(types)
-    return None if shape is None else Type(shape, "bool")
-
-
-def _where(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    condition, yes, no = types
-    if condition is not None and condition.kind != "bool":
-        raise OpError("where needs a condition first", help="compare it, as in x > 0", at=0)
-    categories = [t for t in (yes, no) if t is not None and t.kind == "category"]
-    if categories:
-        if yes is not None and no is not None and yes != no:
-            raise OpError(
-                "where must choose between values of one kind",
-                help="both must be categories of the same classes, or both numbers;"
-                " one_hot(x) makes a vector of a category",
-            )
-        if condition is not None and condition.shape:
-            raise OpError(
-                "to choose between categories takes one condition, not a vector of them",
-                help="compare numbers, or a category with ==",
-                at=0,
-            )
-        return categories[0]
-    kinds = {t.kind for t in (yes, no) if t is not None}
-    if len(kinds) > 1:
-        raise OpError(
-            "where must choose between values of one kind",
-            help="both must be numbers, or both conditions",
-        )
-    shape = join_shapes(types)
-    return None if shape is None else Type(shape, kinds.pop() if kinds else "real")
-
-
-def _same(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    return types[0]
 
 
 def _row(
@@ -135,12 +30,16 @@ def _row(
     vjp: Callable[[Term, Term, Sequence[Term], Value], Cotangents] | None,
     scalar: Callable[..., X],
     *,
-    infer: Infer = _real,
+    infer: Infer = types.real,
     arity: int = 1,
     domain: tuple[float, float] = (-2.0, 2.0),
     samples: tuple[Sample, ...] | None = None,
     categories: tuple[int, ...] = (),
     symbol: str | None = None,
+    bounds: Callable[[Sequence[Range]], Range] | None = None,
+    poles: Callable[[Sequence[Range]], bool] | None = None,
+    selects: bool = False,
+    factors: bool = False,
 ) -> None:
     shapes: tuple[tuple[int, ...] | Type, ...] = ((3,),) if arity == 1 else ((3,), (3,))
     register(
@@ -157,6 +56,10 @@ def _row(
             samples=((shapes, {}),) if samples is None else samples,
             categories=categories,
             symbol=symbol,
+            bounds=bounds,
+            poles=poles,
+            selects=selects,
+            factors=factors,
         )
     )
 
@@ -201,6 +104,7 @@ _row(
     arity=2,
     samples=_both,
     symbol="{} + {}",
+    bounds=ranges.add,
 )
 _row(
     "sub",
@@ -210,6 +114,7 @@ _row(
     arity=2,
     samples=_both,
     symbol="{} - {}",
+    bounds=ranges.subtract,
 )
 _row(
     "mul",
@@ -218,7 +123,9 @@ _row(
     lambda a, b: a * b,
     arity=2,
     samples=_both,
+    factors=True,
     symbol="{} * {}",
+    bounds=ranges.multiply,
 )
 _row(
     "div",
@@ -229,6 +136,8 @@ _row(
     samples=_both,
     domain=(0.5, 2.0),
     symbol="{} / {}",
+    poles=ranges.divides_by_zero,
+    bounds=ranges.divide,
 )
 
 
@@ -246,8 +155,20 @@ def _pow_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Cotangents:
     return g * (power * x ** (power - 1.0)), None
 
 
-_row("pow", np.power, _pow_vjp, lambda a, b: a**b, arity=2, domain=(0.5, 2.0), symbol="{} ** {}")
-_row("neg", np.negative, lambda g, y, xs, v: (-g,), lambda x: -x, symbol="-{}")
+_row(
+    "pow",
+    np.power,
+    _pow_vjp,
+    lambda a, b: a**b,
+    arity=2,
+    domain=(0.5, 2.0),
+    symbol="{} ** {}",
+    bounds=ranges.power,
+    poles=ranges.is_no_power,
+)
+_row(
+    "neg", np.negative, lambda g, y, xs, v: (-g,), lambda x: -x, symbol="-{}", bounds=ranges.negate
+)
 _row(
     "mod",
     np.mod,
@@ -257,6 +178,7 @@ _row(
     samples=_both,
     domain=(0.2, 3.0),
     symbol="{} % {}",
+    poles=ranges.divides_by_zero,
 )
 _row(
     "floordiv",
@@ -270,39 +192,104 @@ _row(
     samples=_both,
     domain=(0.2, 3.0),
     symbol="{} // {}",
+    poles=ranges.divides_by_zero,
 )
 _row(
     "identity",
     lambda x: x,
     lambda g, y, xs, v: (g,),
     lambda x: x,
-    infer=_same,
+    infer=types.same,
     categories=(0,),
     symbol="{}",
+    bounds=ranges.hull,
 )
-_row("stop_gradient", lambda x: x, None, lambda x: x, infer=_same, categories=(0,))
-_row("tanh", np.tanh, lambda g, y, xs, v: (g * (1.0 - y * y),), _f("tanh"))
 _row(
-    "sigmoid", _sigmoid, lambda g, y, xs, v: (g * y * (1.0 - y),), lambda x: 1.0 / (1.0 + S.exp(-x))
+    "stop_gradient",
+    lambda x: x,
+    None,
+    lambda x: x,
+    infer=types.same,
+    categories=(0,),
+    bounds=ranges.hull,
+)
+_row(
+    "tanh",
+    np.tanh,
+    lambda g, y, xs, v: (g * (1.0 - y * y),),
+    _f("tanh"),
+    bounds=ranges.rising(math.tanh),
+)
+_row(
+    "sigmoid",
+    _sigmoid,
+    lambda g, y, xs, v: (g * y * (1.0 - y),),
+    lambda x: 1.0 / (1.0 + S.exp(-x)),
+    bounds=ranges.within(0.0, 1.0),
 )
 _row(
     "relu",
     lambda x: np.where(x < 0, 0.0, x),
     lambda g, y, xs, v: (_choose(xs[0].apply("greater", g.builder.number(0.0)), g),),
     lambda x: S.select(S.less(x, 0.0), 0.0, x),
+    selects=True,
+    bounds=ranges.rising(lambda x: max(x, 0.0)),
 )
-_row("exp", np.exp, lambda g, y, xs, v: (g * y,), S.exp)
-_row("log", np.log, lambda g, y, xs, v: (g / xs[0],), _f("log"), domain=(0.5, 2.0))
-_row("sqrt", np.sqrt, lambda g, y, xs, v: (0.5 * g / y,), _f("sqrt"), domain=(0.5, 2.0))
-_row("sign", np.sign, None, _f("sign"))
-_row("abs", np.abs, lambda g, y, xs, v: (g * xs[0].apply("sign"),), _f("abs"))
-_row("sin", np.sin, lambda g, y, xs, v: (g * xs[0].apply("cos"),), _f("sin"))
-_row("cos", np.cos, lambda g, y, xs, v: (-(g * xs[0].apply("sin")),), _f("cos"))
+_row(
+    "exp",
+    np.exp,
+    lambda g, y, xs, v: (g * y,),
+    S.exp,
+    bounds=ranges.rising(ranges.exponential),
+    poles=ranges.overflows,
+)
+_row(
+    "log",
+    np.log,
+    lambda g, y, xs, v: (g / xs[0],),
+    _f("log"),
+    domain=(0.5, 2.0),
+    bounds=ranges.rising(ranges.logarithm),
+    poles=ranges.is_not_positive,
+)
+_row(
+    "sqrt",
+    np.sqrt,
+    lambda g, y, xs, v: (0.5 * g / y,),
+    _f("sqrt"),
+    domain=(0.5, 2.0),
+    bounds=ranges.rising(ranges.root),
+    poles=ranges.is_not_positive,
+)
+_row("sign", np.sign, None, _f("sign"), bounds=ranges.within(-1.0, 1.0))
+_row(
+    "abs",
+    np.abs,
+    lambda g, y, xs, v: (g * xs[0].apply("sign"),),
+    _f("abs"),
+    selects=True,
+    bounds=ranges.absolute,
+)
+_row(
+    "sin",
+    np.sin,
+    lambda g, y, xs, v: (g * xs[0].apply("cos"),),
+    _f("sin"),
+    bounds=ranges.within(-1.0, 1.0),
+)
+_row(
+    "cos",
+    np.cos,
+    lambda g, y, xs, v: (-(g * xs[0].apply("sin")),),
+    _f("cos"),
+    bounds=ranges.within(-1.0, 1.0),
+)
 _row(
     "erf",
     _erf,
     lambda g, y, xs, v: (g * (2.0 / math.sqrt(math.pi)) * (-(xs[0] * xs[0])).apply("exp"),),
     _f("erf"),
+    bounds=ranges.within(-1.0, 1.0),
 )
 _row(
     "gelu",
@@ -321,6 +308,7 @@ _row(
     lambda x: np.logaddexp(0.0, x),
     lambda g, y, xs, v: (g * xs[0].apply("sigmoid"),),
     lambda x: S.select(S.less(x, 0.0), 0.0, x) + S.log1p(S.exp(-S.call("abs", x))),
+    bounds=ranges.within(0.0, math.inf),
 )
 
 
@@ -344,6 +332,8 @@ _row(
     lambda a, b: _unless_nan(b, S.select(S.less(b, a), b, a)),
     arity=2,
     samples=_both,
+    selects=True,
+    bounds=ranges.least,
 )
 _row(
     "maximum",
@@ -352,13 +342,15 @@ _row(
     lambda a, b: _unless_nan(b, S.select(S.less(a, b), b, a)),
     arity=2,
     samples=_both,
+    selects=True,
+    bounds=ranges.largest,
 )
 _row(
     "where",
     np.where,
     lambda g, y, xs, v: (None, _choose(xs[0], g), xs[0].apply("where", g.builder.number(0.0), g)),
     S.select,
-    infer=_where,
+    infer=types.where,
     arity=3,
     samples=(
         ((_condition, (3,), (3,)), {}),
@@ -366,6 +358,8 @@ _row(
         ((BOOL, _category, _category), {}),
     ),
     categories=(1, 2),
+    selects=True,
+    bounds=ranges.chosen,
 )
 
 _COMPARISONS: tuple[tuple[str, Any, str, Callable[..., X]], ...] = (
@@ -380,7 +374,7 @@ for _name, _function, _symbol, _scalar in _COMPARISONS:
         _function,
         None,
         _scalar,
-        infer=_compare,
+        infer=types.compare,
         arity=2,
         samples=_both,
         categories=(0, 1),
@@ -391,7 +385,7 @@ _row(
     np.equal,
     None,
     _f("eq"),
-    infer=_equal,
+    infer=types.equal,
     arity=2,
     samples=_equals,
     categories=(0, 1),
@@ -402,7 +396,7 @@ _row(
     np.not_equal,
     None,
     lambda a, b: S.call("not", S.call("eq", a, b)),
-    infer=_equal,
+    infer=types.equal,
     arity=2,
     samples=_equals,
     categories=(0, 1),
@@ -414,7 +408,7 @@ for _name, _function in (("and", np.logical_and), ("or", np.logical_or)):
         _function,
         None,
         _f(_name),
-        infer=_logical,
+        infer=types.logical,
         arity=2,
         samples=(((_condition, _condition), {}), ((_condition, BOOL), {})),
         symbol=f"{{}} {_name} {{}}",
@@ -424,7 +418,7 @@ _row(
     np.logical_not,
     None,
     _f("not"),
-    infer=_logical,
+    infer=types.logical,
     samples=(((_condition,), {}),),
     symbol="not {}",
 )

@@ -11,7 +11,8 @@ from unfold.core.build import Term
 from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
 from unfold.core.program import Value
 from unfold.core.types import Type
-from unfold.ops.pointwise import refuse_bools
+from unfold.ops import ranges
+from unfold.ops.pointwise_types import refuse_bools
 
 
 def _same(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
@@ -41,6 +42,7 @@ def _max_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | 
 register(
     Op(
         name="sum",
+        bounds=ranges.total,
         kind=Kind.REDUCE,
         infer=_same,
         evaluate=_sum,
@@ -48,7 +50,18 @@ register(
         arity=(1, 1),
     )
 )
-register(Op(name="max", kind=Kind.REDUCE, infer=_same, evaluate=_max, vjp=_max_vjp, arity=(1, 1)))
+register(
+    Op(
+        name="max",
+        bounds=ranges.hull,
+        kind=Kind.REDUCE,
+        infer=_same,
+        evaluate=_max,
+        vjp=_max_vjp,
+        arity=(1, 1),
+        selects=True,
+    )
+)
 
 
 def _feature(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
@@ -111,6 +124,7 @@ _FEATURE_SAMPLES = ((((2, 3),), {}), (((2, 3),), {"keep": True}), (((4,),), {}))
 register(
     Op(
         name="feature_sum",
+        bounds=ranges.total,
         kind=Kind.REDUCE,
         infer=_feature,
         vjp=_feature_sum_vjp,
@@ -122,17 +136,20 @@ register(
 register(
     Op(
         name="feature_max",
+        bounds=ranges.hull,
         kind=Kind.REDUCE,
         infer=_feature,
         vjp=_feature_max_vjp,
         arity=(1, 1),
         evaluate=lambda x, keep=False: np.max(x, axis=-1, keepdims=keep),
         samples=_FEATURE_SAMPLES,
+        selects=True,
     )
 )
 register(
     Op(
         name="sum_to",
+        bounds=ranges.total,
         kind=Kind.REDUCE,
         infer=_sum_to,
         vjp=_sum_to_vjp,
@@ -144,12 +161,14 @@ register(
 register(
     Op(
         name="max_to",
+        bounds=ranges.hull,
         kind=Kind.REDUCE,
         infer=_sum_to,
         vjp=_max_to_vjp,
         arity=(1, 1),
         evaluate=_max_to_evaluate,
         samples=((((3, 2),), {"shape": (1, 2)}), (((2, 3),), {"shape": (1, 1)})),
+        selects=True,
     )
 )
 

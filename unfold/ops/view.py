@@ -12,7 +12,8 @@ from unfold.core.build import Term
 from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
 from unfold.core.program import Value
 from unfold.core.types import Dim, Type, dims
-from unfold.ops.pointwise import refuse_bools
+from unfold.ops import ranges
+from unfold.ops.pointwise_types import refuse_bools
 
 Cotangents = Sequence[Term | None]
 Types = Sequence[Type | None]
@@ -130,6 +131,7 @@ def _one_hot_evaluate(x: Any, *, size: int) -> Any:
 register(
     Op(
         name="slice",
+        bounds=ranges.hull,
         kind=Kind.VIEW,
         infer=_slice,
         evaluate=_slice_evaluate,
@@ -137,6 +139,7 @@ register(
         arity=(1, 1),
         options={"start": ..., "stop": ...},
         samples=((((5,),), {"start": 1, "stop": 4}), (((5, 2),), {"start": 1, "stop": 4})),
+        selects=True,
     )
 )
 register(
@@ -153,6 +156,7 @@ register(
 register(
     Op(
         name="concat",
+        bounds=ranges.hull,
         kind=Kind.VIEW,
         infer=_concat,
         evaluate=_concat_evaluate,
@@ -164,6 +168,7 @@ register(
 register(
     Op(
         name="reshape",
+        bounds=ranges.hull,
         kind=Kind.VIEW,
         infer=_reshape,
         evaluate=_reshape_evaluate,
@@ -176,6 +181,7 @@ register(
 register(
     Op(
         name="broadcast_to",
+        bounds=ranges.hull,
         kind=Kind.VIEW,
         infer=lambda types, a: Type(tuple(a["shape"])),
         arity=(1, 1),

@@ -25,7 +25,7 @@ from unfold.core.op import Attributes, Kind, Op, OpError, Sample, register
 from unfold.core.program import Value
 from unfold.core.types import Type, dims
 from unfold.core.windows import GEOMETRY, Counts, Geometry
-from unfold.ops.pointwise import refuse_bools
+from unfold.ops.pointwise_types import refuse_bools
 
 Types = Sequence[Type | None]
 KERNEL, PLACES = "ijk", "uvw"  # letters of a window's own dimensions, and of where windows stand
@@ -96,6 +96,7 @@ register(
         infer=_view_infer,
         evaluate=_view_evaluate,
         vjp=_view_vjp,
+        selects=True,
         arity=(1, 1),
         samples=(
             (((4, 8, 6),), _strided.attributes()),
@@ -110,6 +111,7 @@ register(
         infer=_sum_infer,
         evaluate=_sum_evaluate,
         vjp=_sum_vjp,
+        selects=True,
         arity=(1, 1),
         samples=(
             (((6, 3, 2, 5, 4),), {**_strided.attributes(), "count": (5, 4), "shape": (8, 6)}),

@@ -24,6 +24,7 @@ from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
+from unfold.passes.absence import Absence
 from unfold.passes.boundaries import inside
 from unfold.passes.simplify import drop_dead, merge_copies
 
@@ -50,12 +51,12 @@ def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None
     of = of or program.loss
     assert of is not None and program[of].axes == () and program[of].type == Type(), of
     depth = program.depth + 1
-    active = _active(program, wrt, of)
+    active = active_values(program, wrt, of)
     builder = Builder.of(program)
     # `∂h.1` is the adjoint of h.1, `∂h:1` a part of the adjoint of h, `∂²h::1` of its second.
     builder.separator = ":" * depth
     builder.pending = {adjoint_name(n, depth): program[n].type for n in active}
-    pass_ = _Adjoint(builder, program, depth, active)
+    pass_ = _Adjoint(builder, program, depth, Absence(builder, program, active, of))
     pass_.contributions[of] = [builder.number(1.0)]
     for value in program:
         if value.name in active:
@@ -68,7 +69,7 @@ def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None
     )
 
 
-def _active(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
+def active_values(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
     """Return the real values that depend on `wrt` and that `of` depends on."""
     readers: dict[str, set[str]] = {n: set() for n in program.values}
     for value in program:
@@ -95,8 +96,9 @@ def _closure(start: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[
 class _Adjoint:
     """One differentiation: contributions to each adjoint, collected equation by equation."""
 
-    def __init__(self, builder: Builder, program: Program, depth: int, active: set[str]) -> None:
-        self.builder, self.program, self.depth, self.active = builder, program, depth, active
+    def __init__(self, builder: Builder, program: Program, depth: int, absence: Absence) -> None:
+        self.builder, self.program, self.depth = builder, program, depth
+        self.absence, self.active = absence, absence.coverage.active
         self.contributions: dict[str, list[Term]] = {}
 
     def name(self, name: str) -> str:
@@ -110,7 +112,12 @@ class _Adjoint:
         b = self.builder
         b.node, b.at = self.name(value.node), value.at
         g = Term(b, replace(value.here, value=self.name(value.name)), value.type)
-        cotangents = vjp(g, b.term(value.name), [b.read(r) for r in value.operands], value)
+        if OPS[value.op].factors:
+            operands = [self.absence.factor(r, value.name) for r in value.operands]
+        else:
+            operands = [b.read(r) for r in value.operands]
+            g = self.absence.cotangent(g, value.name)
+        cotangents = vjp(g, b.term(value.name), operands, value)
         for ref, cotangent in zip(value.operands, cotangents, strict=True):
             if cotangent is not None and ref.value in self.active:
                 fitted = _fit_shape(cotangent, self.program[ref.value].type)
