@@ -87,6 +87,16 @@ CASES: dict[str, tuple[str, ...]] = {
         "r[t]: -log(p[t]) @ argmax(x[t]) * w",
     ),
 }
+TWICE = (
+    "quotient",
+    "learned power",
+    "missing target",
+    "row without scores",
+    "nested",
+    "element by element",
+    "deep",
+    "latch",
+)
 DIVERGES = (
     "h[t]: {is: 1e200 * h[t-1] * h[t-1] * sum(w) + a + 1, shape: []}",
     "r[t]: where(t < 1, h[t] * w, 0)",
@@ -152,7 +162,7 @@ loss: mean[t](mse(rate[t], y[t]))
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_not_chosen_sends_nothing_back(name: str) -> None:
-    check(load(*CASES[name]))
+    check(load(*CASES[name]), order=1 + (name in TWICE))
 
 
 def test_a_state_may_diverge_after_it_was_read() -> None:
