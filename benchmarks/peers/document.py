@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.peers.compare import Result
 from benchmarks.peers.startup import Start
-from unfold.commands.timing import processors
+from unfold.backends.numba.engine import processors
 
 Document = dict[str, Any]
 OURS = "unfold"
