@@ -266,7 +266,11 @@ REFUSED = {
     "().__class__": ("__class__", "__class__ is not a name: it starts with two underscores", ""),
     "(a).b": (".", ". does not fit here", DOTS),
     "x.__class__": ("__class__", "__class__ is not a name: it starts with two underscores", ""),
-    "1e999": ("1e999", "this number is too large", ""),
+    "1e999": (
+        "1e999",
+        "this number is too large",
+        "the largest is 1.8e+308; infinity is written inf",
+    ),
     "9" * 30: ("9" * 30, "this whole number is too large: it has more than 63 bits", ""),
     "007": ("007", "this cannot be read as an expression", ""),
 }  # fmt: skip

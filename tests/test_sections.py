@@ -324,7 +324,7 @@ ENTRIES = {
         "W: {shape: [3], init: {zeros: 1}}": ["s.yaml:6:33: init zeros takes no argument"],
         "W: {shape: [3], init: {normal: x}}": ["s.yaml:6:34: normal: expected a number, got x"],
         "W: {shape: [3], init: {normal: .nan}}":
-            ["s.yaml:6:34: normal: expected a number, got .nan"],
+            ["s.yaml:6:34: normal: expected a finite number, got .nan"],
         "W: {shape: [3], init: {normal: -1}}":
             ["s.yaml:6:34: normal: expected a number of at least 0, got -1"],
         "W: {shape: [3], init: {normal: 1, ones: }}":

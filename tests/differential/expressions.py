@@ -18,6 +18,12 @@ from tests.differential.draft import Draft, Place, Shape, Source
 
 MODERATE = 6.0
 ATTEMPTS = 6
+# Finite numbers made of constants that are infinite, undefined or too large for Python.
+IEEE = [
+    *("tanh(1 / 0)", "sigmoid(-inf)", "maximum(0.5, -1 / 0)", "exp(-10 ** 400)", "(1 / inf)"),
+    *("where(nan == nan, 2, 0.25)", "where((-8) ** 0.5 < 1, 2, -0.3)", "(7 % inf / 7)"),
+    *("minimum(0.3, inf)", "where(0 / 0 > 1 or 1 // 0 < inf, 2, 0.7)"),
+]
 Production = Callable[["Writer", Shape, Place, int], Piece | None]
 
 
@@ -103,6 +109,8 @@ class Writer:
             return Piece(d.pick(forms), tag="bare index", bound=2.0)
         if d.sizes and d.chance(0.05):
             return Piece(f"(1 / {d.pick(list(d.sizes))})", tag="bare size")
+        if d.chance(0.15):
+            return Piece(d.pick(IEEE), tag="constant beyond numbers", bound=2.0)
         return Piece(d.pick(["0.5", "1", "-0.3", "0.7", "2", "0.25", "1e-2"]), bound=2.0)
 
     # Conditions

@@ -6,13 +6,20 @@
 An `X` is a tree: a variable, a number, or a function of trees. Functions: + - * / ** neg,
 comparisons, and, or, not, select, floor, mod, and the twelve of `FUNCTIONS`. `evaluate` gives it a
 meaning in any module that has them (NumPy, or a code generator's own namespace).
+
+A function of numbers alone is a number as soon as it is written, by `MEANING`: IEEE arithmetic in
+double precision, where 1 / 0 is infinite and 0 / 0 is no number. So no backend ever computes with
+constants in its own language.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 FUNCTIONS = (
     "exp",
@@ -40,6 +47,24 @@ INFIX = {
     "eq": "==",
     "and": "and",
     "or": "or",
+}
+MEANING: Mapping[str, Callable[..., Any]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "pow": np.power,
+    "mod": np.mod,
+    "neg": np.negative,
+    "lt": np.less,
+    "le": np.less_equal,
+    "eq": np.equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+    "select": np.where,
+    "erf": math.erf,
+    **{name: getattr(np, name) for name in FUNCTIONS if name != "erf"},
 }
 
 
@@ -103,8 +128,14 @@ class X:
 
 
 def call(head: str, *arguments: X | float) -> X:
-    """Make a tree; numbers become leaves."""
-    return X(head, tuple(a if isinstance(a, X) else X("number", (), float(a)) for a in arguments))
+    """Make a tree; numbers become leaves, and what needs nothing else is computed."""
+    trees = tuple(a if isinstance(a, X) else X("number", (), float(a)) for a in arguments)
+    if all(t.head == "number" for t in trees):
+        with np.errstate(all="ignore"):
+            return X("number", (), float(MEANING[head](*(t.number for t in trees))))
+    if head == "select" and trees[0].head == "number":
+        return trees[1] if trees[0].number else trees[2]
+    return X(head, trees)
 
 
 def exp(x: X) -> X:

@@ -110,7 +110,8 @@ def _evaluate(program: Program, ref: Ref, point: Mapping[str, int], last: Mappin
     operands = [np.reshape(_evaluate(program, r, own, last), (1,) * LEAD) for r in value.operands]
     evaluate = OPS[value.op].evaluate
     assert evaluate is not None, value.op
-    return np.reshape(evaluate(*operands, **value.attributes), ())[()]
+    with np.errstate(all="ignore"):
+        return np.reshape(evaluate(*operands, **value.attributes), ())[()]
 
 
 def _inside(attributes: Mapping[str, Any], own: Mapping[str, int], last: Mapping[str, int]) -> bool:

@@ -155,6 +155,14 @@ def _pow_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Cotangents:
     return g * (power * x ** (power - 1.0)), None
 
 
+def _floordiv(a: X, b: X) -> X:
+    # floor(a / b) rounds up where a % b rounds to b, as in 1 // 0.1.
+    rest = S.call("mod", a, b)
+    quotient = S.call("floor", (a - rest) / b + 0.5)
+    # The rest is b itself just below 0, where b may be infinite.
+    return S.select(S.call("eq", b, 0.0), a / b, S.select(S.call("eq", rest, b), -1.0, quotient))
+
+
 _row(
     "pow",
     np.power,
@@ -184,10 +192,7 @@ _row(
     "floordiv",
     np.floor_divide,
     None,
-    # floor(a / b) rounds up where a % b rounds to b, as in 1 // 0.1
-    lambda a, b: S.select(
-        S.call("eq", b, 0.0), a / b, S.call("floor", (a - S.call("mod", a, b)) / b + 0.5)
-    ),
+    _floordiv,
     arity=2,
     samples=_both,
     domain=(0.2, 3.0),

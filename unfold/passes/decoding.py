@@ -206,6 +206,8 @@ def end_symbol(program: Program, loop: Loop, when: str) -> int | None:
     number, said = (left, right) if left.op == "constant" else (right, left)
     if number.op != "constant" or said.op != "argmax":
         return None
+    if not float(number.attributes["value"]).is_integer():
+        return None  # no class equals it
     here = peel(program, said.operands[0])[0] == program[loop.scores].here
     return int(number.attributes["value"]) if here else None
 

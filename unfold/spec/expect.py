@@ -6,6 +6,7 @@ parameters:           parameters: expected a mapping, got a list
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from unfold.spec.expression import Binary, Expr, Number, Reference, Unary, walk
@@ -14,7 +15,13 @@ from unfold.spec.problems import MAX_REPORTED, Problems, fail
 from unfold.spec.reader import ListNode, MapNode, Node, is_null, kind_of, scalar_value
 from unfold.spec.suggest import did_you_mean, listing
 from unfold.spec.text import Text
+from unfold.spec.tokens import NUMBERS
 
+_WORDS = {
+    sign + word: -number if sign == "-" else number
+    for word, number in NUMBERS.items()
+    for sign in ("", "+", "-")
+}
 _SIZE_OPERATORS = ("+", "-", "*", "//")
 
 
@@ -52,12 +59,17 @@ def expect_bool(node: Node, owner: str) -> bool:
     )
 
 
-def expect_number(node: Node, owner: str) -> int | float:
-    """Return a finite number."""
+def expect_number(node: Node, owner: str, *, finite: bool = True) -> int | float:
+    """Return a number, which may be written inf, -inf or nan where it need not be finite."""
     value = scalar_value(node) if isinstance(node, Text) else None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300:
-        return value
-    raise fail(f"{owner}: expected a number, got {_shown(node)}", node.location)
+    if isinstance(value, str) and isinstance(node, Text) and not node.quoted:
+        value = _WORDS.get(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        any_number = not (finite or math.isfinite(value))
+        if abs(value) < 1e300 or any_number:
+            return value
+    noun = "a finite number" if isinstance(value, float) else "a number"
+    raise fail(f"{owner}: expected {noun}, got {_shown(node)}", node.location)
 
 
 def expect_expression(node: Node, owner: str, example: str) -> Expr:

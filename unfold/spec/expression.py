@@ -26,7 +26,10 @@ CompareOperator = Literal["==", "!=", "<", "<=", ">", ">="]
 
 @dataclass(frozen=True)
 class Number:
-    """A literal number, an `int` or a `float` (`True` and `False` arrive as 1 and 0)."""
+    """A literal number, an `int` or a `float`, which may be infinite or no number.
+
+    `True` and `False` arrive as 1 and 0, `inf` and `nan` as themselves.
+    """
 
     value: int | float
     at: Span = field(compare=False, repr=False)

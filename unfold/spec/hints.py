@@ -18,6 +18,9 @@ from unfold.spec.scope import Names, Scope
 from unfold.spec.suggest import did_you_mean, listing
 from unfold.spec.text import Span
 
+# How other languages write the numbers that are words, in small letters.
+_SPELLINGS = {"inf": "inf", "infty": "inf", "infinity": "inf", "nan": "nan"}
+
 
 def unknown_name(expression: Reference, names: Names, scope: Scope) -> SpecError:
     """Describe a name that means nothing."""
@@ -28,6 +31,8 @@ def unknown_name(expression: Reference, names: Names, scope: Scope) -> SpecError
         hint = f"{name} is an operator, called with parentheses: {name}(…)"
     elif name in cell_names(scope.spec):
         hint = f"{name} is a cell; give it an entry of its own, as in  l1[t]: {name}(…)"
+    elif name.rpartition(".")[2].lower() in _SPELLINGS:
+        hint = f"write  {_SPELLINGS[name.rpartition('.')[2].lower()]}"
     else:
         hint = part_of(name, visible) or did_you_mean(name, known)
         plain = [n for n in known if "." not in n]

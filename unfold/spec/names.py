@@ -26,6 +26,8 @@ RESERVED: dict[str, str] = {
     "zeros": "it is an initial value",
     "ones": "it is an initial value",
     "learned": "it is an initial value",
+    "inf": "it is the infinite number",
+    "nan": "it is the undefined number, as of 0 / 0",
 }
 _WORD = re.compile(r"[^\s\[\](),]+")
 _BRACKETS = re.compile(r"[\[(][^\])]*[\])]?")

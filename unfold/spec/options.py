@@ -15,6 +15,8 @@ from unfold.spec.suggest import shortened
 WHOLE = {"start": 0, "stop": 1, "blank": 0}
 # The same for options that may have one number per dimension.
 COUNTS = {"size": 1, "stride": 1, "padding": 0, "dilation": 1}
+# Options that may be infinite or no number.
+UNBOUNDED = ("impossible",)
 SAME = "same"  # padding that leaves as many elements as there are
 
 
@@ -42,8 +44,10 @@ def option(keyword: Keyword, scope: Scope) -> float | tuple[int, ...] | str:
     if name in COUNTS:
         return _counts(name, value, scope)
     number = _number(value, scope, name)
-    if not math.isfinite(number):
-        raise fail(f"{name} is not a finite number", value.at.location)
+    if not math.isfinite(number) and name not in UNBOUNDED:
+        raise fail(
+            f"{name} must be a finite number, found {shortened(value.at.source)}", value.at.location
+        )
     return number
 
 

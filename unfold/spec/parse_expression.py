@@ -12,13 +12,14 @@ from __future__ import annotations
 import ast
 import math
 import re
+import sys
 from collections.abc import Sequence as SequenceType
 
 from unfold.errors import SpecError
 from unfold.spec import expression as e
 from unfold.spec.problems import fail
 from unfold.spec.text import Span, Text
-from unfold.spec.tokens import MAX_DEPTH, check_order, tokenize
+from unfold.spec.tokens import MAX_DEPTH, NUMBERS, check_order, tokenize
 
 LARGEST_INTEGER = 2**63 - 1
 
@@ -104,6 +105,8 @@ class _Builder:
         match node:
             case ast.Constant():
                 return self.constant(node, at)
+            case ast.Name(id=name) if name in NUMBERS:
+                return e.Number(NUMBERS[name], at)
             case ast.Name(id=name):
                 return e.Reference(name, None, at, at)
             case ast.Attribute():
@@ -146,7 +149,11 @@ class _Builder:
             return e.Number(value, at)
         if isinstance(value, float) and math.isfinite(value):
             return e.Number(value, at)
-        raise fail("this number is too large", at.location)
+        raise fail(
+            "this number is too large",
+            at.location,
+            help=f"the largest is {sys.float_info.max:.1e}; infinity is written inf",
+        )
 
     def dotted(self, node: ast.expr) -> str:
         """Return the dotted name that a chain of attributes is."""
@@ -172,7 +179,8 @@ class _Builder:
                 help="write all indices in one pair: x[t, s]; "
                 "a piece of the feature dimension is slice(x[t], start=0, stop=4)",
             )
-        if not isinstance(inner, (ast.Name, ast.Attribute)):
+        is_number = isinstance(inner, ast.Name) and inner.id in NUMBERS
+        if is_number or not isinstance(inner, (ast.Name, ast.Attribute)):
             raise fail(
                 "only a name can be indexed",
                 self.span(inner).location,

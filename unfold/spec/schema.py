@@ -20,6 +20,7 @@ from unfold.spec.sections_table import (
     STOP_KEYS,
     VERSION,
 )
+from unfold.spec.tokens import NUMBERS
 
 Schema = dict[str, Any]
 
@@ -114,7 +115,10 @@ def _stop() -> Schema:
 
 def _definitions() -> dict[str, Schema]:
     """Return the forms that several sections share."""
-    numbers = _either({"type": "number"}, {"type": "array", "items": _ref("numbers")})
+    number = _either(
+        {"type": "number"}, {"enum": [sign + word for word in NUMBERS for sign in ("", "-", "+")]}
+    )
+    numbers = _either(_ref("number"), {"type": "array", "items": _ref("numbers")})
     return {
         "expression": {
             "type": ["string", "number", "boolean"],
@@ -128,6 +132,7 @@ def _definitions() -> dict[str, Schema]:
             {"type": "array", "items": _ref("size")},
             {"const": "real", "description": "One real number."},
         ),
+        "number": number,
         "numbers": numbers,
         "input": _either(
             _ref("shape"),
@@ -168,7 +173,7 @@ def _init() -> Schema:
     arguments: dict[str, Schema] = {
         "values": _ref("numbers"),
         "file": {"type": "string"},
-        "constant": {"type": "number"},
+        "constant": _ref("number"),
     }
     positive: Schema = {"type": "number", "minimum": 0}
     with_argument = [

@@ -198,7 +198,7 @@ def _init_argument(kind: str, value: Node) -> NestedNumbers | str:
         return expect_text(value, "file", "a path", "file: weights.safetensors").value
     if kind == "values":
         return _values(value)
-    number = expect_number(value, kind)
+    number = expect_number(value, kind, finite=kind != "constant")
     if kind != "constant" and number < 0:
         raise fail(f"{kind}: expected a number of at least 0, got {number}", value.location)
     return number
@@ -207,7 +207,7 @@ def _init_argument(kind: str, value: Node) -> NestedNumbers | str:
 def _values(node: Node) -> NestedNumbers:
     """Return nested lists of numbers as nested tuples; all rows of a level must be equally long."""
     if not isinstance(node, ListNode):
-        return expect_number(node, "values")
+        return expect_number(node, "values", finite=False)
     rows = tuple(_values(item) for item in node.items)
     shapes = [_shape_of(row) for row in rows]
     for item, shape in zip(node.items, shapes, strict=True):

@@ -11,6 +11,7 @@ first gives every slip the same words and column under every version of Python.
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -40,6 +41,9 @@ _COMPARE = frozenset(("==", "!=", "<", "<=", ">", ">="))
 _OPERATORS = (_BINARY | _COMPARE | frozenset("()[],=.:")) - {"and", "or"}
 _PREFIX = frozenset(("-", "+", "not"))
 _CLOSES = {")": "(", "]": "["}
+
+# Numbers that are words.
+NUMBERS = {"inf": math.inf, "nan": math.nan}
 
 _PRODUCTS = "write * for an elementwise product, @ for a matrix product"
 _REFUSED_SIGNS: dict[str, str] = {
@@ -126,7 +130,7 @@ def _token(found: re.Match[str], text: Text) -> Token:
     written, start, end = found.group(), found.start(), found.end()
     if found.lastgroup == "name":
         _refuse_word(written, text, start, end)
-        return Token("name", written, start, end)
+        return Token("number" if written in NUMBERS else "name", written, start, end)
     if found.lastgroup == "number":
         return Token("number", written, start, end)
     if found.lastgroup == "string":
@@ -241,7 +245,9 @@ class _Order:
         if token.text in ("*", "**") and before and before.text in ("(", ",", "["):
             return self._fail(f"{token.text} cannot spread a list", token, "write its items out")
         between = f"between {before.text} and {token.text}" if before else f"before {token.text}"
-        return self._fail(f"a value is missing {between}", token)
+        word = self.text.value[token.end : token.end + 3] if token.text == "." else ""
+        advice = f"write  {word}  without a dot" if word in NUMBERS else None
+        return self._fail(f"a value is missing {between}", token, advice)
 
     def _close_without_value(self, token: Token) -> None:
         previous = self.previous

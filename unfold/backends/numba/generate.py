@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
-from unfold.backends.numba.scalars import kernel_text
+from unfold.backends.numba.scalars import kernel_text, number
 from unfold.core.affine import Affine
 from unfold.core.plan import (
     Access,
@@ -196,12 +196,12 @@ class _Writer:
         """Return an index that is checked, and the check."""
         terms = [f"{f}*{self.loops[a]}" for a, f in at.terms]
         terms += [f"{f}*{self.last(a, access.batched, depth)}" for a, f in at.lasts]
-        number = self.temporary(depth, " + ".join([*terms, str(at.constant)]))
+        position = self.temporary(depth, " + ".join([*terms, str(at.constant)]))
         end = self.last(axis, access.batched, depth)
         if at.divisor == 1:
-            return number, f"0 <= {number} <= {end}"
-        whole = self.temporary(depth, f"{number} // {at.divisor}")
-        return whole, f"0 <= {whole} <= {end} and {whole}*{at.divisor} == {number}"
+            return position, f"0 <= {position} <= {end}"
+        whole = self.temporary(depth, f"{position} // {at.divisor}")
+        return whole, f"0 <= {whole} <= {end} and {whole}*{at.divisor} == {position}"
 
     def last(self, axis: str, batched: bool, depth: int) -> str:
         """Return the last index of an axis, of the present sequence where lengths differ."""
@@ -245,8 +245,8 @@ class _Writer:
                 parts.append(f"({place})*{stride}")
         count = self.slot("count", fill.buffer, fill.looped)
         self.values[fill.buffer] = None
-        number = repr(fill.number).replace("inf", "1e999")
-        self.put(depth, f"fill_{self.dtype}({' + '.join(parts)}, {count}, {number})")
+        start = " + ".join(parts)
+        self.put(depth, f"fill_{self.dtype}({start}, {count}, {number(fill.number)})")
 
     def nest(self, nest: Nest, depth: int) -> None:
         for dim in nest.dims:
@@ -324,8 +324,7 @@ class _Writer:
     def store(self, store: Store, depth: int, vector: str | None) -> tuple[str, list[str]]:
         address = self.address(store.access, depth, vector, waste=True)
         if store.reset is not None:
-            number = repr(store.reset).replace("inf", "1e999")
-            self.put(depth, f"put_{self.dtype}({address}, {number})")
+            self.put(depth, f"put_{self.dtype}({address}, {number(store.reset)})")
         if store.mode in ("sum", "max", "argmax"):
             return store.mode, [address]
         kind, stride = self.along(store.access, vector)

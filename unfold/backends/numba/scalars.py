@@ -17,7 +17,7 @@ NAMES = {"abs": "abs_", "and": "and_", "or": "or_", "not": "not_"}
 def expression(x: X) -> str:
     """Return an expression as text."""
     if x.head == "number":
-        return _number(x.number)
+        return number(x.number)
     if not x.arguments:
         return x.head
     inner = _sigmoid(x)
@@ -61,15 +61,14 @@ def kernel_text(
     )
 
 
-def _number(number: float) -> str:
-    if number != number:
-        return "(1e999 - 1e999)"
-    text = repr(number).replace("inf", "1e999")
+def number(value: float) -> str:
+    """Return a number as text: digits, inf or nan, which `functions` defines."""
+    text = repr(float(value))
     return f"({text})" if text.startswith("-") else text
 
 
-def _is_number(x: X, number: float) -> bool:
-    return x.head == "number" and x.number == number
+def _is_number(x: X, value: float) -> bool:
+    return x.head == "number" and x.number == value
 
 
 def _sigmoid(x: X) -> X | None:

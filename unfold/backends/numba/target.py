@@ -16,10 +16,11 @@ for a narrow one. Nothing here runs code of the target.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba.core import config as settings
+from numba.core import config
 from numba.core.registry import cpu_target
 
 WIDEST = 64  # bytes; of x86, "zmm"
@@ -30,7 +31,8 @@ REGISTERS = {"%zmm": 64, "%ymm": 32}
 @cache
 def identity() -> tuple[str, str, str]:
     """Return what Numba compiles for: triple, processor, features as LLVM writes them."""
-    triple, name, features = cpu_target.target_context.codegen().magic_tuple()
+    context: Any = cpu_target.target_context
+    triple, name, features = context.codegen().magic_tuple()
     return triple, name, features
 
 
@@ -39,6 +41,7 @@ def vector_bytes() -> int:
     """Return how many bytes a vector of the target has."""
     triple, name, features = identity()
     whole = register_bytes(triple, name, features)
+    settings: Any = config
     told_name_alone = settings.CPU_NAME is not None and settings.CPU_FEATURES is None
     return min(whole, register_bytes(triple, name, "")) if told_name_alone else whole
 
