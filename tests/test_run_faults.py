@@ -269,7 +269,7 @@ nodes:
   a[t]: {is: "h[t-1] * h[t-1]", shape: []}
   h[t]: where(t == 0, w, a[t])
   p[t]: h[t] * 0.001
-loss: mean[t](mse(tanh(p[t]), x[t]))
+loss: mean[t](abs(p[t] - x[t]))
 data: {random: true, batch: 3}
 train: {steps: 9, optimizer: {sgd: {rate: 1.0e-3}}, save: 1}
 """
@@ -323,15 +323,44 @@ def test_a_gradient_that_is_not_finite_is_named(here: Say) -> None:
 
 
 def test_a_gradient_that_overflows_is_followed_backwards(here: Say) -> None:
-    """k is 0 at every step; backwards the slope of its root is infinite from the last step on."""
+    """k is 0 at every step; the slope of its root is infinite, and the last one comes first."""
     text = LINE.replace("nodes: {p[t]: w * x[t]}", ROOTS).replace(
         "mse(p[t], y[t])", "mse(k[last] * x[t], y[t])"
     )
     Path("roots.yaml").write_text(text.replace("name: line", "name: roots"))
     said = here("run", "roots.yaml")
     assert said.code == 1
-    assert "but its gradient is not finite for w; backwards it was first ∂k[t=2]" in said.out
+    told = (
+        "but its gradient is not finite for w; backwards it was first the derivative of k[t=3] (inf"
+    )
+    assert told in said.out
+
+
+def test_what_was_not_chosen_is_not_blamed(here: Say) -> None:
+    """a is NaN at every step and chosen at none; q overflows at t = 1."""
+    text = LINE.replace("nodes: {p[t]: w * x[t]}", UNCHOSEN).replace("p[t], y", "q[t], y")
+    Path("unchosen.yaml").write_text(text.replace("name: line", "name: unchosen"))
+    said = here("run", "unchosen.yaml")
+    assert said.code == 1
+    assert "the first value that is not finite is q[t=1] (inf, sequence 1 of 3)" in said.out
+
+
+def test_a_derivative_behind_what_was_not_chosen_is_found(here: Say) -> None:
+    """The slope of the root is infinite at all steps, and only that of t = 2 is chosen."""
+    text = LINE.replace("nodes: {p[t]: w * x[t]}", SLOPE)
+    Path("slope.yaml").write_text(text.replace("name: line", "name: slope"))
+    said = here("run", "slope.yaml")
+    assert said.code == 1
+    told = "gradient is not finite for w; backwards it was first the derivative of k[t=2] (inf"
+    assert told in said.out
 
 
 ROOTS = """nodes:
   k[t]: {is: "sqrt(k[t-1] + w * 0)", shape: []}"""
+UNCHOSEN = """nodes:
+  a[t]: log(x[t] * 0 - 1)
+  p[t]: where(x[t] > 1000, a[t], w * x[t])
+  q[t]: exp(p[t] * 0 + 1000 * t)"""
+SLOPE = """nodes:
+  k[t]: sqrt(w * t * 0)
+  p[t]: where(t == 2, k[t], w * x[t])"""

@@ -6,7 +6,8 @@ Along a direction v the derivative of the loss is ⟨g, v⟩; numerically it is 
 
 A direction has norm 1 and is random, so that a wrong entry of the gradient shows up in nearly every
 one. The error is relative to the larger of the two and to a thousandth of the gradient's own norm
-(a direction may happen to be orthogonal to it).
+(a direction may happen to be orthogonal to it). Then the gradients are checked where random
+numbers never are: at zeros, at ties and at the bounds of conditions; see `grad_edges`.
 """
 
 from __future__ import annotations
@@ -48,11 +49,12 @@ def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
     model = load(spec, read_changes(items))
     if model.program.loss is None:
         raise UnfoldError(f"{spec}: there is no loss to differentiate\n  help: add  loss: ...")
-    rows = check_gradients(model, asked)
-    wrong = [r for r in rows if not r["ok"]]
+    rows, edges = check_gradients(model, asked)
+    wrong, bad = ([r for r in some if not r["ok"]] for some in (rows, edges))
     if as_json:
-        print_json({"ok": not wrong, "tolerance": asked.tolerance, "gradients": rows})
-        return MISTAKE if wrong else 0
+        document = {"ok": not wrong and not bad, "tolerance": asked.tolerance}
+        print_json({**document, "gradients": rows, "edges": edges})
+        return MISTAKE if wrong or bad else 0
     table(
         ("with respect to", "shape", "norm of gradient", "relative error", "verdict"),
         [
@@ -69,13 +71,20 @@ def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
     )
     told = f"{len(wrong)} of {len(rows)} gradients are wrong" if wrong else "all gradients agree"
     typer.echo(f"\n{told} with central differences (tolerance {asked.tolerance:g})")
-    return MISTAKE if wrong else 0
+    for edge in bad:
+        typer.echo(f"at the edge {edge['edge']}: {'; '.join(edge['wrong'])}")
+    if not bad and edges:
+        typer.echo(f"and at the edges {', '.join(e['edge'] for e in edges)}")
+    return MISTAKE if wrong or bad else 0
 
 
-def check_gradients(model: Any, asked: Question) -> list[dict[str, Any]]:
-    """Return name, shape, norm, relative error and verdict of every gradient of the loss."""
+def check_gradients(
+    model: Any, asked: Question
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return name, shape, norm, relative error and verdict of every gradient, and of the edges."""
     import numpy as np
 
+    from unfold.commands.grad_edges import check_edges
     from unfold.training.data import random_inputs
 
     generator = np.random.default_rng(asked.seed)
@@ -113,7 +122,7 @@ def check_gradients(model: Any, asked: Question) -> list[dict[str, Any]]:
                 "ok": bool(error <= asked.tolerance),
             }
         )
-    return rows
+    return rows, check_edges(model, parameters, inputs, asked, options)
 
 
 def _direction(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

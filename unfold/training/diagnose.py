@@ -2,21 +2,25 @@
 
 The forward pass is run once more with all its named nodes, which are searched in the order in which
 they can be computed (the levels of the unfolded graph): of all nodes that are not finite, the first
-one read only finite ones. Where the forward pass is finite, it was the gradient.
+one read only finite ones. Where a `where` may have left some of them out, the reference says which
+of them reached the loss (`unfolded/origins.py`). Where the loss is finite, it was the gradient.
 
     step 57: the loss is nan; the first value that is not finite is h[t=12] (inf, sequence 3 of 32)
+    step 3: the loss is 0.2, but its gradient is not finite for w; backwards it was first the
+    derivative of k[t=3] (inf)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
 
-from unfold.core.program import BATCH, Program
+from unfold.core.program import BATCH, Program, Value
 from unfold.passes.carry import BEGINS, PREFIX, Chunk
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import resolve_modes
@@ -26,6 +30,7 @@ from unfold.training.learner import Run
 from unfold.training.loop import Failure, Trainer, about
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.levels import levels
+from unfold.unfolded.origins import reaching
 from unfold.unfolded.running import Runner
 
 Array = np.ndarray
@@ -78,7 +83,11 @@ def explain_failure(trainer: Trainer) -> str | None:
             training=True,
         )
         program = trainer.learner.model.program
-        found = first_not_finite(run, program, failure, mode)
+        found = None
+        if not math.isfinite(failure.loss):
+            found = first_not_finite(run, program, failure, mode)
+            if found is not None and program.of("where"):
+                found = first_value(trainer, failure) or found
     batch = next(iter(failure.batch.inputs.values())).shape[0] if failure.batch.inputs else 1
     if found is not None:
         told += f"; the first value that is not finite is {found.show(batch)}"
@@ -88,7 +97,7 @@ def explain_failure(trainer: Trainer) -> str | None:
         return told
     told += f", but its gradient is not finite for {', '.join(names)}"
     with np.errstate(all="ignore"):
-        found = first_gradient(trainer, failure)
+        found = first_gradient(trainer, failure, names)
     return told if found is None else f"{told}; backwards it was first {found.show(batch)}"
 
 
@@ -110,31 +119,63 @@ def first_not_finite(run: Run, program: Program, failure: Failure, mode: Any) ->
     return _lowest(bad, whole, domain)
 
 
-def first_gradient(trainer: Trainer, failure: Failure) -> Found | None:
-    """Return the first number of the gradients by nodes that is not finite.
+def first_value(trainer: Trainer, failure: Failure) -> Found | None:
+    """Return the first number that is not finite and reaches the loss, by the reference."""
+    program = trainer.learner.model.program
+    assert program.loss is not None
+    return _first(trainer, failure, _adjoint(trainer, failure), [program.loss])
 
-    The adjoint is run by the reference, in double precision: a number counts as infinite that is
+
+def first_gradient(trainer: Trainer, failure: Failure, names: Iterable[str]) -> Found | None:
+    """Return the first number that is not finite and reaches the gradients by some parameters."""
+    program = _adjoint(trainer, failure)
+    return _first(trainer, failure, program, [adjoint_name(n) for n in names])
+
+
+def _adjoint(trainer: Trainer, failure: Failure) -> Program:
+    batch, carry = failure.batch, failure.carry
+    begins = batch.begins is not None and bool(carry)
+    chunk = Chunk(begins, batch.known is not None, batch.overlap)
+    return Pipeline(trainer.learner.model.program).adjoint(
+        trainer.learner.trained, mode=failure.mode, carry=carry is not None, chunk=chunk
+    )
+
+
+def _first(
+    trainer: Trainer, failure: Failure, program: Program, targets: Iterable[str]
+) -> Found | None:
+    """Return the number computed first of those that are not finite and reach some values.
+
+    The Program is run by the reference, in double precision: a number counts as infinite that is
     too large for the type that was trained with.
     """
-    learner, carry = trainer.learner, failure.carry or {}
-    pipeline = Pipeline(learner.model.program)
-    batch = failure.batch
+    batch, carry = failure.batch, failure.carry or {}
     own = {BEGINS: batch.begins if carry else None, KNOWN: batch.known}
-    chunk = Chunk(own[BEGINS] is not None, own[KNOWN] is not None, batch.overlap)
-    program = pipeline.adjoint(
-        learner.trained, mode=failure.mode, carry=failure.carry is not None, chunk=chunk
-    )
     given = {**batch.inputs, **own, **{f"{PREFIX}{n}": a for n, a in carry.items()}}
     feeds = {v.name: given[v.name] for v in program.inputs if v.name in given}
-    lengths = failure.batch.lengths or None
-    found, domain = Runner().run(
-        program, failure.parameters, feeds, lengths=lengths, seed=failure.seed
+    runner = Runner()
+    run, domain = runner.run(
+        program, failure.parameters, feeds, lengths=batch.lengths or None, seed=failure.seed
     )
-    names = [n for n in map(adjoint_name, pipeline.nodes) if n in program.values]
     largest = min(np.finfo(a.dtype).max for a in failure.parameters.values())
-    arrays = {n: np.where(np.abs(found[n]) <= largest, found[n], np.inf) for n in names}
-    bad = {n: a for n, a in arrays.items() if not np.isfinite(a).all()}
+    run = {
+        n: a if a.dtype.kind != "f" else np.where(np.abs(a) <= largest, a, a * inf)
+        for n, a in run.items()
+    }
+    reached = reaching(runner.walk(program, domain), run, targets)
+    bad = {
+        n: np.where(_wide(m, run[n]), run[n], 0.0)
+        for n, m in reached.items()
+        if program[n].op != "constant"
+    }
     return _lowest(bad, program, domain)
+
+
+def _wide(points: Array, array: Array) -> Array:
+    """Repeat what is true of points for all their features."""
+    return np.broadcast_to(
+        points.reshape(points.shape + (1,) * (array.ndim - points.ndim)), array.shape
+    )
 
 
 def _lowest(bad: Mapping[str, Array], program: Program, domain: Domain) -> Found | None:
@@ -144,7 +185,15 @@ def _lowest(bad: Mapping[str, Array], program: Program, domain: Domain) -> Found
     level = levels(program, domain)
     order = {value.name: number for number, value in enumerate(program)}
     found = [f for n, a in bad.items() for f in _worst(n, a, level[n], program)]
-    return min(found, key=lambda f: (f.level, *f.point.values(), order[f.node]), default=None)
+    first = min(found, key=lambda f: (f.level, *f.point.values(), order[f.node]), default=None)
+    return first and replace(first, node=_equation(program[first.node]))
+
+
+def _equation(value: Value) -> str:
+    """Name the equation that a value is, or is a part of."""
+    if value.is_named or not value.node:
+        return value.name
+    return f"the derivative of {value.node[1:]}" if value.node.startswith("∂") else value.node
 
 
 def _worst(name: str, array: Array, level: Array, program: Program) -> Iterator[Found]:

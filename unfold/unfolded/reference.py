@@ -194,7 +194,7 @@ class Walk:
         if op.kind is Kind.SOURCE:
             result = self._source(step, seed)
         else:
-            operands = [_gather(r, store, self.program[r.value]) for r in step.reads]
+            operands = [gather(r, store, self.program[r.value]) for r in step.reads]
             if op.kind is Kind.POINTWISE:
                 operands = _equal_rank(operands)
             how = _reduction(step) if op.kind is not Kind.KERNEL else {}
@@ -244,7 +244,8 @@ def _three(x: Any) -> Any:
     return np.asarray(x).reshape((1, 1, 1)) if np.ndim(x) == 0 else np.asarray(x)
 
 
-def _gather(read: Read, store: Mapping[str, Any], source: Value) -> Any:
+def gather(read: Read, store: Mapping[str, Any], source: Value) -> Any:
+    """Return what an operand reads, [batch or 1, points, reduced, *stored]."""
     array = store[read.value]
     if not read.index:
         result = array.reshape((1, 1, *array.shape)) if not source.axes else array
@@ -253,7 +254,7 @@ def _gather(read: Read, store: Mapping[str, Any], source: Value) -> Any:
     else:
         result = array[read.index]
     for good, beyond in read.branches:
-        other = EMPTY[source.type.kind] if beyond is None else _gather(beyond, store, source)
+        other = EMPTY[source.type.kind] if beyond is None else gather(beyond, store, source)
         result = np.where(good.reshape(good.shape + (1,) * len(source.type.stored)), result, other)
     return result
 

@@ -50,9 +50,10 @@ class Runner:
         arrays = check_inputs(program, inputs, [v.name for v in program.inputs if v.name in read])
         domain = domain_of(program, arrays, lengths, batch)
         arrays.update(check_parameters(program, domain, params))
-        return self._walk(program, domain).run(arrays, seed=seed), domain
+        return self.walk(program, domain).run(arrays, seed=seed), domain
 
-    def _walk(self, program: Program, domain: Domain) -> Walk:
+    def walk(self, program: Program, domain: Domain) -> Walk:
+        """Return the unfolded graph of a Program over a domain."""
         lengths = tuple((a, domain.length(a).tobytes()) for a in program.axes)
         key = (id(program), tuple(domain.extents.items()), lengths)
         if key not in self._walks:
