@@ -104,7 +104,8 @@ class View:
         for edge in self.sketch.edges:
             for a in frames.get(edge.source, (edge.source,)):
                 for b in frames.get(edge.target, (edge.target,)):
-                    found.setdefault((a, b), set()).update({edge.parameter} - {None})
+                    found.setdefault((a, b), set())
+                    found[a, b] |= {edge.parameter} if edge.parameter else set()
         return found
 
     def nodes(self, *, outside: bool) -> set[str]:
