@@ -27,6 +27,8 @@ from unfold.drawing.window import GAP
 from unfold.errors import CycleError
 from unfold.passes.pipeline import Pipeline
 from unfold.unfolded.domain import Domain
+from unfold.unfolded.graph import UnfoldedGraph
+from unfold.unfolded.reading import inner
 
 LIBRARY = {p.stem: p for p in unfold.library()}
 Edges = dict[tuple[str, str], set[str]]
@@ -35,20 +37,20 @@ Edges = dict[tuple[str, str], set[str]]
 class Contraction:
     """Contracts nodes and lines as the documentation says, from the names of equations alone."""
 
-    def __init__(self, scheme: Scheme) -> None:
-        self.axes = {n: b.axes for n, b in scheme.boxes.items()}
+    def __init__(self, program: Program, axes: Mapping[str, tuple[str, ...]]) -> None:
+        self.axes = axes
         groups: dict[str, list[tuple[str, list[str]]]] = {}
-        for value in scheme.program:
+        for value in program:
             plain = value.name == value.name.lstrip(ADJOINT)
             if plain and value.is_named and value.op not in ("input", "parameter", "constant"):
-                axes = [a for a in value.axes if a != BATCH]
-                groups.setdefault(prefix(value.name) or value.name, []).append((value.name, axes))
+                own = [a for a in value.axes if a != BATCH]
+                groups.setdefault(prefix(value.name) or value.name, []).append((value.name, own))
         self.cells: dict[str, str] = {}
         self.kept: dict[str, list[str]] = {}
         for cell, members in groups.items():
-            indexed = [axes for _, axes in members if axes] or [[]]
-            common = [a for a in indexed[0] if all(a in axes for axes in indexed)]
-            inside = [name for name, axes in members if set(common) <= set(axes)]
+            indexed = [own for _, own in members if own] or [[]]
+            common = [a for a in indexed[0] if all(a in own for own in indexed)]
+            inside = [name for name, own in members if set(common) <= set(own)]
             if any(map(prefix, inside)):
                 self.cells |= dict.fromkeys(inside, cell)
                 self.kept[cell] = common
@@ -75,6 +77,11 @@ class Contraction:
         own = self.take(line.target, self.axes[line.target])
         index = self.take(line.source, (shown(i, own) for i in line.index))
         return self.name(line.source), self.name(line.target), ",".join(index)
+
+
+def contraction(scheme: Scheme) -> Contraction:
+    """Return the contraction of a scheme of equations."""
+    return Contraction(scheme.program, {n: b.axes for n, b in scheme.boxes.items()})
 
 
 def prefix(name: str) -> str | None:
@@ -127,7 +134,7 @@ def drawn(edges: Edges) -> Edges:
 
 def compare_unfolded(fine: View, coarse: View) -> None:
     """Compare the picture of equations, contracted, with that of cells."""
-    contracted = Contraction(fine.scheme)
+    contracted = contraction(fine.scheme)
     edges: Edges = {}
     for (a, b), parameters in fine.edges.items():
         pair = contracted.node(a), contracted.node(b)
@@ -148,7 +155,7 @@ def compare_unfolded(fine: View, coarse: View) -> None:
 
 def compare_folded(fine: Scheme, coarse: Scheme) -> None:
     """Compare the lines of equations, contracted, with those of cells."""
-    contracted = Contraction(fine)
+    contracted = contraction(fine)
     within = {(n, n, ",".join(b.axes)) for n, b in coarse.boxes.items()}
     for few, many in ((coarse.lines, fine.lines), (coarse.starts, fine.starts)):
         wanted = {contracted.line(x) for x in many} - within
@@ -158,6 +165,20 @@ def compare_folded(fine: Scheme, coarse: Scheme) -> None:
         }
         assert found <= wanted
         assert [w for w in wanted if not any(covers(f, w) for f in found)] == []
+
+
+def compare_graphs(program: Program, most: int) -> None:
+    """Compare the unfolded graph of equations, contracted, with that of cells."""
+    domain = Domain(program, dict.fromkeys(Domain(program).free, most))
+    fine, coarse = (UnfoldedGraph(program, domain, detail=d) for d in ("node", "cell"))
+    contracted = Contraction(program, {v.name: inner(v) for v in fine.program})
+    pairs = {(e.source, e.target) for e in fine.edges()}
+    wanted = {tuple(contracted.node(str(n)) for n in pair) for pair in pairs}
+    found = {(str(e.source), str(e.target)) for e in coarse.edges()}
+    own = {v.name for v in program.parameters}  # those of a cell are inside of it
+    assert {p for p in wanted if p[0] != p[1] and p[0].partition("[")[0] not in own} == {
+        p for p in found if p[0].partition("[")[0] not in own
+    }
 
 
 def covers(general: tuple[str, str, str], special: tuple[str, str, str]) -> bool:
@@ -197,9 +218,10 @@ def test_cells_are_equations_contracted(name: str) -> None:
     pipeline = unfold.load(name).pipeline
     scheme = make_scheme(pipeline.program)
     if join_cells(scheme, {}).boxes == scheme.boxes:
-        assert not Contraction(scheme).cells
+        assert not contraction(scheme).cells
         return
     compare(pipeline.program, adjoint_of(pipeline), steps=2, most=5)
+    compare_graphs(pipeline.resolved(mode="teacher"), most=3)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -214,6 +236,7 @@ def test_random_cells_are_equations_contracted(text: str, owners: list[str]) -> 
     pipeline = Pipeline(renamed(program, names))
     compare(pipeline.program, adjoint_of(pipeline), steps=9, most=3)
     compare(pipeline.program, None, steps=2, most=6)
+    compare_graphs(pipeline.program, most=3)
 
 
 def renamed(program: Program, names: Mapping[str, str]) -> Program:

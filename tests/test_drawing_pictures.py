@@ -96,7 +96,11 @@ def test_unshared_parameters_differ_at_every_step() -> None:
 
 
 def test_thirty_six_parameters_look_different() -> None:
-    styles = {palette.Styles("abcdefghi").of(n, (i,)) for n in "abcdefghi" for i in range(4)}
+    styles = {
+        palette.Styles("abcdefghi", indexed="abcdefghi").of(n, (i,))
+        for n in "abcdefghi"
+        for i in range(4)
+    }
     assert len(styles) == 36
 
 

@@ -23,6 +23,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, Protocol
 
 from unfold.core.program import BATCH, Program
+from unfold.drawing.palette import Styles
 from unfold.errors import Diagnostic, Location, SpecError
 
 KeyPath = tuple[str | int, ...]
@@ -57,8 +58,7 @@ class Options:
     Attributes:
         every: the number of steps of axes that `steps` does not name, or None for the default.
         steps_at: where `steps` is written, if it is.
-        parameters: the names of all parameters of the spec, matrices before vectors: their colours
-            follow from these, in every picture of it.
+        styles: the lines of all parameters of the spec, in every picture of it.
     """
 
     steps: Mapping[str, int] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Options:
     hide: tuple[str, ...] = ()
     direction: Literal["up", "right"] = "up"
     zeros: Literal["shown", "hidden"] = "shown"
-    parameters: tuple[str, ...] = ()
+    styles: Styles = field(default_factory=Styles)
 
 
 def read_options(section: Section | None, program: Program) -> Options:
@@ -85,8 +85,19 @@ def read_options(section: Section | None, program: Program) -> Options:
         SpecError: every independent mistake, each with its place.
     """
     options = Options() if section is None else _Reader(section, program).read()
+    return replace(options, styles=styles_of(program, options.colours))
+
+
+def styles_of(program: Program, chosen: Mapping[str, str]) -> Styles:
+    """Return the lines of a spec's parameters, matrices before vectors.
+
+    Args:
+        program: of the spec.
+        chosen: colours that the user gave to parameters.
+    """
     ordered = sorted(program.parameters, key=lambda v: len(v.type.shape) < 2)
-    return replace(options, parameters=tuple(v.name for v in ordered))
+    indexed = [v.name for v in ordered if v.axes]
+    return Styles([v.name for v in ordered], chosen, indexed)
 
 
 class _Reader:

@@ -86,10 +86,12 @@ class Styles:
     Attributes:
         names: of all parameters of the spec, in its order.
         chosen: colours that the user gave to some of them; no other comes near to these.
+        indexed: the names of those that have an axis, and so several parts.
     """
 
     names: Sequence[str] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
+    indexed: Sequence[str] = ()
 
     def of(self, name: str, index: Sequence[int] = ()) -> LineStyle:
         """Return the line of a parameter, or of its part at an index.
@@ -100,13 +102,19 @@ class Styles:
         part = reduce(lambda a, b: (a + b) * (a + b + 1) // 2 + b, index) if index else 0
         if name in self.chosen:
             return LineStyle(self.chosen[name], DASHES[part % len(DASHES)])
-        place = self._places.get(name, 0) + part * len(self._places)
+        place = self._places.get(name, 0)
+        if part and name in self._later:  # the parts but the first come after all names
+            place = len(self._places) + (part - 1) * len(self._later) + self._later[name]
         dash = place // len(self._hues) % len(DASHES)
         return LineStyle(self._hues[place % len(self._hues)], DASHES[dash])
 
     @cached_property
     def _places(self) -> dict[str, int]:
         return {n: i for i, n in enumerate(n for n in self.names if n not in self.chosen)}
+
+    @cached_property
+    def _later(self) -> dict[str, int]:
+        return {n: i for i, n in enumerate(n for n in self.indexed if n not in self.chosen)}
 
     @cached_property
     def _hues(self) -> list[str]:

@@ -18,7 +18,7 @@ from unfold.drawing.cells import join_cells
 from unfold.drawing.finish import finish
 from unfold.drawing.fold import fold
 from unfold.drawing.legend import notes
-from unfold.drawing.options import MOST_STEPS, Options, Section, read_options
+from unfold.drawing.options import MOST_STEPS, Options, Section, read_options, styles_of
 from unfold.drawing.picture import Picture, Words, joined
 from unfold.drawing.render import Figure
 from unfold.drawing.scheme import Detail, Scheme, make_scheme
@@ -206,8 +206,7 @@ def draw_compare(left: Figure, right: Figure, titles: tuple[str, str]) -> Figure
 
 
 def _styles(options: Options, program: Program) -> palette.Styles:
-    names = options.parameters or [v.name for v in program.parameters]
-    return palette.Styles(names, options.colours)
+    return options.styles if options.styles.names else styles_of(program, options.colours)
 
 
 def _mode_title(mode: Mode) -> str:

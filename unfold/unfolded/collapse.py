@@ -22,17 +22,16 @@ cell is left and entered within a step.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from unfold.core.affine import Affine
 from unfold.core.program import BATCH, SOURCES, Axis, Program, Ref, Value
+from unfold.unfolded.cells import find_cells, instance_of
 from unfold.unfolded.reading import Guard
 
 DETAILS = ("op", "node", "cell")
-INSTANCE = re.compile(r"([^.]+(?:\.layer\d+)?)\.")
 
 
 @dataclass(frozen=True)
@@ -258,11 +257,14 @@ def _rebuilt(program: Program, equations: Iterable[tuple[Value, Sequence[Access]
 
 
 def _cell_detail(program: Program) -> Program:
-    cells = _cells(program)
-    owner = {m.name: cell for cell, members in cells.items() for m in members}
+    found = find_cells(program)
+    owner, cells = found.owner, found.members(program)
     absorbed = {v.name for v in program if v.op in SOURCES and instance_of(v.name) in cells}
     absorbed -= _held(program)
-    axes = {cell: _common_axes(members) for cell, members in cells.items()}
+    axes = {
+        cell: ((BATCH,) if all(m.batched for m in members) else ()) + found.axes[cell]
+        for cell, members in cells.items()
+    }
     grouping = _Grouping(program, owner, absorbed, axes)
     equations: dict[str, tuple[Value, Sequence[Access]]] = {}
     for value in program:
@@ -286,33 +288,6 @@ def _cell_detail(program: Program) -> Program:
 def _held(program: Program) -> set[str]:
     """Return the names of what boundaries hold."""
     return {r.value for v in program for axis in v.boundary for r in boundary_refs(v, axis)}
-
-
-def instance_of(name: str) -> str | None:
-    """Return the instance of a cell that a value belongs to: `l1` of `l1.z`; layers are apart."""
-    found = INSTANCE.match(name)
-    return found.group(1) if found else None
-
-
-def _cells(program: Program) -> dict[str, list[Value]]:
-    """Return the equations of each instance of a cell, but those that lack its axes."""
-    groups: dict[str, list[Value]] = {}
-    for value in program:
-        if value.op not in SOURCES and value.is_named:
-            groups.setdefault(instance_of(value.name) or value.name, []).append(value)
-    cells: dict[str, list[Value]] = {}
-    for cell, members in groups.items():
-        axes = set(_common_axes(members))
-        fitting = [m for m in members if axes <= set(m.axes)]
-        if any(instance_of(m.name) for m in fitting):
-            cells[cell] = fitting
-    return cells
-
-
-def _common_axes(members: Sequence[Value]) -> tuple[str, ...]:
-    """Return the axes that all equations of a cell have that have any but "batch"."""
-    indexed = [m for m in members if set(m.axes) - {BATCH}] or list(members)
-    return tuple(a for a in indexed[0].axes if all(a in m.axes for m in indexed))
 
 
 @dataclass(frozen=True)
