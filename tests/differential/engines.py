@@ -21,7 +21,7 @@ from tests.differential.interpreted import InterpretedEngine
 from unfold.core.op import LEAD
 from unfold.core.program import Program
 from unfold.unfolded.domain import Domain
-from unfold.unfolded.reference import Step, Walk, _equal_rank, _gather, _reduction
+from unfold.unfolded.reference import Step, Walk, _equal_rank, _reduction, gather
 from unfold.unfolded.running import Runner
 
 Arrays = Mapping[str, Any]
@@ -198,7 +198,7 @@ class _WatchedWalk(Walk):
         margin = self.watch.margin
         if value.op not in (*ORDERED, "equal", "sign", "mod", "floordiv", "argmax", *MAXIMA):
             return False
-        operands = [_gather(r, store, self.program[r.value]) for r in step.reads]
+        operands = [gather(r, store, self.program[r.value]) for r in step.reads]
         if self.program[value.operands[0].value].type.kind == "category":
             return False
         with np.errstate(all="ignore"):
