@@ -217,7 +217,8 @@ REFUSED = {
     "x[t].sum()": (".", ". does not fit here", DOTS),
     "a.": (".", "a value is missing after .", ""),
     "sum[0](x)": ("0", "only names of axes may stand in the brackets of sum[…](…)",
-                  "an index belongs inside the parentheses; a product is written * or @"),
+                  "an index belongs inside the parentheses; a product is written * or @;"
+                  " a bound begins with its axis, as in sum[s <= t](…)"),
     "f(*x)": ("*", "* cannot spread a list", "write its items out"),
     "f(**x)": ("**", "** cannot spread a list", "write its items out"),
     "f(a=1, a=2)": ("a", "the option a is given twice", ""),

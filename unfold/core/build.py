@@ -10,7 +10,8 @@ the Program, with just the axes of its operands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,6 +94,7 @@ class Builder:
         values: finished ones, by name.
         node: the equation being written; fresh names are its own with `separator` and a number.
         at: where that equation is in the file.
+        within: bounds of what is being written; a new value gets those that are over its axes.
         pending: types of values that are referred to before they are defined.
     """
 
@@ -100,6 +102,7 @@ class Builder:
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     node: str = ""
     at: Location | None = None
+    within: tuple[Affine, ...] = ()
     separator: str = "."
     pending: dict[str, Type] = field(default_factory=dict[str, Type])
     counters: dict[str, int] = field(default_factory=dict[str, int])
@@ -108,6 +111,10 @@ class Builder:
     def of(cls, program: Program) -> Builder:
         """Start from a Program."""
         return cls(dict(program.axes), dict(program.values))
+
+    def about(self, value: Value) -> None:
+        """Write parts of an equation: in its place, under its name, within its bounds."""
+        self.node, self.at, self.within = value.node, value.at, value.within
 
     def ordered(self, axes: Iterable[str]) -> tuple[str, ...]:
         """Return axes in canonical order: batch first, then as the Program lists them."""
@@ -172,7 +179,10 @@ class Builder:
         terms, attributes, reduced = tuple(operands), dict(attributes or {}), tuple(reduced)
         inferred = type or self.infer(op, [t.type for t in terms], attributes)
         used = [a for t in terms for a in t.ref.axes]
-        own = self.ordered({*used, *axes} - set(reduced))
+        bounded = self.bounded_by(reduced)
+        own = self.ordered({*used, *axes, *bounded} - set(reduced))
+        reduced = self.ordered(reduced)
+        here = {*own, *reduced}
         return self.add(
             Value(
                 name=name or self.fresh(),
@@ -181,11 +191,28 @@ class Builder:
                 op=op,
                 operands=tuple(t.ref for t in terms),
                 attributes=attributes,
-                reduced=self.ordered(reduced),
+                reduced=reduced,
                 node=self.node or name or "",
                 at=self.at,
+                within=tuple(f for f in self.within if set(f.axes) <= here),
             )
         )
+
+    def bounded_by(self, reduced: Iterable[str]) -> tuple[str, ...]:
+        """Return the other axes that decide which points of reduced axes count."""
+        bound = set(reduced)
+        linked = {a for f in self.within if bound & set(f.axes) for a in f.axes}
+        return self.ordered(linked - bound)
+
+    @contextmanager
+    def under(self, within: Iterable[Affine]) -> Iterator[None]:
+        """Write values that exist within some more bounds."""
+        outer = self.within
+        self.within = (*outer, *(f for f in within if f not in outer))
+        try:
+            yield
+        finally:
+            self.within = outer
 
     def infer(self, op: str, types: Sequence[Type], attributes: Attributes) -> Type:
         """Return the type of an op's result by its row."""
@@ -219,9 +246,10 @@ class Builder:
         if value and own and value.op == "einsum" and term.ref == value.here:
             # A sum of products is a product with more summed axes: what a backend runs as one GEMM.
             operands = [self.read(r) for r in value.operands]
-            return self.emit(
-                "einsum", operands, value.attributes, reduced=(*value.reduced, *present)
-            )
+            with self.under(value.within):
+                return self.emit(
+                    "einsum", operands, value.attributes, reduced=(*value.reduced, *present)
+                )
         return self.emit("sum", (term,), reduced=present)
 
     def alias(self, axis: str) -> str:

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
-from typing import NamedTuple
+from math import inf, isfinite
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import Span, reach
 from unfold.core.cycles import explain_cycle
 from unfold.core.program import BATCH, Program, Ref
 from unfold.errors import CycleError, Diagnostic
@@ -42,32 +42,6 @@ class Loop:
 
 
 Block = Single | Loop
-
-
-class Span(NamedTuple):
-    """The least and the largest offset with which a reference reads along an axis.
-
-    A delay h[t-1] has the span (-1, -1), a window h[t-k-1] with three points k has (-3, -1), and
-    h[2*t+1] (1, inf): a tree is computed from its leaves.
-    """
-
-    low: float
-    high: float
-
-    @property
-    def behind(self) -> bool:
-        """Whether only earlier points are read."""
-        return self.high < 0
-
-    @property
-    def ahead(self) -> bool:
-        """Whether only later points are read."""
-        return self.low > 0
-
-    @property
-    def here(self) -> bool:
-        """Whether the reader's own point may be read."""
-        return self.low <= 0 <= self.high
 
 
 ANYWHERE = Span(-inf, inf)
@@ -109,7 +83,9 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Ed
             if ref.is_outside(source.axes):
                 continue
             offsets = {
-                axis: span(index, axis, extents) if axis in value.axes else ANYWHERE
+                axis: reach(index, axis, extents, value.within)
+                if axis in value.axes
+                else ANYWHERE
                 for axis, index in zip(source.axes, ref.index, strict=True)
                 if axis != BATCH
             }
@@ -132,29 +108,6 @@ def fixed_extents(program: Program) -> dict[str, int]:
 def _follows(extent: Affine, known: Mapping[str, int]) -> bool:
     """Whether an extent is a number, or an expression of known ones."""
     return {*extent.axes, *(name for name, _ in extent.lasts)} <= set(known)
-
-
-def span(index: Affine, axis: str, extents: Mapping[str, int]) -> Span:
-    """Return the least and the largest value of `index - axis` over all index points.
-
-    Args:
-        index: along `axis`, in terms of the reader's axes.
-        axis: of the value that is read.
-        extents: those that are known; other axes have any number of points.
-    """
-    offset = index.offset_from(axis)
-    if offset is not None:
-        return Span(offset, offset)
-    numerator = index - Affine.axis(axis)
-    terms, lasts = dict(numerator.terms), dict(numerator.lasts)
-    low = high = float(numerator.constant)
-    for name in {*terms, *lasts}:
-        most = extents[name] - 1 if name in extents else inf
-        here, end = terms.get(name, 0), lasts.get(name, 0)
-        # The corners of 0 <= index <= last <= most.
-        corners = [c * most if c else 0.0 for c in (end, here + end)]
-        low, high = low + min(0.0, *corners), high + max(0.0, *corners)
-    return Span(low / numerator.divisor, high / numerator.divisor)
 
 
 def order(program: Program, extents: Mapping[str, int] | None = None) -> tuple[Block, ...]:
@@ -208,15 +161,22 @@ def _order(
 def _carrier(
     program: Program, component: Sequence[str], inner: Sequence[Edge], looped: frozenset[str]
 ) -> tuple[str, int] | None:
+    """Return the axis and direction of the loop that a component becomes.
+
+    The first axis that can carry it, but rather one along which nothing reads all of its past: the
+    layers of a transformer are a loop whose body is done for all steps at once.
+    """
+    found: list[tuple[bool, str, int]] = []
     for axis in program.axes:
         if axis == BATCH or axis in looped or any(axis not in program[n].axes for n in component):
             continue
         spans = [e.offsets[axis] for e in inner]
+        bounded = all(isfinite(s.low) and isfinite(s.high) for s in spans)
         if all(s.high <= 0 for s in spans) and any(s.behind for s in spans):
-            return axis, 1
-        if all(s.low >= 0 for s in spans) and any(s.ahead for s in spans):
-            return axis, -1
-    return None
+            found.append((not bounded, axis, 1))
+        elif all(s.low >= 0 for s in spans) and any(s.ahead for s in spans):
+            found.append((not bounded, axis, -1))
+    return min(found, key=lambda f: f[0])[1:] if found else None
 
 
 def components(names: Sequence[str], within: Iterable[Edge]) -> list[list[str]]:

@@ -165,10 +165,18 @@ class Kernel:
 
 @dataclass
 class Nest:
-    """Loops around kernels."""
+    """Loops around kernels.
+
+    Attributes:
+        dims: what is looped over, outermost first.
+        kernels: done at each point.
+        within: forms of these dimensions and of the loops around; a point at which one is negative
+            is left out.
+    """
 
     dims: tuple[Dim, ...]
     kernels: list[Kernel]
+    within: tuple[Affine, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def show_expression(program: Program, value: Value) -> str:
     operands = [show_ref(program, r) for r in value.operands]
     if value.op == "einsum":
         letters = value.attributes["equation"]
-        bound = f"sum[{','.join(value.reduced)}]" if value.reduced else ""
+        bound = f"sum{show_reduced(value)}" if value.reduced else ""
         if letters in ("ij,j->i", "i,i->", "ij,jk->ik", "i,ij->j"):
             product = " @ ".join(operands)
             return f"{bound}({product})" if bound else product
@@ -66,14 +66,35 @@ def show_expression(program: Program, value: Value) -> str:
         for k, v in value.attributes.items()
         if v is not None and k not in HIDDEN
     ]
-    over = f"[{','.join(value.reduced)}]" if value.reduced else ""
+    over = show_reduced(value) if value.reduced else ""
     return f"{value.op}{over}({', '.join(operands + options)})"
+
+
+def show_form(form: Affine) -> str:
+    """Return that a form is not negative, as a person would write it: `s <= t`."""
+    sign, form = ("<", form + 1) if form.constant < 0 else ("<=", form)
+    less = Affine(
+        tuple((n, -c) for n, c in form.terms if c < 0),
+        -min(0, form.constant),
+        tuple((n, -c) for n, c in form.lasts if c < 0),
+    )
+    return f"{less.show()} {sign} {(form + less).show()}"
+
+
+def show_reduced(value: Value) -> str:
+    """Return the axes that an equation reduces over, with their bounds: `[s <= t]`."""
+    forms = [f for f in value.within if set(f.axes) & set(value.reduced)]
+    named = {a for f in forms for a in f.axes}
+    return f"[{','.join([*(a for a in value.reduced if a not in named), *map(show_form, forms)])}]"
 
 
 def show_value(program: Program, value: Value) -> str:
     """Return one equation as a line, its boundaries after it."""
     left = value.name + show_index([Affine.axis(a) for a in value.axes if a != BATCH])
     text = f"{left} = {show_expression(program, value)}"
+    own = [f for f in value.within if set(f.axes) <= set(value.axes)]
+    if own:
+        text += f"  | for {' and '.join(map(show_form, own))}"
     for axis, ref in value.boundary.items():
         text += f"  | outside {axis}: {show_ref(program, ref)}"
     return text

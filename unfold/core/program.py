@@ -15,6 +15,9 @@ Rules (checked by `unfold.core.verify`):
   sequences share the value;
 * `reduced` axes are bound by the equation: operands may use them, the value does not have them. The
   equation sums (or takes the maximum ...) over all their index points inside the domain;
+* where one of the forms `within` is negative, there is no point: nothing is computed there, a
+  reduction does not count it, and a reference to it reads zero. So  sum[s <= t](...)  has the form
+  t - s over its axis t and the reduced axis s;
 * the domain of an axis may differ per sequence; points outside of it do not exist.
 """
 
@@ -85,6 +88,7 @@ class Value:
         boundary: per axis, what a reference outside of the domain reads; in terms of `axes`.
         node: the named equation of the spec that this value is a part of.
         at: where that equation is written.
+        within: forms of the axes, own and reduced, none of which is negative at any of its points.
     """
 
     name: str
@@ -97,6 +101,7 @@ class Value:
     boundary: Mapping[str, Ref] = field(default_factory=dict[str, Ref])
     node: str = ""
     at: Location | None = None
+    within: tuple[Affine, ...] = ()
 
     @property
     def batched(self) -> bool:

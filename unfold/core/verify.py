@@ -30,6 +30,7 @@ def verify(program: Program) -> Program:
         assert BATCH not in value.axes[1:], (name, value.axes)
         binds = value.op in REDUCING or OPS[value.op].kind is Kind.KERNEL
         assert not value.reduced or binds, (name, value.op, value.reduced)
+        assert all(set(f.axes) <= set(value.iteration) for f in value.within), (name, value.within)
         assert value.along is None or value.along in value.axes, (name, value.along)
         for ref in value.operands:
             _verify_ref(program, value, ref, allowed=value.iteration)

@@ -78,11 +78,15 @@ def _evaluate(
     if picks and not all(np.isfinite(x).all() for i, x in enumerate(xs) if i not in picks):
         return _picked(xs, letters, result, over, mask, picks)
     if over and mask is not None and not mask.all():
-        least = min(
-            range(len(xs)), key=lambda i: len(letters[i])
-        )  # what does not exist holds no NaN
-        seen = mask.reshape(mask.shape + (1,) * len(letters[least]))
-        xs = tuple(np.where(seen, x, 0.0) if i == least else x for i, x in enumerate(xs))
+        least = min(range(len(xs)), key=lambda i: len(letters[i]))
+        # What does not count is zero in one operand; in all where NaN or infinity could be left.
+        everywhere = not all(np.isfinite(x).all() for x in xs)
+        xs = tuple(
+            np.where(mask.reshape(mask.shape + (1,) * len(own)), x, 0.0)
+            if i == least or everywhere
+            else x
+            for i, (x, own) in enumerate(zip(xs, letters, strict=True))
+        )
     lead = np.broadcast_shapes(*(x.shape[:LEAD] for x in xs))
     terms, arrays = [], []
     for x, own in zip(xs, letters, strict=True):

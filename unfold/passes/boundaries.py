@@ -13,9 +13,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from unfold.core.affine import Affine
+from unfold.core.align import align
 from unfold.core.build import Builder, Term
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import BOOL
+
+Key = tuple[Ref, bool, tuple[Affine, ...]]
 
 
 def lower_boundaries(program: Program) -> Program:
@@ -24,13 +27,13 @@ def lower_boundaries(program: Program) -> Program:
     if not never and not any(v.boundary for v in program):
         return program
     builder = Builder.of(program)
-    done: dict[tuple[Ref, bool], Ref] = {}
+    done: dict[Key, Ref] = {}
     for value in program:
-        builder.node, builder.at = value.node, value.at
+        builder.about(value)
         batched = BATCH in value.iteration
         operands = tuple(_lowered(builder, program, r, batched, done) for r in value.operands)
         builder.values[value.name] = replace(value, operands=operands, boundary={})
-    return builder.build(program)
+    return align(builder.build(program))
 
 
 def inside(builder: Builder, index: Affine, axis: str, *, batched: bool) -> Term:
@@ -68,13 +71,14 @@ def _lowered(
     program: Program,
     ref: Ref,
     batched: bool,
-    done: dict[tuple[Ref, bool], Ref],
+    done: dict[Key, Ref],
 ) -> Ref:
     value = program[ref.value]
     never = ref.is_outside(value.axes)
     if not never and not any(ref.index[value.axes.index(a)].may_leave(a) for a in value.boundary):
         return ref
-    if (ref, batched) not in done:
+    key = ref, batched, builder.within
+    if key not in done:
         at = dict(zip(value.axes, ref.index, strict=True))
         term = read = builder.read(ref)
         if batched and not value.batched and any(_ends(builder, a, i) for a, i in at.items()):
@@ -95,5 +99,5 @@ def _lowered(
                 term = other
             else:
                 term = inside(builder, at[axis], axis, batched=batched).apply("where", term, other)
-        done[ref, batched] = term.ref
-    return done[ref, batched]
+        done[key] = term.ref
+    return done[key]

@@ -28,7 +28,8 @@ from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
-from unfold.core.dependence import fixed_extents, span
+from unfold.core.bounds import reach
+from unfold.core.dependence import fixed_extents
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import BOOL, Type
 from unfold.passes.boundaries import zero_of
@@ -67,7 +68,7 @@ def delays(program: Program, axis: str) -> dict[str, int]:
             source = program[ref.value]
             if axis not in source.axes or axis not in value.iteration or source.op == "parameter":
                 continue
-            low = span(ref.index[source.axes.index(axis)], axis, extents).low
+            low = reach(ref.index[source.axes.index(axis)], axis, extents, value.within).low
             if -inf < low < 0:
                 found[ref.value] = max(found.get(ref.value, 0), -int(low))
     return found

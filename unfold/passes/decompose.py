@@ -16,6 +16,7 @@ from itertools import combinations
 from math import prod
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
@@ -39,19 +40,21 @@ def decompose(program: Program, varying: Container[str] = ()) -> Program:
     builder = Builder.of(program)
     uses = _uses(program)
     for value in program:
-        builder.node, builder.at = value.node, value.at
-        if value.op == "einsum":
+        builder.about(value)
+        if value.op == "max" and bounds_of(value):
+            _beside(builder, value)
+        elif value.op == "einsum":
             _binary(builder, value)
         elif value.op == "add":
             _joined(builder, program, value, uses)
         elif value.op in ("window_view", "window_sum"):
             _inside(builder, value)
     for value in [v for v in builder.values.values() if v.op == "einsum"]:
-        builder.node, builder.at = value.node, value.at
+        builder.about(value)
         _categories_first(builder, value)
     strided = [v for v in builder.values.values() if v.op == "einsum" or _is_kernel(v)]
     for value in strided:
-        builder.node, builder.at = value.node, value.at
+        builder.about(value)
         _evenly_read(builder, value, varying)
     return builder.build(program)
 
@@ -167,7 +170,9 @@ def _categories_first(builder: Builder, value: Value) -> None:
     )
     back = {"equation": f"{target}->{result}"}
     aligned = Ref(product.ref.value, tuple(product.ref.index))
-    builder.values[value.name] = replace(value, operands=(aligned,), attributes=back, reduced=())
+    builder.values[value.name] = replace(
+        value, operands=(aligned,), attributes=back, reduced=(), within=bounds_of(value)
+    )
 
 
 def is_uneven(index: Affine, varying: Container[str], *, batched: bool) -> bool:
@@ -235,6 +240,14 @@ def _joined(builder: Builder, program: Program, value: Value, uses: dict[str, in
         parts.append(_zeros(builder, (missing, *value.type.shape[1:])))
     changed = replace(value, op="concat", operands=tuple(p.ref for p in parts), attributes={})
     builder.values[value.name] = changed
+
+
+def _beside(builder: Builder, value: Value) -> None:
+    """Copy a maximum that has bounds: what it starts from, minus infinity, is not what is beyond."""
+    raw = replace(value, name=f"{value.name}~")
+    builder.values[raw.name] = raw
+    copy = replace(value, op="identity", operands=(raw.here,), reduced=(), attributes={})
+    builder.values[value.name] = replace(copy, within=bounds_of(value))
 
 
 def _inside(builder: Builder, value: Value) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import at_reader, implies, moved
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
@@ -110,7 +111,7 @@ class _Adjoint:
         if vjp is None or not any(r.value in self.active for r in value.operands):
             return
         b = self.builder
-        b.node, b.at = self.name(value.node), value.at
+        b.node, b.at, b.within = self.name(value.node), value.at, value.within
         g = Term(b, replace(value.here, value=self.name(value.name)), value.type)
         if OPS[value.op].factors:
             operands = [self.absence.factor(r, value.name) for r in value.operands]
@@ -127,7 +128,7 @@ class _Adjoint:
     def collect(self, value: Value) -> None:
         """Define the adjoint of a value as the sum of what it received."""
         b = self.builder
-        b.node, b.at = self.name(value.node), value.at
+        b.node, b.at, b.within = self.name(value.node), value.at, value.within
         terms = self.contributions.get(value.name) or [_fit_shape(b.number(0.0), value.type)]
         if len(terms) > 1:  # the last addition is the adjoint itself
             total = b.total(terms[:-1])
@@ -178,14 +179,18 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
     kernel = OPS[reader.op].kind is Kind.KERNEL
     done = {*reader.reduced, reader.along} if kernel else set[str | None]()
     remaining = [a for a in reader.iteration if a not in solved and a not in done]
-    cotangent = b.sum(cotangent, [a for a in remaining if a not in used])
+    first = [a for a in remaining if a not in used]
+    cotangent = b.sum(cotangent, first)
     summed = [a for a in remaining if a in used]
     names = {_point(a): a for a in read.axes}
     for axis in summed:
         if axis in read.axes:
             names[axis] = b.alias(axis)
     solved = {a: e.rename(names) for a, e in solved.items()}
-    term = cotangent.at({**solved, **{a: Affine.axis(names.get(a, a)) for a in summed}})
+    at = {**solved, **{a: Affine.axis(names.get(a, a)) for a in summed}}
+    # The bounds of what has been summed over have had their turn.
+    b.within = moved([f for f in reader.within if not set(f.axes) & set(first)], at)
+    term = cotangent.at(at)
     for axis in guarded:
         term = inside(b, solved[axis], axis, batched=batched).apply("where", term, b.number(0.0))
     for condition in conditions:
@@ -193,7 +198,19 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
         axes = (*difference.axes, BATCH) if difference.lasts and batched else difference.axes
         at = b.emit("index", (), {"index": difference}, axes=axes, type=Type())
         term = at.apply("equal", b.number(0.0)).apply("where", term, b.number(0.0))
-    return b.sum(term, [names.get(a, a) for a in summed])
+    return _bounded(b.sum(term, [names.get(a, a) for a in summed]), read)
+
+
+def _bounded(term: Term, read: Value) -> Term:
+    """Let a cotangent be nothing where its reader was nothing."""
+    b = term.builder
+    value = b.values.get(term.ref.value)
+    known = (*read.within, *(at_reader(value, term.ref) if value else ()))
+    forms = [f for f in b.within if set(f.axes) <= set(read.axes) and not implies(known, f)]
+    if not forms:
+        return term
+    axes = {a for f in forms for a in (*f.axes, *([BATCH] if f.lasts and read.batched else ()))}
+    return b.emit("identity", (term,), axes=axes)
 
 
 def _ends_per_sequence(index: Affine, axis: str) -> bool:

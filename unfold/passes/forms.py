@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import at_reader, bounds_of, implies, is_covered
 from unfold.core.dependence import Block, Loop
 from unfold.core.op import OPS, Kind
 from unfold.core.plan import Dim
@@ -72,6 +73,7 @@ class Forms:
         products: of values whose form is GEMM.
         slow: why a product of numbers that are all there is no GEMM, by value.
         stored: values that have buffers.
+        zero: values whose buffers hold zeros where the equation has no points.
     """
 
     program: Program
@@ -80,6 +82,7 @@ class Forms:
     products: dict[str, Product] = field(default_factory=dict[str, Product])
     slow: dict[str, str] = field(default_factory=dict[str, str])
     stored: set[str] = field(default_factory=set[str])
+    zero: set[str] = field(default_factory=set[str])
 
 
 def decide(program: Program, blocks: tuple[Block, ...], results: Iterable[str]) -> Forms:
@@ -95,7 +98,8 @@ def decide(program: Program, blocks: tuple[Block, ...], results: Iterable[str]) 
     for value in program:
         forms.form[value.name] = _form(forms, value)
     readers = _readers(program)
-    forms.stored = _required(forms, readers, set(results))
+    forms.zero = _zero(forms, readers, set(results))
+    forms.stored = _required(forms, readers, set(results)) | forms.zero
     size: dict[str, int] = {}
     for name in _in_order(blocks):
         value = program[name]
@@ -105,6 +109,47 @@ def decide(program: Program, blocks: tuple[Block, ...], results: Iterable[str]) 
             if _worth_keeping(forms, value, readers[name], size[name]):
                 forms.stored.add(name)
     return forms
+
+
+def _zero(
+    forms: Forms, readers: Mapping[str, list[tuple[Value, Ref]]], results: set[str]
+) -> set[str]:
+    """Return the values that somebody reads where they have no points.
+
+    A product is computed for the box of its axes. So that it sums nothing beyond its bounds, or is
+    itself zero there, one operand has to be; where none is, it becomes loops that stop in time.
+    """
+    bounded = [v for v in forms.program if bounds_of(v)]
+    found = {
+        v.name
+        for v in bounded
+        if v.name in results or not all(is_covered(r, ref, v) for r, ref in readers[v.name])
+    }
+    products = [n for n in forms.products if forms.program[n].within]
+    while products:
+        size = len(found)
+        for name in products:
+            _zero_operands(forms, forms.program[name], found)
+        products = [n for n in products if n in forms.products]
+        if len(found) == size:
+            break
+    return found
+
+
+def _zero_operands(forms: Forms, value: Value, zero: set[str]) -> None:
+    """Note which operands of a product have to be zero, or make it no product."""
+    wanted = [
+        f for f in value.within if value.name in zero or not set(f.axes) <= set(value.axes)
+    ]
+    if not wanted:
+        return
+    sources = [(forms.program[r.value], r) for r in value.operands]
+    if not any(all(implies(at_reader(s, r), f) for f in wanted) for s, r in sources):
+        del forms.products[value.name]
+        forms.form[value.name] = Form.REDUCE
+        forms.slow[value.name] = "its operands reach beyond its bounds"
+        return
+    zero |= {s.name for s, _ in sources if bounds_of(s)}
 
 
 def _paths(
@@ -179,6 +224,8 @@ def classify(forms: Forms, value: Value) -> Product | str:
         {*ref.axes, *map(letter, names)} for ref, names in zip(value.operands, own, strict=True)
     ]
     produced = {*value.axes, *map(letter, result)}
+    if any(looped & set(f.axes) and set(f.axes) & set(value.reduced) for f in value.within):
+        return "it sums as far as the loop has come"
     dims = [Dim(a) for a in value.iteration if a not in looped and a != BATCH]
     dims += [Dim(BATCH)] * (BATCH in value.iteration)
     dims += [Dim(letter(c), sizes[c]) for c in dict.fromkeys("".join(own))]

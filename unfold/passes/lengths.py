@@ -51,7 +51,7 @@ def mask_lengths(program: Program, varying: Container[str]) -> Program:
     for value in program:
         raw = _raw(value) if masked.get(value.name) == value.name else value.name
         present = builder.values[raw]
-        builder.node, builder.at = value.node, value.at
+        builder.about(value)
         operands = tuple(
             _operand(builder, program, value, r, varying, masked) for r in present.operands
         )
@@ -86,7 +86,7 @@ def _looks_beyond(program: Program, reader: Value, ref: Ref, varying: Container[
 
 def _mask(builder: Builder, value: Value, axes: list[str]) -> str:
     """Mask a value under its own name; a source, which keeps its name, under another."""
-    builder.node, builder.at = value.node, value.at
+    builder.about(value)
     source = value.op in HOST
     raw = value if source else replace(value, name=_raw(value))
     builder.values[raw.name] = raw

@@ -70,7 +70,7 @@ def resolve_modes(
         return drop_dead(program)
     builder = Builder.of(program)
     for value in program.of("feedback"):
-        builder.node, builder.at = value.node, value.at
+        builder.about(value)
         axes = (a for a in program.axes if start or a == some_begin)
         term = _branch(builder, program, value, kind, share, frozenset(axes), some_begin)
         builder.values[value.name] = replace(value, op="identity", operands=(term.ref,))

@@ -42,7 +42,7 @@ def count_newest(program: Program, axis: str) -> Program:
     point = builder.emit("index", (), index, axes=(axis,), type=Type())
     newest = point.apply("greater_equal", known)
     for value in [program[n] for n in names]:
-        builder.node, builder.at = value.node, value.at
+        builder.about(value)
         builder.values[value.name] = _masked(builder, program, value, newest, axis)
     return builder.build(program, loss=mean_loss(builder, program))
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
+from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.decompose import letters
@@ -56,7 +57,7 @@ def _joined(builder: Builder, values: Sequence[Ref]) -> Term:
     if name in builder.values:
         return builder.term(name)
     terms = [builder.read(r) for r in values]
-    builder.node = name
+    builder.node, builder.within = name, ()
     return builder.emit("concat", terms, name=name)
 
 
@@ -67,7 +68,12 @@ def _sliced(builder: Builder, whole: Term, members: Sequence[Value]) -> None:
         stop = start + int(member.type.shape[0])
         attributes = {"start": start, "stop": stop, "dim": member.type.shape[0]}
         changed = replace(
-            member, op="slice", operands=(whole.ref,), attributes=attributes, reduced=()
+            member,
+            op="slice",
+            operands=(whole.ref,),
+            attributes=attributes,
+            reduced=(),
+            within=bounds_of(member),
         )
         builder.values[member.name] = changed
         start = stop
@@ -81,14 +87,14 @@ def _vector_key(program: Program, value: Value) -> Hashable | None:
     real = program[vector.value].type.kind == "real"
     if not plain or not real or not _is_matrix(program, matrix):
         return None
-    return vector, value.axes, program[matrix.value].axes
+    return vector, value.axes, program[matrix.value].axes, value.within
 
 
 def _share_vector(program: Program) -> Program:
     builder = Builder.of(program)
     for members in _groups(program, _vector_key):
         joined = _joined(builder, [m.operands[0] for m in members])
-        builder.node, builder.at = members[0].node, members[0].at
+        builder.about(members[0])
         vector = builder.read(members[0].operands[1])
         whole = builder.emit("einsum", (joined, vector), {"equation": "ij,j->i"})
         _sliced(builder, _aligned(builder, whole, members[0]), members)
@@ -111,14 +117,14 @@ def _right_key(program: Program, value: Value) -> Hashable | None:
         return None
     if len(own[0]) != 1 or left != program[left.value].here:
         return None
-    return right, value.reduced, value.axes, program[left.value].axes
+    return right, value.reduced, value.axes, program[left.value].axes, value.within
 
 
 def _share_right(program: Program) -> Program:
     builder = Builder.of(program)
     for members in _groups(program, _right_key):
         joined = _joined(builder, [m.operands[0] for m in members])
-        builder.node, builder.at = members[0].node, members[0].at
+        builder.about(members[0])
         right = builder.read(members[0].operands[1])
         own, result = letters(members[0])
         whole = builder.emit(
@@ -139,7 +145,7 @@ def _transposed_key(program: Program, value: Value) -> Hashable | None:
     if not plain or not _is_matrix(program, matrix) or program[vector.value].type.kind != "real":
         return None
     here = vector == program[vector.value].here
-    return (value.axes, program[matrix.value].axes) if here else None
+    return (value.axes, program[matrix.value].axes, value.within) if here else None
 
 
 def _add_up(program: Program) -> Program:
@@ -177,19 +183,19 @@ def _join_summands(builder: Builder, program: Program, value: Value, inner: set[
     chosen = [g for g in groups.values() if len(g) > 1]
     if not chosen:
         return
-    builder.node, builder.at = value.node, value.at
+    builder.about(value)
     terms: list[Term] = []
     for refs in chosen:
         members = [program[r.value] for r in refs]
         vectors = _joined(builder, [m.operands[0] for m in members])
         matrices = _joined(builder, [m.operands[1] for m in members])
-        builder.node, builder.at = members[0].node, members[0].at
+        builder.about(members[0])
         product = builder.emit("einsum", (vectors, matrices), {"equation": "i,ij->j"})
         product = _aligned(builder, product, members[0])
         terms.append(builder.read(Ref(product.ref.value, refs[0].index)))
     joined = {r for refs in chosen for r in refs}
     terms += [builder.read(r) for r in summands if r not in joined]
-    builder.node, builder.at = value.node, value.at
+    builder.about(value)
     if len(terms) == 1:
         changed = replace(value, op="identity", operands=(terms[0].ref,))
     else:

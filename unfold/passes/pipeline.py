@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from unfold.core.align import align
 from unfold.core.build import Builder
 from unfold.core.program import Program, Value
 from unfold.core.types import Type
@@ -59,7 +60,7 @@ class Pipeline:
 
     def _once(self, key: Any, make: Callable[[], Program]) -> Program:
         if key not in self._made:
-            self._made[key] = verify(make())
+            self._made[key] = verify(align(make()))
         return self._made[key]
 
     @cached_property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unfold.core.align import align
 from unfold.core.dependence import order
 from unfold.core.plan import Access, Gemm, Loop, Pack, Plan, Statement
 from unfold.core.program import BATCH, Program, Value
@@ -28,7 +29,7 @@ def prepare(program: Program, varying: Iterable[str] = ()) -> Program:
     Args:
         program, varying: as for `plan`.
     """
-    return verify(pack(drop_dead(decompose(program, frozenset(varying)))))
+    return verify(align(pack(drop_dead(decompose(program, frozenset(varying))))))
 
 
 def plan(program: Program, varying: Iterable[str] = ()) -> Plan:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from string import ascii_lowercase
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import is_covered, moved, simplified
 from unfold.core.build import Builder
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.decompose import letters
@@ -62,16 +63,22 @@ def _joined(program: Program, value: Value) -> Value | None:
     if factors is None or inner is None or set(source.reduced) & set(value.iteration):
         return None
     at = dict(zip(source.axes, value.operands[0].index, strict=True))
-    moved = _moved(program, source, factors[0], at)
-    if moved is None:
+    read = _moved(program, source, factors[0], at)
+    if read is None:
         return None
-    operands, own, result = moved, factors[1], "".join(c for c in factors[2] if c not in inner)
+    operands, own, result = read, factors[1], "".join(c for c in factors[2] if c not in inner)
     reduced = (*value.reduced, *source.reduced)
     if source.op != "einsum" and not _is_matrix(operands, own, result, value.axes, reduced):
         return None
     equation = {"equation": f"{','.join(own)}->{result}"}
+    within = simplified((*value.within, *moved(source.within, at)))
     return replace(
-        value, op="einsum", operands=tuple(operands), attributes=equation, reduced=reduced
+        value,
+        op="einsum",
+        operands=tuple(operands),
+        attributes=equation,
+        reduced=reduced,
+        within=within,
     )
 
 
@@ -86,17 +93,19 @@ def _factors(program: Program, value: Value) -> Factors | None:
     if any(s not in ((), value.type.shape) for s in shapes):
         return None
     names = ascii_lowercase[8 : 8 + len(value.type.shape)]
-    operands = [_original(program, r) for r in value.operands]
+    operands = [_original(program, value, r) for r in value.operands]
     return operands, [names if s else "" for s in shapes], names
 
 
-def _original(program: Program, ref: Ref) -> Ref:
+def _original(program: Program, reader: Value, ref: Ref) -> Ref:
     """Return what is read through copies, which may be repeated along axes."""
     value = program[ref.value]
     pairs = list(zip(value.axes, ref.index, strict=True))
     if value.op != "identity" or any(i.may_leave(a) for a, i in pairs):
         return ref
-    return _original(program, value.operands[0].substitute(dict(pairs)))
+    if not is_covered(reader, ref, value):
+        return ref
+    return _original(program, reader, value.operands[0].substitute(dict(pairs)))
 
 
 def _features(value: Value, source: Value) -> str | None:
@@ -147,22 +156,26 @@ def _is_matrix(
 def _apart(program: Program) -> Program:
     """Sum alone, before a product, what only one of its operands has of the summed axes."""
     builder = Builder.of(program)
-    made: dict[tuple[Ref, frozenset[str]], Ref] = {}
+    made: dict[tuple[Ref, frozenset[str], tuple[Affine, ...]], Ref] = {}
     for value in program:
         if value.op != "einsum" or len(value.operands) != 2 or not value.reduced:
             continue
-        builder.node, builder.at = value.node, value.at
+        builder.about(value)
         axes = [set(r.axes) for r in value.operands]
         operands, reduced = list(value.operands), set(value.reduced)
         for i, ref in enumerate(value.operands):
             alone = frozenset((axes[i] - axes[1 - i]) & reduced)
+            if any(alone & set(f.axes) and set(f.axes) - alone for f in value.within):
+                continue  # every point of the result sums other points
             if alone and program[ref.value].type.kind == "real":
-                if (ref, alone) not in made:
-                    total = builder.emit("sum", (builder.read(ref),), reduced=alone)
-                    made[ref, alone] = total.ref
-                operands[i] = made[ref, alone]
+                key = ref, alone, value.within
+                if key not in made:
+                    made[key] = builder.emit("sum", (builder.read(ref),), reduced=alone).ref
+                operands[i] = made[key]
                 reduced -= alone
         if reduced != set(value.reduced):
             kept = tuple(a for a in value.reduced if a in reduced)
-            builder.values[value.name] = replace(value, operands=tuple(operands), reduced=kept)
+            changed = replace(value, operands=tuple(operands), reduced=kept)
+            within = tuple(f for f in value.within if set(f.axes) <= set(changed.iteration))
+            builder.values[value.name] = replace(changed, within=within)
     return builder.build(program)

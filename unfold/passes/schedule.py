@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from unfold.core.affine import Affine
 from unfold.core.dependence import Block
 from unfold.core.dependence import Loop as Recurrence
 from unfold.core.plan import Access, Call, Dim, Fill, Gemm, Kernel, Loop, Nest, Statement, Store
@@ -28,6 +29,7 @@ class Group:
     """Works that share a nest."""
 
     dims: tuple[Dim, ...]
+    within: tuple[Affine, ...]
     works: list[Work]
 
 
@@ -124,7 +126,8 @@ class Schedule:
         latest = self._latest(level, work)
         for position in range(max(latest, 0), len(level.entries)):
             entry = level.entries[position]
-            if isinstance(entry, Group) and entry.dims == work.dims:
+            same = isinstance(entry, Group) and entry.dims == work.dims
+            if same and entry.within == work.within:
                 if position > latest or self._fits(level, entry, work, position):
                     entry.works.append(work)
                     self._made(level, work, position)
@@ -137,17 +140,18 @@ class Schedule:
                 dims = tuple(d for d in work.dims if d.name != entry.axis)
                 inner = replace(work, dims=dims, path=(*work.path, entry.axis))
                 apart = work.store.access.moves(entry.axis)
-                self._place(entry.level, inner if apart else replace(inner, fill=None))
-                self._made(level, replace(work, fill=None) if apart else work, position)
+                self._place(entry.level, inner if apart else _set(inner))
+                self._made(level, _set(work) if apart else work, position)
                 return
-        level.entries.append(Group(work.dims, [work]))
+        level.entries.append(Group(work.dims, work.within, [work]))
         self._made(level, work, len(level.entries) - 1)
 
     def _made(self, level: Level, work: Work, position: int) -> None:
         """Note which entry makes a value, and set what it adds to at the start of the level."""
         level.makes[work.value] = max(position, level.makes.get(work.value, -1))
-        if work.fill is not None:
-            level.entries.insert(0, Fill(work.value, level.axes, work.fill))
+        number = work.clear if work.fill is None else work.fill
+        if number is not None:
+            level.entries.insert(0, Fill(work.value, level.axes, number))
             for name in level.makes:
                 level.makes[name] += 1
 
@@ -193,7 +197,7 @@ class Schedule:
             if isinstance(entry, Inner):
                 statements.append(Loop(entry.axis, entry.direction, self._finished(entry.level)))
             elif isinstance(entry, Group):
-                statements.append(Nest(entry.dims, self._kernels(entry.works)))
+                statements.append(Nest(entry.dims, self._kernels(entry.works), entry.within))
             else:
                 statements.append(entry)
         return statements
@@ -235,6 +239,11 @@ class Schedule:
             return False
         reads = [a for a in work.reads if a.buffer == name and not _earlier(a, work.path)]
         return store.mode == "store" and all(a == store.access for a in reads)
+
+
+def _set(work: Work) -> Work:
+    """Return a work whose target is set elsewhere."""
+    return replace(work, fill=None, clear=None)
 
 
 def _same_row(access: Access, target: Access, rows: list[str]) -> bool:

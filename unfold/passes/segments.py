@@ -24,7 +24,8 @@ from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
-from unfold.core.dependence import fixed_extents, span
+from unfold.core.bounds import reach
+from unfold.core.dependence import fixed_extents
 from unfold.core.program import SOURCES, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
@@ -187,17 +188,17 @@ class _Cut:
                 why = f"{value.node} reads {source.node}, which needs the whole of {self.axis}"
                 raise _refused(self.axis, why)
             for own, index in zip(source.axes, ref.index, strict=True):
-                if not self._is_near(source, own, index):
+                if not self._is_near(value, source, own, index):
                     why = f"{value.node} reads {source.node} at {index}, which is no delay"
                     raise _refused(self.axis, why)
 
-    def _is_near(self, source: Value, own: str, index: Affine) -> bool:
+    def _is_near(self, value: Value, source: Value, own: str, index: Affine) -> bool:
         """Whether an index reads the segment's own part of the axis, or the state before it."""
         if own != self.axis:
             return self.axis not in index.axes
         if source.op == "parameter":
             return index == Affine.axis(self.axis)
-        around = span(index, self.axis, fixed_extents(self.program))
+        around = reach(index, self.axis, fixed_extents(self.program), value.within)
         return -inf < around.low and around.high <= 0
 
     def states(self, asked: Mapping[str, int]) -> dict[str, int]:
@@ -282,7 +283,7 @@ def _source(value: Value) -> Value:
     attributes = {n: value.attributes[n] for n in ("index",) if n in value.attributes}
     if not value.batched:
         attributes |= {"init": "zeros", "argument": None, "frozen": True}
-    return replace(value, op=op, operands=(), reduced=(), attributes=attributes)
+    return replace(value, op=op, operands=(), reduced=(), attributes=attributes, within=())
 
 
 def needed(program: Program) -> Program:

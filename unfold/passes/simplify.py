@@ -73,6 +73,7 @@ def _is_copy(program: Program, value: Value) -> bool:
     ref = value.operands[0]
     source = program[ref.value]
     same = source.type == value.type and set(source.axes) == set(value.axes)
+    same = same and set(source.within) == set(value.within)
     # A source keeps its name: what it is fed with, or the random numbers it draws, depend on it.
     computed = OPS[source.op].kind is not Kind.SOURCE
     return same and computed and not source.boundary and ref == source.here

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 
-from unfold.core.dependence import fixed_extents, span
+from unfold.core.bounds import reach
+from unfold.core.dependence import fixed_extents
 from unfold.core.program import SOURCES, Program, Value
 from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
@@ -109,8 +111,11 @@ def _check(program: Program, value: Value, axis: str, states: dict[str, int]) ->
         source = program[ref.value]
         if axis in source.axes and axis in value.iteration:
             index = ref.index[source.axes.index(axis)]
-            if span(index, axis, fixed_extents(program)).high > 0:
+            around = reach(index, axis, fixed_extents(program), value.within)
+            if around.high > 0:
                 raise _refused(axis, f"{node} reads {source.node}[{index}], which comes later")
+            if around.low == -inf:
+                raise _refused(axis, f"{node} reads {source.node}[{index}], all of its past")
 
 
 def _refused(axis: str, why: str) -> UnsupportedError:

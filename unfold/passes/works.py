@@ -33,7 +33,9 @@ class Work:
         store: where the result goes.
         root: writes the result.
         fill: what the target holds before anything accumulates there, if it does.
+        clear: what it holds at points where the equation has none, if anybody looks there.
         reads: what the kernel loads.
+        within: forms that are negative at no point of the equation.
     """
 
     value: str
@@ -43,7 +45,9 @@ class Work:
     store: Store
     root: Root
     fill: float | None
+    clear: float | None = None
     reads: tuple[Access, ...] = ()
+    within: tuple[Affine, ...] = ()
 
     def write(self, expressions: Expressions) -> None:
         """Add the work to a kernel."""
@@ -160,7 +164,7 @@ class Works:
             shape = list(map(int, self.program[ref.value].type.shape))
             works.append(self._piece(value, which, shape, position * step))
             position += shape[0] if shape else 1
-        return works
+        return [works[0], *(replace(w, clear=None) for w in works[1:])]
 
     def _piece(self, value: Value, which: int, shape: list[int], start: int) -> Work:
         return self._elements(
@@ -307,7 +311,12 @@ class Works:
         fill: float | None,
     ) -> Work:
         path = tuple(loop.axis for loop in self.forms.paths[value.name])
-        work = Work(value.name, tuple(dims), vector, path, store, root, fill)
+        clear = None
+        if value.name in self.forms.zero:
+            clear = -1.0 if value.type.kind == "category" else 0.0
+        work = Work(
+            value.name, tuple(dims), vector, path, store, root, fill, clear, within=value.within
+        )
         work = replace(work, reads=self._trial(work))
         if vector is None and any(d.name == BATCH for d in dims) and self._simple(work):
             return self._over_batch(work)
@@ -321,7 +330,8 @@ class Works:
     def _simple(self, work: Work) -> bool:
         """Whether a kernel without features can run over the batch instead."""
         accesses = (*work.reads, work.store.access)
-        return work.store.mode != "argmax" and not any(
+        ends = {a for f in work.within for a, _ in f.lasts if a in self.varying}
+        return work.store.mode != "argmax" and not ends and not any(
             a.indirect or a.overlaps or (a.guarded and a.batched) for a in accesses
         )
 

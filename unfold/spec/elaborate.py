@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from unfold.core.affine import Affine
+from unfold.core.align import align
+from unfold.core.bounds import narrow
 from unfold.core.build import Builder
 from unfold.core.program import BATCH, Axis, Program, StopRule
 from unfold.core.verify import verify
@@ -126,4 +128,5 @@ def _build(spec: Spec, inference: Inference, endings: Endings) -> tuple[Program,
     loss = endings.loss_name if spec.loss is not None else None
     program = Program(spec.name, dict(builder.axes), {v.name: v for v in ordered}, (), loss)
     aliases = names.other_names()
-    return replace(program, outputs=endings.outputs(program), aliases=aliases), stop
+    program = replace(program, outputs=endings.outputs(program), aliases=aliases)
+    return align(narrow(program)), stop

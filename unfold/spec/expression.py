@@ -138,6 +138,7 @@ class Call:
     Attributes:
         function: the operator's or cell's name.
         axes: the names in brackets before the arguments, or None where there are no brackets.
+        bounds: comparisons in these brackets, as in `sum[s <= t](x)`: all of them hold.
         function_at: the name alone.
     """
 
@@ -147,6 +148,7 @@ class Call:
     keywords: tuple[Keyword, ...]
     at: Span = field(compare=False, repr=False)
     function_at: Span = field(compare=False, repr=False)
+    bounds: tuple[Compare, ...] = ()
 
 
 Expr = Number | String | Sequence | Reference | Unary | Binary | Compare | Logical | Call
@@ -167,8 +169,8 @@ def children(expression: Expr) -> tuple[Expr, ...]:
             return (left, right)
         case Logical(operands=operands):
             return operands
-        case Call(arguments=arguments, keywords=keywords):
-            return arguments + tuple(keyword.value for keyword in keywords)
+        case Call(arguments=arguments, keywords=keywords, bounds=bounds):
+            return bounds + arguments + tuple(keyword.value for keyword in keywords)
 
 
 def walk(expression: Expr) -> Iterator[Expr]:

@@ -204,9 +204,9 @@ class _Builder:
 
     def call(self, node: ast.Call, at: Span, depth: int) -> e.Call:
         """Return a call, perhaps with axes: `sum[s](…)`."""
-        function, axes = node.func, None
+        function, axes, bounds = node.func, None, tuple[e.Compare, ...]()
         if isinstance(function, ast.Subscript):
-            axes = self.axes(function)
+            axes, bounds = self.axes(function, depth)
             function = function.value
         if not isinstance(function, ast.Name):
             raise self._not_callable(function)
@@ -223,23 +223,37 @@ class _Builder:
                 e.Keyword(keyword.arg, self.build(keyword.value, depth), place, name_at)
             )
         arguments = tuple(self.build(argument, depth) for argument in node.args)
-        return e.Call(function.id, axes, arguments, tuple(keywords), at, self.span(function))
+        return e.Call(
+            function.id, axes, arguments, tuple(keywords), at, self.span(function), bounds
+        )
 
-    def axes(self, function: ast.Subscript) -> tuple[e.Name, ...]:
-        """Return the axes of a reduction."""
+    def axes(
+        self, function: ast.Subscript, depth: int
+    ) -> tuple[tuple[e.Name, ...], tuple[e.Compare, ...]]:
+        """Return the axes of a reduction and their bounds.
+
+        An axis stands alone, on the left of a comparison, or in the middle of two.
+        """
         written = function.slice
         items = written.elts if isinstance(written, ast.Tuple) else [written]
         names: list[e.Name] = []
+        bounds: list[e.Compare] = []
         for item in items:
+            if isinstance(item, ast.Compare) and len(item.ops) <= 2:
+                built = self.comparison(item, self.span(item), depth)
+                found = built.operands if isinstance(built, e.Logical) else (built,)
+                bounds += [c for c in found if isinstance(c, e.Compare)]
+                item = item.comparators[0] if len(item.ops) == 2 else item.left
             if not isinstance(item, ast.Name):
                 name = self.span(function.value).source
                 raise fail(
                     f"only names of axes may stand in the brackets of {name}[…](…)",
                     self.span(item).location,
-                    help="an index belongs inside the parentheses; a product is written * or @",
+                    help="an index belongs inside the parentheses; a product is written * or @;"
+                    " a bound begins with its axis, as in sum[s <= t](…)",
                 )
             names.append(e.Name(item.id, self.span(item)))
-        return tuple(names)
+        return tuple(names), tuple(bounds)
 
     def _not_callable(self, function: ast.expr) -> SpecError:
         at = self.span(function)

@@ -1,14 +1,21 @@
-"""Reductions over index axes: `sum[s](…)`, `mean[batch,t](…)`, `softmax[s](…)` and their like."""
+"""Reductions over index axes: `sum[s](…)`, `mean[batch,t](…)`, `softmax[s <= t](…)` and their like.
+
+A bound is a form of the axes that is not negative where a point counts: t - s for `s <= t`. What
+is written under it, and the reduction itself, exist within it (`unfold.core.bounds`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
+from unfold.core.affine import Affine
 from unfold.core.build import Term, dense
 from unfold.core.op import OPS
 from unfold.core.program import BATCH
-from unfold.spec.expression import Call
+from unfold.spec.expression import Call, Compare, Reference
+from unfold.spec.indices import index_of
 from unfold.spec.kernels import whole_sequences
 from unfold.spec.operators import REDUCTIONS, reads_sequences
 from unfold.spec.problems import already_reported, fail
@@ -16,6 +23,7 @@ from unfold.spec.sketch import may_have
 from unfold.spec.suggest import did_you_mean, listing, shortened
 
 if TYPE_CHECKING:
+    from unfold.spec.expression import Name
     from unfold.spec.text import Span
     from unfold.spec.translate import Translator
 
@@ -37,6 +45,12 @@ def reduction(translator: Translator, expression: Call) -> Term:
             again = expression.axes[position]
             raise fail(f"the axis {again} is named twice", again.at.location, help="delete one")
     if reads_sequences(name):
+        if expression.bounds:
+            raise fail(
+                f"{name} reads whole sequences, and takes no bound",
+                expression.bounds[0].at.location,
+                help=f"write  {name}[{', '.join(a.value for a in expression.axes)}](…)",
+            )
         return whole_sequences(translator, expression, axes)
     if len(expression.arguments) != 1 or expression.keywords:
         count = len(expression.arguments) + len(expression.keywords)
@@ -47,7 +61,10 @@ def reduction(translator: Translator, expression: Call) -> Term:
             help=f"write  {over}(…)  with one expression",
         )
     bound = [a for a in axes if a not in translator.axes and a != BATCH]
-    term = dense(translator.within(bound).term(expression.arguments[0]))
+    inner = translator.within(bound)
+    within = tuple(_form(inner, c, expression.axes) for c in expression.bounds)
+    with translator.builder.under(within):
+        term = dense(inner.term(expression.arguments[0]))
     for axis, written in zip(axes, expression.axes, strict=True):
         if not may_have(term, axis):
             inside = expression.arguments[0].at.source
@@ -60,7 +77,31 @@ def reduction(translator: Translator, expression: Call) -> Term:
                 else f"leave the axis out; {name}({shortened(inside)}) is over its elements",
             )
     with translator.located(expression, expression.arguments, [term]):
-        return _reduce(translator, name, term, axes, kept=name in ("softmax", "log_softmax"))
+        return _reduce(translator, name, term, axes, within)
+
+
+def _form(translator: Translator, bound: Compare, axes: Sequence[Name]) -> Affine:
+    """Return a form that is not negative where a bound of a reduction holds."""
+    if bound.operator in ("==", "!="):
+        raise fail(
+            f"a bound is  <, <=, >  or  >=,  found  {shortened(bound.at.source)}",
+            bound.at.location,
+            help="as in sum[s <= t](…); a single point is an index, as in x[t]",
+        )
+    written = [e.name for e in (bound.left, bound.right) if isinstance(e, Reference)]
+    own = next((a.value for a in axes if a.value in written), None)
+    if own is None or own == BATCH:
+        raise fail(
+            f"{shortened(bound.at.source)} is not a bound of an axis that is reduced over",
+            bound.at.location,
+            help="the axis stands alone on one side, as in sum[t - 3 < s <= t](…)",
+        )
+    axis = translator.scope.axes[own]
+    left, right = (index_of(e, axis, translator) for e in (bound.left, bound.right))
+    less, more = (left, right) if bound.operator in ("<", "<=") else (right, left)
+    form = more - less - (1 if bound.operator in ("<", ">") else 0)
+    turned = {a: Affine.last(a) - Affine.axis(a) for a in translator.scope.reversed}
+    return form.substitute(turned)
 
 
 def _bound_axis(translator: Translator, name: str, at: Span) -> str:
@@ -80,25 +121,45 @@ def _bound_axis(translator: Translator, name: str, at: Span) -> str:
 
 
 def _reduce(
-    translator: Translator, name: str, term: Term, axes: Sequence[str], *, kept: bool
+    translator: Translator, name: str, term: Term, axes: Sequence[str], within: Sequence[Affine]
 ) -> Term:
-    """Reduce a term over axes; softmax and log_softmax keep them."""
+    """Reduce a term over the points of axes within bounds; softmax and log_softmax keep the axes.
+
+    Of no points the sum and the mean are 0, the maximum and logsumexp minus infinity, the minimum
+    infinity.
+    """
     b = translator.builder
-    if BATCH not in (*term.axes, *axes) and any(b.varies(a) for a in axes):
+    ends = [*axes, *(a for f in within for a, _ in f.lasts)]
+    if BATCH not in (*term.axes, *axes) and any(b.varies(a) for a in ends):
         term = translator.per_sequence(term)
-    if name == "sum":
-        return b.sum(term, axes)
-    if name == "mean":
-        own = [a for a in term.axes if a not in axes and (BATCH in axes or a == BATCH)]
-        return b.sum(term, axes) / b.emit("count", (), axes=own, reduced=axes)
-    if name == "max":
-        return b.emit("max", (term,), reduced=axes)
-    if name == "min":
-        return -b.emit("max", (-term,), reduced=axes)
-    top = b.emit("max", (term,), reduced=axes).apply("stop_gradient")
-    centred = term - top
-    weights = centred.apply("exp")
-    total = b.sum(weights, axes)
-    if name == "softmax":
-        return weights / total
-    return centred - total.apply("log") if kept else top + total.apply("log")
+    with b.under(within):
+        if name == "sum":
+            return b.sum(term, axes)
+        if name == "mean":
+            total = b.sum(term, axes)
+            own = [a for a in term.axes if a not in axes and (BATCH in axes or a == BATCH)]
+            count = b.emit("count", (), axes=own, reduced=axes)
+            return total / (count.apply("maximum", b.number(1.0)) if within else count)
+        if name == "max":
+            return b.emit("max", (term,), reduced=axes)
+        if name == "min":
+            return -b.emit("max", (-term,), reduced=axes)
+        top = b.emit("max", (term,), reduced=axes).apply("stop_gradient")
+        centred = term - top
+        weights = centred.apply("exp")
+        total = b.sum(weights, axes)
+        if name == "softmax":
+            return weights / total
+        logarithm = total.apply("log")
+        if name == "logsumexp":
+            return top + logarithm
+        found = centred - logarithm
+    return _elsewhere(translator, found, within)
+
+
+def _elsewhere(translator: Translator, term: Term, within: Sequence[Affine]) -> Term:
+    """Return the logarithm of a share: minus infinity where there is none."""
+    for form in within:
+        inside = translator.position(form).apply("greater_equal", translator.builder.number(0.0))
+        term = inside.apply("where", term, translator.builder.number(-inf))
+    return term

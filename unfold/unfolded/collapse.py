@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import moved
 from unfold.core.program import BATCH, SOURCES, Axis, Program, Ref, Value
 from unfold.unfolded.cells import find_cells, instance_of
 from unfold.unfolded.reading import Guard
@@ -202,10 +203,14 @@ class _Composer:
             if axis != BATCH and may_leave(index, axis)
         ]
         try:
-            moved = access.substitute(replacements)
+            # Bounds over axes that the access does not bind are those of other accesses.
+            known = {*part.axes, *access.axes}
+            forms = [f for f in part.within if set(f.axes) <= known]
+            own += [Guard(None, f) for f in moved(forms, replacements)]
+            composed = access.substitute(replacements)
         except ValueError as error:  # two divided indices have no common affine form
             raise _Inseparable(part.name) from error
-        return replace(moved, guards=(*own, *moved.guards))
+        return replace(composed, guards=(*own, *composed.guards))
 
 
 def _distinct(reader: Value, accesses: Iterable[Access]) -> list[Access]:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from unfold.core.bounds import bounds_of
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import DataError
 from unfold.unfolded.collapse import boundary_refs, collapse, operand_guards
@@ -42,6 +43,7 @@ from unfold.unfolded.reading import (
     Environments,
     Guard,
     Ints,
+    bounded,
     deciding_axis,
     inner,
     inner_indices,
@@ -150,7 +152,7 @@ class UnfoldedGraph:
         """Return the index points of a value, [nodes, axes], in row-major order."""
         shape = self.shape(value)
         grid = np.indices(shape).reshape(len(shape), int(np.prod(shape, dtype=np.int64)))
-        if self.domain.uniform:
+        if self._is_box(value):
             return grid.T
         keep = self.environments.exists(self.program[value], list(grid))
         return grid.T[np.broadcast_to(keep, grid.shape[1:])]
@@ -163,9 +165,10 @@ class UnfoldedGraph:
 
     def number_of_nodes(self) -> int:
         """Count the nodes that are not boundary nodes."""
-        if self.domain.uniform:
-            return sum(int(np.prod(self.shape(v), dtype=np.int64)) for v in self.program.values)
-        return sum(len(self.points(v)) for v in self.program.values)
+        return sum(
+            int(np.prod(self.shape(v), dtype=np.int64)) if self._is_box(v) else len(self.points(v))
+            for v in self.program.values
+        )
 
     def boundary_points(self, value: str) -> Ints:
         """Return the index points outside of a value's domain that are read, [points, axes]."""
@@ -295,6 +298,10 @@ class UnfoldedGraph:
 
     # Parts of the above
 
+    def _is_box(self, value: str) -> bool:
+        """Whether a value exists at every point of its axes."""
+        return self.domain.uniform and not bounds_of(self.program[value])
+
     def _rows(
         self,
         value: Value,
@@ -315,7 +322,8 @@ class UnfoldedGraph:
         reading = locate(source, ref, mesh, environment, guards)
         columns = [*mesh.values(), *reading.points, reading.inside]
         full = [np.broadcast_to(c, shape).reshape(-1) for c in columns]
-        exists = np.broadcast_to(reading.exists, shape).reshape(-1)
+        held = reading.exists & bounded(value, mesh, environment)
+        exists = np.broadcast_to(held, shape).reshape(-1)
         return np.stack([c[exists].astype(np.int64) for c in full], axis=1)
 
     def _held_blocks(self, name: str, points: Ints) -> Iterator[Block]:
@@ -363,6 +371,7 @@ class UnfoldedGraph:
                 yield Node(reader), ()
             return
         exists = locate(source, ref, at, environment, guards).exists
+        exists = exists & bounded(value, at, environment)
         columns = [np.broadcast_to(exists, at[next(iter(at))].shape), *at.values()]
         for keep, *point in zip(*(c.tolist() for c in columns), strict=True):
             if keep:

@@ -33,6 +33,7 @@ from unfold.unfolded.reading import (
     Guard,
     Ints,
     Reading,
+    bounded,
     deciding_axis,
     inner,
     locate,
@@ -176,7 +177,7 @@ class _Levelling:
                 np.maximum(result, read, out=result)
         if value.operands:
             result += 1
-        if not self.domain.uniform:
+        if not self.domain.uniform or value.within:
             exists = self.environments.exists(value, list(open_mesh(own).values()))
             result = np.where(exists, result, -1)
         return result
@@ -201,8 +202,10 @@ class _Levelling:
         at = open_mesh({**own, **ranges})
         source = self.program[ref.value]
         reading = locate(source, ref, at, environment, guards)
-        if environment is not self.environments.longest:
-            here = within(value, [at[a] for a in own], environment)
+        if environment is not self.environments.longest or value.within:
+            here = within(value, [at[a] for a in own], environment) & bounded(
+                value, at, environment
+            )
             reading = Reading(reading.points, reading.inside, reading.exists & here)
         level = self._gather(source, reading, environment)
         over = tuple(range(len(own), len(own) + len(bound)))

@@ -36,11 +36,22 @@ class Environment:
 
 @dataclass(frozen=True)
 class Guard:
-    """A condition on an edge: an index inside (or outside) of the domain of an axis."""
+    """A condition on an edge: an index inside (or outside) of the domain of an axis.
 
-    axis: str
+    Without an axis, the index is a bound: it must not be negative.
+    """
+
+    axis: str | None
     index: Affine
     inside: bool = True
+
+    def holds(self, at: Mapping[str, Any], environment: Environment) -> Any:
+        """Return whether the condition is met at points of the reader."""
+        value, exact = evaluate(self.index, at, environment)
+        held = exact & (value >= 0)
+        if self.axis is not None:
+            held = held & (value < environment.own[self.axis])
+        return held if self.inside else ~held
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,9 @@ class Reading:
 
     Attributes:
         points: for each axis of the value read but "batch", the index; they broadcast to one shape.
-        inside: whether the point is in the value's domain.
-        exists: whether anything is read: the index divides exactly and the guards hold.
+        inside: whether the point is in the box of the value's axes.
+        exists: whether anything is read: the index divides exactly, the guards hold, and what is
+            in the box is within the value's bounds.
     """
 
     points: tuple[Ints, ...]
@@ -84,11 +96,26 @@ def evaluate(index: Affine, at: Mapping[str, Any], environment: Environment) -> 
 
 
 def within(value: Value, points: Iterable[Ints], environment: Environment) -> Bools:
-    """Return whether points are in the domain of a value."""
+    """Return whether points are in the box of a value's axes."""
     answer: Any = np.True_
     for axis, point in zip(inner(value), points, strict=True):
         answer = answer & (point >= 0) & (point < environment.own[axis])
     return np.asarray(answer)
+
+
+def bounded(value: Value, at: Mapping[str, Ints], environment: Environment) -> Bools:
+    """Return whether the bounds of a value over some of its axes hold at their points."""
+    answer: Any = np.True_
+    for form in value.within:
+        if set(form.axes) <= set(at):
+            answer = answer & (evaluate(form, at, environment)[0] >= 0)
+    return np.asarray(answer)
+
+
+def existing(value: Value, points: Sequence[Ints], environment: Environment) -> Bools:
+    """Return whether points are in the domain of a value: in the box, and within its bounds."""
+    at = dict(zip(inner(value), points, strict=True))
+    return within(value, points, environment) & bounded(value, at, environment)
 
 
 def locate(
@@ -114,10 +141,10 @@ def locate(
         points.append(value)
         exists = exists & exact
     for guard in guards:
-        value, exact = evaluate(guard.index, at, environment)
-        held = exact & (value >= 0) & (value < environment.own[guard.axis])
-        exists = exists & (held if guard.inside else ~held)
+        exists = exists & guard.holds(at, environment)
     inside = within(source, points, environment)
+    if source.within:
+        exists = exists & (~inside | existing(source, points, environment))
     return Reading(tuple(points), inside, np.asarray(exists))
 
 
@@ -203,5 +230,5 @@ class Environments:
         """Return whether points are in the domain of a value in some sequence."""
         answer: Any = np.False_
         for environment in self.of(value):
-            answer = answer | within(value, points, environment)
+            answer = answer | existing(value, points, environment)
         return np.asarray(answer)

@@ -117,6 +117,9 @@ class Walk:
             exists = self._exists(
                 value, coordinates, (*own, *bound) if BATCH in value.reduced else bound, batched
             )
+            for form in value.within:
+                held = _three(self.index(form, coordinates, batched)[0] >= 0)
+                exists = held if exists is None else exists & held
         inside = self._exists(value, coordinates, own, value.batched)
         return Step(
             value,

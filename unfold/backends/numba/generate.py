@@ -12,6 +12,7 @@ a spec and no size of an axis in it, so equal blocks of different models are one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -115,16 +116,51 @@ class _Writer:
         self.put(depth, f"{name} = {text}")
         return name
 
-    def open(self, dim: Dim, depth: int, direction: int = 1) -> int:
-        """Begin a loop and return the depth of its body."""
+    def open(
+        self, dim: Dim, depth: int, direction: int = 1, within: Sequence[Affine] = ()
+    ) -> int:
+        """Begin a loop and return the depth of its body.
+
+        Args:
+            dim: what is looped over.
+            depth: of the loop.
+            direction: -1 for one from the last point to the first.
+            within: forms of this dimension and those around it, which bound the loop.
+        """
         name = f"i{len(self.loops)}"
         while name in self.loops.values():
             name += "_"
         end = self.extent(dim)
+        if within:
+            first, end = self.bounds(dim, end, within, depth)
+            self.put(depth, f"for {name} in range({first}, {end}):")
+            self.loops[dim.name] = name
+            return depth + 1
         span = f"range({end})" if direction > 0 else f"range({end} - 1, -1, -1)"
         self.put(depth, f"for {name} in {span}:")
         self.loops[dim.name] = name
         return depth + 1
+
+    def bounds(
+        self, dim: Dim, end: str, within: Sequence[Affine], depth: int
+    ) -> tuple[str, str]:
+        """Return where a loop begins and ends so that no form is negative."""
+        firsts, ends = ["0"], [end]
+        for form in within:
+            factor = form.coefficient(dim.name)
+            rest = self.form(form - Affine.axis(dim.name) * factor, depth, batched=False)
+            if factor > 0:
+                firsts.append(f"-(({rest}) // {factor})")
+            else:
+                ends.append(f"({rest}) // {-factor} + 1")
+        first = firsts[0] if len(firsts) == 1 else f"max({', '.join(firsts)})"
+        return first, ends[0] if len(ends) == 1 else f"min({', '.join(ends)})"
+
+    def form(self, form: Affine, depth: int, *, batched: bool) -> str:
+        """Return a form as a number."""
+        terms = [f"{f}*{self.loops[a]}" for a, f in form.terms]
+        terms += [f"{f}*{self.last(a, batched, depth)}" for a, f in form.lasts]
+        return " + ".join([*terms, str(form.constant)])
 
     def extent(self, dim: Dim) -> str:
         return str(dim.size) if dim.size is not None else self.slot("extent", dim.name)
@@ -194,9 +230,7 @@ class _Writer:
 
     def guarded(self, access: Access, axis: str, at: Affine, depth: int) -> tuple[str, str]:
         """Return an index that is checked, and the check."""
-        terms = [f"{f}*{self.loops[a]}" for a, f in at.terms]
-        terms += [f"{f}*{self.last(a, access.batched, depth)}" for a, f in at.lasts]
-        position = self.temporary(depth, " + ".join([*terms, str(at.constant)]))
+        position = self.temporary(depth, self.form(at, depth, batched=access.batched))
         end = self.last(axis, access.batched, depth)
         if at.divisor == 1:
             return position, f"0 <= {position} <= {end}"
@@ -249,11 +283,31 @@ class _Writer:
         self.put(depth, f"fill_{self.dtype}({start}, {count}, {number(fill.number)})")
 
     def nest(self, nest: Nest, depth: int) -> None:
-        for dim in nest.dims:
-            depth = self.open(dim, depth)
+        around = {d.name for d in nest.dims} | set(self.loops)
+        own = BATCH in around | {k.vector.name for k in nest.kernels if k.vector}
+        pending = list(nest.within)
+        for i, dim in enumerate(nest.dims):
+            later = {d.name for d in nest.dims[i + 1 :]}
+            here = [
+                f
+                for f in pending
+                if f.coefficient(dim.name)
+                and not later & set(f.axes)
+                and not (own and self.differs(f))
+            ]
+            pending = [f for f in pending if f not in here]
+            depth = self.open(dim, depth, within=here)
+        if pending:
+            held = [f"{self.form(f, depth, batched=own)} >= 0" for f in pending]
+            self.put(depth, f"if {' and '.join(held)}:")
+            depth += 1
         for kernel in nest.kernels:
             self.kernel(kernel, depth)
         self.close(nest.dims)
+
+    def differs(self, form: Affine) -> bool:
+        """Whether a form asks where a sequence ends, and sequences differ in that."""
+        return any(f"last.{a}" in self.plan.buffers for a, _ in form.lasts)
 
     def kernel(self, kernel: Kernel, depth: int) -> None:
         self.values.update(dict.fromkeys(kernel.values))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.affine import Affine
 from unfold.core.op import OPS
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.random import stream
@@ -54,8 +55,22 @@ def _count(value: Value, run: Run) -> Any:
         for axis in checked:
             if axis != BATCH:
                 total = total * _exists(axis, axes, run)
+    for form in value.within:
+        total = total * _holds(form, axes, run)
     over = tuple(axes.index(a) for a in value.reduced)
     return total.sum(axis=over)
+
+
+def _holds(form: Affine, axes: tuple[str, ...], run: Run) -> Any:
+    """Return where a bound holds, over the box of some axes."""
+    grids = np.ogrid[tuple(slice(run.extents[a]) for a in axes)]
+    own = BATCH in axes
+    last: dict[str, Any] = {}
+    for axis, _ in form.lasts:
+        lengths = np.asarray(run.lengths[axis]) if own and axis in run.lengths else None
+        row = None if lengths is None else (lengths - 1).reshape(-1, *(1,) * (len(axes) - 1))
+        last[axis] = run.extents[axis] - 1 if row is None else row
+    return form.evaluate(dict(zip(axes, grids, strict=True)), last)[0] >= 0
 
 
 def _exists(axis: str, axes: tuple[str, ...], run: Run) -> Any:
