@@ -124,7 +124,26 @@ def over_axes(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None
     piece = w.tame(piece, limits.get(name, 6.0))
     bound = {"sum": 5.0, "logsumexp": 5.0}.get(name, piece.bound)
     tag = f"{name} over {'an axis' if count == 1 else 'axes'}"
-    return Piece(f"{name}[{', '.join(axes)}]({{0}})", (piece,), tag, bound)
+    written = list(axes)
+    if d.chance(0.35):
+        tag += " within a bound"
+        written[-1] = bounded(w, axes[-1], place, empty=name in ("sum", "mean"))
+        piece = w.depends(piece, axes[-1], certainly=True)
+    return Piece(f"{name}[{', '.join(written)}]({{0}})", (piece,), tag, bound)
+
+
+def bounded(w: Writer, axis: str, place: Place, *, empty: bool) -> str:
+    """Return an axis with a bound on its points, of which some are left unless `empty`."""
+    d = w.draft
+    others = [a for a in place.axes if a != axis]
+    if not others or d.chance(0.15):
+        return d.pick([f"{axis} <= 1", f"{axis} <= last"] + [f"1 <= {axis}"] * empty)
+    t = d.pick(others)
+    forms = [f"{axis} <= {t}", f"{axis} < {t} + 2", f"{axis} <= 2*{t}", f"{axis} <= {t}"]
+    if empty:
+        forms += [f"{axis} < {t}", f"{t} - 2 < {axis} <= {t}", f"{axis} >= {t}"]
+        forms += [f"{axis} <= last - {t}", f"{axis} > {t} - 2"]
+    return d.pick(forms)
 
 
 def softmax_axes(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
@@ -140,6 +159,10 @@ def softmax_axes(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | N
         text = f"mean[{axis}]({{0}})"
         return Piece(text, (piece,), "mean over an own axis", piece.bound)
     name = d.weigh({"softmax": 3, "log_softmax": 1})
+    if name == "softmax" and d.chance(0.5):
+        written = bounded(w, axis, place, empty=True)
+        piece = w.depends(piece, axis, certainly=True)
+        return Piece(f"softmax[{written}]({{0}})", (piece,), "softmax within a bound", 1.0)
     bound = 1.0 if name == "softmax" else 2 * piece.bound + 3
     return Piece(f"{name}[{axis}]({{0}})", (piece,), f"{name} over an axis", bound)
 

@@ -6,8 +6,8 @@
 The keys `k.1` are read at s and are in the cycle of h. As k.1[t] they are a part of the step that
 makes h[t]; as k.1[s] no loop over t could make them. Whoever reads k.1 at s goes on to do so.
 
-In: any Program. Out: the same Program, where an equation in a cycle that has another axis over the
-same points (`s: t`) in place of one that the cycle has, has that one.
+In: any Program. Out: the same Program; where a cycle has no order, an equation that has another axis
+over the same points (`s: t`) in place of one that the rest of the cycle has, has that one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from unfold.core.affine import Affine
 from unfold.core.bounds import moved
-from unfold.core.dependence import components, edges
+from unfold.core.dependence import components, edges, is_ordered
 from unfold.core.program import Program, Value
 
 
@@ -28,16 +28,20 @@ def align(program: Program) -> Program:
     if not own:
         return program
     linked = edges(program)
-    loops = [c for c in components(list(program.values), linked) if len(c) > 1]
-    member = {name: set(c) for c in loops for name in c}
     changed: dict[str, Value] = {}
-    for value in own:
-        others = (program[n] for n in member.get(value.name, ()))
-        present = {a for v in others for a in v.axes}
-        for axis in _replaceable(value, origin):
-            if origin[axis] in present:
+    for component in components(list(program.values), linked):
+        members = set(component)
+        some = [v for v in own if v.name in members]
+        if len(component) == 1 or not some:
+            continue
+        inner = [e for e in linked if e.reader in members and e.source in members]
+        if is_ordered(program, component, inner):
+            continue
+        present = {a for n in component for a in program[n].axes}
+        for value in some:
+            axis = next((a for a in _replaceable(value, origin) if origin[a] in present), None)
+            if axis is not None:
                 changed[value.name] = _renamed(value, axis, origin[axis])
-                break
     return program.with_values(changed.get(v.name, v) for v in program) if changed else program
 
 

@@ -9,9 +9,9 @@ them (`reach`). `narrow` gives every equation of a spec the bounds that follow f
 * a product is nowhere where one of its factors is nowhere, and neither is a sum of such products;
 * an equation that is read at some of its points alone exists at no others.
 
-The second is what makes a cycle through a causal reduction legal: the scores `e[t,s]` are needed for
-s <= t alone, so they read no later key. Both look at forms of the same shape only, which is enough
-for bounds that a person writes; where a form is not recognised, a value exists at more points.
+The second is what makes a cycle through a causal reduction legal: the scores `e[t,s]` are needed
+for s <= t alone, so they read no later key. Both look at forms of the same shape only, which is
+enough for what people write; where a form is not recognised, a value exists at more points.
 """
 
 from __future__ import annotations

@@ -83,9 +83,7 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Ed
             if ref.is_outside(source.axes):
                 continue
             offsets = {
-                axis: reach(index, axis, extents, value.within)
-                if axis in value.axes
-                else ANYWHERE
+                axis: reach(index, axis, extents, value.within) if axis in value.axes else ANYWHERE
                 for axis, index in zip(source.axes, ref.index, strict=True)
                 if axis != BATCH
             }
@@ -126,6 +124,19 @@ def order(program: Program, extents: Mapping[str, int] | None = None) -> tuple[B
     if mistakes:
         raise CycleError(*mistakes)
     return blocks
+
+
+def is_ordered(program: Program, component: Sequence[str], inner: Sequence[Edge]) -> bool:
+    """Return whether the equations of a cycle have an order.
+
+    Args:
+        program: whose equations they are.
+        component: their names.
+        inner: the edges between them.
+    """
+    mistakes: list[Diagnostic] = []
+    _order(program, component, inner, frozenset(), mistakes)
+    return not mistakes
 
 
 def _order(

@@ -92,7 +92,7 @@ def search(
         if ended.all():
             break
         flat = (at * beams + beam).reshape(-1)
-        state = _say(machine, piece.state.take(flat), symbol.reshape(-1, 1))
+        state = piece.state.take(flat).saying(machine.loop.said, symbol.reshape(-1, 1))
         given = contexts.take(np.repeat(np.arange(rows), beam.shape[1]))
     return Found(said[:, :best], lengths[:, :best], total[:, :best])
 
@@ -123,13 +123,6 @@ def _best(judged: Array, raw: Array, width: int) -> Array:
 def _halts(machine: Machine, ends: Array) -> Array:
     """Return where the spec's own condition ends a sequence, whatever is said there."""
     return ends[:, 0] if machine.end is None else np.zeros(len(ends), bool)
-
-
-def _say(machine: Machine, state: State, symbol: Array) -> State:
-    """Return the state in which a symbol has been said that may not be the best one."""
-    assert state.carry is not None
-    carry = {**state.carry, **dict.fromkeys(machine.loop.said, symbol)}
-    return State(state.step, carry, state.start)
 
 
 def _element(given: Given) -> Any:

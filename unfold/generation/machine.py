@@ -7,6 +7,9 @@
 
 A piece of 200 steps and 200 pieces of one step are the same numbers, unless the spec draws random
 numbers that are not part of its feedback.
+
+What reads all of its past, as a causal transformer does, has no state of a few last values: a piece
+then begins with all that was said so far, as a prompt, and a step costs what its past is long.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import numpy as np
 from unfold.core.program import BATCH, Program, StopRule
 from unfold.errors import DataError, UnsupportedError
 from unfold.execution.runs import Execution
-from unfold.passes.carry import PREFIX, delays
+from unfold.passes.carry import PREFIX, delays, remembered
 from unfold.passes.decoding import (
     NOISE,
     RANDOM,
@@ -37,6 +40,7 @@ from unfold.passes.decoding import (
     separate,
     settle,
 )
+from unfold.passes.modes import PROMPT, ProgramMode, prompted
 from unfold.passes.pipeline import Pipeline
 
 Array = np.ndarray
@@ -79,16 +83,31 @@ class State:
         step: how many steps have been run.
         carry: by value, [rows, delay, ...]; None before the first step.
         start: what the first step reads, [rows, ...], where the spec does not say.
+        past: what was said so far, [rows, steps, ...], the prompt included, where all of it counts.
     """
 
     step: int = 0
     carry: Arrays | None = None
     start: Array | None = None
+    past: Array | None = None
 
     def take(self, rows: Array) -> State:
         """Return the state of some of the rows, in a new order."""
         carry = None if self.carry is None else {n: a[rows] for n, a in self.carry.items()}
-        return replace(self, carry=carry, start=None if self.start is None else self.start[rows])
+        start, past = (None if a is None else a[rows] for a in (self.start, self.past))
+        return replace(self, carry=carry, start=start, past=past)
+
+    def saying(self, said: Iterable[str], symbol: Array) -> State:
+        """Return the state in which other symbols were said last, [rows, 1].
+
+        Args:
+            said: the values that are fed back.
+            symbol: that each row said.
+        """
+        if self.past is not None:
+            return replace(self, past=np.concatenate([self.past[:, :-1], symbol], axis=1))
+        assert self.carry is not None
+        return replace(self, carry={**self.carry, **dict.fromkeys(said, symbol)})
 
 
 @dataclass(frozen=True)
@@ -143,6 +162,7 @@ class Machine:
         loop: how output becomes input.
         end: the symbol that ends a sequence, where that is the stopping rule.
         at_most: the largest number of steps by the stopping rule.
+        whole: whether a piece has to begin with all that was said before.
 
     Raises:
         UnsupportedError: the spec cannot write.
@@ -166,6 +186,9 @@ class Machine:
         self.program = looped
         self.execution = execution
         self.pipeline = Along(looped, self.loop.axis)
+        free = self.pipeline.resolved(mode="free")
+        rows = (v for v in free.parameters if self.loop.axis in v.axes)
+        self.whole = bool(remembered(free, self.loop.axis)) or any(rows)
         self._draws = bool(looped.of(*RANDOM))
         self._ready: dict[Any, _Ready] = {}
 
@@ -190,6 +213,16 @@ class Machine:
         whole, own = self.pipeline.resolved(mode="free"), {NOISE, f"{self.loop.teacher}{START}"}
         needed = (v.name for v in whole.inputs if v.name not in own)
         return tuple(n for n in needed if self.loop.said[0] in self.pipeline.without(whole, {n})[1])
+
+    def rows(self, params: Arrays) -> tuple[str, int] | None:
+        """Return the parameter with the fewest rows along the axis of the output, and how many."""
+        axis = self.loop.axis
+        sizes = {
+            v.name: np.shape(params[v.name])[v.axes.index(axis)]
+            for v in self.pipeline.resolved(mode="free").parameters
+            if axis in v.axes
+        }
+        return min(sizes.items(), key=lambda item: item[1], default=None)
 
     def room(self, inputs: Arrays) -> int | None:
         """Return how many steps there are inputs for; None where nothing bounds them."""
@@ -237,6 +270,8 @@ class Machine:
                 )
             return State()
         steps = prompt.shape[1] - 1 + self.loop.lead
+        if self.whole:
+            return State(steps, None, prompt[:, 0], prompt)
         if not steps:
             return State(start=prompt[:, 0])
         wanted = [n for n in self.pipeline.delays if n not in self.loop.said]
@@ -269,7 +304,8 @@ class Machine:
         first = self.loop.said[0]
         asked = [first, *(n for n in (self._when, self._extent) if n)]
         asked += [SCORES] if scores else []
-        values, carry = self._run(given, "free", state, steps, more, asked)
+        run = self._again if self.whole else self._run
+        values, carry = run(given, "free", state, steps, more, asked)
         said = np.broadcast_to(values[first], (given.rows, *values[first].shape[1:]))
         ends = np.zeros((given.rows, steps), bool)
         if self._when is not None:
@@ -281,18 +317,51 @@ class Machine:
             predicted = np.rint(np.nan_to_num(values[self._extent].reshape(-1)))
             left = np.maximum(predicted - state.step, 1).astype(np.int64)
             extent = np.broadcast_to(left, (given.rows,))
-        return Piece(
-            said.astype(np.int64) if self.symbols is not None else said,
-            ends,
-            extent,
-            State(state.step + steps, carry, state.start),
-            values.get(SCORES),
-        )
+        said = said.astype(np.int64) if self.symbols is not None else said
+        after = State(state.step + steps, carry, state.start)
+        if self.whole:
+            before = said[:, :0] if state.past is None else state.past
+            after = replace(after, carry=None, past=np.concatenate([before, said], axis=1))
+        return Piece(said, ends, extent, after, values.get(SCORES))
+
+    def _again(
+        self,
+        given: Given,
+        mode: str,
+        state: State,
+        steps: int,
+        more: Mapping[str, Any],
+        wanted: Iterable[str],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Run all steps so far once more, and some more; return values of the latter by name."""
+        teacher, axis, before = self.loop.teacher, self.loop.axis, state.step
+        empty = -1 if self.symbols is not None else 0.0
+        tail = self.loop_type.stored
+        whole = np.full((given.rows, before + steps, *tail), empty)
+        read = 0 if state.past is None else state.past.shape[1]
+        if state.past is not None:
+            whole[:, :read] = state.past[:, : before + steps]
+        feeds = {**more, teacher: whole}
+        if NOISE in more:
+            silence = np.zeros((given.rows, before, *more[NOISE].shape[2:]), more[NOISE].dtype)
+            feeds[NOISE] = np.concatenate([silence, more[NOISE]], axis=1)
+        kind = np.asarray(next(iter(given.params.values()), 0.0)).dtype
+        told = np.asarray(read + self.loop.lead if read else 0, kind)
+        given = replace(given, params={**given.params, PROMPT: told})
+        first = State(0, None, state.start)
+        values, _ = self._run(given, prompted(axis), first, before + steps, feeds, wanted)
+        place = {n: self.program[n].axes for n in values if n in self.program.values}
+        cut = {
+            n: np.asarray(values[n])[(slice(None),) * a.index(axis) + (slice(before, None),)]
+            for n, a in place.items()
+            if axis in a
+        }
+        return {**values, **cut}, {}
 
     def _run(
         self,
         given: Given,
-        mode: str,
+        mode: ProgramMode,
         state: State,
         steps: int,
         more: Arrays,
@@ -316,7 +385,7 @@ class Machine:
         return values, self.pipeline.state(values, domain.length, ready.missing)
 
     def _prepared(
-        self, mode: str, carried: bool, feeds: frozenset[str], wanted: tuple[str, ...]
+        self, mode: ProgramMode, carried: bool, feeds: frozenset[str], wanted: tuple[str, ...]
     ) -> _Ready:
         """Return the Program of a mode that computes some values from what it is fed with.
 
@@ -330,11 +399,11 @@ class Machine:
             missing = frozenset(v.name for v in whole.inputs) - feeds
             kept, lost = pipeline.without(whole, missing)
             names = [n for n in dict.fromkeys(wanted) if n in whole.values]
-            if mode == "free" and (gone := [n for n in names if n in lost]):
+            if mode != "teacher" and (gone := [n for n in names if n in lost]):
                 needed = [n for n in sorted(missing) if gone[0] in pipeline.without(whole, {n})[1]]
                 raise DataError(f"input {', '.join(needed)} is missing; {gone[0]} depends on it")
             own = pipeline.only(kept, [n for n in names if n not in lost])
-            program = pipeline.with_state(own)
+            program = own if self.whole else pipeline.with_state(own)
             self._ready[key] = _Ready(program, {v.name for v in program.inputs}, missing)
         return self._ready[key]
 

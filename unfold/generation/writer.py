@@ -190,6 +190,7 @@ class Writer:
                 " from\n  help: drop temperature, top-k and top-p"
             )
         given, state, left = self._begin(machine, params, wish, backend)
+        chunk = None if machine.whole else chunk  # what is written needs all that was
         noise = Noise(wish.seed, given.rows, rule.warmth(machine.loop.temperature))
         kind, bound = element_type(params, wish.inputs), np.full(given.rows, left)
         written = 0
@@ -264,10 +265,10 @@ class Writer:
             if len(prompt) not in (1, contexts):
                 raise DataError(f"there are {len(prompt)} prompts for {contexts} inputs")
             prompt = np.broadcast_to(prompt, (contexts, *prompt.shape[1:]))[rows]
-        length = self._length(machine, wish, 0 if prompt is None else prompt.shape[1])
+        length = self._length(machine, wish, params, 0 if prompt is None else prompt.shape[1])
         return given, machine.read(given, prompt), length
 
-    def _length(self, machine: Machine, wish: Wish, read: int) -> int:
+    def _length(self, machine: Machine, wish: Wish, params: Arrays, read: int) -> int:
         """Return the largest number of steps."""
         length = wish.length
         if length is not None and length < 1:
@@ -277,6 +278,18 @@ class Writer:
             room -= read - 1 + machine.loop.lead if read else 0
             if room < 1:
                 raise DataError(f"the prompt has {read} steps, which leaves no inputs to go on")
+        rows = machine.rows(params)
+        if rows is not None:
+            name, most = rows
+            most -= read - 1 + machine.loop.lead if read else 0
+            if most < max(length or 1, 1):
+                raise DataError(
+                    f"{self._program.name} writes at most {max(most, 0)} steps"
+                    f"{f' after {read} of a prompt' if read else ''}: its parameter {name} has"
+                    f" {rows[1]} rows along {machine.loop.axis}, one for each step; found"
+                    f" length {length or 1}"
+                )
+            room = most if room is None else min(room, most)
         default = machine.at_most or room or Domain(self._program).extents[machine.loop.axis]
         bounds = [default if length is None else length, machine.at_most, room]
         return min(b for b in bounds if b is not None)

@@ -27,8 +27,8 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from unfold.core.affine import Affine
-from unfold.core.build import Builder, Term
 from unfold.core.bounds import reach
+from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import BOOL, Type
@@ -72,6 +72,31 @@ def delays(program: Program, axis: str) -> dict[str, int]:
             if -inf < low < 0:
                 found[ref.value] = max(found.get(ref.value, 0), -int(low))
     return found
+
+
+def remembered(program: Program, axis: str) -> dict[str, str]:
+    """Return what is read at all of its past along an axis, and by which equation.
+
+    A state of a few last values is not enough to go on from there: neither where a reduction reads
+    the past, as sum[s <= t](h[s]), nor where it begins at the first point, as h[first].
+    """
+    fixed = fixed_extents(program)
+    extents = {a: n for a, n in fixed.items() if not _follows(program, a, axis)}
+    found: dict[str, str] = {}
+    for value in program:
+        for ref in program.reads(value) if axis in value.axes else ():
+            source = program[ref.value]
+            if axis in source.axes and source.op != "parameter":
+                index = ref.index[source.axes.index(axis)]
+                if reach(index, axis, extents, value.within).low == -inf:
+                    found.setdefault(source.name, value.name)
+    return found
+
+
+def _follows(program: Program, name: str, axis: str) -> bool:
+    """Whether the extent of an axis depends on that of another, or is it."""
+    extent = program.axes[name].extent
+    return name == axis or any(_follows(program, a, axis) for a in extent.axes)
 
 
 def begins(builder: Builder) -> Term:

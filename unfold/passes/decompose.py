@@ -243,7 +243,7 @@ def _joined(builder: Builder, program: Program, value: Value, uses: dict[str, in
 
 
 def _beside(builder: Builder, value: Value) -> None:
-    """Copy a maximum that has bounds: what it starts from, minus infinity, is not what is beyond."""
+    """Copy a maximum that has bounds: beyond them is zero, not what it starts from."""
     raw = replace(value, name=f"{value.name}~")
     builder.values[raw.name] = raw
     copy = replace(value, op="identity", operands=(raw.here,), reduced=(), attributes={})

@@ -15,10 +15,12 @@ The numbers are those of blocks, which a profile shares: the statements of the t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from unfold.core.affine import Affine
 from unfold.core.plan import Call, Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
+from unfold.core.printing import show_form
 from unfold.core.program import BATCH, Program
 from unfold.passes.expressions import last_name
 from unfold.passes.fates import Fate, fates
@@ -184,7 +186,7 @@ class _Writer:
             return [self._kernel(nest, nest.kernels[0], depth, blocks, times, alone=True)]
         inner = [self._kernel(nest, k, depth + 1, None, times, alone=False) for k in nest.kernels]
         names = tuple(dict.fromkeys(e for r in inner for e in r.equations))
-        dims = self._dims(nest.dims) or "once"
+        dims = self._dims(nest.dims, nest.within) or "once"
         text = f"{dims}, in one pass"
         head = Row("nest", depth, blocks, text, (), names, (), (), effort.flops, effort.bytes)
         return [head, *inner]
@@ -254,7 +256,7 @@ class _Writer:
         wide = ""
         if vector is not None:
             wide = f"{vector.size} wide" if vector.size is not None else f"{vector.name} wide"
-        dims = self._dims(nest.dims) if nest is not None else ""
+        dims = self._dims(nest.dims, nest.within) if nest is not None else ""
         return ", ".join(w for w in (dims, wide) if w)
 
     def _picks(self, kernel: Kernel) -> list[str]:
@@ -271,9 +273,20 @@ class _Writer:
                 found.append(f"scatters to {target} by {self.names.access(category)}")
         return list(dict.fromkeys(found))
 
-    def _dims(self, dims: Iterable[Dim]) -> str:
-        """Return loops around a kernel: `t, batch`."""
-        shown = [self.names.axis(d.name) if d.size is None else f"{d.size} rows" for d in dims]
+    def _dims(self, dims: Sequence[Dim], within: Iterable[Affine] = ()) -> str:
+        """Return loops around a kernel, with what bounds them: `t, s <= t, batch`."""
+        axes = [d.name for d in dims if d.size is None]
+        inner = {next((a for a in reversed(axes) if a in f.axes), None): f for f in within}
+        shown = [
+            f"{d.size} rows"
+            if d.size is not None
+            else show_form(
+                inner[d.name].rename({a: self.names.axis(a) for a in inner[d.name].axes})
+            )
+            if d.name in inner
+            else self.names.axis(d.name)
+            for d in dims
+        ]
         return f"for {', '.join(shown)}" if shown else ""
 
     def _product(

@@ -138,9 +138,7 @@ def _zero(
 
 def _zero_operands(forms: Forms, value: Value, zero: set[str]) -> None:
     """Note which operands of a product have to be zero, or make it no product."""
-    wanted = [
-        f for f in value.within if value.name in zero or not set(f.axes) <= set(value.axes)
-    ]
+    wanted = [f for f in value.within if value.name in zero or not set(f.axes) <= set(value.axes)]
     if not wanted:
         return
     sources = [(forms.program[r.value], r) for r in value.operands]

@@ -3,6 +3,7 @@
     prev[t] = feedback(y[t-1], pred[t-1])      teacher: y[t-1]      free: pred[t-1]
                                                scheduled p: a coin per step and sequence chooses y
                                                    with p
+                                               prompted t: y[t-1] at the first `PROMPT` steps of t
 
 Where the teacher's own reference leaves the domain there is no previous output yet, so every mode
 starts from the teacher's initial value; modes therefore agree at their first step. The share of the
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import replace
 
+from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import Type
@@ -23,9 +25,20 @@ from unfold.passes.carry import begins
 from unfold.passes.simplify import drop_dead
 
 Mode = str | tuple[str, float]
-ProgramMode = str | tuple[str, float | None]  # None: of a Program in which p is a parameter
+ProgramMode = str | tuple[str, float | str | None]  # None: of a Program in which p is a parameter
 SHARE = "feedback:teacher"
+PROMPT = "feedback:prompt"
 SCHEDULED = ("scheduled", None)
+PROMPTED = "prompted"
+
+
+def prompted(axis: str) -> ProgramMode:
+    """Return the mode that reads the teacher at the first steps of an axis; `PROMPT` says how many.
+
+    What it makes of them is that of teacher forcing, and what it writes after them that of free
+    running. A model that reads all of its past has no smaller state to go on from.
+    """
+    return PROMPTED, axis
 
 
 def split_mode(mode: ProgramMode) -> tuple[ProgramMode, float | None]:
@@ -37,7 +50,7 @@ def split_mode(mode: ProgramMode) -> tuple[ProgramMode, float | None]:
     kind, share = (mode, None) if isinstance(mode, str) else mode
     if kind in ("teacher", "free"):
         return kind, None
-    if share is not None and kind == "scheduled" and 0.0 <= share <= 1.0:
+    if isinstance(share, float | int) and kind == "scheduled" and 0.0 <= share <= 1.0:
         return SCHEDULED, float(share)
     raise UnsupportedError(
         f"unknown mode {mode!r}; choose teacher, free, or ('scheduled', p) with 0 <= p <= 1"
@@ -56,16 +69,16 @@ def resolve_modes(
 
     Args:
         program: any Program.
-        mode: "teacher", "free", ("scheduled", probability of the teacher), or `SCHEDULED`, where
-            that is the parameter `SHARE`.
+        mode: "teacher", "free", ("scheduled", probability of the teacher), `SCHEDULED`, where
+            that is the parameter `SHARE`, or `prompted`.
         training: whether dropout acts.
         start: whether the first step begins the sequence, or goes on where another run stopped.
         some_begin: an axis along which only some sequences begin, as `carry.BEGINS` says, and the
             others go on.
     """
-    if mode != SCHEDULED:
-        split_mode(mode)
     kind, share = (mode, None) if isinstance(mode, str) else mode
+    if mode != SCHEDULED and kind != PROMPTED:
+        split_mode(mode)
     if not program.of("feedback", "keep_mask"):
         return drop_dead(program)
     builder = Builder.of(program)
@@ -92,7 +105,7 @@ def _branch(
     program: Program,
     value: Value,
     kind: str,
-    share: float | None,
+    share: float | str | None,
     starts: Container[str],
     some_begin: str | None,
 ) -> Term:
@@ -113,6 +126,10 @@ def _branch(
         free = inside(builder, index, axis, batched=value.batched).apply("where", free, first)
     if kind == "free":
         return free
+    if isinstance(share, str):
+        index = {"index": Affine.axis(share)}
+        step = builder.emit("index", (), index, axes=(share,), type=Type())
+        return step.apply("less", _parameter(builder, PROMPT)).apply("where", teacher, free)
     axes = {BATCH, *value.axes}
     coin = builder.emit("uniform", (), {}, axes=axes, type=Type(), name=f"{value.name}.coin")
     return coin.apply("less", _share(builder, share)).apply("where", teacher, free)
@@ -122,7 +139,12 @@ def _share(builder: Builder, share: float | None) -> Term:
     """Return the probability of the teacher."""
     if share is not None:
         return builder.number(share)
-    if SHARE not in builder.values:
+    return _parameter(builder, SHARE)
+
+
+def _parameter(builder: Builder, name: str) -> Term:
+    """Return a number that is given to every run."""
+    if name not in builder.values:
         attributes = {"init": "zeros", "argument": None, "frozen": True}
-        builder.add(Value(SHARE, (), Type(), "parameter", attributes=attributes, node=SHARE))
-    return builder.term(SHARE)
+        builder.add(Value(name, (), Type(), "parameter", attributes=attributes, node=name))
+    return builder.term(name)

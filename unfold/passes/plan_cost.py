@@ -20,6 +20,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
+from unfold.core.affine import Affine
 from unfold.core.op import OPS
 from unfold.core.plan import (
     Access,
@@ -37,6 +40,7 @@ from unfold.core.plan import (
 )
 from unfold.core.scalar import X
 
+SAMPLES = 200  # points of an axis
 READ_AND_WRITTEN = ("add", "maximum")
 
 
@@ -72,6 +76,20 @@ class Costs:
         """Return the number of points of some dimensions."""
         return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)
 
+    def share(self, within: Iterable[Affine]) -> float:
+        """Return the share of index points within bounds, of axes that are looped over whole."""
+        found = 1.0
+        for form in within:
+            # Long axes are sampled: the share of a triangle does not depend on its size.
+            points = [
+                np.linspace(0, self.extents[a] - 1, min(self.extents[a], SAMPLES))
+                for a in form.axes
+            ]
+            grid = dict(zip(form.axes, np.meshgrid(*points, indexing="ij"), strict=True))
+            last = {a: self.extents[a] - 1 for a, _ in form.lasts}
+            found *= float(np.mean(form.evaluate(grid, last)[0] >= 0))
+        return found
+
     def statements(self, statements: Iterable[Statement]) -> Effort:
         """Return the effort of some statements together."""
         return sum(map(self.statement, statements), Effort())
@@ -102,7 +120,8 @@ class Costs:
         moved = dict.fromkeys((*reads, *picks))
         elements = sum(self._touched(a, dims) for a in moved)
         elements += sum(self._touched(s.access, dims) for s in stores)
-        return Effort(each * self.size(dims), elements * self.item)
+        share = self.share(nest.within)
+        return Effort(round(each * self.size(dims) * share), round(elements * self.item * share))
 
     def _touched(self, access: Access, dims: Iterable[Dim]) -> int:
         """Return how many elements an access reaches; a picked row counts where it is picked."""

@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from unfold.core.affine import Affine
-from unfold.core.build import Builder, Term
 from unfold.core.bounds import reach
+from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
 from unfold.core.program import SOURCES, Program, Ref, Value
 from unfold.core.types import Type

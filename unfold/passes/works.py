@@ -331,8 +331,10 @@ class Works:
         """Whether a kernel without features can run over the batch instead."""
         accesses = (*work.reads, work.store.access)
         ends = {a for f in work.within for a, _ in f.lasts if a in self.varying}
-        return work.store.mode != "argmax" and not ends and not any(
-            a.indirect or a.overlaps or (a.guarded and a.batched) for a in accesses
+        return (
+            work.store.mode != "argmax"
+            and not ends
+            and not any(a.indirect or a.overlaps or (a.guarded and a.batched) for a in accesses)
         )
 
     def _over_batch(self, work: Work) -> Work:

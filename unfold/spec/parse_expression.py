@@ -232,7 +232,8 @@ class _Builder:
     ) -> tuple[tuple[e.Name, ...], tuple[e.Compare, ...]]:
         """Return the axes of a reduction and their bounds.
 
-        An axis stands alone, on the left of a comparison, or in the middle of two.
+        An axis stands alone, on one side of a comparison (on the left, if both sides could be
+        axes), or in the middle of two.
         """
         written = function.slice
         items = written.elts if isinstance(written, ast.Tuple) else [written]
@@ -243,7 +244,8 @@ class _Builder:
                 built = self.comparison(item, self.span(item), depth)
                 found = built.operands if isinstance(built, e.Logical) else (built,)
                 bounds += [c for c in found if isinstance(c, e.Compare)]
-                item = item.comparators[0] if len(item.ops) == 2 else item.left
+                inner = len(item.ops) == 2 or not isinstance(item.left, ast.Name)
+                item = item.comparators[0] if inner else item.left
             if not isinstance(item, ast.Name):
                 name = self.span(function.value).source
                 raise fail(

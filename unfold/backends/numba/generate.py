@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from unfold.backends.numba.loops import bounds, placed
 from unfold.backends.numba.scalars import kernel_text, number
 from unfold.core.affine import Affine
 from unfold.core.plan import (
@@ -116,45 +117,19 @@ class _Writer:
         self.put(depth, f"{name} = {text}")
         return name
 
-    def open(
-        self, dim: Dim, depth: int, direction: int = 1, within: Sequence[Affine] = ()
-    ) -> int:
-        """Begin a loop and return the depth of its body.
-
-        Args:
-            dim: what is looped over.
-            depth: of the loop.
-            direction: -1 for one from the last point to the first.
-            within: forms of this dimension and those around it, which bound the loop.
-        """
+    def open(self, dim: Dim, depth: int, direction: int = 1, within: Sequence[Affine] = ()) -> int:
+        """Begin a loop, which bounds may shorten, and return the depth of its body."""
         name = f"i{len(self.loops)}"
         while name in self.loops.values():
             name += "_"
         end = self.extent(dim)
-        if within:
-            first, end = self.bounds(dim, end, within, depth)
-            self.put(depth, f"for {name} in range({first}, {end}):")
-            self.loops[dim.name] = name
-            return depth + 1
         span = f"range({end})" if direction > 0 else f"range({end} - 1, -1, -1)"
+        if within:
+            first, end = bounds(dim.name, end, within, lambda f: self.form(f, depth, batched=False))
+            span = f"range({first}, {end})"
         self.put(depth, f"for {name} in {span}:")
         self.loops[dim.name] = name
         return depth + 1
-
-    def bounds(
-        self, dim: Dim, end: str, within: Sequence[Affine], depth: int
-    ) -> tuple[str, str]:
-        """Return where a loop begins and ends so that no form is negative."""
-        firsts, ends = ["0"], [end]
-        for form in within:
-            factor = form.coefficient(dim.name)
-            rest = self.form(form - Affine.axis(dim.name) * factor, depth, batched=False)
-            if factor > 0:
-                firsts.append(f"-(({rest}) // {factor})")
-            else:
-                ends.append(f"({rest}) // {-factor} + 1")
-        first = firsts[0] if len(firsts) == 1 else f"max({', '.join(firsts)})"
-        return first, ends[0] if len(ends) == 1 else f"min({', '.join(ends)})"
 
     def form(self, form: Affine, depth: int, *, batched: bool) -> str:
         """Return a form as a number."""
@@ -283,22 +258,13 @@ class _Writer:
         self.put(depth, f"fill_{self.dtype}({start}, {count}, {number(fill.number)})")
 
     def nest(self, nest: Nest, depth: int) -> None:
-        around = {d.name for d in nest.dims} | set(self.loops)
-        own = BATCH in around | {k.vector.name for k in nest.kernels if k.vector}
-        pending = list(nest.within)
-        for i, dim in enumerate(nest.dims):
-            later = {d.name for d in nest.dims[i + 1 :]}
-            here = [
-                f
-                for f in pending
-                if f.coefficient(dim.name)
-                and not later & set(f.axes)
-                and not (own and self.differs(f))
-            ]
-            pending = [f for f in pending if f not in here]
-            depth = self.open(dim, depth, within=here)
-        if pending:
-            held = [f"{self.form(f, depth, batched=own)} >= 0" for f in pending]
+        around = {*self.loops, *(d.name for d in nest.dims)}
+        own = BATCH in around or any(k.vector == Dim(BATCH) for k in nest.kernels)
+        bounded, left = placed(nest.dims, nest.within, lambda f: own and self.differs(f))
+        for dim, within in zip(nest.dims, bounded, strict=True):
+            depth = self.open(dim, depth, within=within)
+        if left:
+            held = (f"{self.form(f, depth, batched=own)} >= 0" for f in left)
             self.put(depth, f"if {' and '.join(held)}:")
             depth += 1
         for kernel in nest.kernels:

@@ -1,0 +1,57 @@
+"""Loops of a nest that stop at bounds: which loop takes which bound, and where it begins and ends.
+
+    for t, s <= t, batch                  for i0 in range(0, s3):
+                                              for i1 in range(0, min(s3, (1*i0 + 0) // 1 + 1)):
+                                                  for i2 in range(s4):
+
+A bound is taken by the innermost loop over one of its axes. What asks for the end of a sequence,
+where these differ, is a condition on the innermost statements: it is known inside of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from unfold.core.affine import Affine
+from unfold.core.plan import Dim
+
+
+def placed(
+    dims: Sequence[Dim], within: Iterable[Affine], differs: Callable[[Affine], bool]
+) -> tuple[list[list[Affine]], list[Affine]]:
+    """Return the bounds of each loop of a nest, and those that none of them can take.
+
+    Args:
+        dims: of the nest, outermost first.
+        within: its bounds, of its dimensions and of loops around it.
+        differs: whether a bound is another one in every sequence.
+    """
+    found: list[list[Affine]] = [[] for _ in dims]
+    left: list[Affine] = []
+    for form in within:
+        own = [i for i, d in enumerate(dims) if form.coefficient(d.name)]
+        (found[own[-1]] if own and not differs(form) else left).append(form)
+    return found, left
+
+
+def bounds(
+    axis: str, extent: str, within: Iterable[Affine], text: Callable[[Affine], str]
+) -> tuple[str, str]:
+    """Return where a loop begins and ends so that no form is negative.
+
+    Args:
+        axis: that is looped over.
+        extent: its number of points.
+        within: forms of the axis and of those of loops around.
+        text: writes a form of the latter.
+    """
+    firsts, ends = ["0"], [extent]
+    for form in within:
+        factor = form.coefficient(axis)
+        rest = text(form - Affine.axis(axis) * factor)
+        if factor > 0:
+            firsts.append(f"-(({rest}) // {factor})")
+        else:
+            ends.append(f"({rest}) // {-factor} + 1")
+    first = firsts[0] if len(firsts) == 1 else f"max({', '.join(firsts)})"
+    return first, ends[0] if len(ends) == 1 else f"min({', '.join(ends)})"
