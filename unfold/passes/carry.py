@@ -75,21 +75,22 @@ def delays(program: Program, axis: str) -> dict[str, int]:
 
 
 def remembered(program: Program, axis: str) -> dict[str, str]:
-    """Return what is read at all of its past along an axis, and by which equation.
+    """Return what is read at earlier points of an axis by another index over it, and by whom.
 
-    A state of a few last values is not enough to go on from there: neither where a reduction reads
-    the past, as sum[s <= t](h[s]), nor where it begins at the first point, as h[first].
+    Such an index begins where the axis does: with  sum[s <= t](h[s])  a chunk, whose s begins with
+    it, cannot go on from a state of a few last values.
     """
-    fixed = fixed_extents(program)
-    extents = {a: n for a, n in fixed.items() if not _follows(program, a, axis)}
+    extents = fixed_extents(program)
+    others = {a for a in program.axes if a != axis and _follows(program, a, axis)}
     found: dict[str, str] = {}
     for value in program:
         for ref in program.reads(value) if axis in value.axes else ():
             source = program[ref.value]
             if axis in source.axes and source.op != "parameter":
                 index = ref.index[source.axes.index(axis)]
-                if reach(index, axis, extents, value.within).low == -inf:
-                    found.setdefault(source.name, value.name)
+                around = reach(index, axis, extents, value.within)
+                if others & set(index.axes) and around.high <= 0:
+                    found.setdefault(source.node, value.node)
     return found
 
 

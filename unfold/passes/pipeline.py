@@ -21,7 +21,16 @@ from unfold.core.types import Type
 from unfold.core.verify import verify
 from unfold.errors import CycleError, DataError, UnsupportedError
 from unfold.passes.boundaries import lower_boundaries
-from unfold.passes.carry import NEXT, PREFIX, WHOLE, Chunk, carry_state, delays, hand_over
+from unfold.passes.carry import (
+    NEXT,
+    PREFIX,
+    WHOLE,
+    Chunk,
+    carry_state,
+    delays,
+    hand_over,
+    remembered,
+)
 from unfold.passes.differentiate import adjoint_name, differentiate
 from unfold.passes.modes import Mode, ProgramMode, resolve_modes
 from unfold.passes.newest import count_newest
@@ -114,6 +123,7 @@ class Pipeline:
         def make() -> Program:
             whole = self._counted(replace(self.program, outputs=self.nodes), chunk)
             axis = self.carry_axis if carry else None
+            self.check_carries(carry)
             some = axis if chunk.begins else None
             program = resolve_modes(
                 whole, mode=mode, training=training, start=not carry, some_begin=some
@@ -123,6 +133,21 @@ class Pipeline:
             return carry_state(program, axis, self.delays, some_begin=chunk.begins)
 
         return self._once((mode, training, carry, chunk), make)
+
+    def check_carries(self, carry: bool) -> None:
+        """Refuse to go on from a state where a few last values are none.
+
+        Raises:
+            UnsupportedError: an equation reads all of its past.
+        """
+        axis = self.carry_axis if carry else None
+        for source, reader in (remembered(self.program, axis) if axis else {}).items():
+            raise UnsupportedError(
+                f"{self.program.name} cannot go on along {axis} where a chunk before stopped:"
+                f" {reader} reads the past of {source}, and a chunk has none\n"
+                f"  help: read whole sequences without carry; or read some steps alone, as in"
+                f"  sum[k](x[{axis}-k])"
+            )
 
     def _counted(self, program: Program, chunk: Chunk) -> Program:
         """Return a Program whose loss counts what no chunk before has counted."""
