@@ -27,6 +27,12 @@ def inner(value: Value) -> tuple[str, ...]:
     return tuple(a for a in value.axes if a != BATCH)
 
 
+def within(value: Value, at: Mapping[str, int], extents: Mapping[str, int]) -> bool:
+    """Return whether the bounds of a value over some of its axes hold."""
+    known = [f for f in value.within if set(f.axes) <= set(at)]
+    return all(f.evaluate(at, {a: n - 1 for a, n in extents.items()})[0] >= 0 for f in known)
+
+
 def target(
     program: Program, ref: Ref, at: Mapping[str, int], extents: Mapping[str, int]
 ) -> tuple | None:
@@ -40,7 +46,10 @@ def target(
         if not exact:
             return None
         found.append(position)
-    good = all(0 <= p < extents[a] for p, a in zip(found, inner(source), strict=True))
+    at = dict(zip(inner(source), found, strict=True))
+    good = all(0 <= p < extents[a] for a, p in at.items())
+    if good and not within(source, at, extents):
+        return None  # zero
     return (ref.value, tuple(found)) if good else ("outside", ref.value, tuple(found))
 
 
@@ -57,11 +66,15 @@ def unfolded(program: Program, extents: Mapping[str, int]) -> nx.MultiDiGraph:
 
     for value in program:
         for own in points(inner(value), extents):
+            if not within(value, own, extents):
+                continue
             node = (value.name, tuple(own.values()))
             graph.add_node(node)
             for ref in value.operands:
                 used = tuple(a for a in value.reduced if a in ref.axes and a != BATCH)
                 for bound in points(used, extents):
+                    if not within(value, {**own, **bound}, extents):
+                        continue
                     connect(target(program, ref, {**own, **bound}, extents), node)
     while pending:
         outside = pending.pop()

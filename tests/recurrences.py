@@ -472,6 +472,29 @@ nodes:
   y[t]: mean[s](softmax[s](z[s] * e[t]) * z[s])
 loss: mean[t](sum(y[t]) * sum[s](z[s] @ y[t])) + sum[s](sum(z[s] * mean[t](y[t])))
 """,
+    # Each step attends to all before it: a cycle through a softmax over the past.
+    "past": """
+axes: {t: 5, s: t}
+inputs: {x[t]: [2]}
+parameters: {Q: [3,2], K: [3,3], R: [2,3], W: [3,2]}
+nodes:
+  h[t]: tanh(W @ (x[t] + R @ c[t]))
+  score[t,s]: (Q @ x[t]) @ (K @ h[s])
+  c[t]: sum[s](softmax[s < t](score[t,s]) * h[s])
+loss: mean[t](h[t] @ h[t])
+""",
+    # Bounds of other forms: a window, the rest, an end, points that are none; products and maxima.
+    "bounds": """
+axes: {t: 5, s: t, k: 3}
+inputs: {x[t]: [2]}
+parameters: {W: [2,2], V[k]: [2,2]}
+nodes:
+  h[t]: tanh(W @ h[t-1] + sum[t-3 < s <= t](W @ x[s]) + mean[s > t](x[s]))
+  a[t,s]: softmax[s <= last-t](h[t] @ x[s])
+  m[t]: max[s <= t](h[s] * x[t]) + logsumexp[s >= t](a[s,t] * h[s])
+  w[t]: sum[k < t](V[k] @ m[t-k]) * sum[s <= 2*t, k](a[t,s] * (k + 1))
+loss: mean[t](w[t] @ w[t]) + sum[t,s](a[t,s] * a[s,t])
+""",
     # References that are never inside, whatever the length: they are initial values.
     "never inside": """
 axes: {t: 5}

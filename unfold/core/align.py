@@ -6,8 +6,8 @@
 The keys `k.1` are read at s and are in the cycle of h. As k.1[t] they are a part of the step that
 makes h[t]; as k.1[s] no loop over t could make them. Whoever reads k.1 at s goes on to do so.
 
-In: any Program. Out: the same Program; where a cycle has no order, an equation that has another axis
-over the same points (`s: t`) in place of one that the rest of the cycle has, has that one.
+In: any Program. Out: the same Program; where a cycle has no order, an equation that has another
+axis over the same points (`s: t`) in place of one that the rest of the cycle has, has that one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from unfold.core.program import Program, Value
 
 def align(program: Program) -> Program:
     """Return the Program with aligned equations."""
-    origin = {a: root for a in program.axes if (root := _root(program, a)) != a}
+    origin = {a: first for a in program.axes if (first := root(program, a)) != a}
     own = [v for v in program if _replaceable(v, origin)]
     if not own:
         return program
@@ -41,11 +41,11 @@ def align(program: Program) -> Program:
         for value in some:
             axis = next((a for a in _replaceable(value, origin) if origin[a] in present), None)
             if axis is not None:
-                changed[value.name] = _renamed(value, axis, origin[axis])
+                changed[value.name] = renamed(value, axis, origin[axis])
     return program.with_values(changed.get(v.name, v) for v in program) if changed else program
 
 
-def _root(program: Program, axis: str) -> str:
+def root(program: Program, axis: str) -> str:
     """Return the axis that an axis has the points of."""
     extent = program.axes[axis].extent
     while len(extent.terms) == 1 and extent == Affine.axis(extent.terms[0][0]):
@@ -60,7 +60,7 @@ def _replaceable(value: Value, origin: dict[str, str]) -> list[str]:
     return [a for a in value.axes if a in origin and every.count(origin[a]) == 1]
 
 
-def _renamed(value: Value, axis: str, name: str) -> Value:
+def renamed(value: Value, axis: str, name: str) -> Value:
     """Return an equation with another name for one of its axes; one that it binds takes the old."""
     names = {axis: name, name: axis}
     at = {a: Affine.axis(n) for a, n in names.items()}

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Program, Value
 from unfold.errors import Diagnostic, Location
 
@@ -56,15 +57,52 @@ def explain_cycle(program: Program, inner: Sequence[Edge]) -> Diagnostic:
                     f"a cycle may use {axis}-1 or {axis}+1, not both: make two sets of equations",
                 )
     loose = [e for e in inner if any(s.low != s.high for s in e.offsets.values())]
-    cycle = _shortest(program, inner, loose or inner, {})
+    other = [e for e in loose if _reads_by_other(program, e)]
+    cycle = _shortest(program, inner, other or loose or inner, {})
     assert cycle, [e.ref for e in inner[:9]]
     return _diagnostic(
         program,
         cycle,
         "this cycle cannot be computed in the order of any axis",
-        _by_distance(program, cycle)
+        _masked(program, inner)
+        or _by_distance(program, cycle)
         or "every reference of a cycle must be a delay such as h[t-1] along one common axis",
     )
+
+
+def _reads_by_other(program: Program, edge: Edge) -> bool:
+    """Whether an index along an axis is another axis, as in h[s]: any point may be meant."""
+    pairs = zip(program[edge.source].axes, edge.ref.index, strict=True)
+    return any(a != BATCH and i.axes and a not in i.axes for a, i in pairs)
+
+
+COMPARED = {"less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">="}
+
+
+def _masked(program: Program, inner: Sequence[Edge]) -> str | None:
+    """Return how to bound a reduction in place of a mask such as where(s <= t, e, -1e9)."""
+    members = {n: program[n] for e in inner for n in (e.reader, e.source)}
+    bound = {a for v in members.values() for a in v.reduced}
+    for value in members.values():
+        if value.op != "where":
+            continue
+        condition = program[value.operands[0].value]
+        sides = [program[r.value].attributes.get("index") for r in condition.operands]
+        if condition.op not in COMPARED or not all(isinstance(s, Affine) for s in sides):
+            continue
+        left, right = (s.show() for s in sides if isinstance(s, Affine))
+        axis = next((a for a in condition.axes if a in bound), None)
+        if axis is None or len(condition.axes) != 2:
+            continue
+        sign = COMPARED[condition.op]
+        if left != axis and right == axis:
+            left, right, sign = right, left, sign.translate(str.maketrans("<>", "><"))
+        return (
+            f"a mask hides later steps from the numbers, not from the order: in place of"
+            f" where({left} {sign} {right}, …) bound what is reduced, as in"
+            f" softmax[{left} {sign} {right}](…) or sum[{left} {sign} {right}](…)"
+        )
+    return None
 
 
 def _by_distance(program: Program, cycle: Sequence[Edge]) -> str | None:

@@ -92,7 +92,9 @@ def _binary(builder: Builder, value: Value) -> None:
 
     def multiply(some: list[tuple[Ref, str]]) -> None:
         names = "".join(dict.fromkeys("".join(o for _, o in some)))
-        rest = [pair for pair in real if pair not in some]
+        rest = list(real)
+        for pair in some:  # one of equal ones at a time
+            rest.remove(pair)
         kept = _kept(names, rest, result, decided)
         factors = [*some, *((r, o) for r, o in picks if o in decided and o in names)]
         equation = f"{','.join(o for _, o in factors)}->{kept}"
@@ -113,7 +115,9 @@ def _binary(builder: Builder, value: Value) -> None:
 
         def size(pair: tuple[tuple[Ref, str], ...]) -> tuple[int, int]:
             names = "".join(dict.fromkeys(pair[0][1] + pair[1][1]))
-            rest = [other for other in real if other not in pair]
+            rest = list(real)
+            for one in pair:
+                rest.remove(one)
             batched = sum(bool(r.axes) for r, _ in pair)
             return prod(sizes[c] for c in _kept(names, rest, result, decided)), -batched
 

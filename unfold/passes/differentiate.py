@@ -121,6 +121,7 @@ class _Adjoint:
         cotangents = vjp(g, b.term(value.name), operands, value)
         for ref, cotangent in zip(value.operands, cotangents, strict=True):
             if cotangent is not None and ref.value in self.active:
+                b.within = value.within
                 fitted = _fit_shape(cotangent, self.program[ref.value].type)
                 term = transpose(fitted, ref, value, self.program[ref.value])
                 self.contributions.setdefault(ref.value, []).append(term)

@@ -24,7 +24,8 @@ from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import DataError, UnsupportedError
 from unfold.unfolded.domain import Domain
-from unfold.unfolded.reading import Environment, Environments, Ints, inner
+from unfold.unfolded.reading import Environment, Environments, Ints, bounded, inner
+from unfold.unfolded.relative import relative
 
 COUNTS = ("layers", "nodes", "ops")
 MOST_NODES = 200_000
@@ -93,6 +94,7 @@ def fold(
         raise DataError(f"{program.name} has no axis {axis}; its axes are {', '.join(axes)}")
     if count not in COUNTS:
         raise DataError(f"lengths are counted in {', '.join(COUNTS)}; found {count!r}")
+    program = relative(program, axis)
     return _Folding(program, axis, count, Domain(program, extents), outputs).graph()
 
 
@@ -164,8 +166,12 @@ class _Folding:
             ranges = [np.arange(self.domain.extents[a]) for a in (*own, *bound)]
             mesh = [m.ravel() for m in np.meshgrid(*ranges, indexing="ij")]
             at = dict(zip((*own, *bound), mesh, strict=True))
+            exists = np.broadcast_to(
+                bounded(value, at, self.environment), mesh[0].shape if mesh else 1
+            )
+            at = {a: m[exists] for a, m in at.items()}
             readers = np.atleast_1d(self._numbers(value, [at[a] for a in own]))
-            size = max((len(m) for m in mesh), default=1)
+            size = int(exists.sum())
             moving = np.zeros(size, dtype=np.int64) if self.axis in value.axes else None
             length = self._length(value, operand)
             for source, numbers, rows, delay, once in self._resolve(

@@ -13,13 +13,14 @@ shape]; points outside of a sequence's own domain hold zero (category -1, false)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import bounds_of
 from unfold.core.op import LEAD, OPS, Kind
 from unfold.core.program import BATCH, SOURCES, Program, Ref, Value
 from unfold.core.random import stream
@@ -117,10 +118,11 @@ class Walk:
             exists = self._exists(
                 value, coordinates, (*own, *bound) if BATCH in value.reduced else bound, batched
             )
-            for form in value.within:
-                held = _three(self.index(form, coordinates, batched)[0] >= 0)
-                exists = held if exists is None else exists & held
+            exists = self._bounded(value.within, exists, coordinates, batched)
         inside = self._exists(value, coordinates, own, value.batched)
+        # What asks for the end of a sequence leaves out other points in each.
+        ends = [f for f in bounds_of(value) if f.lasts]
+        inside = self._bounded(ends, inside, coordinates, value.batched)
         return Step(
             value,
             tuple(points[:, i] for i in range(len(own))),
@@ -129,6 +131,15 @@ class Walk:
             exists,
             None if inside is None else inside[:, :, 0],
         )
+
+    def _bounded(
+        self, forms: Iterable[Affine], mask: Any, coordinates: Mapping[str, Any], batched: bool
+    ) -> Any:
+        """Return a mask, None where all points exist, without the points beyond some bounds."""
+        for form in forms:
+            held = _three(self.index(form, coordinates, batched)[0] >= 0)
+            mask = held if mask is None else mask & held
+        return mask
 
     def index(
         self, expression: Affine, coordinates: Mapping[str, Any], batched: bool

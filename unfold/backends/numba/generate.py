@@ -260,7 +260,10 @@ class _Writer:
     def nest(self, nest: Nest, depth: int) -> None:
         around = {*self.loops, *(d.name for d in nest.dims)}
         own = BATCH in around or any(k.vector == Dim(BATCH) for k in nest.kernels)
-        bounded, left = placed(nest.dims, nest.within, lambda f: own and self.differs(f))
+        apart = {
+            f for f in nest.within for a, _ in f.lasts if own and f"last.{a}" in self.plan.buffers
+        }
+        bounded, left = placed(nest.dims, nest.within, apart)
         for dim, within in zip(nest.dims, bounded, strict=True):
             depth = self.open(dim, depth, within=within)
         if left:
@@ -270,10 +273,6 @@ class _Writer:
         for kernel in nest.kernels:
             self.kernel(kernel, depth)
         self.close(nest.dims)
-
-    def differs(self, form: Affine) -> bool:
-        """Whether a form asks where a sequence ends, and sequences differ in that."""
-        return any(f"last.{a}" in self.plan.buffers for a, _ in form.lasts)
 
     def kernel(self, kernel: Kernel, depth: int) -> None:
         self.values.update(dict.fromkeys(kernel.values))

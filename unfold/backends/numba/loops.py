@@ -10,27 +10,27 @@ where these differ, is a condition on the innermost statements: it is known insi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from unfold.core.affine import Affine
 from unfold.core.plan import Dim
 
 
 def placed(
-    dims: Sequence[Dim], within: Iterable[Affine], differs: Callable[[Affine], bool]
+    dims: Sequence[Dim], within: Iterable[Affine], apart: Collection[Affine]
 ) -> tuple[list[list[Affine]], list[Affine]]:
     """Return the bounds of each loop of a nest, and those that none of them can take.
 
     Args:
         dims: of the nest, outermost first.
         within: its bounds, of its dimensions and of loops around it.
-        differs: whether a bound is another one in every sequence.
+        apart: those that are other ones in every sequence.
     """
     found: list[list[Affine]] = [[] for _ in dims]
     left: list[Affine] = []
     for form in within:
         own = [i for i, d in enumerate(dims) if form.coefficient(d.name)]
-        (found[own[-1]] if own and not differs(form) else left).append(form)
+        (found[own[-1]] if own and form not in apart else left).append(form)
     return found, left
 
 
