@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from math import ceil, inf
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import reach
 from unfold.core.build import Builder, Term
-from unfold.core.dependence import fixed_extents, span
+from unfold.core.dependence import fixed_extents
 from unfold.core.program import Axis, Program
 from unfold.spec.expression import Call, Expr, Reference, children
 from unfold.spec.problems import fail
@@ -120,8 +121,8 @@ def outside(
             if source.name != name:
                 continue
             start = ref.index[source.axes.index(axis)] + Affine.axis(axis)
-            before = max(before, -span(start, axis, extents).low)
-            after = max(after, span(start - Affine.last(axis), axis, extents).high)
+            before = max(before, -reach(start, axis, extents).low)
+            after = max(after, reach(start - Affine.last(axis), axis, extents).high)
     if inf in (before, after):
         raise fail(
             f"the initial value of {boundary.initial.name} depends on {boundary.scope.local(axis)},"

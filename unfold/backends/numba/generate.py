@@ -260,10 +260,7 @@ class _Writer:
     def nest(self, nest: Nest, depth: int) -> None:
         around = {*self.loops, *(d.name for d in nest.dims)}
         own = BATCH in around or any(k.vector == Dim(BATCH) for k in nest.kernels)
-        apart = {
-            f for f in nest.within for a, _ in f.lasts if own and f"last.{a}" in self.plan.buffers
-        }
-        bounded, left = placed(nest.dims, nest.within, apart)
+        bounded, left = placed(nest.dims, nest.within, self.plan.buffers if own else ())
         for dim, within in zip(nest.dims, bounded, strict=True):
             depth = self.open(dim, depth, within=within)
         if left:

@@ -10,27 +10,28 @@ where these differ, is a condition on the innermost statements: it is known insi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from unfold.core.affine import Affine
 from unfold.core.plan import Dim
 
 
 def placed(
-    dims: Sequence[Dim], within: Iterable[Affine], apart: Collection[Affine]
+    dims: Sequence[Dim], within: Iterable[Affine], ends: Container[str]
 ) -> tuple[list[list[Affine]], list[Affine]]:
     """Return the bounds of each loop of a nest, and those that none of them can take.
 
     Args:
         dims: of the nest, outermost first.
         within: its bounds, of its dimensions and of loops around it.
-        apart: those that are other ones in every sequence.
+        ends: names of buffers, among them `last.t` where sequences differ along t.
     """
     found: list[list[Affine]] = [[] for _ in dims]
     left: list[Affine] = []
     for form in within:
         own = [i for i, d in enumerate(dims) if form.coefficient(d.name)]
-        (found[own[-1]] if own and form not in apart else left).append(form)
+        apart = any(f"last.{a}" in ends for a, _ in form.lasts)
+        (found[own[-1]] if own and not apart else left).append(form)
     return found, left
 
 
