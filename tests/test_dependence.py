@@ -129,6 +129,9 @@ def times(
             free = tuple(a for a in own if a not in fixed)
             for point in naive.points(free, sizes):
                 where = {**fixed, **point}
+                here = {a: where[a] for a in own}
+                if not naive.within(program[block.name], here, sizes):
+                    continue
                 yield (block.name, tuple(where[a] for a in own)), (*at, position)
             continue
         for step in range(sizes[block.axis]):

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from unfold.core.affine import Affine
+from unfold.core.align import align
 from unfold.core.bounds import at_reader, implies, moved
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Kind
@@ -65,9 +66,8 @@ def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None
     for name in [n for n in program.values if n in active or n in wrt]:
         pass_.collect(program[name])
     gradients = tuple(adjoint_name(n, depth) for n in wrt)
-    return merge_copies(
-        drop_dead(builder.build(program, outputs=program.outputs + gradients, depth=depth))
-    )
+    whole = builder.build(program, outputs=program.outputs + gradients, depth=depth)
+    return align(merge_copies(drop_dead(whole)))
 
 
 def active_values(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
