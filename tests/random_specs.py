@@ -126,7 +126,7 @@ def specs(draw: st.DrawFn) -> str:
     for number, node in enumerate(nodes):
         equations.append(draft.equation(node, nodes[number + 1 :]))
         draft.values.append(node)
-    initial, losses = [], []
+    initial, losses = ["  x: zeros", "  z: zeros"], []  # a loss may read them outside
     for node in nodes:
         if node.axes:
             kind = draw(st.sampled_from(["", "ones", "learned", "0.5", "b", "W1 @ b"]))
@@ -141,5 +141,5 @@ def specs(draw: st.DrawFn) -> str:
     lines += ["inputs: {x[t]: [2], z[s]: [2]}"]
     lines += ["parameters: {b: [2], W1: [2,2], W2: [2,2], L[l]: [2,2], V[t]: [2,2]}"]
     lines += ["nodes:", *equations]
-    lines += ["initial:", *initial] if initial else []
+    lines += ["initial:", *initial]
     return "\n".join([*lines, f"loss: {' + '.join(losses)}", ""])

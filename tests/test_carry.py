@@ -291,6 +291,7 @@ parameters: {A: [2,2], W: [2,2]}
 nodes:
   prev[t]: feedback(teacher=A @ y[t-2], free=h[t-3])
   h[t]: tanh(W @ prev[t] + x[t])
+initial: {x: zeros}
 loss: sum[t](h[t] @ x[t-1])
 """
 
@@ -335,7 +336,9 @@ def test_a_short_chunk_hands_on_what_only_another_mode_reads(backend: str) -> No
 def test_a_state_that_cannot_be_known_is_left_out(steps: int, known: bool) -> None:
     """Targets come late: a chunk that is shorter than their delay cannot hand on all of them."""
     text = SPECS["learned"].replace("{x[t]: [2]}", "{x[t]: [2], y[t]: [2]}")
-    text = text.replace("h[t] @ h[t]", "h[t] @ y[t-2]")
+    text = text.replace("h[t] @ h[t]", "h[t] @ y[t-2]").replace(
+        "h: learned", "h: learned, y: zeros"
+    )
     model, params, inputs, _ = sample(HEAD + text.strip(), {"t": STEPS}, seed=2)
     first, second, third = chunks(inputs, (2, steps, 5 - steps))
     run = model.forward(params, {"x": first["x"]})

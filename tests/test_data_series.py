@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.feeding import reading
-from unfold.errors import DataError
+from unfold.errors import DataError, SpecError
 from unfold.training.data import Data, make
 from unfold.training.data.series import SeriesDataset, windows
 
@@ -82,6 +82,49 @@ def test_the_training_part_sees_nothing_of_the_other(tmp_path: Path) -> None:
     (batch,) = found.validation_batches()
     assert batch.inputs["x"][0, 0].tolist() == [225, 85]
     assert batch.inputs["y"][0].tolist() == [83, 82, 81]
+
+
+SEVERAL = reading("x[t]: []", "y[t,k]: []", axes="t: 3, k: 2")
+
+
+@pytest.mark.parametrize("stride", [None, 3])
+def test_targets_of_several_steps_have_an_axis(tmp_path: Path, stride: int | None) -> None:
+    rules = {"inputs": {"x": "rain"}, "ahead": [1, 4], "batch": 1, "normalise": "none"}
+    data = weather(tmp_path, **rules, stride=stride, validation=8)
+    assert data.fit(reading("x[t]: []", "y[t,k]: []", axes="t: 3, k: 5")).axes == {"k": 2}
+    found = data.batches(SEVERAL)
+    assert found.train.epoch == (8 // 3 if stride is None else 2)  # 12 days, 4 of them ahead
+    for part, epoch in ((found.train, found.train.epoch), (found.validation, 1)):
+        assert part is not None and epoch is not None
+        for step in range(epoch):
+            inputs = part.batch(step).inputs
+            assert inputs["y"].shape == (1, 3, 2)
+            for place, days in enumerate((1, 4)):
+                np.testing.assert_array_equal(inputs["y"][:, :, place], inputs["x"] - days)
+
+
+@pytest.mark.parametrize(
+    ("changes", "program", "message"),
+    [
+        ({"ahead": [1, 2]}, "x[t]: []; y[t]: []", r"2 targets at every step, but .* is y\[t\]"),
+        ({"ahead": [1, 2, 3]}, "x[t]: []; y[t,k]: []", "k has 2 points, but there are 3 targets"),
+        ({"ahead": 1}, "x[t]: []; y[t,k]: []", r"lies along t, but the input is y\[t, k\]"),
+        ({"ahead": [1, 2]}, "x[t]: []; y[k,t]: []", r"lies along t, but the input is y\[k, t\]"),
+        ({"ahead": [1, 18]}, "x[t]: []; y[t,k]: []", "20 steps, but 1 rows of 3 steps need 21"),
+    ],
+)
+def test_several_steps_with_mistakes(
+    tmp_path: Path, changes: dict[str, Any], program: str, message: str
+) -> None:
+    data = weather(tmp_path, inputs={"x": "rain"}, batch=1, **changes)
+    with pytest.raises(DataError, match=message):
+        data.batches(reading(*program.split("; "), axes="t: 3, k: 2"))
+
+
+@pytest.mark.parametrize("ahead", [[], [1, -1], -1, 1.5, "two", [True]])
+def test_steps_ahead_are_whole_numbers(tmp_path: Path, ahead: Any) -> None:
+    with pytest.raises(SpecError, match=r"ahead: expected a number of steps, or a list of them"):
+        weather(tmp_path, ahead=ahead)
 
 
 def test_a_constant_column_is_only_shifted(tmp_path: Path) -> None:

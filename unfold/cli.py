@@ -405,9 +405,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
     """Print a warning for people, who do not ask which line of ours gave it."""
+    from unfold.commands.screen import echo
+
     known = category is UserWarning
     text = f"{message}\n" if known else warnings.formatwarning(message, category, *place[:2])
-    typer.echo(text, err=True, nl=False)
+    echo(text, err=True, nl=False)
 
 
 def invoke(arguments: list[str]) -> int:
@@ -434,7 +436,9 @@ def _usage(message: str, as_json: bool) -> int:
 
         print_json({"ok": False, "errors": [{"message": message}]})
     else:
-        typer.echo(f"{message}\nTry 'unfold --help'.", err=True)
+        from unfold.commands.screen import echo
+
+        echo(f"{message}\nTry 'unfold --help'.", err=True)
     return USAGE
 
 

@@ -21,6 +21,13 @@ MAX_SHOWN_LINE = 160
 OK, MISTAKE, USAGE, OURS, INTERRUPTED = 0, 1, 2, 70, 130
 
 
+def printable(text: str) -> str:
+    """Replace what a terminal might obey, or what no file can hold, by U+FFFD."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
 @dataclass(frozen=True)
 class Location:
     """A piece of one line of a file.

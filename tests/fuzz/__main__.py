@@ -21,11 +21,15 @@ from collections.abc import Sequence
 from math import prod
 from multiprocessing import Pool
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.fuzz.mutate import corpus, mutated
 from tests.work import Done, TooMuchWork, work
 from unfold.core.program import Program
-from unfold.errors import SpecError
+from unfold.errors import SpecError, UnfoldError
+
+if TYPE_CHECKING:
+    import unfold
 
 CALLS = 8_000_000  # a second or two on a quiet machine
 MEMORY = 4 * 2**30
@@ -49,8 +53,29 @@ def outcome(text: str) -> str:
     if model.program.loss is not None and names:
         model.pipeline.adjoint(names)
         model.pipeline.adjoint(names, mode="free")
+    try:
+        _read_settings(model)
+    except UnfoldError as error:
+        assert str(error), error
     _run(model, text)
     return "model"
+
+
+def _read_settings(model: unfold.Model) -> None:
+    """Read what a spec says of its data and of training, and take rules to late steps."""
+    from unfold.training.data import check_data, read_data
+    from unfold.training.settings import read_generate, read_train
+
+    spec = model.spec
+    if spec.data is not None:
+        check_data(read_data(spec.data), spec.data, model.program)
+    if spec.generate is not None:
+        read_generate(spec.generate)
+    if spec.train is not None:
+        settings = read_train(spec.train)
+        for step in (0, 1, 10**9):
+            settings.schedule.factor(step, settings.steps)
+            settings.mode_at(step)
 
 
 def _run(model: object, text: str) -> None:

@@ -40,6 +40,7 @@ STRANGE = [
     "@",
 ]
 NUMBERS = ["0", "-1", "1", "2", "7", "1000000000000", "0.5", "1e400", "nan", "9" * 400]
+NUMBERS += ["18446744073709551616", "9" * 5000, "1e300", "1e400 GiB"]
 WORDS = ["first", "last", "batch", "learned", "zeros", "reverse", "stack", "share", "is", "shape"]
 CALLS = ["tanh", "softmax", "sum[t]", "mean[batch]", "split", "concat", "where", "einsum"]
 CALLS += ["feedback", "lstm", "argmax", "dropout", "max[s]", "sample", "slice", "reshape"]

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
 from unfold import analysis
 from unfold.commands.loading import choose_backend, read_mode, yaml_value
-from unfold.commands.report import paint, print_json, table
+from unfold.commands.report import print_json, table
 from unfold.commands.resume import is_run_folder
+from unfold.commands.screen import echo, paint
 from unfold.commands.task import prepare
 from unfold.commands.trained import open_trained
 from unfold.errors import DataError, UnfoldError
@@ -132,7 +132,7 @@ def _subject(name: str, items: list[str], asked: Question) -> Subject:
     task = prepare(spec, items, None, "float64", asked.mode)
     params, told = task.model.init(seed=asked.seed), f"fresh parameters, seed {asked.seed}"
     if folder:
-        trained = open_trained(name, lambda text: typer.echo(paint(text, fg="yellow"), err=True))
+        trained = open_trained(name, lambda text: echo(paint(text, fg="yellow"), err=True))
         params, told = dict(trained.params), f"parameters after step {trained.step:,}"
     if task.data is None:
         from unfold.training.data import random_inputs
@@ -219,13 +219,13 @@ def _show(
     subject: Subject, flow: analysis.StateMap, panels: list[analysis.Panel], asked: Question
 ) -> None:
     parts = ", ".join(f"{p.name} {list(p.shape[1:])}" for p in flow.parts)
-    typer.echo(f"{paint(subject.model.name, bold=True)}  {subject.told}")
+    echo(f"{paint(subject.model.name, bold=True)}  {subject.told}")
     steps = "one step" if flow.steps == 1 else f"{flow.steps} steps"
     size = "1 number" if flow.size == 1 else f"{flow.size} numbers"
-    typer.echo(f"{steps} along {flow.how.axis}; a state has {size}: {parts}")
+    echo(f"{steps} along {flow.how.axis}; a state has {size}: {parts}")
     for panel in panels:
         found = panel.found
-        typer.echo(f"\n{panel.title}: {_told(found)}")
+        echo(f"\n{panel.title}: {_told(found)}")
         rows = [
             (
                 point.kind,
@@ -241,9 +241,9 @@ def _show(
             heads = ("kind", "residual", "starts", "eigenvalues", "nearby states", "state")
             table(heads, rows, right=[1, 2])
         if len(found.points) > MOST_ROWS:
-            typer.echo(f"and {len(found.points) - MOST_ROWS} more; --json has all")
+            echo(f"and {len(found.points) - MOST_ROWS} more; --json has all")
     if asked.output:
-        typer.echo(f"\npicture in {asked.output}")
+        echo(f"\npicture in {asked.output}")
 
 
 def _told(found: analysis.FixedPoints) -> str:

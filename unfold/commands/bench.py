@@ -18,11 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from unfold.backends.numba.engine import processors
 from unfold.commands.loading import choose_backend, load, read_changes, read_mode
-from unfold.commands.report import named, paint, plural, print_json, table
+from unfold.commands.report import named, plural, print_json, table
+from unfold.commands.screen import echo, paint
 from unfold.commands.timing import Times, gemm_peak, interleave, timed, turn
 from unfold.errors import MISTAKE, UnfoldError
 
@@ -104,13 +103,13 @@ def bench(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int
         print_json({"ok": True, "name": model.name, **facts, "peak": peak, "failed": failures})
         return 0
     sizes = [named(axes), f"batch {asked.batch}", asked.dtype]
-    typer.echo(f"{paint(model.name, bold=True)}  {' · '.join(s for s in sizes if s)}\n")
+    echo(f"{paint(model.name, bold=True)}  {' · '.join(s for s in sizes if s)}\n")
     table(HEADINGS, [_cells(row) for row in rows], right=range(2, len(HEADINGS)))
-    typer.echo()
+    echo()
     for name, error in found.failures.items():
-        typer.echo(f"{name}: {error}")
+        echo(f"{name}: {error}")
     limits = [f"{v / 1e9:.0f} Gflop/s on {plural(n, 'thread')}" for n, v in peak.items()]
-    typer.echo(f"GEMM, a product of 2048 x 2048 matrices in float32: {', '.join(limits)}")
+    echo(f"GEMM, a product of 2048 x 2048 matrices in float32: {', '.join(limits)}")
     return 0
 
 
@@ -136,7 +135,7 @@ def _try(jobs: Iterator[Job]) -> Found:
     """Run everything twice: the first run compiles, the second says how long one takes."""
     found = Found()
     for job in jobs:
-        typer.echo(f"{job.name} ...", err=True)
+        echo(f"{job.name} ...", err=True)
         try:
             found.first[job.name], found.again[job.name] = timed(job.run), timed(job.run)
         except UnfoldError as error:
@@ -165,7 +164,7 @@ def compare(cells: str, shapes: str, seconds: float, *, as_json: bool) -> int:
         program, cwd=REPOSITORY, stdout=subprocess.PIPE if as_json else None, text=True, check=False
     )
     if as_json and done.stdout:
-        typer.echo(done.stdout, nl=False)
+        echo(done.stdout, nl=False)
     elif done.returncode:
         raise UnfoldError("the comparison did not take place; its last words are on stderr")
     return MISTAKE if done.returncode else 0

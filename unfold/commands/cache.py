@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unfold.commands.report import print_json, table
+from unfold.commands.screen import echo
 
 
 def cache(*, clear: bool, as_json: bool) -> int:
@@ -15,7 +16,7 @@ def cache(*, clear: bool, as_json: bool) -> int:
         if as_json:
             print_json({"folder": str(folder), "removed": count, "bytes": size})
         else:
-            print(f"removed {count} kernels, {_megabytes(size)}, from {folder}")
+            echo(f"removed {count} kernels, {_megabytes(size)}, from {folder}")
         return 0
     entries = store.entries()
     size = sum(e[1] for e in entries)

@@ -9,17 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from unfold.commands.loading import Changes, load, read_changes, section
 from unfold.commands.report import (
     errors_json,
     named,
-    paint,
     plural,
     print_json,
     show_error,
 )
+from unfold.commands.screen import echo, paint
 from unfold.errors import MISTAKE, UnfoldError
 
 
@@ -31,7 +29,7 @@ def check(specs: list[str], items: list[str], *, as_json: bool) -> int:
     if as_json:
         print_json({"ok": not failed, "specs": results})
     elif failed and len(specs) > 1:
-        typer.echo(f"\n{failed} of {plural(len(specs), 'spec')} with mistakes")
+        echo(f"\n{failed} of {plural(len(specs), 'spec')} with mistakes")
     return MISTAKE if failed else 0
 
 
@@ -47,7 +45,7 @@ def _check_one(name: str, changes: Changes, quiet: bool) -> dict[str, Any]:
     if not quiet:
         facts = [named(summary["axes"]), plural(summary["parameter_count"], "parameter")]
         told = ", ".join(f for f in facts if f)
-        typer.echo(f"{paint(name, bold=True)}  {paint('ok', fg='green')}  {told}")
+        echo(f"{paint(name, bold=True)}  {paint('ok', fg='green')}  {told}")
     return {"spec": name, "ok": True, "errors": [], **summary}
 
 

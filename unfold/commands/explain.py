@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import typer
-
 from unfold.commands.depth import COUNTS, MEASURES, as_text, measured
 from unfold.commands.loading import Changes, load, read_changes, read_mode, section
 from unfold.commands.report import print_json, table
+from unfold.commands.screen import echo
 from unfold.errors import UnfoldError
 
 if TYPE_CHECKING:
@@ -56,12 +55,12 @@ def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> i
         whole = {"ok": True, "name": model.name, "explanation": text}
         print_json({**whole, "measures": found, "cost": cost})
         return 0
-    typer.echo(text)
+    echo(text)
     for axis, counts in found.items():
-        typer.echo(f"\nhow deep it is along {axis}, counting")
+        echo(f"\nhow deep it is along {axis}, counting")
         rows = [(title, *(counts[c][key] for c in COUNTS)) for title, key in MEASURES]
         table(("", *COUNTS), rows, right=[1, 2, 3])
-    typer.echo("\nwhat one sequence costs")
+    echo("\nwhat one sequence costs")
     rows = [(key.replace("_", " "), f"{n:,}") for key, n in cost.items() if n is not None]
     table(("", "number"), rows, right=[1])
     return 0
@@ -69,7 +68,7 @@ def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> i
 
 def _plan(model: unfold.Model, changes: Changes, asked: Question, *, as_json: bool) -> int:
     """Print how the model is compiled."""
-    from unfold.commands.plan_text import echo, plan_lines, terminal_width
+    from unfold.commands.plan_text import echo_lines, plan_lines, terminal_width
 
     mode = read_mode(asked.mode) or "teacher"
     gradients = model.program.loss is not None and not asked.forward
@@ -78,7 +77,7 @@ def _plan(model: unfold.Model, changes: Changes, asked: Question, *, as_json: bo
         print_json({"ok": True, "name": model.name, "gradients": gradients, "plan": asdict(found)})
         return 0
     what = "forward and backward" if gradients else "forward"
-    echo(plan_lines(found, f"{what}, {asked.mode or 'teacher'}", terminal_width()))
+    echo_lines(plan_lines(found, f"{what}, {asked.mode or 'teacher'}", terminal_width()))
     return 0
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
 
 from unfold.commands.forecast import forecast
 from unfold.commands.loading import ChangedSection, choose_backend
 from unfold.commands.progress import show_compiling
-from unfold.commands.report import paint, print_json
+from unfold.commands.report import print_json
+from unfold.commands.screen import echo, paint
 from unfold.commands.trained import (
     Line,
     Result,
@@ -31,8 +31,8 @@ from unfold.commands.trained import (
     open_trained,
     read_inputs,
 )
-from unfold.commands.writing import printable, text_wish
-from unfold.errors import Location, UnfoldError
+from unfold.commands.writing import text_wish
+from unfold.errors import Location, UnfoldError, printable
 from unfold.files import explain, write_whole
 from unfold.generation import Alphabet, Wish, Written
 from unfold.generation.machine import Machine
@@ -66,7 +66,7 @@ class Request:
 
 def generate(asked: Request, *, as_json: bool) -> int:
     """Write with a trained run and return the exit code."""
-    trained = open_trained(asked.run, lambda text: typer.echo(paint(text, fg="yellow"), err=True))
+    trained = open_trained(asked.run, lambda text: echo(paint(text, fg="yellow"), err=True))
     if asked.backend is not None:
         trained = replace(trained, backend=choose_backend(asked.backend))
     settings = _settings(trained, asked.settings)
@@ -81,7 +81,7 @@ def generate(asked: Request, *, as_json: bool) -> int:
     if asked.output is not None:
         _write(asked.output, result)
     elif not as_json and not result.shown:
-        typer.echo(result.text, nl=False)
+        echo(result.text, nl=False)
     if as_json:
         print_json(_document(trained, settings, result))
     return 0
@@ -137,16 +137,16 @@ def _text(trained: Trained, machine: Machine, settings: GenerateSettings, *, liv
 def _stream(trained: Trained, wish: Wish, alphabet: Alphabet, prompt: str) -> Array:
     """Print one text piece by piece."""
     decode, codes = alphabet.decoder(), [np.zeros(0, np.int64)]
-    typer.echo(paint(printable(prompt), bold=True), nl=False)
+    echo(paint(prompt, bold=True), nl=False)
     pieces = trained.model.writer.stream(trained.params, wish, backend=trained.backend, chunk=CHUNK)
     try:
         for piece in pieces:
             codes.append(piece[0])
             shown = piece[0] if wish.end is None else piece[0][piece[0] != wish.end]
-            typer.echo(printable(decode(shown)), nl=False)
+            echo(decode(shown), nl=False)
             sys.stdout.flush()
     finally:
-        typer.echo()
+        echo()
     return np.concatenate(codes)
 
 
@@ -233,7 +233,7 @@ def _write(output: str, result: Result) -> None:
         write_whole(Path(output), content)
     except OSError as error:
         raise UnfoldError(f"--output {output}: cannot be written: {explain(error)}") from None
-    typer.echo(f"wrote {output}", err=True)
+    echo(f"wrote {output}", err=True)
 
 
 def _document(trained: Trained, settings: GenerateSettings, result: Result) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from unfold.commands.loading import choose_backend, load, read_changes, read_mode
 from unfold.commands.report import print_json, table
+from unfold.commands.screen import echo
 from unfold.errors import MISTAKE, UnfoldError
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ class Question:
 
 def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
     """Check every parameter, learned initial state and real input; exit code 1 if any is wrong."""
-    import typer
 
     asked = replace(asked, backend=choose_backend(asked.backend))
     model = load(spec, read_changes(items))
@@ -70,11 +70,11 @@ def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
         right=[2, 3],
     )
     told = f"{len(wrong)} of {len(rows)} gradients are wrong" if wrong else "all gradients agree"
-    typer.echo(f"\n{told} with central differences (tolerance {asked.tolerance:g})")
+    echo(f"\n{told} with central differences (tolerance {asked.tolerance:g})")
     for edge in bad:
-        typer.echo(f"at the edge {edge['edge']}: {'; '.join(edge['wrong'])}")
+        echo(f"at the edge {edge['edge']}: {'; '.join(edge['wrong'])}")
     if not bad and edges:
-        typer.echo(f"and at the edges {', '.join(e['edge'] for e in edges)}")
+        echo(f"and at the edges {', '.join(e['edge'] for e in edges)}")
     return MISTAKE if wrong or bad else 0
 
 

@@ -15,10 +15,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from unfold.commands.depth import as_text, measured
 from unfold.commands.report import first_sentence, print_json, table
+from unfold.commands.screen import echo
 from unfold.errors import UnfoldError
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -73,7 +72,7 @@ def specs(words: Sequence[str], *, as_json: bool) -> int:
         print_json({"ok": True, "specs": [asdict(entry) for entry in found]})
         return 0
     if not found:
-        typer.echo(f"no spec of the library is  {' '.join(words)}\n  help: ask {EXAMPLE}")
+        echo(f"no spec of the library is  {' '.join(words)}\n  help: ask {EXAMPLE}")
         return 0
     rows: list[tuple[str, ...]] = []
     for family in dict.fromkeys(entry.family for entry in found):
@@ -81,7 +80,7 @@ def specs(words: Sequence[str], *, as_json: bool) -> int:
         rows += [*gap, (family.upper(), *[""] * (len(HEADINGS) - 1))]
         rows += [entry.row for entry in found if entry.family == family]
     table(HEADINGS, rows, right=[2, 3, 4, 5], width=140)
-    typer.echo(
+    echo(
         "\nd_r, d_f: recurrent and feedforward depth in layers, s: recurrent skip,"
         " along each axis with a recurrence\nFind some with  unfold specs lstm 'd_r>=2' axis=t"
         f"   Run one with  unfold run {found[0].name}"

@@ -4,7 +4,7 @@
            product  h: W_hh @ h[t-1] · 32 × 100 × 100     16.00   21.8    1.64
            kernel   h · for batch, 100 wide                0.24    0.3    0.97
 
-In: a `Description`. Out: `Line`s; only the last step, `echo`, knows whether there are colours.
+In: a `Description`. Out: `Line`s; only `echo_lines`, the last step, knows of colours.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from textwrap import wrap as wrap_words
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from unfold.commands.report import named, paint
+from unfold.commands.report import named
+from unfold.commands.screen import echo, paint
 
 if TYPE_CHECKING:
     from unfold.passes.describe import Description, Row
@@ -53,10 +52,10 @@ def line(text: str = "", style: Styles = PLAIN) -> Line:
     return Line(((text, style),))
 
 
-def echo(lines: Iterable[Line], *, err: bool = False) -> None:
+def echo_lines(lines: Iterable[Line], *, err: bool = False) -> None:
     """Print lines."""
     for each in lines:
-        typer.echo("".join(paint(text, **style) for text, style in each.pieces), err=err)
+        echo("".join(paint(text, **style) for text, style in each.pieces), err=err)
 
 
 def wrap(text: str, width: int, hanging: str = "") -> list[str]:

@@ -26,7 +26,7 @@ from unfold.commands.plan_text import (
     BOLD,
     Column,
     Line,
-    echo,
+    echo_lines,
     line,
     statement_lines,
     summary_lines,
@@ -110,7 +110,7 @@ class Watch:
         document = self._document(total, profiles)
         write_whole(folder / FILE, json.dumps(document, indent=2) + "\n")
         if not quiet:
-            echo(self._lines(document, profiles, terminal_width()))
+            echo_lines(self._lines(document, profiles, terminal_width()))
         return document
 
     def _document(self, total: float, profiles: tuple[Profile, ...]) -> dict[str, Any]:

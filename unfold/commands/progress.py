@@ -16,9 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-import typer
-
 from unfold.commands.report import plural
+from unfold.commands.screen import echo
 from unfold.training.metrics import Metrics
 
 PLAIN_LINES = 20
@@ -41,12 +40,13 @@ def show_compiling() -> Iterator[None]:
         nonlocal began
         if done == 0:
             began = time.perf_counter()
-            clear = CLEAR_LINE if sys.stderr.isatty() else ""  # there may be a bar
+            if sys.stderr.isatty():  # there may be a bar
+                sys.stderr.write(CLEAR_LINE)
             kernels = plural(total, "kernel")
             fate = "" if store.place_of_entries() is None else ", kept for the next run"
-            typer.echo(f"{clear}compiling {kernels}{fate}", err=True)
+            echo(f"compiling {kernels}{fate}", err=True)
         elif done == total:
-            typer.echo(f"compiled in {time.perf_counter() - began:.1f} s", err=True)
+            echo(f"compiled in {time.perf_counter() - began:.1f} s", err=True)
 
     store.listeners.append(tell)
     try:
@@ -136,7 +136,7 @@ class PlainProgress:
         self._window.add(metrics)
         late = time.monotonic() - self._told > PLAIN_SECONDS
         if metrics.step in (1, self._steps) or metrics.step % self._every == 0 or late:
-            typer.echo(self._window.show(metrics), err=True)
+            echo(self._window.show(metrics), err=True)
             self._told = time.monotonic()
 
     def close(self) -> None:

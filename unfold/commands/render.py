@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from unfold.commands.loading import load, read_changes, read_mode
 from unfold.commands.report import print_json
+from unfold.commands.screen import echo
 from unfold.errors import UnfoldError
 
 VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
@@ -70,7 +69,7 @@ def render(
     if as_json:
         print_json({"ok": True, "file": str(file), "bytes": len(content), "format": form})
     else:
-        typer.echo(str(file))
+        echo(str(file))
     return 0
 
 

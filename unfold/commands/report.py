@@ -15,18 +15,23 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import typer
-
-from unfold.errors import MISTAKE, OURS, BackendError, Diagnostic, UnfoldError
+from unfold.commands.screen import echo, paint
+from unfold.errors import MISTAKE, OURS, BackendError, Diagnostic, UnfoldError, printable
 from unfold.streams import has_room_for
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    text = re.sub(r"[^\n -~]", lambda found: _escaped(found.group()), text)
     if not has_room_for(text):
         text = json.dumps(document, indent=2, default=str)
-    typer.echo(text)
+    echo(text)
+
+
+def _escaped(character: str) -> str:
+    """Return a character of a JSON text, escaped where a terminal might obey it."""
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def diagnostic_json(diagnostic: Diagnostic) -> dict[str, Any]:
@@ -57,7 +62,7 @@ def show_diagnostic(diagnostic: Diagnostic, *, err: bool = True) -> None:
             lines.append(paint(line, fg="cyan"))
         else:
             lines.append(line)
-    typer.echo("\n".join(lines), err=err)
+    echo("\n".join(lines), err=err)
 
 
 def errors_json(error: UnfoldError) -> list[dict[str, Any]]:
@@ -72,11 +77,11 @@ def show_error(error: UnfoldError, *, err: bool = True) -> None:
     if error.diagnostics:
         for number, diagnostic in enumerate(error.diagnostics):
             if number:
-                typer.echo("", err=err)
+                echo("", err=err)
             show_diagnostic(diagnostic, err=err)
     else:
         first, _, rest = str(error).partition("\n")
-        typer.echo(paint(first, fg="red", bold=True) + (f"\n{rest}" if rest else ""), err=err)
+        echo(paint(first, fg="red", bold=True) + (f"\n{rest}" if rest else ""), err=err)
 
 
 def report_failure(error: Exception, *, as_json: bool) -> int:
@@ -106,13 +111,8 @@ def report_failure(error: Exception, *, as_json: bool) -> int:
         hint = (
             "Please report it" if debugging else "Please report it with what UNFOLD_DEBUG=1 shows"
         )
-        typer.echo(f"{hint}, and the spec.", err=True)
+        echo(f"{hint}, and the spec.", err=True)
     return OURS if ours else MISTAKE
-
-
-def paint(text: str, **style: Any) -> str:
-    """Colour a piece of text; `typer.echo` drops the colours where there is no terminal."""
-    return text if not text or os.environ.get("NO_COLOR") else typer.style(text, **style)
 
 
 def table(
@@ -145,7 +145,7 @@ def table(
             overflow="fold",
         )
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(printable(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else width, highlight=False).print(grid)
 
 

@@ -20,10 +20,11 @@ import numpy as np
 
 from unfold.commands.profile import DRAWING, Watch, repeat
 from unfold.commands.progress import show_compiling
-from unfold.commands.report import first_sentence, named, paint, plural, print_json, table
+from unfold.commands.report import first_sentence, named, plural, print_json, table
 from unfold.commands.resolve import resolve
 from unfold.commands.resume import RUN, describe_run, find_run, is_run_folder, read_run, resume
 from unfold.commands.room import memory_of
+from unfold.commands.screen import paint
 from unfold.commands.task import Task, prepare
 from unfold.commands.teller import Teller
 from unfold.commands.train import Told, guess, train

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from unfold.commands.report import paint
+from unfold.commands.screen import echo, paint
 
 
 class Teller:
@@ -20,7 +18,7 @@ class Teller:
     def say(self, text: str = "") -> None:
         """Print a line."""
         if not self.quiet:
-            typer.echo(text)
+            echo(text)
 
     def fact(self, name: str, text: str) -> None:
         """Print a line that begins with a word in bold, all of them aligned."""
@@ -28,4 +26,4 @@ class Teller:
 
     def warn(self, text: str) -> None:
         """Print a line on stderr, also where stdout is for JSON."""
-        typer.echo(paint(text, fg="yellow"), err=True)
+        echo(paint(text, fg="yellow"), err=True)

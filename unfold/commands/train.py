@@ -15,11 +15,12 @@ from typing import Any
 from unfold.commands.language import loss_unit
 from unfold.commands.profile import SAVING, Watch
 from unfold.commands.progress import Words, bits, make_progress, show_loss, stop_on_signals
-from unfold.commands.report import paint, plural
+from unfold.commands.report import plural
 from unfold.commands.resume import facts
+from unfold.commands.screen import paint
 from unfold.commands.task import Task
 from unfold.commands.teller import Teller
-from unfold.commands.writing import printable, sample
+from unfold.commands.writing import sample
 from unfold.errors import INTERRUPTED, MISTAKE, OK, UnfoldError
 from unfold.files import write_whole
 from unfold.training.checkpoint import TrainingState
@@ -122,7 +123,7 @@ def _conclude(task: Task, outcome: Outcome, folder: Path, teller: Teller) -> dic
     if outcome.ending != "diverged":
         text = _write_sample(task, best.parameters if best else state.parameters, folder, teller)
     if text is not None:
-        teller.say(f"\n{paint('sample', bold=True)}\n{printable(text)}")
+        teller.say(f"\n{paint('sample', bold=True)}\n{text}")
     return {
         "outcome": outcome.ending,
         "steps": state.step,

@@ -95,8 +95,3 @@ def sample(task: Task, parameters: Mapping[str, Any]) -> str | None:
     written = task.model.writer.write(parameters, wish, backend=task.engine.backend)
     rows = [alphabet.decode(written[row]).removesuffix("\n" * lines) for row in range(len(written))]
     return "\n".join(task.generate.prompt + row for row in rows)
-
-
-def printable(text: str) -> str:
-    """Replace what a terminal might obey."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

@@ -104,6 +104,12 @@ def concerned(
     return name, axes
 
 
+def declared(names: Names, headers: Mapping[str, Header]) -> set[tuple[str, str]]:
+    """Return the values and axes that entries are about, those of zeros included."""
+    pairs = (concerned(names, headers, b) for b in names.boundaries)
+    return {(name, axis) for name, axes in pairs for axis in axes}
+
+
 def _value(
     names: Names,
     headers: Mapping[str, Header],

@@ -19,7 +19,7 @@ from unfold.core.bounds import narrow
 from unfold.core.build import Builder
 from unfold.core.program import BATCH, Axis, Program, StopRule
 from unfold.core.verify import verify
-from unfold.spec.boundaries import add_boundaries
+from unfold.spec.boundaries import add_boundaries, declared
 from unfold.spec.endings import Endings
 from unfold.spec.equations import define
 from unfold.spec.expand import Expansion, root_scope
@@ -30,6 +30,7 @@ from unfold.spec.model import Spec
 from unfold.spec.problems import Problems, fail
 from unfold.spec.scope import Definition, Scope
 from unfold.spec.sections import parse_spec_partly
+from unfold.spec.targets import check_targets
 
 SOURCE_ORDER = {"parameter": 0, "input": 1}
 
@@ -97,6 +98,7 @@ def elaborate(
     inference.check_known()
     program, stop = _build(spec, inference, endings)
     check_program(program, problems)
+    check_targets(program, declared(inference.names, inference.headers), problems)
     problems.raise_if_any()
     verify(program)
     sizes = {n: int(d) for n, d in scope.sizes.items()}

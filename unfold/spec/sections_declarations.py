@@ -189,13 +189,13 @@ def parse_init(node: Node, problems: Problems) -> Init:
             word.location,
             help=f"write  init: {{{kind}: {example}}}",
         )
-    path_at = value.span() if kind == "file" else None
-    return Init(kind, _init_argument(kind, value), word.span(), path_at)
-
-
-def _init_argument(kind: str, value: Node) -> NestedNumbers | str:
     if kind == "file":
-        return expect_text(value, "file", "a path", "file: weights.safetensors").value
+        path = expect_text(value, "file", "a path", "file: weights.safetensors")
+        return Init(kind, path.value, word.span(), path.span())
+    return Init(kind, _init_argument(kind, value), word.span())
+
+
+def _init_argument(kind: str, value: Node) -> NestedNumbers:
     if kind == "values":
         return _values(value)
     number = expect_number(value, kind, finite=kind != "constant")

@@ -6,6 +6,9 @@
     x       w r   w r   w r   .  |  w r   .          y is the rain one step later;
     y       r     r     r     .  |  r     .          4 steps to train on, 2 to validate with
 
+    ahead: [1, 3]     y[t,k] is the rain one and three steps later, for k = 0 and 1; the last step
+                      that is read is the one whose targets are all there
+
 The split is in the order of time, and neither part sees a value of the other. Mean and deviation
 (or the range) are those of the training part and belong to the facts of a run, so that what a
 model says can be scaled back. A column that a category input reads stays as it is.
@@ -58,7 +61,10 @@ class SeriesDataset:
             shape = dims(value.type.shape)
             if value.type.kind != "category" and len(shape) == 1 and not shape[0].text.isdigit():
                 sizes.setdefault(shape[0].text, len(self._columns(value.name)))
-        return Fit(sizes, {})
+        ahead, targets = self.settings.ahead, self.settings.targets
+        axes = {a for v in program.inputs if v.name in targets for a in self._axes(v)[1:]}
+        constant = {a for a in axes if program.axes[a].extent.is_constant}
+        return Fit(sizes, dict.fromkeys(constant, len(ahead)) if isinstance(ahead, tuple) else {})
 
     def batches(
         self,
@@ -73,6 +79,7 @@ class SeriesDataset:
         settings, count = self.settings, len(self.table.lines)
         kept = held_out(settings.validation, count, self.section, "steps")
         first = count - kept
+        self._check_ahead(program)
         length = {**axis_extents(program), **(chunk or {})}[settings.axis]
         gaps = sum(int(np.isnan(self.table.columns[n]).sum()) for n in self._used())
         columns = {n: self._filled(n, first) for n in self._used()}
@@ -113,16 +120,41 @@ class SeriesDataset:
                 first = next(iter(self.table.columns))
                 help = f"say which column it reads: inputs: {{{value.name}: {first}}}"
                 raise data_error(self.section, ("series",), message, help)
-            axes = [a for a in value.axes if a != BATCH]
-            if axes != [settings.axis]:
-                shown = f"{value.name}[{', '.join(axes)}]" if axes else f"{value.name} without axis"
-                message = f"the series lies along {settings.axis}, but the input is {shown}"
-                raise data_error(self.section, at, message, "set data.axis to its axis")
+            self._check_axes(value, at)
             width, rank = len(self._columns(value.name)), len(value.type.stored)
             if rank > 1 or (rank == 0 and width > 1):
                 fix = f"declare it as  {value.name}[{settings.axis}]: [{width}]"
                 message = f"{value.name} is {value.type.show()}, but reads {width} columns"
                 raise data_error(self.section, at, message, fix)
+
+    def _axes(self, value: Value) -> list[str]:
+        return [a for a in value.axes if a != BATCH]
+
+    def _check_axes(self, value: Value, at: KeyPath) -> None:
+        """Check that an input lies along time, and several targets along one axis more."""
+        settings, axes = self.settings, self._axes(value)
+        shown = f"{value.name}[{', '.join(axes)}]" if axes else f"{value.name} without axis"
+        several = isinstance(settings.ahead, tuple) and value.name in settings.targets
+        if axes[:1] != [settings.axis] or len(axes) > 1 + several:
+            message = f"the series lies along {settings.axis}, but the input is {shown}"
+            raise data_error(self.section, at, message, "set data.axis to its axis")
+        if several and len(axes) < 2:
+            message = (
+                f"there are {len(settings.ahead)} targets at every step, but the input is {shown}"
+            )
+            help = f"give it an axis for them, as in  {value.name}[{settings.axis},k]"
+            raise data_error(self.section, at, message, help)
+
+    def _check_ahead(self, program: Program) -> None:
+        """Check that targets of several steps have as many index points."""
+        extents, ahead = axis_extents(program), self.settings.ahead
+        for value in program.inputs:
+            axes = self._axes(value)
+            if len(axes) > 1 and extents[axes[1]] != len(ahead):
+                message = (
+                    f"{axes[1]} has {extents[axes[1]]} points, but there are {len(ahead)} targets"
+                )
+                raise data_error(self.section, ("ahead",), f"{message} at every step")
 
     def _at(self, name: str) -> KeyPath:
         return ("targets" if name in self.settings.targets else "inputs", name)
@@ -198,7 +230,9 @@ class SeriesDataset:
         key: str = "series",
     ) -> Source:
         """Return the batches of one part of the time."""
-        settings, ahead = self.settings, self.settings.ahead if self.settings.targets else 0
+        settings = self.settings
+        each = settings.ahead if isinstance(settings.ahead, tuple) else (settings.ahead,)
+        ahead = max(each) if settings.targets else 0
         steps = part.stop - part.start - ahead
         rows = settings.batch if key == "series" and settings.stride is None else 1
         if key != "series" and settings.stride is None:
@@ -210,14 +244,19 @@ class SeriesDataset:
             place = "batch" if key == "series" and "batch" in self.section.tree else key
             help = f"use a smaller batch or a smaller extent of {settings.axis}"
             raise data_error(self.section, (place,), message, help)
+
+        def target(array: Array) -> Array:
+            """Return what is to be said at each step: [steps, *shape], [steps, ahead, *shape]."""
+            later = [array[part][h : h + steps] for h in each]
+            return np.stack(later, axis=1) if isinstance(settings.ahead, tuple) else later[0]
+
         cut = {
-            n: a[part][ahead:] if n in settings.targets else a[part][:steps]
-            for n, a in arrays.items()
+            n: target(a) if n in settings.targets else a[part][:steps] for n, a in arrays.items()
         }
         if settings.stride is None:
             return StreamSource.cut(cut, rows=rows, length=length, carry=carry)
         parts = tuple(
-            Part(v.name, v.name, (settings.axis,), v.type.kind == "category")
+            Part(v.name, v.name, tuple(self._axes(v)), v.type.kind == "category")
             for v in program.inputs
         )
         columns = {n: Column(windows(a, length, settings.stride)) for n, a in cut.items()}

@@ -125,6 +125,16 @@ def _read_columns(value: Any) -> tuple[str, ...] | str:
     return tuple(map(str, listed)) if isinstance(value, list) else str(value)
 
 
+def _read_ahead(value: Any) -> int | tuple[int, ...]:
+    """Read a number of steps, or a list of them."""
+    listed = value if isinstance(value, list | tuple) else [value]
+    whole = all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in listed)
+    if not listed or not whole:
+        wanted = "a number of steps, or a list of them as in [1, 2, 3]"
+        raise ValueError(f"expected {wanted}, got {show(value)}")
+    return tuple(listed) if isinstance(value, list | tuple) else int(value)
+
+
 def _read_share(value: Any) -> float | int:
     """Refuse what is neither a share nor a count, in one message."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -212,7 +222,7 @@ class SeriesData(Settings):
         series: a CSV file, `sunspots` or `co2`.
         inputs: by input of the spec, one column or a list of columns.
         targets: the same for what is to be predicted: the columns `ahead` steps later.
-        ahead: how many steps.
+        ahead: how many steps; a list of them gives targets that have an axis for it.
         normalise: what is done to every column, fitted on the training part alone.
         missing: what an empty field is; `interpolate` draws a line between its neighbours.
         validation: the share, or number of steps, at the end that is kept to validate with.
@@ -226,7 +236,7 @@ class SeriesData(Settings):
     series: SeriesSource
     inputs: dict[str, Columns] = Field(min_length=1)
     targets: dict[str, Columns] = Field(default={})
-    ahead: int = Field(default=1, ge=0)
+    ahead: Annotated[Any, BeforeValidator(_read_ahead)] = 1
     normalise: Literal["standard", "range", "none"] = "standard"
     missing: Literal["error", "interpolate"] = "error"
     validation: Validation = 0
