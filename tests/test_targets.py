@@ -94,6 +94,12 @@ INSIDE = {
         "mean[t](mse(o[t], y[t]))",
         "",
     ),
+    "weights": ("o[t]: w * x[t]", "sum[t](w * x[t-1])", ""),
+    "a masked metric": (
+        "o[t]: w * x[t]; far[t]: where(t < 3, abs(o[t] - y[t+1]), 0)",
+        "mean[t](mse(o[t], y[t]))",
+        "",
+    ),
     "the teacher": ("o[t]: w * y[t-1] + x[t]", "mean[t](mse(o[t], y[t]))", ""),
     "the ends": ("o[t]: w * x[t]", "mse(o[last], y[last]) + mse(o[first], y[0])", ""),
     "smooth states": ("o[t]: w * x[t]", "mean[t]((o[t] - o[t-1]) ** 2)", ""),

@@ -8,14 +8,19 @@ loss, how it stops, and how it is run.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from random import Random
 
-from tests.differential.case import Case, Run
+import unfold
+from tests.differential.case import Case, Piece, Run
 from tests.differential.draft import Axis, Draft, Shape, Source
 from tests.differential.groups import Groups
 from tests.differential.sections import initial, loss, run, stop
+from unfold.errors import SpecError
 
+OUTSIDE = re.compile(r"is read outside of ([\w.]+),")
+MOST_OUTSIDE = 8
 DERIVED = ("t // 2 + 1", "(t + 1) // 2", "t + 2", "2 * t", "2 * t + 1", "t // 3 + 1")
 
 
@@ -37,7 +42,7 @@ def generate(seed: int, number: int) -> Case:
     terms = loss(groups.writer, written)
     way = run(draft, written)
     rule = stop(groups.writer, written) if way.mode == "free" else ""
-    return Case(
+    made = Case(
         axes={a.name: a.text for a in draft.axes.values()},
         sizes=draft.sizes,
         inputs=declared,
@@ -49,6 +54,23 @@ def generate(seed: int, number: int) -> Case:
         run=replace(way, data=number),
         tags=(*tags, *written.tags, *_run_tags(way, rule)),
     )
+    return _with_zeros(made)
+
+
+def _with_zeros(case: Case) -> Case:
+    """Say that zeros are meant where the loss reads data outside of their domain."""
+    for _ in range(MOST_OUTSIDE):
+        try:
+            unfold.loads(case.text)
+        except SpecError as error:
+            found = [OUTSIDE.search(d.message) for d in error.diagnostics]
+            zeros = {m[1]: Piece("zeros") for m in found if m and m[1] not in case.initial}
+            if not zeros:
+                break
+            case = replace(case, initial={**case.initial, **zeros})
+        else:
+            break
+    return case
 
 
 def _axes(d: Draft) -> list[str]:

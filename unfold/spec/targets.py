@@ -76,14 +76,25 @@ def _reads_of_targets(program: Program) -> Iterator[tuple[Value, Ref]]:
                 if name in data - inputs - side and is_target(name):
                     side.add(name)
                     work.append(name)
-    for name in _unmasked(program, side, program.loss):
+    yield from _reads(program, data, side, program.loss)
+    targets = {n for n in inputs & cone if is_target(n)}
+    beside: dict[str, list[str]] = {}
+    for value in program:
+        if value.name not in cone | side:
+            beside.setdefault(value.node, []).append(value.name)
+    for name, parts in beside.items():
+        if name in parts:
+            yield from _reads(program, targets, parts, name)
+
+
+def _reads(
+    program: Program, of: Collection[str], parts: Collection[str], result: str
+) -> Iterator[tuple[Value, Ref]]:
+    """Yield what the parts of a result read of some values, without a mask or a weight."""
+    for name in _unmasked(program, parts, result):
         value = program[name]
         if not _weights(program, value):
-            yield from ((value, r) for r in value.operands if r.value in data)
-    targets = {n for n in inputs & cone if is_target(n)}
-    for value in program:
-        if value.name not in cone and value.op not in MASKED:
-            yield from ((value, r) for r in value.operands if r.value in targets)
+            yield from ((value, r) for r in value.operands if r.value in of)
 
 
 def _weights(program: Program, value: Value) -> bool:
@@ -104,13 +115,13 @@ def _reached(start: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[st
     return found
 
 
-def _unmasked(program: Program, side: Collection[str], loss: str) -> list[str]:
-    """Return the values of a loss that are reached without passing a branch of `where`."""
+def _unmasked(program: Program, side: Collection[str], result: str) -> list[str]:
+    """Return the parts of a result that are reached without passing a branch of `where`."""
     conditions = {
         v.name: [r.value for r in v.operands[: 1 if v.op in MASKED else None] if r.value in side]
         for v in (program[n] for n in side)
     }
-    return [n for n in _reached([loss], conditions) if program[n].op not in MASKED]
+    return [n for n in _reached([result], conditions) if program[n].op not in MASKED]
 
 
 def _outside(program: Program, axis: str, index: Affine) -> dict[str, int] | None:
