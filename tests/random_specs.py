@@ -67,13 +67,17 @@ class Draft:
     def factor(self, sources: list[Node], node: Node) -> str:
         source = self.draw(st.sampled_from(sources))
         text = self.read(source, node)
-        form = self.pick("plain", "plain", "matrix", "matrix", "function", "parity", "norm")
+        form = self.pick("plain", "plain", "matrix", "matrix", "function", "parity", "norm", "edge")
         if form == "matrix":
             return f"({self.matrix(node)} @ {text})"
         if form == "function":
             return f"{self.pick(*FUNCTIONS)}({text})"
         if form == "norm":
             return f"{text} * (b @ {text})"
+        if form == "edge":  # not finite, or without a finite derivative, where it is not chosen
+            own = f"relu({text})" if self.draw(st.booleans()) else text
+            partial = self.pick("log({})", "sqrt({})", "1 / {}", "{} ** -0.5", "exp(-9e3 * {})")
+            return f"where({own} > 0.3, {partial.format(own)}, b)"
         if form == "parity" and "t" in node.axes:
             return f"where(t % 2 == 0, {text}, b)"
         return text

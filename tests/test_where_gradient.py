@@ -49,6 +49,11 @@ CASES: dict[str, tuple[str, ...]] = {
         "q[t,s]: softmax[s](e[t,s])",
         "r[t]: where(m[t] > 0, sum[s](q[t,s] * (V @ x[s])), 0)",
     ),
+    "literal infinity": (
+        "e[t,s]: where(m[t] * m[s] > 0, x[t] @ V @ x[s], -inf)",
+        "q[t,s]: where(m[t] > 0, softmax[s](e[t,s]), 0)",
+        "r[t]: sum[s](q[t,s] * (V @ x[s]))",
+    ),
     "sum of exponentials": (SCORES, "r[t]: where(m[t] > 0, logsumexp[s](e[t,s]) * w, 0)"),
     "maximum over an axis": ("r[t]: where(m[t] > 0, max[s](w * x[s] * a / m[t]), 0)",),
     "nested": (

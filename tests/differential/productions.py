@@ -75,6 +75,18 @@ BINARY = {
 }
 
 
+# What is finite where its operand is above 0.137, and elsewhere infinite or NaN, or its derivative.
+PARTIAL = {
+    "log": ("log({0})", 2.0),
+    "sqrt": ("sqrt({0})", 3.0),
+    "inverse": ("1 / {0}", 7.3),
+    "negative power": ("{0} ** -0.5", 2.8),
+    "power of itself": ("{0} ** tanh({0})", 9.0),
+    "overflow": ("exp(10000 * (0.137 - {0}))", 1.0),
+    "log of a softmax": ("log(softmax({0} * 2000))", 1.0),
+}
+
+
 def unary(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
     """Apply a pointwise function."""
     name = w.draft.weigh({n: WEIGHTS.get(n, 1.0) for n in UNARY})
@@ -99,6 +111,8 @@ def binary(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
 
 def choice(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
     """Choose by a condition."""
+    if w.draft.chance(0.2):
+        return _edge(w, shape, place, depth)
     own: Shape = () if not shape or w.draft.chance(0.7) else shape
     condition = w.condition(own, place, depth)
     yes, no = w.real(shape, place, depth), w.real(shape, place, depth - 1)
@@ -106,6 +120,22 @@ def choice(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
         no = Piece(w.draft.pick(["0", "0.5"]))
     tag = "where" if not own else "where of each element"
     return Piece("where({0}, {1}, {2})", (condition, yes, no), tag, max(yes.bound, no.bound))
+
+
+def _edge(w: Writer, shape: Shape, place: Place, depth: int) -> Piece:
+    """Choose what is finite where it is chosen, of an operand that may be exactly zero."""
+    d = w.draft
+    name = d.pick([n for n in PARTIAL if shape or "softmax" not in n])
+    text, bound = PARTIAL[name]
+    operand = w.closed(w.tame(w.real(shape, place, depth), 6.0))
+    if d.chance(0.5):
+        operand = Piece("relu({0})", (operand,), "relu", operand.bound)
+    other = w.real(shape, place, depth - 1)
+    if "softmax" in name:
+        text = f"where({text} > -1, {text}, {{1}})"
+    else:
+        text = f"where({{0}} > 0.137, {text}, {{1}})"
+    return Piece(text, (operand, other), "edge of where", max(bound, other.bound))
 
 
 def over_axes(w: Writer, shape: Shape, place: Place, depth: int) -> Piece | None:
