@@ -91,6 +91,22 @@ def test_softmax_and_its_like_have_no_poles() -> None:
     assert ranges.of("p") == (0.0, 1.0)
 
 
+def test_a_softmax_over_the_past_has_no_poles_if_there_is_one() -> None:
+    text = """unfold: 1
+name: past
+axes: {t: 4, s: t}
+parameters: {w: [3]}
+nodes:
+  e[t,s]: sum(w) * s * t
+  a[t,s]: softmax[s <= t](e[t,s])
+  b[t]: logsumexp[s < t](e[t,s])
+loss: mean[t](sum[s <= t](a[t,s]) + b[t])
+"""
+    program = lower_boundaries(unfold.loads(text).pipeline.resolved())
+    ranges = Ranges(Builder.of(program), program)
+    assert [ranges.risk(n) for n in "eab"] == [NO_RISK, NO_RISK, POLE]
+
+
 def test_what_may_not_be_finite() -> None:
     program = lowered(
         "d[t]: w / m[t]\ne[t]: tanh(x[t]) + w\ng[t]: V @ g[t-1] + w\nh[t]: 0.5 * h[t-1] + w",

@@ -56,6 +56,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "sum of exponentials": (SCORES, "r[t]: where(m[t] > 0, logsumexp[s](e[t,s]) * w, 0)"),
     "maximum over an axis": ("r[t]: where(m[t] > 0, max[s](w * x[s] * a / m[t]), 0)",),
+    "of the past": ("r[t]: sum[s <= t](where(m[s] > 0, w * log(a * x[s]), 0)) / (t + 1)",),
     "nested": (
         "r[t]: where(m[t] > 0, where(x[t] > 0.9, w * log(a * x[t]), sqrt(a * a * x[t])),"
         " where(m[t] < 0, 1 / w, a))",

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from math import inf
 from typing import NamedTuple
 
@@ -93,6 +94,25 @@ def is_covered(reader: Value, ref: Ref, source: Value) -> bool:
 def bounds_of(value: Value) -> Forms:
     """Return the forms over a value's own axes: those that say where it exists."""
     return tuple(f for f in value.within if set(f.axes) <= set(value.axes))
+
+
+def can_hold(forms: Forms, free: Mapping[str, Sequence[str]], given: Forms) -> bool:
+    """Return whether free axes have points at which forms hold, wherever the other axes are.
+
+    Args:
+        forms: over free and other axes.
+        free: to each free axis the other ones over the same points.
+        given: forms of the other axes that hold.
+    """
+    names = sorted({a for f in forms for a in f.axes} & set(free))
+    choices = [
+        [Affine.number(0), *(p for b in (a, *free[a]) for p in (Affine.last(b), Affine.axis(b)))]
+        for a in names
+    ]
+    return any(
+        all(implies(given, f) for f in moved(forms, dict(zip(names, points, strict=True))))
+        for points in product(*choices)
+    )
 
 
 def pulled(forms: Iterable[Affine], source: Value, ref: Ref) -> Forms:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import at_reader, can_hold
 from unfold.core.dependence import fixed_extents
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
@@ -48,10 +49,17 @@ class Coverage:
         for reader in program:
             for position, ref in enumerate(reader.operands if reader.name in active else ()):
                 if ref.value in active:
-                    seen = _Seen.of(program[ref.value], ref, program.axes, self.extents)
-                    self.reads[ref.value].append((reader, position, seen))
+                    self.reads[ref.value].append((reader, position, self._seen(reader, ref)))
         self.certain = self._certain()
         self.whole = self._whole()
+
+    def _seen(self, reader: Value, ref: Ref) -> _Seen:
+        value = self.program[ref.value]
+        fixed = {a for i in ref.index for a in i.axes}
+        free = same_points(set(reader.iteration) - fixed, fixed, self.program.axes)
+        if not can_hold(reader.within, free, at_reader(value, ref)):
+            return _Seen(value.axes)
+        return _Seen.of(value, ref, self.program.axes, self.extents)
 
     def _certain(self) -> set[str]:
         found, work = {self.of}, [self.of]
@@ -146,6 +154,13 @@ class Coverage:
         if what == ELEMENTS and picked & set(letters[position]):
             return ""
         return what if set(result) <= set(letters[position]) else POINTS
+
+
+def same_points(
+    free: Iterable[str], fixed: Iterable[str], axes: Mapping[str, Axis]
+) -> dict[str, list[str]]:
+    """Return to each free axis the fixed ones over the same points."""
+    return {a: [b for b in fixed if _extent(a, axes) == _extent(b, axes)] for a in free}
 
 
 def _grid(index: Affine, extents: Mapping[str, int]) -> Any:

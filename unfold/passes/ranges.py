@@ -13,17 +13,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from math import inf, isfinite
+from typing import NamedTuple
 
+from unfold.core.affine import Affine
+from unfold.core.bounds import Forms, at_reader, bounds_of, can_hold, implies
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import components, edges
 from unfold.core.op import OPS, Range
 from unfold.core.program import Program, Ref, Value
+from unfold.passes.coverage import same_points
 
 NO_RISK, DATA, POLE = 0, 1, 2  # finite; NaN where data are; infinite or NaN by its operator
 ANY: Range = (-inf, inf)
 ROUNDS = 20
 MAXIMA, SUMS = ("max", "feature_max", "max_to"), ("sum", "feature_sum", "sum_to")
-Group = tuple[str, ...]
+
+
+class Group(NamedTuple):
+    """What a reduction is over: axes, or features, and the bounds of these axes."""
+
+    axes: frozenset[str]
+    forms: frozenset[Affine] = frozenset()
 
 
 class Ranges:
@@ -35,7 +45,7 @@ class Ranges:
     """
 
     def __init__(self, builder: Builder, program: Program) -> None:
-        self.values, self.program = builder.values, program
+        self.values, self.axes, self.program = builder.values, builder.axes, program
 
     def of(self, name: str) -> Range:
         """Return the range of a value."""
@@ -53,7 +63,7 @@ class Ranges:
 
     def reciprocal_risk(self, term: Term) -> int:
         """Return the risk of one divided by a value."""
-        low, high = self._read(term.ref, self._ranges)
+        low, high = self._read(term.ref, term.builder.within, self._ranges)
         return POLE if low <= 0 <= high else self.risk(term.ref.value)
 
     @cached_property
@@ -72,26 +82,34 @@ class Ranges:
             number = value.attributes["value"]
             return (number, number) if isinstance(number, float) and isfinite(number) else ANY
         if value.op == "count":
-            return 1.0, inf
+            return float(self._counts_some(value)), inf
         rule = OPS[value.op].bounds
         if rule is None or value.type.kind != "real":
             return ANY
-        ranges = [self._read(r, known) for r in value.operands]
+        ranges = [self._read(r, value.within, known) for r in value.operands]
         if value.op == "mul" and value.operands[0] == value.operands[1]:
             low, high = OPS["abs"].bounds(ranges[:1])  # type: ignore[misc]
             return low * low, high * high
         low, high = rule(ranges)
+        if value.reduced and not self._counts_some(value):
+            return min(low, 0.0), max(high, 0.0)
         top = self._top(value)
         if top is None:
             return low, high
         return (low, 0.0) if value.op == "sub" else (max(low, 1.0), high)
 
-    def _read(self, ref: Ref, known: dict[str, Range]) -> Range:
+    def _counts_some(self, value: Value) -> bool:
+        """Whether a reduction has a point to reduce, at every point of its own."""
+        free = same_points(value.reduced, value.axes, self.axes)
+        return can_hold(value.within, free, bounds_of(value))
+
+    def _read(self, ref: Ref, within: Forms, known: dict[str, Range]) -> Range:
+        source = self.values[ref.value]
         if ref.value not in known:
-            known[ref.value] = self._range(self.values[ref.value], known)
+            known[ref.value] = self._range(source, known)
         low, high = known[ref.value]
-        axes = self.values[ref.value].axes
-        outside = any(i.may_leave(a) for a, i in zip(axes, ref.index, strict=True))
+        outside = any(i.may_leave(a) for a, i in zip(source.axes, ref.index, strict=True))
+        outside = outside or not all(implies(within, f) for f in at_reader(source, ref))
         return (min(low, 0.0), max(high, 0.0)) if outside else (low, high)
 
     def _top(self, value: Value) -> Group | None:
@@ -108,7 +126,9 @@ class Ranges:
         group = self._hits(inner)
         if inner.op == "exp" and (centred := self._inner(inner)) and centred.op == "sub":
             group = self._own_maximum(centred)
-        return group if group is not None and set(group) <= set(_group(value)) else None
+        own = _group(value)
+        same = group is not None and group.axes <= own.axes and group.forms == own.forms
+        return group if same else None
 
     def _hits(self, value: Value) -> Group | None:
         """Return over which group a value is 1 where a maximum is, and 0 elsewhere."""
@@ -155,7 +175,9 @@ class Ranges:
         if value.op == "input":
             return DATA
         poles = OPS[value.op].poles
-        if poles is not None and poles([self._read(r, self._ranges) for r in value.operands]):
+        if poles is not None and poles(
+            [self._read(r, value.within, self._ranges) for r in value.operands]
+        ):
             return POLE
         operands = value.operands
         if self._hits(value) is not None:  # of NaN none is the largest
@@ -180,7 +202,7 @@ class Ranges:
         if not any(inside) or value.op == "where":
             return False
         others = [
-            self._read(r, self._ranges)
+            self._read(r, value.within, self._ranges)
             for r, own in zip(value.operands, inside, strict=True)
             if not own
         ]
@@ -203,5 +225,7 @@ class Ranges:
 def _group(value: Value) -> Group:
     """Return what a maximum or a sum is over."""
     if value.op in ("max", "sum"):
-        return value.reduced
-    return ("#",) if value.op.startswith("feature_") else (str(value.attributes["shape"]),)
+        bound = set(value.reduced)
+        return Group(frozenset(bound), frozenset(f for f in value.within if bound & set(f.axes)))
+    what = "#" if value.op.startswith("feature_") else str(value.attributes["shape"])
+    return Group(frozenset({what}))
