@@ -74,15 +74,16 @@ def own(shape: Shape, a: Any, b: Any, c: Any) -> Callable[[], None]:
     """Return a call of the engine's product."""
     library = Compiled().library(str(c.dtype))
     m, n, k = shape.m, shape.n, shape.k
-    left, result, sizes = (a.ctypes.data, *a.strides), (c.ctypes.data, c.strides[0]), (m, n, k, 0)
+    left, result, sizes = (a.ctypes.data, *a.strides), (c.ctypes.data, c.strides[0]), (m, n, k)
     if shape.packed:
         memory = np.zeros(library.packed_bytes(k, n), np.uint8)
         _function(library.pack, 6)(memory.ctypes.data, b.ctypes.data, *b.strides, k, n)
-        function, arguments = library.gemm, (*left, memory.ctypes.data, *result, *sizes)
+        function, arguments = library.gemm, (*left, memory.ctypes.data, *result, *sizes, 0)
     else:
         memory = np.zeros(library.scratch_bytes(m, n, k), np.uint8)
         right = (b.ctypes.data, *b.strides)
-        function, arguments = library.matmul, (*left, *right, *result, *sizes, memory.ctypes.data)
+        one = (0, 1, memory.ctypes.data)  # product 0 of 1
+        function, arguments = library.matmul, (*left, *right, *result, *sizes, *one)
     called = _function(function, len(arguments))
 
     def call() -> None:

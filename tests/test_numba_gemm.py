@@ -128,7 +128,7 @@ def run_matmul(a: Any, b: Any, c: Any, more: int) -> None:
     call(
         own.matmul,
         *(a.ctypes.data, *a.strides, b.ctypes.data, *b.strides, c.ctypes.data, c.strides[0]),
-        *(m, n, k, more, scratch[1:].ctypes.data),
+        *(m, n, k, more, more + 1, scratch[1:].ctypes.data),
     )
     assert scratch[0] == MARK and scratch[-1] == MARK, (m, n, k)
 

@@ -91,6 +91,7 @@ class Run:
         missing: inputs that free runs do without.
         garbage: whether the padding of real inputs is NaN.
         spoiled: whether there is NaN or infinity at one point of an input.
+        alike: whether all elements of real inputs are one number, so that roundings do not cancel.
     """
 
     batch: int = 2
@@ -105,6 +106,7 @@ class Run:
     missing: tuple[str, ...] = ()
     garbage: bool = False
     spoiled: bool = False
+    alike: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return it as plain data, without what is the default."""

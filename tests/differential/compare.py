@@ -106,7 +106,7 @@ def draw(model: unfold.Model, run: Run, chunk: int = 0) -> tuple[Arrays, Arrays,
         if value.type.kind == "category":
             inputs[value.name] = rng.integers(-1, value.type.shape[0], shape)
         else:
-            array = _exact(rng.standard_normal(shape))
+            array = _exact(np.full(shape, 0.1) if run.alike else rng.standard_normal(shape))
             outside = padding(domain, value.axes)
             if run.garbage:
                 array[outside] = np.nan

@@ -126,4 +126,5 @@ def _run_tags(way: Run, rule: str) -> list[str]:
     tags += ["stop"] if rule else []
     tags += ["NaN in the padding"] if way.garbage and way.lengths else []
     tags += ["NaN or infinity"] if way.spoiled else []
+    tags += ["long axis"] if way.alike else []
     return [*tags, "training" if way.training else "not training"]

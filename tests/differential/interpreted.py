@@ -175,9 +175,16 @@ class Interpreted:
                 values = np.broadcast_to(np.asarray(result, dtype), (n,))
                 address = rest.pop(0)
                 stride = rest.pop(0) if mode.startswith("strided") else None
-                one = mode in ("sum", "max", "argmax")
+                plain = mode.removesuffix("_compensated")
+                one = plain in ("sum", "max", "argmax")
                 target = self.memory.row(address, dtype, 1 if one else n, stride)
-                STORES[mode](target, values)
+                if plain == mode:
+                    STORES[mode](target, values)
+                    continue
+                address = rest.pop(0)
+                stride = rest.pop(0) if mode.startswith("strided") else None
+                error = self.memory.row(address, dtype, 1 if one else n, stride)
+                _compensated(target, error, values.sum(keepdims=True) if one else values)
             assert not rest, rest
 
         return run
@@ -190,14 +197,14 @@ class Interpreted:
     def _gemm(self, dtype: str, *arguments: int) -> None:
         a, rsa, csa, b, c, rsc, m, n, k, more = arguments
         item = ITEM[dtype]
-        self._matmul(dtype, a, rsa, csa, b, n * item, item, c, rsc, m, n, k, more, 0)
+        self._matmul(dtype, a, rsa, csa, b, n * item, item, c, rsc, m, n, k, more, 2, 0)
 
     def _matmul(self, dtype: str, *arguments: int) -> None:
-        a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, more, _ = arguments
+        a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, number, _, _ = arguments
         view = self.memory.view
         left, right = view(a, dtype, (m, k), (rsa, csa)), view(b, dtype, (k, n), (rsb, csb))
         target = view(c, dtype, (m, n), (rsc, ITEM[dtype]))
-        target[...] = left @ right + (target if more else 0)
+        target[...] = left @ right + (target if number else 0)
 
     def _ctc(self, dtype: str, *arguments: int) -> None:
         loss, _, *_ = arguments[8:]
@@ -260,6 +267,13 @@ def _max(target: Any, values: Any) -> None:
 
 def _argmax(target: Any, values: Any) -> None:
     target[0] = np.argmax(values)
+
+
+def _compensated(target: Any, error: Any, values: Any) -> None:
+    wanted = values - error
+    total = target + wanted
+    lost = (total - target) - wanted
+    target[...], error[...] = total, np.where(np.isnan(lost), 0, lost)
 
 
 STORES: dict[str, Callable[[Any, Any], None]] = {

@@ -9,6 +9,7 @@ from tests.differential.draft import Cycle, Draft, Place, Source
 from tests.differential.expressions import Writer
 
 BATCH = {1: 2.0, 2: 4.0, 3: 3.0, 4: 1.0, 5: 1.5, 9: 0.4, 17: 0.3}
+LONG = 5000  # steps over which the roundings of one number after the other would show
 STEPS = {1: 1.2, 2: 2.0, 3: 2.0, 4: 2.0, 5: 2.0, 6: 1.0, 7: 1.0, 17: 0.1}
 
 
@@ -199,6 +200,9 @@ def run(d: Draft, written: Written) -> Run:
                 lengths[axis.name] = [d.rng.randint(1, top) for _ in range(batch)]
                 if d.chance(0.8):
                     lengths[axis.name][d.rng.randrange(batch)] = top
+    long = len(d.axes) == 1 and d.chance(0.03)
+    if long:
+        extents, lengths = dict.fromkeys(extents, LONG), {}
     free = bool(written.truths)
     modes: dict[Mode, float] = {
         "teacher": 4.0 if free else 9.0,
@@ -218,4 +222,5 @@ def run(d: Draft, written: Written) -> Run:
         missing=tuple(written.truths) if mode == "free" and d.chance(0.5) else (),
         garbage=d.chance(0.3),
         spoiled=d.chance(0.02),
+        alike=long,
     )

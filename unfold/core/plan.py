@@ -59,6 +59,8 @@ class Buffer:
         role: "computed", "input", "parameter", "constant" or "host" (random numbers, counts,
             lengths: filled before the run).
         empty: what is read outside of its domain.
+        errors: the buffer of what rounding has added to each element, where many numbers are added
+            to one and elements have single precision.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Buffer:
     shape: tuple[int, ...]
     role: str = "computed"
     empty: float = 0.0
+    errors: str | None = None
 
 
 @dataclass(frozen=True)

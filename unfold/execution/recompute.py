@@ -20,7 +20,7 @@ import numpy as np
 from unfold.core.program import Program
 from unfold.errors import UnsupportedError
 from unfold.execution.asked import Asked
-from unfold.execution.runs import Execution, Part
+from unfold.execution.runs import Execution, Part, element_type
 from unfold.passes.carry import NEXT, PREFIX
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.pipeline import Pipeline
@@ -51,7 +51,8 @@ def recomputed(
     domain = domain_of_run(pipeline, asked)
     run = _Run(execution, pieces, domain, asked, length)
     loss, last = run.whole()
-    grads = {n: run.grads.get(n, np.zeros_like(asked.params[n])) for n in asked.wrt}
+    zeros = {n: np.zeros_like(asked.params[n]) for n in asked.wrt}
+    grads = zeros | run.rounded(run.grads)
     same = pieces.axis == pipeline.carry_axis
     states = {n: d for n, d in pipeline.delays.items() if same and n in pieces.states}
     stop = -asked.options["chunk"].overlap or None
@@ -112,7 +113,10 @@ def cut(
 
 @dataclass
 class _Run:
-    """One run; `grads` adds up gradients by parameters."""
+    """One run; `grads` adds up gradients by parameters.
+
+    What segments add up is kept in double precision until all are done.
+    """
 
     execution: Execution
     pieces: Segments
@@ -124,6 +128,11 @@ class _Run:
     @property
     def axis(self) -> str:
         return self.pieces.axis
+
+    @cached_property
+    def dtype(self) -> str:
+        """The precision of the run."""
+        return element_type(self.asked.params, self.asked.inputs)
 
     @cached_property
     def given(self) -> dict[str, Any]:
@@ -206,8 +215,8 @@ class _Run:
             found = self._run(program, more, part)
             states.append({f"{PREFIX}{n}": found[f"{NEXT}{n}"] for n in self.pieces.states})
             for name in self.pieces.sums:
-                sums[name] = found[name] + sums[name] if name in sums else found[name]
-        before |= sums
+                _add_up(sums, name, found[name])
+        before |= self.rounded(sums)
         return states
 
     def _begin(self) -> dict[str, Any]:
@@ -264,9 +273,12 @@ class _Run:
             }
             for name in self.pieces.shared:
                 if name in own.wrt:
-                    more_of = found[adjoint_name(name)]
-                    shared[name] = shared[name] + more_of if name in shared else more_of
-        back |= shared
+                    _add_up(shared, name, found[adjoint_name(name)])
+        back |= self.rounded(shared)
+
+    def rounded(self, sums: dict[str, Any]) -> dict[str, Any]:
+        """Return sums in the precision of the run."""
+        return {n: np.asarray(total, self.dtype) for n, total in sums.items()}
 
     def _like(self, name: str, before: Arrays, states: list[dict[str, Any]]) -> Any:
         plain = name.removeprefix(NEXT)
@@ -293,10 +305,15 @@ class _Run:
                 continue
             gradient = found[adjoint_name(name)]
             if name not in self.grads:
-                self.grads[name] = np.zeros(np.shape(self.asked.params[name]), gradient.dtype)
+                self.grads[name] = np.zeros(np.shape(self.asked.params[name]), np.float64)
             axes = own.program[adjoint_name(name)].axes
             at = tuple(
                 slice(*part) if part and a == self.axis else slice(0, n)
                 for a, n in zip(axes, gradient.shape, strict=False)
             )
             self.grads[name][at] += gradient
+
+
+def _add_up(sums: dict[str, Any], name: str, more: Any) -> None:
+    """Add what a segment contributes to a sum, which is kept in double precision."""
+    sums[name] = sums.get(name, 0.0) + np.asarray(more, np.float64)

@@ -9,7 +9,8 @@ cache, and only what is read elsewhere (by the adjoint, by a weight gradient) is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf, prod
 
 from unfold.core.affine import Affine
 from unfold.core.plan import (
@@ -26,9 +27,10 @@ from unfold.core.plan import (
     Statement,
     Stored,
 )
-from unfold.core.program import BATCH, Value
+from unfold.core.program import BATCH, Program, Value
 from unfold.passes.forms import Form, Forms
 
+SHORT = 16  # how many numbers may be added to one without regard to rounding
 Place = tuple[Loop | Nest, ...]
 
 
@@ -55,11 +57,44 @@ def buffers(forms: Forms, statements: list[Statement], results: set[str]) -> dic
         for access in reads:
             found.setdefault(access.buffer, Uses([], [])).reads.append((place, access))
     filled = {s.buffer: s.looped for s in _leaves(statements) if isinstance(s, Fill)}
-    return {
+    kept = {
         n: _buffer(forms, n, uses, n in results, filled.get(n))
         for n, uses in found.items()
         if n in forms.program.values
     }
+    for name in sorted(long_sums(forms.program, statements)):
+        errors = f"~{name}"  # no name of a spec
+        kept[errors] = replace(kept[name], name=errors)
+        kept[name] = replace(kept[name], errors=errors)
+    return kept
+
+
+def long_sums(program: Program, statements: list[Statement]) -> set[str]:
+    """Return the buffers with elements that so many numbers are added to that rounding matters."""
+    found: set[str] = set()
+
+    def extent(dim: Dim) -> float:
+        if dim.size is not None:
+            return dim.size
+        axis = program.axes[dim.name]
+        known = axis.extent.is_constant and not axis.from_data and dim.name != BATCH
+        return axis.extent.constant if known else inf
+
+    def visit(level: list[Statement], looped: tuple[Dim, ...]) -> None:
+        for statement in level:
+            if isinstance(statement, Loop):
+                visit(statement.body, (*looped, Dim(statement.axis)))
+            elif isinstance(statement, Nest):
+                for store in (s for k in statement.kernels for _, s in k.stores):
+                    if store.mode not in ("add", "sum") or store.access.overlaps:
+                        continue
+                    around = (*looped, *statement.dims)
+                    added = prod(extent(d) for d in around if not store.access.moves(d.name))
+                    if added > SHORT:
+                        found.add(store.access.buffer)
+
+    visit(statements, ())
+    return found
 
 
 def _accesses(

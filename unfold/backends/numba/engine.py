@@ -141,9 +141,12 @@ class Engine:
             job.result()
         for name, kind in plan.partial.items():
             combine = np.maximum if kind == "max" else np.add
-            own = bounds[0].bound.views[name]
-            for other in bounds[1:]:
-                combine(own, other.bound.views[name], out=own)
+            views = [b.bound.views[name] for b in bounds]
+            step = 1
+            while step < len(views):  # a tree, so that rounding hardly grows with the threads
+                for own, other in zip(views[:: 2 * step], views[step :: 2 * step], strict=False):
+                    combine(own, other, out=own)
+                step *= 2
         self._call(bounds[0], early, plan.late)
         return {n: self._gathered(bounds, n) for n in plan.results}
 

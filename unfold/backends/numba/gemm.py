@@ -4,13 +4,17 @@
 
     pack(dst, src, rs, cs, K, N)                                B into panels
     gemm(a, rsa, csa, packed, c, rsc, M, N, K, accumulate)      B in panels, as in a time loop
-    matmul(a, rsa, csa, b, rsb, csb, c, rsc, M, N, K, accumulate, scratch)
+    matmul(a, rsa, csa, b, rsb, csb, c, rsc, M, N, K, number, count, scratch)
 
 A panel holds NR columns of B, [K][NR], zero padded, so that the micro-kernel reads it in order; a
 tile of 8 rows and NR columns of C stays in registers for a block of K. `gemm` reads A where it
 lies, with any strides (0 repeats a row); `matmul` packs both operands blockwise into scratch memory
 (the blocking of Goto & van de Geijn 2008). Strides are bytes, and C has unit column stride. Sums
 are in one order, whatever runs beside: equal inputs give equal bits.
+
+Rounding does not grow with K: sums are made of blocks of KC, starting from zero; `matmul` adds up
+to RUN of them plainly, and these compensated. C may be the sum of `count` products, of which it
+adds that of a number, in order.
 
 The functions are the same for all Programs and compiled once per element type.
 """
@@ -29,8 +33,8 @@ from unfold.backends.numba import store
 from unfold.backends.numba.target import vector_bytes
 from unfold.backends.numba.tiles import ITEM
 
-KC, MC, MR = 256, 96, 8
-PARTS = ("panels", "strips", "column2", "column3")
+KC, MC, MR, RUN = 128, 96, 8, 32
+PARTS = ("panels", "strips", "column2", "column3", "join")
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,10 @@ class Library:
         """Return the bytes of a packed B[K, N]."""
         return max(k, 1) * self._padded(n) * ITEM[self.dtype]
 
-    def scratch_bytes(self, m: int, n: int, k: int) -> int:
+    def scratch_bytes(self, m: int, n: int, k: int, count: int = 1) -> int:
         """Return the bytes of scratch memory of `matmul`."""
-        return (self._padded(n) * min(k, KC) + (MC + MR) * KC) * ITEM[self.dtype]
+        sums = 2 * m * n if count * -(-k // KC) > RUN else 0
+        return (self._padded(n) * min(k, KC) + (MC + MR) * KC + sums) * ITEM[self.dtype]
 
 
 @cache
@@ -98,6 +103,12 @@ def _lanes(dtype: str) -> int:
 def _module(template: str, dtype: str) -> ModuleType:
     """Return a template of this folder, its constants filled in, compiled or from the cache."""
     text = Path(__file__).with_name(f"{template}.py").read_text(encoding="utf-8")
-    for name, value in (("DTYPE", dtype), ("LANES", _lanes(dtype)), ("KC", KC), ("MC", MC)):
+    for name, value in (
+        ("DTYPE", dtype),
+        ("LANES", _lanes(dtype)),
+        ("KC", KC),
+        ("MC", MC),
+        ("RUN", RUN),
+    ):
         text = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE)
     return store.load_module(text)

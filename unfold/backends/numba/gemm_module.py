@@ -4,16 +4,18 @@ See `unfold.backends.numba.gemm` for what they do. What takes the compiler longe
 not compiled into each of them: they call it by symbols.
 """
 
-# pyright: basic
+# pyright: basic, reportCallIssue=false
 from numba import cfunc, njit
 from numba.core.types import ExternalFunction
 
 from unfold.backends.numba.tiles import ITEM, integers
+from unfold.backends.numba.vector import copy, zero
 
 DTYPE = "float32"
 LANES = 16
 KC = 256
 MC = 96
+RUN = 32
 I = ITEM[DTYPE]  # noqa: E741
 N2, N3 = 2 * LANES, 3 * LANES
 
@@ -21,6 +23,7 @@ panels = ExternalFunction(f"unfold_panels_{DTYPE}", integers(7))
 strips = ExternalFunction(f"unfold_strips_{DTYPE}", integers(6))
 column2 = ExternalFunction(f"unfold_column2_{DTYPE}", integers(10))
 column3 = ExternalFunction(f"unfold_column3_{DTYPE}", integers(10))
+join = ExternalFunction(f"unfold_join_{DTYPE}", integers(4))
 
 
 @njit("int64(int64)", cache=True)
@@ -56,8 +59,9 @@ def gemm(a, rsa, csa, b, c, rsc, m, n, k, accumulate):
                 column2(here, rsa, csa, panel, there, rsc, m, min(nr, n - j), kc, more)
 
 
-@cfunc(integers(13), cache=True)
-def matmul(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
+@njit(integers(13), cache=True)
+def product(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
+    """C (+)= A B, sums of K in blocks of KC that are added one after the other."""
     nr = width(n)
     block = (n + nr - 1) // nr * nr * min(k, KC) * I
     for k0 in range(0, max(k, 1), KC):
@@ -80,3 +84,37 @@ def matmul(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
                     else:
                         column2(at, row, column, panel, there, rsc, rows, min(nr, n - j), kc, more)
                 panel += kc * nr * I
+
+
+@njit(integers(16), cache=True)
+def summand(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, number, count, each, scratch, part):
+    """Add one of several products to C: as many as `each` plainly, and these sums compensated."""
+    if count <= each:
+        product(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, min(number, 1), scratch)
+        return
+    errors = part + m * n * I
+    more = min(number % each, 1)
+    product(a, rsa, csa, b, rsb, csb, part, n * I, m, n, k, more, scratch)
+    if (number + 1) % each == 0 or number + 1 == count:
+        if number < each:
+            zero(errors, m * n * I)
+        for i in range(m):
+            if number < each:
+                copy(c + i * rsc, part + i * n * I, n * I)
+            else:
+                join(n, part + i * n * I, c + i * rsc, errors + i * n * I)
+
+
+@cfunc(integers(14), cache=True)
+def matmul(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, number, count, scratch):
+    long = RUN * KC
+    sums = scratch + ((n + width(n) - 1) // width(n) * width(n) * min(k, KC) + (MC + 8) * KC) * I
+    if k <= long:
+        each = RUN // max((k + KC - 1) // KC, 1)
+        summand(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, number, count, each, scratch, sums)
+        return
+    parts = (k + long - 1) // long
+    for i in range(parts):
+        left, right, size = a + i * long * csa, b + i * long * rsb, min(long, k - i * long)
+        which, of = number * parts + i, count * parts
+        summand(left, rsa, csa, right, rsb, csb, c, rsc, m, n, size, which, of, 1, scratch, sums)

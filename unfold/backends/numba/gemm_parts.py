@@ -4,6 +4,7 @@
     strips(dst, a, rsa, csa, m, k)                     pack A[m, k]
     column2, column3(a, rsa, csa, b, c, rsc, m, n, k, more)
                                                        one panel's columns of C, in tiles
+    join(n, x, total, errors)                          total += x, compensated
 
 `gemm_module` calls them by their symbols. Panels are 2 or 3 vectors wide: 3 keep more of C in
 registers, 2 waste less where N is small.
@@ -117,3 +118,14 @@ def strips(dst, a, rsa, csa, m, k):
             else:
                 collect(rows, at, rsa, dst + kk * 8 * I)
         dst += 8 * k * I
+
+
+@vector_kernel(DTYPE, loads="v", stores=("add_compensated",))
+def add(x):
+    return (x,)
+
+
+@cfunc(integers(4), cache=True)
+def join(n, x, total, errors):
+    """Add a row to the one of sums."""
+    add(n, x, total, errors)

@@ -13,7 +13,7 @@ a spec and no size of an axis in it, so equal blocks of different models are one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from unfold.backends.numba.loops import bounds, placed
@@ -241,6 +241,9 @@ class _Writer:
             self.fill(statement, depth)
 
     def fill(self, fill: Fill, depth: int) -> None:
+        errors = self.errors(fill.buffer)
+        if errors:
+            self.fill(Fill(errors, fill.looped, 0.0), depth)
         parts = [self.slot("start", fill.buffer)]
         for stored in self.plan.buffers[fill.buffer].axes:
             if stored.axis in fill.looped:
@@ -337,7 +340,21 @@ class _Writer:
         ]
         return "s", [" + ".join(strides)]
 
+    def errors(self, buffer: str) -> str | None:
+        """Return the buffer of what rounding adds to another, if elements are that imprecise."""
+        return self.plan.buffers[buffer].errors if self.dtype == "float32" else None
+
     def store(self, store: Store, depth: int, vector: str | None) -> tuple[str, list[str]]:
+        """Return how a result is stored, and its arguments."""
+        mode, given = self.target(store, depth, vector)
+        errors = self.errors(store.access.buffer)
+        if errors is None or mode not in ("add", "strided_add", "sum") or store.reset is not None:
+            return mode, given
+        beside = replace(store, access=replace(store.access, buffer=errors))
+        return f"{mode}_compensated", [*given, *self.target(beside, depth, vector)[1]]
+
+    def target(self, store: Store, depth: int, vector: str | None) -> tuple[str, list[str]]:
+        """Return how a result is stored without regard to rounding, and its arguments."""
         address = self.address(store.access, depth, vector, waste=True)
         if store.reset is not None:
             self.put(depth, f"put_{self.dtype}({address}, {number(store.reset)})")
@@ -360,42 +377,22 @@ class _Writer:
         for dim in around:
             depth = self.open(dim, depth)
         inner = {d.name for d in (*m, *n, *k)}
-        first = " and ".join(f"{self.loops[d.name]} == 0" for d in more_k)
-        accumulate = f"0 if {first} else 1" if first else "0"
-        sizes = [self.product(d) for d in (m, n, k)]
-        a = self.corner(gemm.a, depth, inner)
-        c = self.corner(gemm.c, depth, inner)
-        strides_a = [self.step(gemm.a, m), self.step(gemm.a, k)]
+        number = "0"  # of the product among those that are added up
+        for dim in more_k:
+            here = self.loops[dim.name]
+            number = here if number == "0" else f"({number})*{self.extent(dim)} + {here}"
+        a = [self.corner(gemm.a, depth, inner), self.step(gemm.a, m), self.step(gemm.a, k)]
+        c = [self.corner(gemm.c, depth, inner), self.step(gemm.c, m)]
+        c += [self.product(d) for d in (m, n, k)]
         if gemm.packed is not None:
-            b = self.packed(gemm.packed)
-            arguments = [
-                self.slot("function", "gemm"),
-                a,
-                *strides_a,
-                b,
-                c,
-                self.step(gemm.c, m),
-                *sizes,
-                accumulate,
-            ]
+            function, b = self.slot("function", "gemm"), [self.packed(gemm.packed)]
+            rest = [f"min({number}, 1)" if more_k else "0"]
         else:
-            b = self.corner(gemm.b, depth, inner)
-            strides_b = [self.step(gemm.b, k), self.step(gemm.b, n)]
-            matmul = self.slot("function", "matmul")
-            scratch = self.slot("scratch", *(tuple(d) for d in (m, n, k)))
-            arguments = [
-                matmul,
-                a,
-                *strides_a,
-                b,
-                *strides_b,
-                c,
-                self.step(gemm.c, m),
-                *sizes,
-                accumulate,
-                scratch,
-            ]
-        self.put(depth, f"call({', '.join(arguments)})")
+            function = self.slot("function", "matmul")
+            b = [self.corner(gemm.b, depth, inner), self.step(gemm.b, k), self.step(gemm.b, n)]
+            scratch = self.slot("scratch", *(tuple(d) for d in (m, n, k, more_k)))
+            rest = [number, self.product(more_k), scratch]
+        self.put(depth, f"call({', '.join([function, *a, *b, *c, *rest])})")
         self.close(around)
 
     # Operators with kernels of their own

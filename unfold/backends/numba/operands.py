@@ -34,6 +34,7 @@ from unfold.backends.numba.lanes import (
 
 INT = ir.IntType(64)
 POINTER = ir.PointerType()
+RUN = 64  # vectors, or fewer, that are added up without compensation
 
 
 class Block:
@@ -127,6 +128,9 @@ class Operand:
         """Take the result's vector in a block."""
         raise NotImplementedError
 
+    def pause(self, index: Value) -> None:
+        """Do what is done now and then: after the full vector of an index."""
+
     def finish(self) -> None:
         """Do what is done once, behind the loop."""
 
@@ -165,6 +169,20 @@ class ContiguousAdd(Contiguous):
     """Elements side by side, that are added to."""
 
     adds = True
+
+
+class ContiguousCompensated(Contiguous):
+    """Elements side by side that are added to, and elsewhere what rounding has added to them."""
+
+    arguments = ("address", "rest")
+
+    def write(self, block: Block, value: VX | float) -> None:
+        """Add a vector."""
+        rest = self.builder.inttoptr(self.values[1], POINTER)
+        total, number = block.read(self.base), block.trace.number(value)
+        total, error = compensated(total, block.read(rest), number)
+        block.write(self.base, total)
+        block.write(rest, error)
 
 
 class Repeated(Operand):
@@ -214,7 +232,7 @@ class Strided(Operand):
 
     def __post_init__(self) -> None:
         """Find the first vector's addresses."""
-        address, stride = (self.lanes.splat(self.builder, x) for x in self.values)
+        address, stride = (self.lanes.splat(self.builder, x) for x in self.values[:2])
         steps = ir.Constant(ir.VectorType(INT, self.lanes.count), _steps(self.lanes))
         self.first = self.builder.add(address, self.builder.mul(stride, steps))
 
@@ -237,6 +255,24 @@ class StridedAdd(Strided):
     """Elements that lie a stride apart, and are added to."""
 
     adds = True
+
+
+class StridedCompensated(Strided):
+    """Elements a stride apart that are added to, and elsewhere what rounding has added to them."""
+
+    arguments = ("address", "stride", "rest", "rest_stride")
+
+    def __post_init__(self) -> None:
+        """Find the first vector's addresses, of both."""
+        super().__post_init__()
+        self.rest = Strided(self.builder, self.lanes, self.values[2:])
+
+    def write(self, block: Block, value: VX | float) -> None:
+        """Add a vector."""
+        total, number = self.read(block), block.trace.number(value)
+        total, error = compensated(total, self.rest.read(block), number)
+        super().write(block, total)
+        self.rest.write(block, error)
 
 
 class Accumulated(Operand):
@@ -281,22 +317,63 @@ class Accumulated(Operand):
 
 
 class Sum(Accumulated):
-    """The sum of all elements is added."""
+    """The sum of all elements is added: lanes are added up in runs, and the runs compensated."""
 
     start = 0.0
+
+    def __post_init__(self) -> None:
+        """Make the accumulators: of a run, of all runs before, and of what rounding has added."""
+        super().__post_init__()
+        self.runs, self.error = (self.keep(self.lanes.numbers(0.0)) for _ in range(2))
 
     def write(self, block: Block, value: VX | float) -> None:
         """Add a vector to the accumulator."""
         total = self.held(block.trace, self.place) + self.valid(block, value)
         self.builder.store(total.value, self.place)
 
+    def pause(self, index: Value) -> None:
+        """Add a run to those before."""
+        if self.lanes.dtype == "float64":
+            return
+        last = self.builder.and_(index, ir.Constant(INT, RUN - 1))
+        with self.builder.if_then(
+            self.builder.icmp_unsigned("==", last, ir.Constant(INT, RUN - 1)), likely=False
+        ):
+            trace = Trace(self.builder, self.lanes)
+            places = (self.runs, self.error, self.place)
+            total, error = compensated(*(self.held(trace, x) for x in places))
+            for vector, place in zip((total.value, error.value), places[:2], strict=True):
+                self.builder.store(vector, place)
+            self.builder.store(self.lanes.numbers(0.0), self.place)
+
     def finish(self) -> None:
         """Add the lanes to the element."""
         trace = Trace(self.builder, self.lanes)
         total = self.held(trace, self.place)
+        if self.lanes.dtype == "float32":
+            total = self.held(trace, self.runs) + (total - self.held(trace, self.error))
         for upper in self.halves(trace):
             total = total + upper(total)
+        self.add(trace, total)
+
+    def add(self, trace: Trace, total: VX) -> None:
+        """Add a number, the first of a vector, to the element."""
         self.store_element(self.builder.fadd(self.load_element(), self.first(total)))
+
+
+class SumCompensated(Sum):
+    """The sum of all elements is added, and elsewhere stands what rounding has added."""
+
+    arguments = ("address", "rest")
+
+    def add(self, trace: Trace, total: VX) -> None:
+        """Add a number to the element."""
+        rest = Operand(self.builder, self.lanes, self.values[1:])
+        before, error = (
+            VX(trace, self.lanes.splat(self.builder, x.load_element())) for x in (self, rest)
+        )
+        for place, vector in zip((self, rest), compensated(before, error, total), strict=True):
+            place.store_element(self.first(vector))
 
 
 class Max(Accumulated):
@@ -370,12 +447,26 @@ LOADS: dict[str, type[Operand]] = {
 STORES: dict[str, type[Operand]] = {
     "store": Contiguous,
     "add": ContiguousAdd,
+    "add_compensated": ContiguousCompensated,
     "strided": Strided,
     "strided_add": StridedAdd,
+    "strided_add_compensated": StridedCompensated,
     "sum": Sum,
+    "sum_compensated": SumCompensated,
     "max": Max,
     "argmax": ArgMax,
 }
+
+
+def compensated(total: VX, error: VX, value: VX) -> tuple[VX, VX]:
+    """Add a value to a total, and return what rounding has added to that (Kahan 1965).
+
+    The error of any number of additions is that of one. Beside what is not finite there is none.
+    """
+    wanted = value - error
+    result = total + wanted
+    error = (result - total) - wanted
+    return result, select(error == error, error, 0.0)
 
 
 def _steps(lanes: Lanes) -> list[int]:

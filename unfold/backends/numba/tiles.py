@@ -118,10 +118,9 @@ def _write_tile(
         [[cgutils.alloca_once(builder, own.vector) for _ in range(vectors)] for _ in range(rows)]
         for _ in range(split)
     ]
-    for i in range(rows):
-        for j in range(vectors):
-            builder.store(own.read(corner(i, j), builder.and_(masks[j], again)), sums[0][i][j])
-            for part in sums[1:]:
+    for part in sums:
+        for i in range(rows):
+            for j in range(vectors):
                 builder.store(own.zero, part[i][j])
     offsets = [builder.mul(rsa, _number(i)) for i in range(rows)]
     at_a, at_b = cgutils.alloca_once_value(builder, a), cgutils.alloca_once_value(builder, b)
@@ -151,8 +150,8 @@ def _write_tile(
             step(sums[0])
     for i in range(rows):
         for j in range(vectors):
-            total = builder.load(sums[0][i][j])
-            for part in sums[1:]:
+            total = own.read(corner(i, j), builder.and_(masks[j], again))
+            for part in sums:
                 total = builder.fadd(total, builder.load(part[i][j]), flags=FLAGS)
             own.write(total, corner(i, j), masks[j])
 

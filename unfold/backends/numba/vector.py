@@ -20,6 +20,8 @@ Stores, one word per result:
     strided, strided_add          the same, elements apart by a stride that follows the address
     sum, max                      one element: += the sum, = the larger of it and the values
     argmax                        one element: the index of the first largest, NaN the largest
+    …_compensated                 of add, strided_add and sum: one more address (and stride) says
+                                  where there is what rounding has added so far
 
 All loads of a vector come before its stores, stores in order. A result may be stored where an
 operand lies, element for element; a "b" operand is read once, at the start. Conditions are stored
@@ -101,7 +103,7 @@ def _emit(
 ) -> None:
     """Write the loop over full vectors, and the rest."""
 
-    def run(index: Value, rest: Value | None) -> None:
+    def run(number: Value, index: Value, rest: Value | None) -> None:
         block = Block(builder, lanes, index, rest)
         results = body(*(load.read(block) for load in loads))
         results = results if isinstance(results, tuple) else (results,)
@@ -109,13 +111,15 @@ def _emit(
             raise ValueError(f"{body.__name__} has {len(results)} results, {len(stores)} stores")
         for store, result in zip(stores, results, strict=True):
             store.write(block, result)
+            if rest is None:
+                store.pause(number)
 
     count = ir.Constant(INT, lanes.count)
     with cgutils.for_range(builder, builder.udiv(n, count)) as loop:
-        run(builder.mul(loop.index, count), None)
+        run(loop.index, builder.mul(loop.index, count), None)
     rest = builder.urem(n, count)
     with builder.if_then(builder.icmp_unsigned("!=", rest, ir.Constant(INT, 0))):
-        run(builder.sub(n, rest), rest)
+        run(rest, builder.sub(n, rest), rest)
     for store in stores:
         store.finish()
 
