@@ -82,6 +82,18 @@ def test_constants_compile() -> None:
         np.testing.assert_array_equal(found["n"], [[nan] * 3])
 
 
+@pytest.mark.parametrize("text", ["-1 / 0", "inf", "10 ** 400", "1e308 * 10", "(t - 2) ** 0.5"])
+def test_constants_that_are_not_chosen_leave_gradients_alone(text: str) -> None:
+    model = unfold.loads(
+        f"{HEAD}  u[t]: []\nparameters:\n  w: {{shape: [], init: ones}}\nnodes:\n"
+        f"  y[t]: where(u[t] > 0, w * u[t], ({text}) ** 2 * w)\n"
+        "loss: sum[t](where(u[t] > 0, y[t], 0))\n"
+    )
+    inputs = {"u": np.array([[2.0, -1.0, 0.5]]), "x": np.array([-2.0])}
+    found = model.step(model.init(), inputs, backend="reference")
+    assert (found.loss, float(found.grads["w"])) == (2.5, 2.5)
+
+
 def test_constants_fold_where_they_are_written() -> None:
     x = X("x")
     assert call("div", 1.0, call("sub", 2.0, 2.0)) == X("number", (), inf)

@@ -98,7 +98,10 @@ class Coverage:
         if row.kind is not Kind.POINTWISE or row.evaluate is None or not here:
             return None
         below = [self._known(r.value) for r in value.operands]
-        return None if any(x is None for x in below) else row.evaluate(*below)
+        if any(x is None for x in below):
+            return None
+        with np.errstate(all="ignore"):
+            return row.evaluate(*below)
 
     def _whole(self) -> set[str]:
         # It is assumed of all and taken back where it is not so: the unfolded graph has no cycles,

@@ -10,16 +10,18 @@ numbers; `risk` says of which values it is known that they are such.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import inf, isfinite
 from typing import NamedTuple
+
+import numpy as np
 
 from unfold.core.affine import Affine
 from unfold.core.bounds import Forms, at_reader, bounds_of, can_hold, implies
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import components, edges
-from unfold.core.op import OPS, Range
+from unfold.core.op import OPS, Kind, Range
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.coverage import same_points
 
@@ -174,10 +176,9 @@ class Ranges:
             return NO_RISK if isfinite(value.attributes["value"]) else POLE
         if value.op == "input":
             return DATA
+        ranges = [self._read(r, value.within, self._ranges) for r in value.operands]
         poles = OPS[value.op].poles
-        if poles is not None and poles(
-            [self._read(r, value.within, self._ranges) for r in value.operands]
-        ):
+        if (poles is not None and poles(ranges)) or _overflows(value, ranges):
             return POLE
         operands = value.operands
         if self._hits(value) is not None:  # of NaN none is the largest
@@ -220,6 +221,16 @@ class Ranges:
             return False
         size = self.values[condition.operands[0].value]
         return size.op == "abs" and size.operands[0].value == value.operands[1].value
+
+
+def _overflows(value: Value, ranges: Sequence[Range]) -> bool:
+    """Return whether an operator makes what is not finite of numbers that are known."""
+    row = OPS[value.op]
+    known = bool(ranges) and all(low == high for low, high in ranges)
+    if not known or row.kind is not Kind.POINTWISE or row.evaluate is None:
+        return False
+    with np.errstate(all="ignore"):
+        return not np.isfinite(row.evaluate(*(np.float64(low) for low, _ in ranges)))
 
 
 def _group(value: Value) -> Group:
