@@ -45,7 +45,10 @@ class Draft:
         if axis in node.axes:
             forms += [axis] * 6 + [f"{axis}-1", f"{axis}-2", f"{axis}+1", f"{axis}+3"]
             forms += [f"last-{axis}", f"2*{axis}-1", f"2*{axis}"]
+            forms += [f"{axis}//2", f"(2*{axis}-1)%3", f"({axis}+2)%(last+1)"]
         forms += [f"{o}" for o in others] + [f"{axis}-{o}" for o in others if axis in node.axes]
+        forms += [f"({axis}-{o})%(last+1)" for o in others if axis in node.axes]
+        forms += [f"({axis}-{o})//2" for o in others if axis in node.axes]
         return self.pick(*forms)
 
     def read(self, source: Node, node: Node, bound: tuple[str, ...] = ()) -> str:
@@ -133,7 +136,10 @@ def specs(draw: st.DrawFn) -> str:
     initial, losses = ["  x: zeros", "  z: zeros"], []  # a loss may read them outside
     for node in nodes:
         if node.axes:
-            kind = draw(st.sampled_from(["", "ones", "learned", "0.5", "b", "W1 @ b"]))
+            kinds = ["", "ones", "learned", "0.5", "b", "W1 @ b"]
+            if len(node.axes) == 1:
+                kinds += ["{-1: learned, -2: b, last+1: 0.5}", f"b * {node.axes[0]}"]
+            kind = draw(st.sampled_from(kinds))
             initial += [f"  {node.name}: {kind}"] if kind else []
         index = f"[{','.join(node.axes)}]" if node.axes else ""
         loss = f"{node.name}{index} @ {node.name}{index}"

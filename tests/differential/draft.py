@@ -229,6 +229,8 @@ class Draft:
         if len(here) > 1:
             a, b = self.rng.sample(here, 2)
             forms |= {(f"{a}-{b}", "two axes"): 0.5, (f"{a}+{b}", "two axes"): 0.3}
+            forms |= {(f"({a}-{b})%(last+1)", "two axes, turned"): 0.3}
+            forms |= {(f"({a}+{b})//2", "two axes, floored"): 0.2}
         return self.weigh(forms)
 
     def _forms(self, a: str, weight: float, plain: str) -> dict[tuple[str, str], float]:
@@ -243,6 +245,11 @@ class Draft:
             (f"2*{a}", "stride 2"): 0.2 * weight,
             (f"2*{a}-1", "stride 2"): 0.2 * weight,
             (f"3*{a}-2", "stride 3"): 0.1 * weight,
+            (f"{a}//2", "floored"): 0.2 * weight,
+            (f"(2*{a}-1)//3", "floored"): 0.1 * weight,
+            (f"{a}%2", "remainder"): 0.2 * weight,
+            (f"{a}-{a}%3", "remainder"): 0.1 * weight,
+            (f"({a}+2)%(last+1)", "turned"): 0.2 * weight,
         }
 
     def _read_cycle(self, source: Source, place: Place, cycle: Cycle) -> Piece:

@@ -52,6 +52,8 @@ def initial(w: Writer, written: Written) -> dict[str, Piece]:
 def _entries(w: Writer, source: Source, written: Written) -> dict[str, Piece]:
     """Return one entry about all axes of a value, or one for some of them."""
     d = w.draft
+    if len(source.axes) == 1 and source.kind != "bool" and d.chance(0.3):
+        return {source.name: _points(w, source)}
     if len(source.axes) == 1 or d.chance(0.3):
         return {source.name: _value(w, source, Place())}
     found: dict[str, Piece] = {}
@@ -68,6 +70,16 @@ def _entries(w: Writer, source: Source, written: Written) -> dict[str, Piece]:
         elif d.chance(0.7):
             found[key] = _value(w, source, Place(others))
     return found
+
+
+def _points(w: Writer, source: Source) -> Piece:
+    """Return values for single points outside of an axis, before it and after it."""
+    d = w.draft
+    points = [p for p in ("-1", "-2", "-3", "last+1", "last+2") if d.chance(0.5)] or ["-1"]
+    pieces = tuple(_value(w, source, Place()) for _ in points)
+    text = ", ".join(f"{p}: {{{i}}}" for i, p in enumerate(points))
+    bound = max(p.bound for p in pieces)
+    return Piece(f"{{{{{text}}}}}", pieces, "initial: points", bound)
 
 
 def _value(w: Writer, source: Source, place: Place) -> Piece:

@@ -10,13 +10,16 @@ As an *index* it must divide exactly (where it does not, it is outside of every 
     last - t   Affine.last("t") - Affine.axis("t")
 
 Affine indices are closed under substitution and under solving for one of their axes, which is what
-makes
-the adjoint of a Program a Program: reading `x[2*t+k-1]` scatters to `t = (p-k+1)/2`.
+makes the adjoint of a Program a Program: reading `x[2*t+k-1]` scatters to `t = (p-k+1)/2`.
+
+Beside axes there may be whole parts of other expressions, as if they were axes: what is left of a
+division by a number that is floored (`l//2`), and a remainder by the length of a sequence
+(`(i-k) % (last+1)`). A remainder by a number is made of the former: `l%3` is `l - 3*(l//3)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
@@ -33,6 +36,50 @@ def _merge(*parts: tuple[Terms, int]) -> Terms:
     return tuple(sorted((name, c) for name, c in total.items() if c))
 
 
+def _gather(*parts: tuple[Parts, int]) -> Parts:
+    """Add up scaled lists of parts and drop the zeros."""
+    total: dict[Part, int] = {}
+    for own, factor in parts:
+        for part, coefficient in own:
+            total[part] = total.get(part, 0) + coefficient * factor
+    return tuple(sorted(((p, c) for p, c in total.items() if c), key=str))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A whole number made of an expression: floor(inner / by), or inner mod by.
+
+    Attributes:
+        inner: the expression.
+        by: a positive number, or, in a remainder, one that depends on where sequences end.
+        remainder: which of the two.
+    """
+
+    inner: Affine
+    by: Affine
+    remainder: bool = False
+
+    def evaluate(self, index: Mapping[str, Any], last: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return (value, whether the expression divides exactly)."""
+        value, exact = self.inner.evaluate(index, last)
+        by, _ = self.by.evaluate(index, last)
+        return (value % by if self.remainder else value // by), exact
+
+    def map(self, function: Callable[[Affine], Affine]) -> Affine:
+        """Return the part of a changed expression."""
+        inner, by = function(self.inner), function(self.by)
+        return inner % by if self.remainder else inner.floor(by.constant)
+
+    def show(self, rename: Callable[[str], str]) -> str:
+        """Return the part as a person would write it."""
+        inner, by = self.inner.show(rename), self.by.show(rename)
+        inner = inner if inner.isalnum() else f"({inner})"
+        return f"{inner}{'%' if self.remainder else '//'}{by if by.isalnum() else f'({by})'}"
+
+
+Parts = tuple[tuple[Part, int], ...]
+
+
 @dataclass(frozen=True)
 class Affine:
     """An affine expression of axis indices with integer coefficients and one positive divisor."""
@@ -41,6 +88,7 @@ class Affine:
     constant: int = 0
     lasts: Terms = ()
     divisor: int = 1
+    parts: Parts = ()
 
     @staticmethod
     def axis(name: str) -> Affine:
@@ -64,6 +112,7 @@ class Affine:
                 _merge((self.terms, 1), (other.terms, 1)),
                 self.constant + other.constant,
                 _merge((self.lasts, 1), (other.lasts, 1)),
+                parts=_gather((self.parts, 1), (other.parts, 1)),
             )
         # Of two extents one must be whole: floor(x/d) + n = floor((x + n d)/d).
         left = _times(replace(self, divisor=1), other.divisor)
@@ -81,6 +130,27 @@ class Affine:
             raise ValueError(f"cannot divide an index by {divisor}")
         return _reduced(replace(self, divisor=1), self.divisor * divisor)
 
+    def floor(self, divisor: int) -> Affine:
+        """Return the whole part of a division by a positive number."""
+        quotient = self // divisor
+        if quotient.divisor == 1:
+            return quotient
+        if self.is_constant:
+            return Affine.number(self.constant // divisor)
+        alone = (
+            self.parts[0] if len(self.parts) == 1 and not self.terms and not self.lasts else None
+        )
+        if alone is not None and alone[1] == 1 and self.divisor == 1 and not alone[0].remainder:
+            inner, by = alone[0].inner, alone[0].by.constant  # of floor(inner/by) + constant
+            return (inner + self.constant * by).floor(by * divisor)
+        return Affine(parts=((Part(self, Affine.number(divisor)), 1),))
+
+    def __mod__(self, modulus: Affine | int) -> Affine:
+        modulus = Affine.number(modulus) if isinstance(modulus, int) else modulus
+        if modulus.is_constant:
+            return self - self.floor(modulus.constant) * modulus.constant
+        return Affine(parts=((Part(self, modulus, remainder=True), 1),))
+
     def coefficient(self, axis: str) -> int:
         """Return the coefficient of an axis (of the numerator)."""
         return dict(self.terms).get(axis, 0)
@@ -88,21 +158,47 @@ class Affine:
     @property
     def axes(self) -> tuple[str, ...]:
         """The axes whose index this expression uses."""
-        return tuple(name for name, _ in self.terms)
+        own = tuple(name for name, _ in self.terms)
+        if not self.parts:
+            return own
+        return tuple(dict.fromkeys((*own, *(a for p, _ in self.parts for a in p.inner.axes))))
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The axes whose last index this expression uses."""
+        own = tuple(name for name, _ in self.lasts)
+        inner = (e for p, _ in self.parts for e in (*p.inner.ends, *p.by.ends))
+        return tuple(dict.fromkeys((*own, *inner)))
+
+    @property
+    def numbers(self) -> Iterator[int]:
+        """Every number that is written in the expression."""
+        yield from (self.constant, self.divisor)
+        yield from (c for _, c in (*self.terms, *self.lasts, *self.parts))
+        for part, _ in self.parts:
+            yield from part.inner.numbers
+            yield from part.by.numbers
 
     @property
     def is_constant(self) -> bool:
         """Whether this is a plain integer."""
-        return not self.terms and not self.lasts and self.divisor == 1
+        return not self.terms and not self.lasts and self.divisor == 1 and not self.parts
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether this is a sum of axes and ends, without a division."""
+        return self.divisor == 1 and not self.parts
 
     def offset_from(self, axis: str) -> int | None:
         """Return c where the expression is `axis + c`, else None."""
-        if self.terms == ((axis, 1),) and not self.lasts and self.divisor == 1:
+        if self.terms == ((axis, 1),) and not self.lasts and self.is_linear:
             return self.constant
         return None
 
     def may_leave(self, axis: str) -> bool:
         """Return whether the expression, as an index along `axis`, can be outside of its domain."""
+        if self.parts and self == (self.parts[0][0].inner % (Affine.last(axis) + 1)):
+            return False
         return self not in (Affine.axis(axis), Affine.number(0), Affine.last(axis))
 
     def is_outside(self, axis: str) -> bool:
@@ -111,7 +207,7 @@ class Affine:
         True for -1, last + 1, -t - 1 and t - last - 1, whatever the extents are; an index with a
         divisor counts as inside.
         """
-        return self.divisor == 1 and (_is_negative(self) or _is_negative(Affine.last(axis) - self))
+        return self.is_linear and (_is_negative(self) or _is_negative(Affine.last(axis) - self))
 
     def may_pass_the_end(self, axis: str) -> bool:
         """Return whether the expression, as an index along `axis`, can be above its domain."""
@@ -123,6 +219,8 @@ class Affine:
         total = Affine(constant=self.constant, lasts=self.lasts)
         for name, coefficient in self.terms:
             total = total + _times(replacements.get(name, Affine.axis(name)), coefficient)
+        for part, coefficient in self.parts:
+            total = total + _times(part.map(lambda e: e.substitute(replacements)), coefficient)
         return total // self.divisor if self.divisor != 1 else total
 
     def rename(self, names: Mapping[str, str]) -> Affine:
@@ -132,7 +230,23 @@ class Affine:
             self.constant,
             _merge((tuple((names.get(a, a), c) for a, c in self.lasts), 1)),
             self.divisor,
+            _gather(
+                (
+                    tuple(
+                        (Part(p.inner.rename(names), p.by.rename(names), p.remainder), c)
+                        for p, c in self.parts
+                    ),
+                    1,
+                )
+            ),
         )
+
+    def resolve(self, known: Mapping[Part, Affine]) -> Affine:
+        """Replace parts by expressions (others stay)."""
+        total = replace(self, parts=(), divisor=1)
+        for part, coefficient in self.parts:
+            total = total + _times(known.get(part, Affine(parts=((part, 1),))), coefficient)
+        return total // self.divisor
 
     def solve(self, axis: str, value: Affine) -> Affine:
         """Return the index of `axis` at which this expression equals `value`.
@@ -144,7 +258,8 @@ class Affine:
         c = self.coefficient(axis)
         if not c:
             raise ValueError(f"{self} does not use axis {axis}")
-        rest = Affine(_merge((self.terms, 1), (((axis, c),), -1)), self.constant, self.lasts)
+        terms = _merge((self.terms, 1), (((axis, c),), -1))
+        rest = replace(self, terms=terms, divisor=1)
         numerator = _times(value, self.divisor) - rest
         return numerator // c if c > 0 else (numerator * -1) // -c
 
@@ -155,15 +270,32 @@ class Affine:
             total = total + coefficient * index[name]
         for name, coefficient in self.lasts:
             total = total + coefficient * last[name]
+        exact: Any = True
+        for part, coefficient in self.parts:
+            value, good = part.evaluate(index, last)
+            total, exact = total + coefficient * value, exact & good
         if self.divisor == 1:
-            return total, True
-        return total // self.divisor, total % self.divisor == 0
+            return total, exact
+        return total // self.divisor, (total % self.divisor == 0) & exact
 
     def show(self, rename: Callable[[str], str] = str) -> str:
         """Return the expression as a person would write it."""
         parts: list[str] = []
+        whole, remainders = self._remainders()
+        if remainders:
+            return "".join(
+                [
+                    *(
+                        _signed(c, p.show(rename), first=not i)
+                        for i, (p, c) in enumerate(remainders)
+                    ),
+                    *([] if whole == Affine() else [_signed_text(whole.show(rename))]),
+                ]
+            )
         for name, coefficient in self.terms:
             parts.append(_signed(coefficient, rename(name), first=not parts))
+        for part, coefficient in self.parts:
+            parts.append(_signed(coefficient, part.show(rename), first=not parts))
         for name, coefficient in self.lasts:
             parts.append(_signed(coefficient, f"last({rename(name)})", first=not parts))
         if self.constant or not parts:
@@ -172,13 +304,34 @@ class Affine:
         text = "".join(parts)
         return text if self.divisor == 1 else f"({text})/{self.divisor}"
 
+    def _remainders(self) -> tuple[Affine, Parts]:
+        """Split off the remainders by numbers that the expression is made of."""
+        rest: Affine = self
+        found: list[tuple[Part, int]] = []
+        for part, coefficient in self.parts:
+            by = part.by.constant
+            if self.divisor != 1 or part.remainder or coefficient % by or not part.inner.is_linear:
+                continue
+            factor = -coefficient // by
+            moved = rest - _times(part.inner % part.by, factor)
+            if len(moved.terms) < len(rest.terms):
+                rest = moved
+                found.append((replace(part, remainder=True), factor))
+        return rest, tuple(found)
+
     def __str__(self) -> str:
         return self.show()
+
+
+def _signed_text(text: str) -> str:
+    return text if text.startswith("-") else f"+{text}"
 
 
 def _signed(coefficient: int, name: str, *, first: bool) -> str:
     sign = "-" if coefficient < 0 else ("" if first else "+")
     size = abs(coefficient)
+    if ("%" in name or "//" in name) and (size != 1 or (first and coefficient < 0)):
+        name = f"({name})"
     return f"{sign}{name}" if size == 1 else f"{sign}{size}*{name}"
 
 
@@ -195,18 +348,21 @@ def _times(expression: Affine, factor: int) -> Affine:
         _merge((expression.terms, factor)),
         expression.constant * factor,
         _merge((expression.lasts, factor)),
+        parts=_gather((expression.parts, factor)),
     )
     return _reduced(numerator, expression.divisor)
 
 
 def _reduced(numerator: Affine, divisor: int) -> Affine:
     common = divisor
-    for _, c in (*numerator.terms, *numerator.lasts):
+    for _, c in (*numerator.terms, *numerator.lasts, *numerator.parts):
         common = gcd(common, c)
     common = gcd(common, numerator.constant)
     if common > 1:
         shrink = [
             tuple((n, c // common) for n, c in ts) for ts in (numerator.terms, numerator.lasts)
         ]
-        return Affine(shrink[0], numerator.constant // common, shrink[1], divisor // common)
-    return Affine(numerator.terms, numerator.constant, numerator.lasts, divisor)
+        parts = tuple((p, c // common) for p, c in numerator.parts)
+        constant = numerator.constant // common
+        return Affine(shrink[0], constant, shrink[1], divisor // common, parts)
+    return replace(numerator, divisor=divisor)

@@ -18,16 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from math import inf
 from typing import NamedTuple
 
-from unfold.core.affine import Affine, Terms
+from unfold.core.affine import Affine, Parts, Terms
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 
 Forms = tuple[Affine, ...]
-Key = tuple[Terms, Terms]
+Key = tuple[Terms, Terms, Parts]
 MOST_WEAKENINGS = 3  # of one form, on the way round a cycle
 
 
@@ -58,10 +59,13 @@ class Span(NamedTuple):
 
 
 def simplified(forms: Iterable[Affine]) -> Forms:
-    """Return forms without those that others of the same shape, or the domain, imply."""
+    """Return forms without those that others of the same shape, or the domain, imply.
+
+    Forms with parts are left out: a value then exists at more points.
+    """
     strongest: dict[Key, Affine] = {}
     for form in forms:
-        if form.constant >= 0 and _is_positive(form):
+        if form.parts or (form.constant >= 0 and _is_positive(form)):
             continue
         other = strongest.get(_key(form))
         if other is None or form.constant < other.constant:
@@ -128,7 +132,7 @@ def pulled(forms: Iterable[Affine], source: Value, ref: Ref) -> Forms:
         zip(source.axes, ref.index, strict=True), key=lambda p: len(p[1].axes)
     ):
         free = [a for a in index.axes if a not in known]
-        if axis == BATCH or index.divisor != 1 or len(free) != 1:
+        if axis == BATCH or not index.is_linear or len(free) != 1:
             continue
         (reader,) = free
         if abs(index.coefficient(reader)) == 1:
@@ -174,15 +178,42 @@ def reach(
 
 def _range(form: Affine, extents: Mapping[str, int]) -> tuple[float, float]:
     """Return the least and the largest value of a form over the box of its axes."""
-    terms, lasts = dict(form.terms), dict(form.lasts)
-    low = high = float(form.constant)
+    terms: dict[str, Fraction] = {}
+    lasts: dict[str, Fraction] = {}
+    low, high = _linear(form, Fraction(1), terms, lasts, extents)
     for name in {*terms, *lasts}:
         most = extents[name] - 1 if name in extents else inf
         here, end = terms.get(name, 0), lasts.get(name, 0)
         # The corners of 0 <= index <= last <= most.
-        corners = [c * most if c else 0.0 for c in (end, here + end)]
+        corners = [float(c * most) if c else 0.0 for c in (end, here + end)]
         low, high = low + min(0.0, *corners), high + max(0.0, *corners)
-    return low / form.divisor, high / form.divisor
+    return low, high
+
+
+def _linear(
+    form: Affine,
+    factor: Fraction,
+    terms: dict[str, Fraction],
+    lasts: dict[str, Fraction],
+    extents: Mapping[str, int],
+) -> tuple[float, float]:
+    """Add up the coefficients of a form, times a factor; return bounds of the rest."""
+    factor /= form.divisor
+    for total, own in ((terms, form.terms), (lasts, form.lasts)):
+        for name, coefficient in own:
+            total[name] = total.get(name, Fraction(0)) + factor * coefficient
+    low = high = float(factor * form.constant)
+    for part, coefficient in form.parts:
+        own = factor * coefficient
+        first = last = 0.0
+        if part.remainder:
+            spread = float(own) * _range(part.by - 1, extents)[1]
+        else:  # floor(e / d) is e / d less at most (d - 1) / d
+            by = part.by.constant
+            first, last = _linear(part.inner, own / by, terms, lasts, extents)
+            spread = float(own * (1 - by) / by)
+        low, high = low + first + min(spread, 0.0), high + last + max(spread, 0.0)
+    return low, high
 
 
 def narrow(program: Program) -> Program:
@@ -270,11 +301,13 @@ def _narrowed(value: Value, forms: Iterable[Affine]) -> Value:
 
 
 def _key(form: Affine) -> Key:
-    return form.terms, form.lasts
+    return form.terms, form.lasts, form.parts
 
 
 def _is_positive(form: Affine) -> bool:
     """Whether a form without its constant is nowhere negative."""
+    if form.parts:
+        return False
     ends = dict(form.lasts)
     for axis, factor in form.terms:  # 0 <= index <= last
         if factor < 0 and ends.get(axis, 0) < -factor:

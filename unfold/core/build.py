@@ -124,7 +124,7 @@ class Builder:
     def varies(self, axis: str) -> bool:
         """Return whether the length of an axis may differ per sequence."""
         own = self.axes[axis]
-        parents = {*own.extent.axes, *(name for name, _ in own.extent.lasts)}
+        parents = {*own.extent.axes, *own.extent.ends}
         return own.from_data or any(self.varies(p) for p in parents)
 
     def fresh(self) -> str:

@@ -105,7 +105,7 @@ def fixed_extents(program: Program) -> dict[str, int]:
 
 def _follows(extent: Affine, known: Mapping[str, int]) -> bool:
     """Whether an extent is a number, or an expression of known ones."""
-    return {*extent.axes, *(name for name, _ in extent.lasts)} <= set(known)
+    return {*extent.axes, *extent.ends} <= set(known)
 
 
 def order(program: Program, extents: Mapping[str, int] | None = None) -> tuple[Block, ...]:

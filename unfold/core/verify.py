@@ -39,6 +39,7 @@ def verify(program: Program) -> Program:
             _verify_ref(program, value, ref, allowed=value.axes)
             assert program[ref.value].type == value.type, (name, ref.value, program[ref.value].type)
         _verify_type(program, value)
+        assert not any(f.parts for f in value.within), (name, value.within)
     assert all(n in program.values for n in program.outputs), program.outputs
     assert program.loss is None or program.loss in program.values, program.loss
     order(program)

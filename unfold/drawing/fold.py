@@ -10,6 +10,7 @@ another index point carries the distance: a square with "t-1" beside it, "last" 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from unfold.core.affine import Affine
@@ -111,7 +112,7 @@ def _where(scheme: Scheme, line: Line, source: Box) -> str:
 def show_index(index: Affine, names: Mapping[str, str]) -> str:
     """Return an index with its positive terms first, as people write it: `t-k`."""
     ordered = sorted(index.terms, key=lambda term: term[1] < 0)
-    moved = Affine(tuple(ordered), index.constant, index.lasts, index.divisor)
+    moved = replace(index, terms=tuple(ordered))
     return moved.show(lambda n: names.get(n, n))
 
 

@@ -63,7 +63,7 @@ def zero_of(builder: Builder, value: Value) -> Term:
 def _ends(builder: Builder, axis: str, index: Affine) -> bool:
     """Whether what an index reads depends on the length of a sequence."""
     passes = index.may_pass_the_end(axis) and builder.varies(axis)
-    return passes or any(builder.varies(a) for a, _ in index.lasts)
+    return passes or any(builder.varies(a) for a in index.ends)
 
 
 def _lowered(

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import inf
+from math import ceil, inf
 
 from unfold.core.affine import Affine
 from unfold.core.bounds import reach
@@ -70,7 +70,7 @@ def delays(program: Program, axis: str) -> dict[str, int]:
                 continue
             low = reach(ref.index[source.axes.index(axis)], axis, extents, value.within).low
             if -inf < low < 0:
-                found[ref.value] = max(found.get(ref.value, 0), -int(low))
+                found[ref.value] = max(found.get(ref.value, 0), ceil(-low))
     return found
 
 

@@ -168,7 +168,7 @@ def same_points(
 
 def _grid(index: Affine, extents: Mapping[str, int]) -> Any:
     """Return an index over axes of known extents, as an array over all of these in order."""
-    if index.lasts or not set(index.axes) <= set(extents):
+    if index.ends or not set(index.axes) <= set(extents):
         return None
     own = {a: extents[a] for a in index.axes}
     if prod(own.values()) > MANY:
@@ -181,7 +181,11 @@ def _grid(index: Affine, extents: Mapping[str, int]) -> Any:
 
 def _holds_zero(index: Affine, extents: Mapping[str, int]) -> bool:
     """Whether an index over axes of known extents is surely zero at one of their points."""
-    if index.lasts or any(a not in extents or abs(c) != 1 for a, c in index.terms):
+    if (
+        index.ends
+        or not index.is_linear
+        or any(a not in extents or abs(c) != 1 for a, c in index.terms)
+    ):
         return False
     ends = [c * (extents[a] - 1) for a, c in index.terms]
     low, high = (index.constant + sum(f(e, 0) for e in ends) for f in (min, max))

@@ -181,7 +181,7 @@ def _categories_first(builder: Builder, value: Value) -> None:
 
 def is_uneven(index: Affine, varying: Container[str], *, batched: bool) -> bool:
     """Whether an index has to be checked, or looked up, for every point."""
-    return index.divisor != 1 or (batched and any(a in varying for a, _ in index.lasts))
+    return not index.is_linear or (batched and any(a in varying for a in index.ends))
 
 
 def _is_kernel(value: Value) -> bool:
@@ -198,7 +198,13 @@ def _evenly_read(builder: Builder, value: Value, varying: Container[str]) -> Non
             is_uneven(i, varying, batched=batched) for i in ref.index
         ):
             return ref
-        copy = builder.emit("identity", (builder.read(ref),), axes=(BATCH,) if batched else ())
+        # Sequences that end where all others do share the copy.
+        own = batched and any(
+            a in varying
+            for pair in zip(source.axes, ref.index, strict=True)
+            for a in (pair[0], *pair[1].ends)
+        )
+        copy = builder.emit("identity", (builder.read(ref),), axes=(BATCH,) if own else ())
         return copy.ref
 
     operands = tuple(even(r) for r in value.operands)

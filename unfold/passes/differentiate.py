@@ -29,6 +29,7 @@ from unfold.core.types import Type
 from unfold.passes.absence import Absence
 from unfold.passes.boundaries import inside
 from unfold.passes.simplify import drop_dead, merge_copies
+from unfold.passes.solve import point, solve
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -164,42 +165,57 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
         axes.
     """
     b = cotangent.builder
-    solved, conditions = _solve(ref, reader, read)
+    solution = solve(b, ref, reader, read)
+    solved, conditions = solution.solved, solution.conditions
     batched, present = BATCH in reader.iteration, cotangent.axes
-    guarded = [
-        axis
+    guarded = {
+        axis: index
         for axis, index in solved.items()
-        if index != Affine.axis(_point(axis))
+        if index != Affine.axis(point(axis))
         # Where a cotangent has no axis (or none of its own per sequence), nothing ends it there.
         and (axis not in present or (batched and BATCH not in present))
-    ]
+    }
     used = {a for e in (*solved.values(), *conditions) for a in e.axes}
-    if guarded or any(_ends_per_sequence(i, a) for a, i in zip(read.axes, ref.index, strict=True)):
+    pairs = zip(read.axes, ref.index, strict=True)
+    if guarded or any(_ends_per_sequence(b, i, a) for a, i in pairs):
         used.add(BATCH)
+    guarded |= solution.guards
     # A kernel has summed over what it binds, and over the points that it writes at once.
     kernel = OPS[reader.op].kind is Kind.KERNEL
     done = {*reader.reduced, reader.along} if kernel else set[str | None]()
     remaining = [a for a in reader.iteration if a not in solved and a not in done]
     first = [a for a in remaining if a not in used]
     cotangent = b.sum(cotangent, first)
-    summed = [a for a in remaining if a in used]
-    names = {_point(a): a for a in read.axes}
+    summed = [a for a in remaining if a in used] + solution.added
+    names = {point(a): a for a in read.axes}
     for axis in summed:
         if axis in read.axes:
             names[axis] = b.alias(axis)
     solved = {a: e.rename(names) for a, e in solved.items()}
     at = {**solved, **{a: Affine.axis(names.get(a, a)) for a in summed}}
     # The bounds of what has been summed over have had their turn.
-    b.within = moved([f for f in reader.within if not set(f.axes) & set(first)], at)
+    forms = moved([f for f in reader.within if not set(f.axes) & set(first)], at)
+    b.within = tuple(f for f in forms if not f.parts)
     term = cotangent.at(at)
-    for axis in guarded:
-        term = inside(b, solved[axis], axis, batched=batched).apply("where", term, b.number(0.0))
+    for axis, index in guarded.items():
+        own = batched and (axis in reader.iteration or b.varies(axis))
+        here = inside(b, index.rename(names), axis, batched=own)
+        term = here.apply("where", term, b.number(0.0))
+    for form in forms:
+        if form.parts:  # no bound of an equation has parts
+            here = _number(b, form, batched=batched).apply("greater_equal", b.number(0.0))
+            term = here.apply("where", term, b.number(0.0))
     for condition in conditions:
         difference = replace(condition.rename(names), divisor=1)
-        axes = (*difference.axes, BATCH) if difference.lasts and batched else difference.axes
-        at = b.emit("index", (), {"index": difference}, axes=axes, type=Type())
-        term = at.apply("equal", b.number(0.0)).apply("where", term, b.number(0.0))
+        here = _number(b, difference, batched=batched).apply("equal", b.number(0.0))
+        term = here.apply("where", term, b.number(0.0))
     return _bounded(b.sum(term, [names.get(a, a) for a in summed]), read)
+
+
+def _number(b: Builder, index: Affine, *, batched: bool) -> Term:
+    """Return an index as a number."""
+    axes = (*index.axes, BATCH) if index.ends and batched else index.axes
+    return b.emit("index", (), {"index": index}, axes=axes, type=Type())
 
 
 def _bounded(term: Term, read: Value) -> Term:
@@ -214,41 +230,11 @@ def _bounded(term: Term, read: Value) -> Term:
     return b.emit("identity", (term,), axes=axes)
 
 
-def _ends_per_sequence(index: Affine, axis: str) -> bool:
+def _ends_per_sequence(b: Builder, index: Affine, axis: str) -> bool:
     """Whether what an index reads depends on where the sequence ends."""
-    return bool(index.lasts) or index.may_pass_the_end(axis)
-
-
-def _point(axis: str) -> str:
-    """Name the coordinate, along an axis of the value that is read, of the point that receives."""
-    return f"{axis}#"
-
-
-def _solve(ref: Ref, reader: Value, read: Value) -> tuple[dict[str, Affine], list[Affine]]:
-    """Solve `index == point` for the reader's axes; what is left must be zero (a condition)."""
-    solved: dict[str, Affine] = {}
-    conditions: list[Affine] = []
-    # An axis is solved from its own index where it stands there: h[t-1,t-1] of h[k,t] is a delay
-    # along t, under a condition on k.
-    pairs = sorted(
-        zip(read.axes, ref.index, strict=True),
-        key=lambda p: (p[1] != Affine.axis(p[0]), p[0] not in p[1].axes),
-    )
-    for axis, index in pairs:
-        equation = index.substitute(solved)
-        point = Affine.axis(_point(axis))
-        free = [a for a in equation.axes if a in reader.iteration]
-        if not free:
-            conditions.append(equation - point)
-            continue
-        chosen = min(
-            free, key=lambda a: (a != axis, a in reader.reduced, abs(equation.coefficient(a)))
-        )
-        solution = equation.solve(chosen, point)
-        solved = {a: e.substitute({chosen: solution}) for a, e in solved.items()}
-        solved[chosen] = solution
-        conditions = [c.substitute({chosen: solution}) for c in conditions]
-    return solved, conditions
+    if index.parts and not any(map(b.varies, (axis, *index.ends))):
+        return False
+    return bool(index.ends) or index.may_pass_the_end(axis)
 
 
 def gradients(program: Program, wrt: Iterable[str]) -> Mapping[str, str]:

@@ -175,6 +175,10 @@ class Expressions:
             total = _plus(total, self.leaf(Coordinate(axis)), factor)
         for axis, factor in index.lasts:
             total = _plus(total, self.last(axis, batched=batched), factor)
+        for part, factor in index.parts:
+            inner, by = (self.whole(e, batched=batched) for e in (part.inner, part.by))
+            made = call("mod", inner, by) if part.remainder else call("floor", inner / by)
+            total = _plus(total, self.line(made), factor)
         if total is None:
             return X("number", (), float(index.constant))
         return self.line(total + float(index.constant)) if index.constant else self.line(total)
@@ -193,7 +197,11 @@ class Expressions:
 
     def _index(self, value: Value, at: At, features: Features, batched: bool) -> X:
         index = value.attributes["index"].substitute(at)
-        number = self.affine(index, batched=value.batched)
+        return self.whole(index, batched=value.batched)
+
+    def whole(self, index: Affine, *, batched: bool) -> X:
+        """Return an index as a number, floored."""
+        number = self.affine(index, batched=batched)
         return number if index.divisor == 1 else call("floor", number / float(index.divisor))
 
     def _inside(self, value: Value, at: At, features: Features, batched: bool) -> X:
@@ -202,14 +210,21 @@ class Expressions:
 
     def inside(self, index: Affine, axis: str, *, batched: bool) -> X:
         """Return whether an index is in the domain of an axis."""
-        number = self.affine(index, batched=batched)
-        end = self.last(axis, batched=batched)
-        low = call("le", 0.0, number)
-        if index.divisor == 1:
-            return call("and", low, call("le", number, end))
-        whole = self.line(call("floor", number / float(index.divisor)))
-        exact = call("eq", whole * float(index.divisor), number)
-        return call("and", call("and", low, call("le", whole, end)), exact)
+        whole = self.line(self.whole(index, batched=batched))
+        inside = call(
+            "and", call("le", 0.0, whole), call("le", whole, self.last(axis, batched=batched))
+        )
+        for condition in self._exact(index, batched=batched):
+            inside = call("and", inside, condition)
+        return inside
+
+    def _exact(self, index: Affine, *, batched: bool) -> list[X]:
+        """Return the conditions under which all divisions in an index are without a remainder."""
+        found = [c for p, _ in index.parts for c in self._exact(p.inner, batched=batched)]
+        if index.divisor != 1:
+            back = self.whole(index, batched=batched) * float(index.divisor)
+            found.append(call("eq", back, self.affine(index, batched=batched)))
+        return found
 
     def _slice(self, value: Value, at: At, features: Features, batched: bool) -> X:
         first, *rest = features

@@ -127,8 +127,8 @@ def _moved(
     Outside of the product's domain it is zero; so must be one of its operands.
     """
     for axis, index in at.items():
-        if index.divisor != 1:
-            return None  # most of what is read there are zeros
+        if not index.is_linear:
+            return None  # most of what is read there are zeros, or it is read often
         if index.may_leave(axis) and not any(
             (axis, Affine.axis(axis)) in zip(program[r.value].axes, r.index, strict=True)
             for r in operands

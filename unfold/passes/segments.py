@@ -153,7 +153,7 @@ class _Cut:
         if not program.axes[axis].extent.is_constant:
             raise _refused(axis, f"it is as long as {program.axes[axis].extent}")
         for other in program.axes.values():
-            if axis in (*other.extent.axes, *dict(other.extent.lasts)):
+            if axis in (*other.extent.axes, *other.extent.ends):
                 raise _refused(axis, f"{other.name} is as long as {other.extent}")
         self.body = {v.name for v in computed if axis in v.axes}
         self.sums = [v.name for v in computed if axis in v.reduced and v.op != "count"]
@@ -180,7 +180,7 @@ class _Cut:
         """Refuse what cannot be computed from a segment and the state before it."""
         if self.axis in value.reduced and value.op not in ("sum", "einsum"):
             raise _refused(self.axis, f"{value.node} takes a {value.op} over it")
-        if value.op == "index" and value.attributes["index"].lasts:
+        if value.op == "index" and value.attributes["index"].ends:
             raise _refused(self.axis, f"{value.node} asks where it ends")
         for ref in self.program.reads(value):
             source = self.program[ref.value]
@@ -196,6 +196,8 @@ class _Cut:
         """Whether an index reads the segment's own part of the axis, or the state before it."""
         if own != self.axis:
             return self.axis not in index.axes
+        if any(self.axis in p.inner.axes for p, _ in index.parts):
+            return False  # a segment does not know where it is
         if source.op == "parameter":
             return index == Affine.axis(self.axis)
         around = reach(index, self.axis, fixed_extents(self.program), value.within)

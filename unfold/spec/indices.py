@@ -29,8 +29,7 @@ def index_of(expression: Expr, axis: str, translator: Translator) -> Affine:
         SpecError: not affine, or an axis the equation does not have.
     """
     found = _affine(expression, axis, translator)
-    numbers = (found.constant, *(c for _, c in (*found.terms, *found.lasts)))
-    if any(abs(n) > LARGEST for n in numbers):
+    if any(abs(n) > LARGEST for n in found.numbers):
         raise fail(
             f"the index {shortened(expression.at.source)} is too large",
             expression.at.location,
@@ -54,10 +53,32 @@ def _affine(expression: Expr, axis: str, translator: Translator) -> Affine:
             a, b = _affine(left, axis, translator), _affine(right, axis, translator)
             if a.is_constant or b.is_constant:
                 return b * a.constant if a.is_constant else a * b.constant
+        case Binary(operator="//" | "%" as operator, left=left, right=right):
+            a, b = _affine(left, axis, translator), _affine(right, axis, translator)
+            if operator == "//" and b.is_constant and b.constant > 0:
+                return a.floor(b.constant)
+            if operator == "%" and (b.constant > 0 if b.is_constant else _is_length(b)):
+                return a % b
+            raise _not_divisible(expression, right, operator)
     raise fail(
         f"{shortened(expression.at.source)} is not an index",
         expression.at.location,
-        help="an index is affine: axes, whole numbers, + - and *, as in t-1, 2*t+k-1, last-t",
+        help="an index is made of axes and whole numbers with + - *, // and %,"
+        " as in t-1, 2*t+k-1, last-t, l//2, l%3",
+    )
+
+
+def _is_length(value: Affine) -> bool:
+    """Return whether a divisor is the length of a sequence: last+1."""
+    return value.is_linear and not value.terms and value.constant == 1 and len(value.lasts) == 1
+
+
+def _not_divisible(whole: Expr, by: Expr, operator: str) -> SpecError:
+    length = ", or a remainder by last+1, the length of the sequence" if operator == "%" else ""
+    return fail(
+        f"an index cannot be divided by {shortened(by.at.source)}",
+        by.at.location,
+        help=f"divide by a whole number above 0, as in l{operator}3{length}",
     )
 
 

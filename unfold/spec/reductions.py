@@ -98,6 +98,13 @@ def _form(translator: Translator, bound: Compare, axes: Sequence[Name]) -> Affin
         )
     axis = translator.scope.axes[own]
     left, right = (index_of(e, axis, translator) for e in (bound.left, bound.right))
+    for side, written in ((left, bound.left), (right, bound.right)):
+        if side.parts:
+            raise fail(
+                f"a bound cannot be divided, found  {shortened(written.at.source)}",
+                written.at.location,
+                help="multiply the other side, or choose with where(…) inside of the reduction",
+            )
     less, more = (left, right) if bound.operator in ("<", "<=") else (right, left)
     form = more - less - (1 if bound.operator in ("<", ">") else 0)
     turned = {a: Affine.last(a) - Affine.axis(a) for a in translator.scope.reversed}

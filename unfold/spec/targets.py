@@ -150,7 +150,7 @@ def _extents(program: Program, known: dict[str, int]) -> Mapping[str, int] | Non
         if axis not in known:
             formula = program.axes[axis].extent
             needed = {a: extent(a) for a in formula.axes}
-            lasts = {a: extent(a) - 1 for a, _ in formula.lasts}
+            lasts = {a: extent(a) - 1 for a in formula.ends}
             known[axis] = int(formula.evaluate(needed, lasts)[0])
         return known[axis]
 

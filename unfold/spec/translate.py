@@ -204,7 +204,7 @@ class Translator:
     def ends_per_sequence(self, index: Affine, axis: str) -> bool:
         """Whether what an index reads depends on the length of a sequence."""
         passes = index.may_pass_the_end(axis) and self.builder.varies(axis)
-        return passes or any(self.builder.varies(a) for a, _ in index.lasts)
+        return passes or any(self.builder.varies(a) for a in index.ends)
 
     def per_sequence(self, term: Term) -> Term:
         """Copy a value that all sequences share, so that each sees its own length of it."""
@@ -246,7 +246,7 @@ class Translator:
 
     def position(self, index: Affine) -> Term:
         """Return an index as a number."""
-        axes = (*index.axes, BATCH) if index.lasts else index.axes
+        axes = (*index.axes, BATCH) if index.ends else index.axes
         return self.builder.emit("index", (), {"index": index}, axes=axes, type=Type())
 
     def end(self, expression: Reference) -> Term:

@@ -153,7 +153,7 @@ class Domain:
                 f"the extents of axes depend on each other: {' -> '.join((*waiting, axis))}"
             )
         rule = self.program.axes[axis].extent
-        parents = tuple(dict.fromkeys([*rule.axes, *(name for name, _ in rule.lasts)]))
+        parents = tuple(dict.fromkeys([*rule.axes, *rule.ends]))
         for parent in parents:
             self._resolve(parent, extents, lengths, (*waiting, axis))
         own = self._given_lengths(axis, lengths)

@@ -196,7 +196,7 @@ def _check_lengths(program: Program, domain: Domain) -> None:
                 for read in zip(program[r.value].axes, r.index, strict=True)
             ]
             passes = any(a == axis and index.may_pass_the_end(axis) for a, index in reads)
-            ends = any(axis in dict(index.lasts) for _, index in reads)
+            ends = any(axis in index.ends for _, index in reads)
             if axis in value.reduced or passes or ends:
                 raise DataError(
                     f"sequences cannot differ in length along {axis}: no input has this axis, and"

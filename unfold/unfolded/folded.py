@@ -292,7 +292,7 @@ class _Folding:
         if moved is None or self.axis not in source.axes:
             return None
         index = ref.index[source.axes.index(self.axis)]
-        if index.coefficient(self.axis) != 1 or index.lasts or index.divisor != 1:
+        if index.coefficient(self.axis) != 1 or index.lasts or not index.is_linear:
             return None
         ahead, _ = index.evaluate({**at, self.axis: 0}, {})
         return moved - np.broadcast_to(np.asarray(ahead, dtype=np.int64), (size,))

@@ -13,7 +13,7 @@ Index arrays are open meshes: each has one long dimension, and broadcasting make
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def open_mesh(ranges: Mapping[str, Ints]) -> dict[str, Ints]:
 
 def evaluate(index: Affine, at: Mapping[str, Any], environment: Environment) -> tuple[Ints, Any]:
     """Return an index at points of the reader, and whether it divides exactly there."""
-    value, exact = index.evaluate(at, {a: environment.own[a] - 1 for a, _ in index.lasts})
+    value, exact = index.evaluate(at, {a: environment.own[a] - 1 for a in index.ends})
     return np.asarray(value, dtype=np.int64), exact
 
 
@@ -184,16 +184,17 @@ def invert(
         pending.sort(key=lambda e: len(set(e[0].axes) - known))
         index, value = pending.pop(0)
         unknown = [a for a in index.axes if a not in known]
-        if unknown:
-            free += unknown[:-1]
-            steps.append((unknown[-1], index, value))
-            known |= set(unknown)
+        inside = {a for p, _ in index.parts for a in p.inner.axes}
+        solved = [a for a in unknown if a not in inside][-1:]  # no axis inside of a part
+        free += [a for a in unknown if a not in solved]
+        steps += [(a, index, value) for a in solved]
+        known |= set(unknown)
     free += [a for a in sizes if a not in known]
     mesh = np.meshgrid(*(np.arange(sizes[a]) for a in free), indexing="ij")
     at = {a: m.ravel() for a, m in zip(free, mesh, strict=True)}
     keep: Any = np.True_
     for axis, index, value in steps:
-        numerator = Affine(index.terms, index.constant, index.lasts)
+        numerator = replace(index, divisor=1)
         rest, _ = evaluate(numerator, {**at, axis: np.int64(0)}, environment)
         wanted, factor = value * index.divisor - rest, index.coefficient(axis)
         at[axis] = np.atleast_1d(wanted // factor)

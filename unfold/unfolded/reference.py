@@ -145,7 +145,7 @@ class Walk:
         self, expression: Affine, coordinates: Mapping[str, Any], batched: bool
     ) -> tuple[Any, Any]:
         """Evaluate an index expression: its value, and whether it divides exactly."""
-        last = {a: self._last(a, batched=batched) for a, _ in expression.lasts}
+        last = {a: self._last(a, batched=batched) for a in expression.ends}
         return expression.evaluate(coordinates, last)
 
     def within(
