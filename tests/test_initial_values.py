@@ -126,6 +126,11 @@ def test_one_value_stands_for_all_points_as_before() -> None:
     assert list(model.init()) == ["a.initial"] and model.program["a.initial"].axes == ()
 
 
+def test_what_is_never_read_outside_needs_no_points() -> None:
+    model = unfold.loads(FIBONACCI.replace("a[t-1] + a[t-2]", "one * two").replace("OUTSIDE", "t"))
+    assert model.forward({}, {"one": np.ones(1), "two": np.ones(1)}).loss == 1
+
+
 def test_a_sum_over_the_axis_is_not_a_point_outside() -> None:
     nodes = "nodes:\n  a[t]: a[t-1] + x[t]\ninitial: {a: 'sum[t](x[t])'}\n"
     text = f"{HEAD}inputs: {{x[t]: []}}\n{nodes}"
@@ -195,6 +200,22 @@ def test_mistakes(outside: str) -> None:
     with pytest.raises(SpecError, match=MISTAKES[outside]) as caught:
         unfold.loads(FIBONACCI.replace("OUTSIDE", outside))
     assert len(caught.value.diagnostics) == 1, caught.value
+
+
+def test_points_behind_a_parameter_differ_between_sequences() -> None:
+    text = """unfold: 1
+name: ends
+axes: {t: }
+inputs: {x[t]: []}
+parameters: {p[t]: []}
+nodes: {h[t]: "x[t] * (p[t-1] + p[t+1])"}
+initial: {p: POINTS}
+"""
+    with pytest.raises(SpecError, match="differs between sequences"):
+        unfold.loads(text.replace("POINTS", "{-1: 1, last+1: 2}"))
+    model = unfold.loads(text.replace("POINTS", "{last+1: 2}"), axes={"t": 3})
+    run = model.forward({"p": np.arange(3.0)}, {"x": np.ones((1, 3))})
+    np.testing.assert_allclose(run["h"], [[1, 2, 3]])
 
 
 def test_points_any_number_of_steps_outside_are_named() -> None:

@@ -75,7 +75,8 @@ def _entries(w: Writer, source: Source, written: Written) -> dict[str, Piece]:
 def _points(w: Writer, source: Source) -> Piece:
     """Return values for single points outside of an axis, before it and after it."""
     d = w.draft
-    points = [p for p in ("-1", "-2", "-3", "last+1", "last+2") if d.chance(0.5)] or ["-1"]
+    ends = ("last+1", "last+2") if source.batched else ()  # a parameter is the same for all
+    points = [p for p in ("-1", "-2", "-3", *ends) if d.chance(0.5)] or ["-1"]
     pieces = tuple(_value(w, source, Place()) for _ in points)
     text = ", ".join(f"{p}: {{{i}}}" for i, p in enumerate(points))
     bound = max(p.bound for p in pieces)

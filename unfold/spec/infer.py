@@ -381,12 +381,11 @@ def _grows(known: Type, found: Type) -> bool:
 def _own_boundary(name: str, boundary: Boundary) -> SpecError:
     """Describe a parameter that would have other values for every sequence at its ends."""
     initial = boundary.initial
-    assert initial.value is not None, initial
+    what = "where it ends" if initial.value is None else shortened(initial.value.at.source)
     return fail(
         f"the initial value of the parameter {initial.name} differs between sequences",
         initial.value_at.location,
-        f"{shortened(initial.value.at.source)} is computed for every sequence of a batch;"
-        f" all of them share {name}",
+        f"{what} is computed for every sequence of a batch; all of them share {name}",
         help="copy the parameter into a node, and give that the initial value:"
         f"  nodes: {{own[…]: {initial.name}[…]}}, initial: {{own: …}}",
     )

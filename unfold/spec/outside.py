@@ -107,11 +107,11 @@ def outside(
         SpecError: points that are not a fixed number of steps outside.
     """
     own = f"{name}.initial.{boundary.scope.local(axis)}"
-    if isinstance(builder, Sketch):
-        return Outside(axis, own, 1, 0)
     if points:
         before = max((-p.constant for p in points if not p.lasts), default=0)
         return Outside(axis, own, before, max((p.constant for p in points if p.lasts), default=0))
+    if isinstance(builder, Sketch):
+        return Outside(axis, own, 1, 0)
     before = after = 0.0
     program = Program("", builder.axes, builder.values)
     extents = fixed_extents(program)
@@ -130,4 +130,5 @@ def outside(
             boundary.initial.value_at.location,
             help="name the points, as in  {-1: …, -2: …},  or use a value that is the same for all",
         )
-    return Outside(axis, own, ceil(before), ceil(after))
+    # What is never read outside has one point, which nobody reads.
+    return Outside(axis, own, ceil(before) if after else max(1, ceil(before)), ceil(after))
