@@ -16,7 +16,8 @@ from naive import unfolded
 
 import unfold
 from unfold.core.affine import Affine
-from unfold.core.dependence import Loop, order, span
+from unfold.core.bounds import reach
+from unfold.core.dependence import Loop, order
 from unfold.errors import CycleError, SpecError, UnsupportedError
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.graph import UnfoldedGraph
@@ -50,16 +51,16 @@ def test_evaluate_substitute_rename_and_show(number: int) -> None:
 @pytest.mark.parametrize("number", range(len(PARTS)))
 def test_spans_bound_every_point(number: int) -> None:
     part, meaning, _ = PARTS[number]
-    low, high = span(part, "t", {"t": 8, "l": 7})
+    low, high = reach(part, "t", {"t": 8, "l": 7})
     reads = [meaning(t, a) - t for t, a in product(range(8), range(7))]
     assert low <= min(reads) and max(reads) <= high
 
 
 def test_spans_see_that_a_part_moves_with_its_axis() -> None:
-    assert span((T - 1).floor(2), "t", {}).behind
-    assert span(T - T % 3 - 1, "t", {}) == (-3, -1)
-    assert span(L % 3 + T, "t", {}) == (0, 2)
-    assert not span(T % 3, "t", {}).behind
+    assert reach((T - 1).floor(2), "t", {}).behind
+    assert reach(T - T % 3 - 1, "t", {}) == (-3, -1)
+    assert reach(L % 3 + T, "t", {}) == (0, 2)
+    assert not reach(T % 3, "t", {}).behind
 
 
 READS = {
@@ -114,6 +115,7 @@ inputs: {{x[t]: [2]}}
 parameters: {{W[k]: [2], G[k,g]: [2]}}
 nodes:
   h[t]: {{is: "{READS[name]}", shape: [2]}}
+initial: {{x: 0}}
 loss: sum[t](tanh(h[t]) @ h[t]) + 0 * (W[0] @ G[0,0])
 """
 

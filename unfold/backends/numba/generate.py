@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 
-from unfold.backends.numba.loops import bounds, placed
+from unfold.backends.numba.loops import bounds, divided, placed
 from unfold.backends.numba.scalars import kernel_text, number
 from unfold.core.affine import Affine
 from unfold.core.plan import (
@@ -205,26 +206,10 @@ class _Writer:
 
     def guarded(self, access: Access, axis: str, at: Affine, depth: int) -> tuple[str, str]:
         """Return an index that is checked, and the check."""
-        whole, checks = self.whole(access, at, depth)
+        write = partial(self.form, depth=depth, batched=access.batched)
+        position, checks = divided(at, write, partial(self.temporary, depth))
         end = self.last(axis, access.batched, depth)
-        return whole, " and ".join([f"0 <= {whole} <= {end}", *checks])
-
-    def whole(self, access: Access, at: Affine, depth: int) -> tuple[str, list[str]]:
-        """Return an index, floored, and what holds where it divides exactly."""
-        terms = [f"{f}*{self.loops[a]}" for a, f in at.terms]
-        terms += [f"{f}*{self.last(a, access.batched, depth)}" for a, f in at.lasts]
-        checks: list[str] = []
-        for part, factor in at.parts:
-            inner, own = self.whole(access, part.inner, depth)
-            by, _ = self.whole(access, part.by, depth)
-            sign = "%" if part.remainder else "//"
-            terms.append(f"{factor}*{self.temporary(depth, f'{inner} {sign} {by}')}")
-            checks += own
-        number = self.temporary(depth, " + ".join([*terms, str(at.constant)]))
-        if at.divisor == 1:
-            return number, checks
-        whole = self.temporary(depth, f"{number} // {at.divisor}")
-        return whole, [f"{whole}*{at.divisor} == {number}", *checks]
+        return position, " and ".join([f"0 <= {position} <= {end}", *checks])
 
     def last(self, axis: str, batched: bool, depth: int) -> str:
         """Return the last index of an axis, of the present sequence where lengths differ."""

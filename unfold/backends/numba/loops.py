@@ -11,6 +11,7 @@ where these differ, is a condition on the innermost statements: it is known insi
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import replace
 
 from unfold.core.affine import Affine
 from unfold.core.plan import Dim
@@ -56,3 +57,26 @@ def bounds(
             ends.append(f"({rest}) // {-factor} + 1")
     first = firsts[0] if len(firsts) == 1 else f"max({', '.join(firsts)})"
     return first, ends[0] if len(ends) == 1 else f"min({', '.join(ends)})"
+
+
+def divided(
+    index: Affine, text: Callable[[Affine], str], variable: Callable[[str], str]
+) -> tuple[str, list[str]]:
+    """Return the variable of an index, and what holds where its divisions are exact.
+
+    Args:
+        index: with whole quotients and remainders, and a divisor.
+        text: writes a form without any of these.
+        variable: gives a text a variable.
+    """
+    terms, checks = [text(replace(index, parts=(), divisor=1))], list[str]()
+    for part, factor in index.parts:
+        (inner, own), (by, _) = (divided(e, text, variable) for e in (part.inner, part.by))
+        sign = "%" if part.remainder else "//"
+        terms.append(f"{factor}*{variable(f'{inner} {sign} {by}')}")
+        checks += own
+    number = variable(" + ".join(terms))
+    if index.divisor == 1:
+        return number, checks
+    whole = variable(f"{number} // {index.divisor}")
+    return whole, [f"{whole}*{index.divisor} == {number}", *checks]
