@@ -198,7 +198,7 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
     b.within = tuple(f for f in forms if not f.parts)
     term = cotangent.at(at)
     for axis, index in guarded.items():
-        own = batched and (axis in reader.iteration or b.varies(axis))
+        own = batched and (axis in reader.iteration or any(map(b.varies, (axis, *index.ends))))
         here = inside(b, index.rename(names), axis, batched=own)
         term = here.apply("where", term, b.number(0.0))
     for form in forms:
