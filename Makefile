@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= char-rnn
 
-.PHONY: help run test check format fuzz differential kill library systems bench gallery reproductions clean
+.PHONY: help run test check format fuzz differential kill library oracles systems bench gallery reproductions clean
 
 help:
 	@echo "make run     install, then train $(SPEC) (SPEC=... for another one)"
@@ -15,6 +15,7 @@ help:
 	@echo "make differential  compare 20,000 random programs with the reference"
 	@echo "make kill    kill 50 training runs at random instants, and compare how they end"
 	@echo "make library run every spec of the library to its end, and sweep its tests"
+	@echo "make oracles compute with JAX what tests compare the specs with, and keep it"
 	@echo "make systems test every spec, and write docs/systems.md from what came of it"
 	@echo "make bench   time against PyTorch, JAX and NumPy (installs them)"
 	@echo "make gallery draw the pictures of docs/gallery.md anew"
@@ -50,6 +51,9 @@ library: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.library
 	$(BIN)/python -m pytest -q -n 2 --slow tests/test_specs_oracle.py tests/test_specs_gradients.py \
 	  tests/test_numba_specs.py tests/test_padding.py
+
+oracles: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.oracles
 
 systems: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_systems.py

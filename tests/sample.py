@@ -13,12 +13,11 @@ from 7 up), but for the axes of length 1 that the case T = 1 is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import jax
 import numpy as np
 from cases import CASES as CASES
 from cases import CELL_CASES as CELL_CASES
@@ -26,6 +25,7 @@ from cases import EVERY_MODE as EVERY_MODE
 from cases import EVERY_NAME as EVERY_NAME
 from cases import MODES as MODES
 from cases.case import Case, Oracle
+from stored import stored
 
 import unfold
 
@@ -127,6 +127,7 @@ def compiled(oracle: Oracle, free: bool, second: bool = False) -> Any:
     Parameters and real inputs come in one dict, categories in another. JAX compiles once per
     oracle, mode and length, whatever the sample.
     """
+    import jax
 
     def loss(real: dict[str, Any], categories: dict[str, Any]) -> Any:
         return oracle(real, {**real, **categories}, free=free)
@@ -141,6 +142,7 @@ def compiled(oracle: Oracle, free: bool, second: bool = False) -> Any:
 @cache
 def compiled_together(oracle: Oracle, free: bool) -> Any:
     """Return the compiled ((loss, nodes), gradients) of a batch whose sequences are not alone."""
+    import jax
 
     def loss(params: Any, real: Sequence[Any], categories: Sequence[Any]) -> Any:
         sequences = [{**r, **c} for r, c in zip(real, categories, strict=True)]
@@ -149,8 +151,39 @@ def compiled_together(oracle: Oracle, free: bool) -> Any:
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
 
 
-def _expect_together(drawn: Sample, mode: str) -> Expected:
-    """Return what an oracle of all sequences finds."""
+def expect(drawn: Sample, mode: str = "teacher") -> Expected:
+    """Return what the oracle finds: every sequence alone, then the mean of the batch.
+
+    Where sequences depend on one another, the oracle finds it for all of them at once.
+    """
+    compute = _compute_together if drawn.case.together else _compute
+    found = _kept(drawn, mode, lambda: _flat(compute(drawn, mode)))
+    grads = {name: found[f"grad {name}"] for name in drawn.names}
+    nodes: list[Arrays] = [{} for _ in range(BATCH)]
+    for name, value in found.items():
+        if name.startswith("node "):
+            _, number, node = name.split(" ", 2)
+            nodes[int(number)][node] = value
+    return Expected(float(found["loss"]), grads, nodes)
+
+
+def _kept(drawn: Sample, what: Any, compute: Callable[[], Arrays]) -> Arrays:
+    """Return what an oracle computes of a sample, or what is kept of it."""
+    sequences = [drawn.sequence(number) for number in range(BATCH)]
+    return stored(drawn.case.oracle, [what, drawn.params, sequences], compute)
+
+
+def _flat(expected: Expected) -> Arrays:
+    """Return the arrays of an `Expected` by names that say what each is."""
+    found = {"loss": np.asarray(expected.loss)}
+    found |= {f"grad {name}": value for name, value in expected.grads.items()}
+    for number, nodes in enumerate(expected.nodes):
+        found |= {f"node {number} {name}": value for name, value in nodes.items()}
+    return found
+
+
+def _compute_together(drawn: Sample, mode: str) -> Expected:
+    """Run an oracle of all sequences."""
     run = compiled_together(drawn.case.oracle, mode == "free")
     sequences = [drawn.sequence(number) for number in range(BATCH)]
     real = [{n: s.pop(n) for n in drawn.case.real_inputs} for s in sequences]
@@ -163,13 +196,8 @@ def _expect_together(drawn: Sample, mode: str) -> Expected:
     return Expected(float(loss), grads, [{n: np.asarray(v) for n, v in f.items()} for f in nodes])
 
 
-def expect(drawn: Sample, mode: str = "teacher") -> Expected:
-    """Return what the oracle finds: every sequence alone, then the mean of the batch.
-
-    Where sequences depend on one another, the oracle finds it for all of them at once.
-    """
-    if drawn.case.together:
-        return _expect_together(drawn, mode)
+def _compute(drawn: Sample, mode: str) -> Expected:
+    """Run an oracle on every sequence."""
     run = compiled(drawn.case.oracle, mode == "free")
     shapes = {**drawn.params, **drawn.inputs}
     grads = {name: np.zeros(shapes[name].shape) for name in drawn.names}
@@ -187,6 +215,12 @@ def expect(drawn: Sample, mode: str = "teacher") -> Expected:
 
 def expect_product(drawn: Sample, direction: Arrays) -> Arrays:
     """Return the Hessian of the loss in the parameters, times a direction."""
+    what = ["product", *sorted(direction.items())]
+    return _kept(drawn, what, lambda: _compute_product(drawn, direction))
+
+
+def _compute_product(drawn: Sample, direction: Arrays) -> Arrays:
+    """Run the oracle's Hessian product on every sequence."""
     run = compiled(drawn.case.oracle, False, second=True)
     products = []
     for number in range(BATCH):
