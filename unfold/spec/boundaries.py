@@ -10,7 +10,7 @@ becomes an equation of its own first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from unfold.errors import Diagnostic, ShapeError, SpecError
 from unfold.spec.expression import Expr, Number, Unary
 from unfold.spec.hints import part_of
 from unfold.spec.model import Initial
-from unfold.spec.outside import differs, outside
+from unfold.spec.outside import Outside, differs, outside
 from unfold.spec.problems import Problems, already_reported, fail
 from unfold.spec.scope import Boundary, Names
 from unfold.spec.sketch import UNKNOWN, Sketch
@@ -141,7 +141,10 @@ def _value(
     translator = translator.moving(points.name, points.moved())
     full = points.name if initial.axis is not None and allowed else f"{name}.initial"
     if not places:
-        return points.read(_entry(translator, initial, header))
+        known = set(builder.values)
+        term = _entry(translator, initial, header)
+        _refuse_empty_reads(names, headers, boundary, points, known, term)
+        return points.read(term)
     found = [_point(translator, v, header, full, p) for p, v in places]
     if isinstance(builder, Sketch) and UNKNOWN in (header.type, *(t.type for t in found)):
         return next((t for t in found if not builder.is_literal(t)), found[0])
@@ -150,6 +153,40 @@ def _value(
         here = translator.position((Affine.axis(axis) - place).substitute(points.moved()))
         term = here.apply("equal", builder.number(0.0)).apply("where", own, term)
     return points.read(term)
+
+
+def _refuse_empty_reads(
+    names: Names,
+    headers: Mapping[str, Header],
+    boundary: Boundary,
+    points: Outside,
+    known: Collection[str],
+    term: Term,
+) -> None:
+    """Refuse an initial value that reads only what is outside of data, too, and has no value there.
+
+    Args:
+        names, headers, boundary: as for `_value`.
+        points: those at which the initial value stands.
+        known: names of the values that were there before it was translated.
+        term: the initial value.
+    """
+    builder = term.builder
+    new = [v for name, v in builder.values.items() if name not in known]
+    initial = boundary.initial
+    for ref in (term.ref, *(r for v in new for r in v.operands)):
+        source = headers.get(ref.value) or builder.values.get(ref.value)
+        for axis, index in zip(source.axes if source else (), ref.index, strict=False):
+            if points.misses(index, axis) and (ref.value, axis) not in declared(names, headers):
+                local = boundary.scope.local(axis)
+                raise fail(
+                    f"the initial value of {initial.name} reads {ref.value} where it has no steps",
+                    initial.value_at.location,
+                    f"it stands for steps before the first or after the last of {local},"
+                    f" and there {ref.value} reads zero",
+                    help=f"read a step that exists, as in {ref.value}[first] or {ref.value}[last];"
+                    f" or reduce over {local}, as in mean[{local}](…)",
+                )
 
 
 def _entry(translator: Translator, initial: Initial, header: Header) -> Term:

@@ -66,6 +66,14 @@ class Outside:
         """Return the axis's index in terms of the points."""
         return {self.axis: Affine.axis(self.name) + self.shift}
 
+    def misses(self, index: Affine, axis: str) -> bool:
+        """Whether an index in terms of the points is outside of another value's axis at each."""
+        if index.axes != (self.name,) or self.before > 0 < self.after:
+            return False
+        most = self.before + self.after - 1
+        ends = [index.substitute({self.name: Affine.number(k)}) for k in (0, most)]
+        return all(e.is_outside(axis) for e in ends)
+
     def read(self, term: Term) -> Term:
         """Read what was computed for the points at an index of the axis."""
         source = term.builder.values.get(term.ref.value)
