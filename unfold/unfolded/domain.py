@@ -222,8 +222,13 @@ class Domain:
         array = np.asarray(lengths[axis])
         if array.shape != (self.batch,):
             found = f"an array of shape {list(array.shape)}" if array.ndim != 1 else f"{len(array)}"
+            within = (
+                f". Lengths within lengths are an input, such as n[w], and a mask,"
+                f" where({axis} < n[w], …): see 'Lengths within lengths' in docs/language.md"
+            )
             raise DataError(
                 f"lengths of {axis}: expected one per sequence ({self.batch}), found {found}"
+                + (within if array.ndim == 2 else "")
             )
         whole = array.astype(np.int64) if array.dtype.kind in "iuf" else None
         if whole is None or (whole != array).any():
