@@ -141,8 +141,8 @@ REFUSED = {
     ),
     "nodes:\n  y[t]: x\n  z[t]: y[t-inf]": (
         "10:13: inf is not an index",
-        "an index is made of axes and whole numbers with + - *, // and %, as in t-1, 2*t+k-1, last-t,"
-        " l//2, l%3",
+        "an index is made of axes and whole numbers with + - *, // and %, as in"
+        " t-1, 2*t+k-1, last-t, l//2, l%3",
     ),
     "nodes:\n  y: leaky_relu(x, slope=inf)": (
         "9:26: slope must be a finite number, found inf",
