@@ -117,7 +117,7 @@ def test_products_of_a_value_with_itself_do_not_multiply_lines() -> None:
     for _ in range(40):
         term = term * term
     net.node("z", "t", term)
-    with work(100_000):
+    with work(1_000_000):
         scheme = make_scheme(net.program("z"))
     assert shown(scheme) == {"x -> z [t]"}
 
