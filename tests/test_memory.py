@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from tests.differential.interpreted import InterpretedEngine
 from unfold.core.bytes import available, show_size
 from unfold.errors import MemoryLimitError, SpecError
 from unfold.execution.memory import Memory
+from unfold.training.data import random_inputs
+from unfold.unfolded.domain import Domain
+from unfold.unfolded.needs import needs
 
 BATCH, T = 2, 1500
 BOTH_WAYS = """unfold: 1
@@ -67,6 +71,7 @@ def test_what_would_not_fit_is_refused_with_the_setting_that_would() -> None:
     model.memory = Memory(length, whole // 2)
     assert model.needs(batch=BATCH)[0] <= whole // 2
     step = model.step(params, inputs, backend="numba")
+    model.memory = Memory()
     assert step.loss == pytest.approx(model.step(params, inputs, backend="reference").loss)
 
 
@@ -146,3 +151,119 @@ def test_a_run_shows_its_estimate_and_takes_the_setting(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--set", "memory.budget=1 kB"], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert "may take" in json.loads(done.stdout)["errors"][0]["message"]
+
+
+# Memory follows extents, not the numbers of an index
+
+
+def far(node: str, initial: str = "") -> unfold.Model:
+    return unfold.loads(
+        "unfold: 1\nname: far\naxes: {t: 8}\nsizes: {n: 2}\ninputs: {x[t]: [n]}\n"
+        f"parameters: {{W: [n, n]}}\nnodes:\n  h[t]: {node}\nloss: mean[t](h[t] @ h[t])\n{initial}"
+    )
+
+
+FAR = {
+    "delay": ("tanh(W @ h[t-100000000] + x[t])", ""),
+    "longest delay": ("tanh(W @ h[t-1000000000] + h[t-1] * x[t])", "initial: {h: 0.5}\n"),
+    "backwards": ("tanh(W @ h[t+100000000] + x[t])", ""),
+    "stride": ("tanh(W @ x[1000000000*t] + 0.5 * h[t-1])", ""),
+    "stride from afar": ("tanh(W @ x[1000000000*t-999999997] + x[t])", ""),
+    "from the end": ("tanh(W @ x[last-1000000000*t] + h[t-1])", ""),
+    "product": ("tanh(sum[t](x[t+70] * x[t]) + W @ h[t-70])", ""),
+    "near": ("tanh(W @ h[t-1] + h[t-7])", ""),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+@pytest.mark.parametrize("lengths", [None, {"t": [8, 3]}], ids=["equal", "unequal"])
+def test_far_delay_memory_blow_up(name: str, lengths: dict[str, list[int]] | None) -> None:
+    model = far(*FAR[name])
+    model.memory = Memory(budget=1 << 20)
+    limit(model)
+    params = model.init(seed=0)
+    inputs = {"x": np.random.default_rng(0).standard_normal((2, 8, 2))}
+    options: dict[str, Any] = {"lengths": lengths, "state": False}
+    (loss, grads), (again, others) = (
+        model.value_and_grad(params, inputs, backend=b, **options) for b in ("reference", "numba")
+    )
+    assert again == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(others["W"], grads["W"], atol=1e-12)
+    h, other = (
+        model.forward(params, inputs, backend=b, **options)["h"] for b in ("reference", "numba")
+    )
+    np.testing.assert_allclose(other, h, atol=1e-12)
+    assert model.plan(batch=2).rows
+
+
+def test_what_is_read_from_afar_is_zero_or_the_initial_value() -> None:
+    model = far("x[t] + h[t-1000000000]", "initial: {h: 3}\n")
+    x = np.random.default_rng(0).standard_normal((1, 8, 2))
+    found = model.forward(model.init(), {"x": x}, backend="reference", state=False)
+    np.testing.assert_array_equal(found["h"], x + 3)
+
+
+def test_a_plan_depends_on_extents_only_where_they_are_passed() -> None:
+    model = far("tanh(W @ h[t-70] + x[t])")
+    limit(model)
+    for steps in (8, 9, 100):
+        model.forward(model.init(), {"x": np.ones((1, steps, 2))}, backend="numba", state=False)
+    interpreter = model._execution.engine.interpreter  # type: ignore[attr-defined]
+    assert len(model._execution._planned) == 3
+    texts = set(interpreter.blocks)
+    model.forward(model.init(), {"x": np.ones((1, 101, 2))}, backend="numba", state=False)
+    assert set(interpreter.blocks) == texts
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+def test_a_state_that_would_not_fit_is_refused_with_the_reason(backend: str) -> None:
+    model = far("tanh(W @ h[t-1000000000] + x[t])")
+    model.memory = Memory(budget=1 << 20)
+    limit(model)
+    for run in (model.forward, model.step):
+        with pytest.raises(MemoryLimitError) as told:
+            run(model.init(), {"x": np.ones((1, 8, 2))}, backend=backend)
+        words = str(told.value)
+        assert "keeps 1,000,000,000 points of h" in words and "train: {carry: false}" in words
+        assert "smaller batch" not in words
+
+
+def test_a_state_as_long_as_its_delay_goes_on_from_chunk_to_chunk() -> None:
+    """Chunks of 8 steps, and a state of 20: what is carried is what one long run reads."""
+    model = far("tanh(W @ h[t-20] + x[t])", "initial: {h: 0.25}\n")
+    limit(model)
+    params = model.init(seed=0)
+    x = np.random.default_rng(0).standard_normal((2, 40, 2))
+    whole = model.forward(params, {"x": x}, backend="reference")["h"]
+    for backend in ("reference", "numba"):
+        carry = None
+        for start in range(0, 40, 8):
+            run = model.forward(
+                params, {"x": x[:, start : start + 8]}, backend=backend, carry=carry
+            )
+            np.testing.assert_allclose(run["h"], whole[:, start : start + 8], atol=1e-12)
+            carry = run.carry
+
+
+@pytest.mark.parametrize(
+    ("name", "extents"),
+    [("char-rnn", {"t": 40}), ("lstm-peephole", {"t": 60}), ("attention", {}), ("rnn-2d", {})],
+)
+def test_the_reference_estimates_what_it_takes(name: str, extents: dict[str, int]) -> None:
+    model = unfold.load(name, axes=extents)
+    program = model.pipeline.adjoint(model.pipeline.wrt(None))
+    inputs = random_inputs(model.program, batch=8, seed=0)
+    params = model.init(seed=0)
+    tracemalloc.start()
+    model._execution.run("reference", program, params, inputs)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    found = needs(program, Domain(program, batch=8))
+    assert peak / 2 < found.walk + found.run < 4 * peak
+
+
+def test_the_reference_is_refused_what_would_not_fit() -> None:
+    model, params, inputs = lstm(Memory(budget=100_000))
+    with pytest.raises(MemoryLimitError, match=r"lstm-peephole needs .* and may take 97.7 KiB"):
+        model.forward(params, inputs, backend="reference")
+    assert not model._execution._runner.held

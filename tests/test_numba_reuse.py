@@ -16,6 +16,7 @@ import pytest
 import unfold
 from unfold.backends.numba import kept, store
 from unfold.backends.numba.generate import blocks
+from unfold.unfolded.domain import Domain
 
 LSTM = """unfold: 1
 name: char-lstm
@@ -52,7 +53,7 @@ def texts(spec: str, **options: Any) -> set[str]:
     """Return the kernels of a model's training step."""
     model = unfold.loads(spec, **options)
     program = model.pipeline.adjoint(tuple(model.init()), state=True)
-    plan = model._execution.planned(program).plan
+    plan = model._execution.planned(program, Domain(program)).plan
     return {b.text for b in blocks(plan, "float32")}
 
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import unfold.ops  # noqa: F401  (fills the op table)
 from unfold.backends import BACKENDS as BACKENDS
+from unfold.core.printing import shapes_of, show_program
 from unfold.core.program import BATCH, Program
 from unfold.errors import DataError, UnsupportedError
 from unfold.passes.carry import PREFIX as CARRY
@@ -160,6 +160,7 @@ class Model:
         begins: Any = None,
         training: bool = False,
         batch: int | None = None,
+        state: bool = True,
     ) -> Run:
         """Run forward. In free mode a spec's `stop` decides how long each sequence gets.
 
@@ -176,6 +177,7 @@ class Model:
             begins: which sequences begin in this chunk nevertheless, [batch].
             training: whether dropout acts.
             batch: number of sequences where there are no inputs.
+            state: whether to compute the state for the next chunk, as long as the longest delay.
 
         Raises:
             DataError: arrays that do not fit.
@@ -185,10 +187,10 @@ class Model:
         from unfold.unfolded.results import Run, whole_batch
 
         kind, params = with_share(mode, params)
-        chunk, state = chunk_of(carry, begins)
+        chunk, carried = chunk_of(carry, begins)
         options: dict[str, Any] = {"mode": kind, "training": training, "chunk": chunk}
         whole = self.pipeline.resolved(**options, carry=carry is not None)
-        feeds = {**inputs, **{n: a for n, a in state.items() if n in whole.values}}
+        feeds = {**inputs, **{n: a for n, a in carried.items() if n in whole.values}}
         program = self._without(whole, feeds)
         unknown = {v.name for v in whole.inputs if v.name not in feeds}
         if mode == "free":
@@ -196,7 +198,7 @@ class Model:
             if rule is not None and all(n in program.values for n in rule.values):
                 feeds_of = Asked(params, feeds, (), {}, backend, lengths, seed)
                 lengths = stopped(self._execution, self.pipeline, program, rule, feeds_of, batch)
-        program = self.pipeline.with_state(program)
+        program = self.pipeline.with_state(program) if state else program
         values, domain = self._execution.run(
             backend, program, params, feeds, lengths=lengths, seed=seed, batch=batch
         )
@@ -214,7 +216,7 @@ class Model:
         self, params: Arrays, inputs: Arrays, **options: Any
     ) -> tuple[float, dict[str, Any]]:
         """Return the loss and its gradients by name; arguments as in `step`."""
-        found = self.step(params, inputs, **options)
+        found = self.step(params, inputs, **{"state": False, **options})
         return found.loss, found.grads
 
     def step(
@@ -233,11 +235,12 @@ class Model:
         overlap: int = 0,
         training: bool = True,
         checkpoint: Checkpoint | str | None = None,
+        state: bool = True,
     ) -> Step:
         """Return loss, gradients and the state for the next chunk.
 
         Args:
-            params, inputs, backend, mode, lengths, seed, carry, begins, training: as in `forward`.
+            params, inputs, backend, mode, lengths, seed, carry, begins, training, state: `forward`.
             wrt: names to differentiate by: parameters, real inputs, carried states (`carry.h`);
                 default: all parameters that are not frozen.
             known: how many of each sequence's first steps an earlier loss has counted, [batch]:
@@ -260,9 +263,9 @@ class Model:
             what = f"cannot differentiate by {states[0]} without a state"
             raise DataError(f"{what}; give one, as in  carry=model.forward(…).carry")
         kind, params = with_share(mode, params)
-        chunk, state = chunk_of(carry, begins, known, overlap)
+        chunk, own = chunk_of(carry, begins, known, overlap)
         options = {"mode": kind, "training": training, "carry": carry is not None, "chunk": chunk}
-        asked = Asked(params, {**inputs, **state}, names, options, backend, lengths, seed)
+        asked = Asked(params, {**inputs, **own}, names, options, backend, lengths, seed, state)
         memory = self._execution.memory
         chosen = memory.checkpoint if checkpoint is None else checkpoint
         return step(self._execution, self.pipeline, asked, memory, chosen)
@@ -397,7 +400,7 @@ class Model:
             return drawing.draw_folded(self.program, mode=mode, **shared)
         run = None
         if params is not None and inputs is not None:
-            run = self.forward(params, inputs, mode=mode, lengths=lengths)
+            run = self.forward(params, inputs, mode=mode, lengths=lengths, state=False)
             extents = {a: int(max(n)) for a, n in run.lengths.items()} | dict(extents or {})
         shared.update(steps=steps, extents=extents)
         if view == "unfolded":
@@ -442,8 +445,6 @@ class Model:
 
     def explain(self, *, mode: Mode = "teacher") -> str:
         """Return the Program and its adjoint, readable."""
-        from unfold.core.printing import show_program
-
         text = show_program(self.program)
         if self.program.loss is None:
             return text
@@ -463,7 +464,13 @@ class Model:
         return self._execution.describe(program, {**extents, BATCH: batch})
 
     def needs(
-        self, *, batch: int = 1, dtype: str = "float64", mode: Mode = "teacher", **extents: int
+        self,
+        *,
+        batch: int = 1,
+        dtype: str = "float64",
+        mode: Mode = "teacher",
+        state: bool = True,
+        **extents: int,
     ) -> tuple[int, str]:
         """Return the bytes that a step takes on the compiled backend, and how it is run."""
         from unfold.execution.steps import estimate
@@ -471,7 +478,7 @@ class Model:
 
         domain = Domain(self.program, extents, None, batch)
         options = {"mode": mode, "training": True, "carry": False}
-        return estimate(self._execution, self.pipeline, domain, options, dtype)
+        return estimate(self._execution, self.pipeline, domain, options, dtype, state=state)
 
     def clocked(self) -> AbstractContextManager[Clock]:
         """Within, runs of the compiled backend are timed block by block."""
@@ -482,18 +489,12 @@ class Model:
         from unfold.unfolded.domain import Domain
 
         extents = Domain(self.program).extents
-        shapes = {
-            v.name: [*(extents[a] for a in v.axes), *map(int, v.type.shape)]
-            for v in self.program.parameters
-        }
         return {
             "name": self.name,
             "about": self.about,
             "axes": {a: n for a, n in extents.items() if a != BATCH},
             "sizes": dict(self.elaborated.sizes),
-            "inputs": {v.name: v.type.show() for v in self.program.inputs},
-            "parameters": shapes,
-            "parameter_count": sum(prod(s) for s in shapes.values()),
+            **shapes_of(self.program, extents),
             "nodes": list(self.pipeline.nodes),
             "outputs": list(self.program.outputs),
         }

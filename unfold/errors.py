@@ -118,7 +118,15 @@ class DataError(UnfoldError):
 
 
 class MemoryLimitError(UnfoldError):
-    """A run that would not fit; says what it needs, and the setting that would make it fit."""
+    """A run that would not fit; says what it needs, and the setting that would make it fit.
+
+    Attributes:
+        help: what to change, where it is known at once.
+    """
+
+    def __init__(self, message: str, *, help: str = "") -> None:
+        super().__init__(f"{message}; {help}" if help else message)
+        self.help = help
 
 
 class BackendError(UnfoldError):

@@ -250,6 +250,9 @@ class Draft:
             (f"{a}%2", "remainder"): 0.2 * weight,
             (f"{a}-{a}%3", "remainder"): 0.1 * weight,
             (f"({a}+2)%(last+1)", "turned"): 0.2 * weight,
+            (f"{a}-200", "far"): 0.05 * weight,
+            (f"{a}+200", "far"): 0.05 * weight,
+            (f"100*{a}-99", "far"): 0.05 * weight,
         }
 
     def _read_cycle(self, source: Source, place: Place, cycle: Cycle) -> Piece:
@@ -281,7 +284,7 @@ class Draft:
             if sign < 0:
                 return f"{axis}+{k}+1", "window ahead"
             return self.pick([f"{axis}-{k}-1", f"{axis}+{k}-{self.axes[k].text}"]), "window"
-        steps = self.weigh({1: 6.0, 2: 2.0, 3: 1.0})
+        steps = self.weigh({1: 6.0, 2: 2.0, 3: 1.0, 150: 0.2})
         return f"{axis}{-sign * steps:+d}", f"{'delay' if sign > 0 else 'ahead'} {steps}"
 
     # Sources of a kind

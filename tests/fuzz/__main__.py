@@ -92,7 +92,7 @@ def _run(model: object, text: str) -> None:
             return  # two points are too few for an axis that is derived from it
     if _elements(model.program) <= SMALL:
         params, inputs = model.init(seed=0), random_inputs(model.program, batch=1, seed=0)
-        model.forward(params, inputs, backend="reference")
+        model.forward(params, inputs, backend="reference", state=False)
         trained = any(not v.attributes["frozen"] for v in model.program.parameters)
         if model.program.loss is not None and trained:
             model.value_and_grad(params, inputs, backend="reference")

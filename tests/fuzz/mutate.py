@@ -114,7 +114,7 @@ def strange_tokens(random: Random, text: str, others: Sequence[str]) -> str:
 def mild(random: Random, text: str, others: Sequence[str]) -> str:
     """Change a delay, a size, an operator or a sign: what often gives another sound spec."""
     kinds = (
-        (r"\bt-1\b", ["t-2", "t-3", "t+1", "t", "first", "last"]),
+        (r"\bt-1\b", ["t-2", "t-3", "t+1", "t", "first", "last", "t-100000000"]),
         (r"(?<=: )\d+\b", ["1", "2", "3", "5", "11"]),
         (r"\b(tanh|sigmoid|relu)\b", ["exp", "silu", "gelu", "softmax", "abs", "norm", "sum"]),
         (r" [-+*] ", [" - ", " / ", " * ", " ** ", " @ "]),
@@ -132,7 +132,8 @@ def indices(random: Random, text: str, others: Sequence[str]) -> str:
     """Change an index, or give an index to what has none."""
     found = list(re.finditer(r"\[[\w+\-*, ]*\]", text))
     new = random.choice(["[t-1]", "[t+1]", "[t]", "[s]", "[t,s]", "[last]", "[2*t]", "[t-2]", "[]",
-                         "[last-t]", "[t*t]", "[l-1]", "[0]", "[99]", "[t+k-2]", ""])  # fmt: skip
+                         "[last-t]", "[t*t]", "[t-1000000000]", "[1000000000*t]", "[l-1]", "[0]",
+                         "[99]", "[t+k-2]", ""])  # fmt: skip
     if not found:
         return text + new
     at = random.choice(found)

@@ -95,7 +95,12 @@ def analyze(name: str, items: list[str], asked: Question, *, as_json: bool) -> i
     options = {"axis": asked.axis, "mode": mode, "steps": asked.period, "backend": backend}
     flow = analysis.state_map(subject.model, subject.params, **options)
     run = subject.model.forward(
-        subject.params, subject.inputs, lengths=subject.lengths, mode=mode, backend=REFERENCE
+        subject.params,
+        subject.inputs,
+        lengths=subject.lengths,
+        mode=mode,
+        backend=REFERENCE,
+        state=False,
     )
     paths = analysis.trajectories(flow, run)
     visited = paths[np.isfinite(paths).all(axis=-1)]

@@ -100,6 +100,7 @@ def check_gradients(
             {n: values[n] for n in parameters},
             {n: values.get(n, a) for n, a in inputs.items()},
             **options,
+            state=False,
         )
         return float(run.loss)
 

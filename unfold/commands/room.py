@@ -26,5 +26,11 @@ def memory_of(task: Task, dtype: str) -> str | None:
             extents |= dict(zip(value.axes[1:], points, strict=True))
     if (cut := task.train.truncate) is not None:
         extents[cut.axis] = cut.back  # the first windows are shorter
-    needed, how = model.needs(batch=count, dtype=dtype, mode=task.train.mode_at(0), **extents)
+    needed, how = model.needs(
+        batch=count,
+        dtype=dtype,
+        mode=task.train.mode_at(0),
+        state=task.train.carries and not batch.alone,
+        **extents,
+    )
     return f"{show_size(needed)} of {show_size(model.memory.limit)} for a step, in {how}"

@@ -177,17 +177,17 @@ def _run_once(task: Task, folder: Path, dtype: str, told: Told) -> dict[str, Any
     inputs = random_inputs(model.program, batch=4, seed=settings.seed, dtype=dtype)
     began, mode = time.perf_counter(), settings.mode_at(0)
     if model.program.loss is None:
-        task.engine.forward(parameters, inputs, mode=mode, seed=settings.seed)
+        task.engine.forward(parameters, inputs, mode=mode, seed=settings.seed, state=False)
         seconds = time.perf_counter() - began
         if told.watch.on:
-            repeat(lambda: task.engine.forward(parameters, inputs, mode=mode))
+            repeat(lambda: task.engine.forward(parameters, inputs, mode=mode, state=False))
         teller.say(f"no data and no loss: ran forward on random inputs in {seconds:.2f} s")
         return {"outcome": "forward", "seconds": seconds}
-    found = task.engine.step(parameters, inputs, mode=mode, seed=settings.seed)
+    found = task.engine.step(parameters, inputs, mode=mode, seed=settings.seed, state=False)
     loss, gradients = float(found.loss), found.grads
     seconds = time.perf_counter() - began
     if told.watch.on:
-        repeat(lambda: task.engine.step(parameters, inputs, mode=mode))
+        repeat(lambda: task.engine.step(parameters, inputs, mode=mode, state=False))
     norms = {name: float(np.linalg.norm(g)) for name, g in gradients.items()}
     whole = euclidean(Layout(gradients).gather(gradients))
     metrics = MetricsFile(folder / "metrics.jsonl")

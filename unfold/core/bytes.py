@@ -5,7 +5,11 @@ show_size(3 << 29)     "1.5 GiB"
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from unfold.core.program import CARRY
+from unfold.errors import MemoryLimitError
 
 CGROUP = Path("/sys/fs/cgroup")
 SHARE = 0.85
@@ -31,6 +35,32 @@ def available() -> int:
 def may_be_taken() -> int:
     """Return the bytes that a run, or the data of one, may take."""
     return int(SHARE * available())
+
+
+def too_large(
+    name: str, needed: float, room: float, extents: Mapping[str, int]
+) -> MemoryLimitError:
+    """Return the refusal of a run that would not fit.
+
+    Args:
+        name: of what would be run.
+        needed: bytes that it takes.
+        room: bytes that it may take.
+        extents: of axes, those of the state that a chunk hands on among them.
+    """
+    own = {a: n for a, n in extents.items() if "." not in a}
+    states = {a: n for a, n in extents.items() if a.startswith(CARRY)}
+    over = ", ".join(f"{a} = {n}" for a, n in own.items())
+    said = f"{name} needs {show_size(needed)} for a run over {over}, and may take {show_size(room)}"
+    axis = max(states, key=lambda a: states[a], default="")
+    if not states or states[axis] <= max(own.values()):
+        return MemoryLimitError(said)
+    value = axis.removeprefix(CARRY).rpartition(".")[0]
+    return MemoryLimitError(
+        f"{said}; the state for the next chunk keeps {extents[axis]:,} points of {value}, which is"
+        " as far back as an index reaches",
+        help="shorten that delay, or do without the state: train: {carry: false}, or state=False",
+    )
 
 
 def show_size(size: float) -> str:

@@ -108,6 +108,18 @@ def _follows(extent: Affine, known: Mapping[str, int]) -> bool:
     return {*extent.axes, *extent.ends} <= set(known)
 
 
+def outreach(index: Affine, axis: str, extents: Mapping[str, int]) -> tuple[int, int]:
+    """Return how far an index reaches before the first and after the last point of an axis."""
+    low = high = index.constant
+    for name, factor in index.lasts:
+        low += factor * (extents[name] - 1)
+        high += factor * (extents[name] - 1)
+    for name, factor in index.terms:
+        ends = (0, factor * (extents[name] - 1))
+        low, high = low + min(ends), high + max(ends)
+    return max(0, -low), max(0, high - (extents[axis] - 1))
+
+
 def order(program: Program, extents: Mapping[str, int] | None = None) -> tuple[Block, ...]:
     """Return the equations as a nest of loops in an order that respects every dependence.
 

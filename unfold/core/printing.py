@@ -5,7 +5,8 @@ z.1[t] = einsum<ij,j->i>(W, h[t-1])   : [4*hidden]
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from math import prod
 from typing import Any, cast
 
 from unfold.core.affine import Affine
@@ -115,3 +116,15 @@ def show_program(program: Program, only: Collection[str] | None = None) -> str:
     head = f"program {program.name}   axes {axes or 'none'}"
     tail = [f"  loss {program.loss}"] if program.loss else []
     return "\n".join([head, *typed, *tail])
+
+
+def shapes_of(program: Program, extents: Mapping[str, int]) -> dict[str, Any]:
+    """Return the types of inputs, the shapes of parameters, and how many numbers those hold."""
+    shapes = {
+        v.name: [*(extents[a] for a in v.axes), *map(int, v.type.shape)] for v in program.parameters
+    }
+    return {
+        "inputs": {v.name: v.type.show() for v in program.inputs},
+        "parameters": shapes,
+        "parameter_count": sum(prod(s) for s in shapes.values()),
+    }

@@ -32,6 +32,7 @@ from unfold.core.types import Type
 from unfold.errors import Location
 
 BATCH = "batch"
+CARRY = "carry."  # what begins the names of states that a chunk begins with, and of their axes
 SOURCES = ("input", "parameter", "constant")
 
 

@@ -30,6 +30,7 @@ class Asked:
         backend: default: see `Execution.run`.
         lengths: per axis, the length of each sequence, [batch].
         seed: of random values.
+        state: whether the state for the next chunk is wanted.
     """
 
     params: Arrays
@@ -39,6 +40,7 @@ class Asked:
     backend: str | None = None
     lengths: Mapping[str, Any] | None = None
     seed: int = 0
+    state: bool = True
 
     def feeds(self, program: Program) -> dict[str, Any]:
         """Return the inputs of a Program, without what it does not read of a chunk's."""

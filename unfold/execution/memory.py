@@ -54,6 +54,8 @@ def advised(
     error: MemoryLimitError, length: int | None, needs: Callable[[int], int]
 ) -> MemoryLimitError:
     """Return an error that says which setting would make the run fit, if there is one."""
+    if error.help:
+        return error
     if length is None:
         return MemoryLimitError(f"{error}; use a smaller batch or smaller sizes")
     advice = f"memory: {{checkpoint: {length}}} needs {show_size(needs(length))}"

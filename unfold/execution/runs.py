@@ -26,6 +26,7 @@ from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.lengths import mask_lengths
 from unfold.passes.planning import plan
 from unfold.passes.products import join_products
+from unfold.passes.reach import reaches_far
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.feeds import check_classes, check_inputs, check_parameters, domain_of
 from unfold.unfolded.running import Runner
@@ -41,14 +42,22 @@ MAX_CALLS = 64
 
 
 class Planned:
-    """A Program and its Plan."""
+    """A Program, and its Plan for some extents: any, unless an index reaches far.
 
-    def __init__(self, program: Program, varying: Iterable[str]) -> None:
-        lowered = verify(join_products(verify(lower_boundaries(program))))
-        self.varying = tuple(varying)
-        self.source = program
+    Args:
+        source: what is meant.
+        varying: axes whose length differs per sequence.
+        extents: of axes.
+    """
+
+    def __init__(
+        self, source: Program, varying: Iterable[str], extents: Mapping[str, int] | None = None
+    ) -> None:
+        self.source, self.varying = source, tuple(varying)
+        lowered = verify(join_products(verify(lower_boundaries(source))))
         self.program = verify(mask_lengths(lowered, self.varying)) if self.varying else lowered
-        self.plan: Plan = plan(self.program, self.varying)
+        self.reaches_far = reaches_far(self.program)
+        self.plan: Plan = plan(self.program, self.varying, extents)
 
 
 @dataclass
@@ -114,7 +123,7 @@ class Execution:
     def __init__(self) -> None:
         self.memory = Memory()
         self.segments: dict[Any, int] = {}
-        self._runner = Runner()
+        self._runner = Runner(room=lambda held: self.memory.room(held))
         self._planned: dict[Any, Planned] = {}
         self._calls: dict[Any, Call] = {}
         self._read: dict[int, tuple[Program, tuple[str, ...]]] = {}
@@ -269,23 +278,28 @@ class Execution:
         """
         from unfold.passes.describe import describe
 
-        planned = self.planned(program)
         own = {a: n for a, n in extents.items() if a != BATCH}
+        planned = self.planned(program, Domain(program, own, batch=extents[BATCH]))
         domain = Domain(planned.program, own, batch=extents[BATCH])
         return describe(planned.program, planned.plan, domain.extents)
 
-    def planned(self, program: Program, domain: Domain | None = None) -> Planned:
-        """Return the Plan of a Program for the lengths of a domain; default: all are equal."""
+    def planned(self, program: Program, domain: Domain) -> Planned:
+        """Return the Plan of a Program for the lengths of a domain.
+
+        It depends on extents only where an index reaches far beyond them.
+        """
         varying: tuple[str, ...] = ()
-        if domain is not None and not domain.uniform:
+        if not domain.uniform:
             varying = tuple(
                 a
                 for a in program.axes
                 if a != BATCH and bool((domain.length(a) != domain.extents[a]).any())
             )
-        key = (id(program), varying)
+        key: tuple[Any, ...] = (id(program), varying)
+        if key in self._planned and self._planned[key].reaches_far:
+            key += tuple(n for a, n in domain.extents.items() if a != BATCH)
         if key not in self._planned:
-            self._planned[key] = Planned(program, varying)
+            self._planned[key] = Planned(program, varying, domain.extents)
         return self._planned[key]
 
 

@@ -84,7 +84,7 @@ def _key(asked: Asked) -> tuple[Any, ...]:
 
 def _whole(execution: Execution, pipeline: Pipeline, asked: Asked) -> Step:
     """Return loss and gradients from one run."""
-    program = pipeline.adjoint(asked.wrt, **asked.options, state=True)
+    program = pipeline.adjoint(asked.wrt, **asked.options, state=asked.state)
     values, _ = execution.run(
         asked.backend,
         program,
@@ -103,7 +103,13 @@ def _whole(execution: Execution, pipeline: Pipeline, asked: Asked) -> Step:
 
 
 def estimate(
-    execution: Execution, pipeline: Pipeline, domain: Domain, options: Mapping[str, Any], dtype: str
+    execution: Execution,
+    pipeline: Pipeline,
+    domain: Domain,
+    options: Mapping[str, Any],
+    dtype: str,
+    *,
+    state: bool,
 ) -> tuple[int, str]:
     """Return the bytes that a step takes, and in words how it is run.
 
@@ -113,12 +119,13 @@ def estimate(
         domain: of a run of the spec's Program.
         options: mode, training, carry, chunk of `Pipeline.resolved`.
         dtype: element type.
+        state: whether the state for the next chunk is computed.
 
     Raises:
         UnsupportedError: it cannot be cut into the segments that are asked for.
     """
     checkpoint, wrt = execution.memory.checkpoint, pipeline.wrt(None)
-    program = pipeline.adjoint(wrt, **options, state=True)
+    program = pipeline.adjoint(wrt, **options, state=state)
     if checkpoint is None or checkpoint == "auto":
         own = {a: n for a, n in domain.extents.items() if a in domain.free}
         needed = execution.needs(program, Domain(program, own, None, domain.batch), dtype)

@@ -30,11 +30,11 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import reach
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
-from unfold.core.program import BATCH, Axis, Program, Ref, Value
+from unfold.core.program import BATCH, CARRY, Axis, Program, Ref, Value
 from unfold.core.types import BOOL, Type
 from unfold.passes.boundaries import zero_of
 
-PREFIX, NEXT = "carry.", "next."
+PREFIX, NEXT = CARRY, "next."
 CHUNK = "chunk:"
 BEGINS = f"{CHUNK}begins"
 

@@ -10,18 +10,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from math import prod
 
-from unfold.core.affine import Affine
 from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.windows import Geometry
+from unfold.passes.reach import Reach
 
 
 def letters(value: Value) -> tuple[list[str], str]:
@@ -30,12 +30,12 @@ def letters(value: Value) -> tuple[list[str], str]:
     return left.split(","), right
 
 
-def decompose(program: Program, varying: Container[str] = ()) -> Program:
+def decompose(program: Program, reach: Reach) -> Program:
     """Return the Program in the forms above; names and meaning stay.
 
     Args:
         program: without boundaries and feedback.
-        varying: axes whose length differs per sequence.
+        reach: which indices are no plain strides.
     """
     builder = Builder.of(program)
     uses = _uses(program)
@@ -55,7 +55,7 @@ def decompose(program: Program, varying: Container[str] = ()) -> Program:
     strided = [v for v in builder.values.values() if v.op == "einsum" or _is_kernel(v)]
     for value in strided:
         builder.about(value)
-        _evenly_read(builder, value, varying)
+        _evenly_read(builder, value, reach)
     return builder.build(program)
 
 
@@ -179,28 +179,24 @@ def _categories_first(builder: Builder, value: Value) -> None:
     )
 
 
-def is_uneven(index: Affine, varying: Container[str], *, batched: bool) -> bool:
-    """Whether an index has to be checked, or looked up, for every point."""
-    return not index.is_linear or (batched and any(a in varying for a in index.ends))
-
-
 def _is_kernel(value: Value) -> bool:
     return OPS[value.op].kind is Kind.KERNEL
 
 
-def _evenly_read(builder: Builder, value: Value, varying: Container[str]) -> None:
+def _evenly_read(builder: Builder, value: Value, reach: Reach) -> None:
     """Copy operands whose index is uneven, so that products and kernels can stride over them."""
     batched = BATCH in value.iteration
 
     def even(ref: Ref) -> Ref:
         source = builder.values[ref.value]
         if (source.type.kind != "real" and not _is_kernel(value)) or not any(
-            is_uneven(i, varying, batched=batched) for i in ref.index
+            reach.is_uneven(i, a, batched=batched)
+            for a, i in zip(source.axes, ref.index, strict=True)
         ):
             return ref
         # Sequences that end where all others do share the copy.
         own = batched and any(
-            a in varying
+            a in reach.varying
             for pair in zip(source.axes, ref.index, strict=True)
             for a in (pair[0], *pair[1].ends)
         )

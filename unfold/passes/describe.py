@@ -27,6 +27,7 @@ from unfold.passes.fates import Fate, fates
 from unfold.passes.plan_cost import Costs, Effort
 from unfold.passes.plan_names import Names
 from unfold.passes.planning import prepare
+from unfold.passes.reach import Reach
 
 ITEM = {"float32": 4, "float64": 8}
 
@@ -99,7 +100,7 @@ def describe(
         dtype: element type to count bytes in.
     """
     varying = [a for a in program.axes if last_name(a) in plan.buffers]
-    names = Names(prepare(program, varying))
+    names = Names(prepare(program, Reach.of(program, varying, extents)))
     costs = Costs(plan, extents, ITEM[dtype])
     rows = tuple(_Writer(plan, names, costs).rows())
     total = costs.statements(plan.statements)

@@ -20,7 +20,8 @@ from unfold.core.plan import Access, Coordinate, Kernel, Last, Leaf, Load
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X, call
 from unfold.core.windows import Geometry
-from unfold.passes.decompose import is_uneven, letters
+from unfold.passes.decompose import letters
+from unfold.passes.reach import Reach
 
 At = Mapping[str, Affine]
 
@@ -79,14 +80,14 @@ class Expressions:
     Args:
         program: decomposed.
         stored: names of the values that have buffers.
-        varying: axes whose length differs per sequence.
+        reach: which indices are checked where they are read.
         kernel: receives leaves and lines.
     """
 
     def __init__(
-        self, program: Program, stored: Container[str], varying: Container[str], kernel: Kernel
+        self, program: Program, stored: Container[str], reach: Reach, kernel: Kernel
     ) -> None:
-        self.program, self.stored, self.varying, self.kernel = program, stored, varying, kernel
+        self.program, self.stored, self.reach, self.kernel = program, stored, reach, kernel
         self.known: dict[object, X] = {}
         self._leaves: dict[Leaf, X] = {v: X(n) for n, v in kernel.leaves.items()}
 
@@ -124,7 +125,7 @@ class Expressions:
             if feature.category is not None:
                 indirect.append((feature.category, step))
         index = tuple((a, at[a]) for a in value.axes)
-        guarded = tuple(a for a, i in index if is_uneven(i, self.varying, batched=batched))
+        guarded = tuple(a for a, i in index if self.reach.is_uneven(i, a, batched=batched))
         ends = batched and bool(guarded)
         return Access(value.name, index, _merged(terms), offset, tuple(indirect), guarded, ends)
 
@@ -185,7 +186,7 @@ class Expressions:
 
     def last(self, axis: str, *, batched: bool) -> X:
         """Return the last index of an axis, of the reader's sequence if it has one."""
-        if batched and axis in self.varying:
+        if batched and axis in self.reach.varying:
             own = ((BATCH, Affine.axis(BATCH)),)
             return self.leaf(Load(Access(last_name(axis), own, batched=True)))
         return self.leaf(Last(axis))

@@ -6,7 +6,7 @@ says for every equation where it is computed; `unfold.passes.describe` says it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from unfold.core.align import align
 from unfold.core.dependence import order
@@ -17,35 +17,40 @@ from unfold.passes.decompose import decompose
 from unfold.passes.expressions import last_name
 from unfold.passes.forms import Form, Forms, decide
 from unfold.passes.pack import pack
+from unfold.passes.reach import Reach
 from unfold.passes.schedule import Schedule
 from unfold.passes.simplify import drop_dead
 from unfold.passes.storage import buffers, fills
 from unfold.passes.works import Works
 
 
-def prepare(program: Program, varying: Iterable[str] = ()) -> Program:
+def prepare(program: Program, reach: Reach | None = None) -> Program:
     """Return the Program whose equations a Plan computes: decomposed, with joined products.
 
     Args:
-        program, varying: as for `plan`.
+        program: as for `plan`.
+        reach: which indices are no plain strides.
     """
-    return verify(align(pack(drop_dead(decompose(program, frozenset(varying))))))
+    return verify(align(pack(drop_dead(decompose(program, reach or Reach())))))
 
 
-def plan(program: Program, varying: Iterable[str] = ()) -> Plan:
+def plan(
+    program: Program, varying: Iterable[str] = (), extents: Mapping[str, int] | None = None
+) -> Plan:
     """Return the Plan of a Program.
 
     Args:
         program: without boundaries and feedback.
         varying: axes whose length differs per sequence (their masks are in the Program).
+        extents: of axes, which decide which reads are checked; default: none reaches far.
     """
     loss = (program.loss,) if program.loss else ()
     results = tuple(dict.fromkeys((*program.outputs, *loss)))
-    varying = frozenset(varying)
-    ready = prepare(program, varying)
+    reach = Reach.of(program, varying, extents or {})
+    ready = prepare(program, reach)
     blocks = order(ready)
     forms = decide(ready, blocks, results)
-    works = Works(forms, varying)
+    works = Works(forms, reach)
     late, parallel = _late(ready, forms)
     early = {v.name for v in ready} - late
     made: dict[object, Pack] = {}
@@ -53,7 +58,7 @@ def plan(program: Program, varying: Iterable[str] = ()) -> Plan:
     second = _packed(Schedule(works).statements(blocks, late), forms, made)
     packs = {s.name: s for s in first + second if isinstance(s, Pack)}
     kept = buffers(forms, first + second, set(results) | (_crossing(ready, early, late)))
-    for axis in sorted(varying):
+    for axis in sorted(reach.varying):
         kept[last_name(axis)] = _lengths(axis)
     first, second = fills(first, kept), fills(second, kept)
     partial = {n: k for n, k in _partial(ready, early).items() if n in kept} if parallel else {}

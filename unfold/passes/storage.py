@@ -170,6 +170,8 @@ def _is_here(dim: Dim, uses: Uses) -> bool:
 def _depth(loop: Loop, value: Value, uses: Uses) -> int | None:
     if loop.axis not in value.axes:
         return None
+    if any(loop.axis in a.guarded for _, a in uses.reads):
+        return None  # what is checked may be any point
     offsets = [dict(a.index)[loop.axis].offset_from(loop.axis) for _, a in uses.reads]
     writes = [dict(a.index)[loop.axis].offset_from(loop.axis) for _, a in uses.writes]
     if any(o is None for o in offsets) or any(w != 0 for w in writes):

@@ -6,7 +6,7 @@ scheduling puts into nests and loops; `write` adds one to a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -17,6 +17,7 @@ from unfold.core.scalar import X
 from unfold.passes.decompose import letters
 from unfold.passes.expressions import At, Expressions, Feature, strides, windowed
 from unfold.passes.forms import Form, Forms, letter
+from unfold.passes.reach import Reach
 
 Root = Callable[[Expressions, At], X]
 
@@ -65,16 +66,16 @@ class Works:
 
     Args:
         forms: what each equation becomes.
-        varying: axes whose length differs per sequence.
+        reach: which indices are checked where they are read.
     """
 
-    def __init__(self, forms: Forms, varying: Container[str]) -> None:
-        self.forms, self.program, self.varying = forms, forms.program, varying
+    def __init__(self, forms: Forms, reach: Reach) -> None:
+        self.forms, self.program, self.reach = forms, forms.program, reach
         self.order = [a for a in forms.program.axes if a != BATCH] + [BATCH]
 
     def expressions(self, kernel: Kernel) -> Expressions:
         """Return the writer of a kernel."""
-        return Expressions(self.program, self.forms.stored, self.varying, kernel)
+        return Expressions(self.program, self.forms.stored, self.reach, kernel)
 
     def of(self, value: Value) -> list[Work]:
         """Return the works of a value that is kept and is no GEMM."""
@@ -330,7 +331,7 @@ class Works:
     def _simple(self, work: Work) -> bool:
         """Whether a kernel without features can run over the batch instead."""
         accesses = (*work.reads, work.store.access)
-        ends = {a for f in work.within for a, _ in f.lasts if a in self.varying}
+        ends = {a for f in work.within for a, _ in f.lasts if a in self.reach.varying}
         return (
             work.store.mode != "argmax"
             and not ends

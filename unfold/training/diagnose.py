@@ -77,7 +77,7 @@ def explain_failure(trainer: Trainer) -> str | None:
             failure.parameters,
             failure.batch.inputs,
             carry=failure.carry,
-            **about(failure.batch),
+            **about(failure.batch, trainer.settings),
             mode=mode,
             seed=failure.seed,
             training=True,

@@ -188,7 +188,7 @@ class Trainer:
         mode = settings.mode_at(now.step)
         seed = self.learner.seed(settings.seed, now.step, mode)
         views = self._weights.views
-        options = {**about(batch), "mode": mode, "seed": seed}
+        options = {**about(batch, settings), "mode": mode, "seed": seed}
         if batch.known is not None:
             options |= {"known": batch.known, "overlap": batch.overlap}
         found = self.learner.step(views, batch.inputs, carry=carry, **options)
@@ -249,10 +249,12 @@ class Trainer:
         self._gradient += (deviation * drawn).astype(self._gradient.dtype)
 
 
-def about(batch: Batch) -> dict[str, Any]:
-    """Return the options of a run that a batch asks for."""
+def about(batch: Batch, settings: TrainSettings) -> dict[str, Any]:
+    """Return the options of a run that a batch asks for; what nobody reads is not computed."""
     options: dict[str, Any] = {"lengths": batch.lengths} if batch.lengths else {}
-    return options if batch.begins is None else {**options, "begins": batch.begins}
+    if batch.begins is not None:
+        options["begins"] = batch.begins
+    return options if settings.carries and not batch.alone else {**options, "state": False}
 
 
 def once(source: Source) -> Iterator[Batch]:
@@ -279,7 +281,7 @@ def validate(trainer: Trainer, batches: Iterable[Batch]) -> tuple[float, bool]:
         carry = None if batch.fresh or not settings.carries else carry
         mode = settings.mode_at(trainer.taken)
         seed = trainer.learner.seed(settings.seed, -1 - number, mode)
-        options = {**about(batch), "mode": mode, "seed": seed}
+        options = {**about(batch, settings), "mode": mode, "seed": seed}
         run = trainer.learner.forward(trainer.parameters, batch.inputs, carry=carry, **options)
         sequences = next(iter(batch.inputs.values())).shape[0]
         assert run.loss is not None

@@ -22,11 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unfold.core.affine import Affine
-from unfold.core.program import BATCH, Program
+from unfold.core.program import BATCH, CARRY, Program
 from unfold.errors import DataError
 
 Lengths = NDArray[np.int64]
-CARRY = "carry."  # what begins the names of a state's axes
 
 
 class Domain:

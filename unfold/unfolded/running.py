@@ -1,13 +1,19 @@
-"""Running Programs on the reference backend: arrays in, arrays out, walks kept for the next run."""
+"""Running Programs on the reference backend: arrays in, arrays out, walks kept for the next run.
+
+What a run takes is known before it takes any of it; what would not fit is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
+from unfold.core.bytes import too_large
 from unfold.core.program import Program
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.feeds import check_inputs, check_parameters, domain_of
+from unfold.unfolded.needs import Needs, needs
 from unfold.unfolded.reference import Walk
 
 Arrays = Mapping[str, Any]
@@ -15,10 +21,20 @@ MAX_KEPT = 64
 
 
 class Runner:
-    """Runs Programs; a walk over the same Program and domain is prepared once."""
+    """Runs Programs; a walk over the same Program and domain is prepared once.
 
-    def __init__(self) -> None:
-        self._walks: dict[Any, tuple[Program, Walk]] = {}
+    Args:
+        room: returns the bytes that may be taken beside those held; default: there is no limit.
+    """
+
+    def __init__(self, room: Callable[[int], float] = lambda held: inf) -> None:
+        self.room = room
+        self._walks: dict[Any, tuple[Program, Walk, Needs]] = {}
+
+    @property
+    def held(self) -> int:
+        """The bytes of the walks that are kept for the next run."""
+        return sum(found.walk for _, _, found in self._walks.values())
 
     def run(
         self,
@@ -45,6 +61,7 @@ class Runner:
 
         Raises:
             DataError: arrays that do not fit.
+            MemoryLimitError: the run would not fit into memory.
         """
         read = {r.value for v in program for r in program.reads(v)}
         arrays = check_inputs(program, inputs, [v.name for v in program.inputs if v.name in read])
@@ -59,6 +76,19 @@ class Runner:
         if key not in self._walks:
             if len(self._walks) >= MAX_KEPT:
                 self._walks.clear()
+            found = needs(program, domain)
+            self._make_room(program, domain, found)
             # The Program is kept with its walk, so that its id stays its own.
-            self._walks[key] = (program, Walk(program, domain))
+            self._walks[key] = (program, Walk(program, domain), found)
         return self._walks[key][1]
+
+    def _make_room(self, program: Program, domain: Domain, found: Needs) -> None:
+        """Let go of walks of other runs, as many as it takes.
+
+        Raises:
+            MemoryLimitError: the run alone is too large.
+        """
+        while found.walk + found.run > (room := self.room(self.held)):
+            if not self._walks:
+                raise too_large(program.name, found.walk + found.run, room, domain.extents)
+            del self._walks[next(iter(self._walks))]

@@ -16,7 +16,8 @@ from math import prod
 
 from unfold.backends.numba.gemm import Library, kernel_bytes
 from unfold.backends.numba.generate import ITEM, Block
-from unfold.backends.numba.layout import ALIGN, Place, halo, place, widest
+from unfold.backends.numba.layout import ALIGN, Place, place, widest
+from unfold.core.dependence import outreach
 from unfold.core.plan import Dim, Plan
 from unfold.core.program import BATCH
 
@@ -72,7 +73,7 @@ class Arena:
 
     def _placed(self, blocks: Sequence[Block]) -> dict[str, Place]:
         found = [
-            (slot[1], axis, halo(index, axis, self.extents))
+            (slot[1], axis, outreach(index, axis, self.extents))
             for block in blocks
             for slot in block.slots
             if slot[0] == "address"

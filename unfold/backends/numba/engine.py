@@ -25,10 +25,10 @@ from unfold.backends.numba.generate import Block, blocks
 from unfold.backends.numba.host import Run
 from unfold.backends.numba.machine import Compiled, Machine
 from unfold.backends.numba.share import Share, Written
-from unfold.core.bytes import show_size
+from unfold.core.bytes import too_large
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
-from unfold.errors import BackendError, MemoryLimitError
+from unfold.errors import BackendError
 
 MAX_BOUND = 32
 
@@ -106,11 +106,7 @@ class Engine:
         needed = self.needs(plan, run, dtype)
         while needed > (room := self.room(self.held)):
             if not self._bound:
-                extents = ", ".join(f"{a} = {n}" for a, n in run.extents.items() if "." not in a)
-                raise MemoryLimitError(
-                    f"{plan.name} needs {show_size(needed)} for a run over {extents},"
-                    f" and may take {show_size(room)}"
-                )
+                raise too_large(plan.name, needed, room, run.extents)
             del self._bound[next(iter(self._bound))]
 
     def run(

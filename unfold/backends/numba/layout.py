@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from unfold.core.affine import Affine
 from unfold.core.plan import Buffer
 
 Halo = tuple[int, int]
@@ -71,18 +70,6 @@ def place(
     sizes += buffer.shape
     strides = [item * prod(sizes[i + 1 :]) for i in range(len(sizes))]
     return Place(buffer, tuple(sizes), own, tuple(strides), item * prod(sizes))
-
-
-def halo(index: Affine, axis: str, extents: Mapping[str, int]) -> Halo:
-    """Return how far an index reaches before the first and after the last point of an axis."""
-    low = high = index.constant
-    for name, factor in index.lasts:
-        low += factor * (extents[name] - 1)
-        high += factor * (extents[name] - 1)
-    for name, factor in index.terms:
-        ends = (0, factor * (extents[name] - 1))
-        low, high = low + min(ends), high + max(ends)
-    return max(0, -low), max(0, high - (extents[axis] - 1))
 
 
 def widest(found: Iterable[tuple[str, str, Halo]]) -> dict[str, dict[str, Halo]]:

@@ -45,6 +45,7 @@ class Batch:
         begins: which rows start anew, [batch], where some go on and some do not.
         known: how many of each row's first steps a loss has counted before, [batch].
         overlap: how many of the last steps the next batch begins with.
+        alone: whether no batch of the source goes on from the state of another.
     """
 
     inputs: Arrays
@@ -54,6 +55,7 @@ class Batch:
     begins: Array | None = None
     known: Array | None = None
     overlap: int = 0
+    alone: bool = False
 
 
 @runtime_checkable
@@ -120,7 +122,7 @@ class StreamSource:
         window = slice(chunk * self.length, (chunk + 1) * self.length)
         inputs = {name: rows[:, window] for name, rows in self.arrays.items()}
         symbols = self.batch_size * self.symbols
-        return Batch(inputs, chunk == 0 or not self.carry, symbols)
+        return Batch(inputs, chunk == 0 or not self.carry, symbols, alone=not self.carry)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +162,7 @@ class SetSource:
         """Return a batch."""
         epoch, place = divmod(step, self.epoch)
         inputs, lengths = self.binding.inputs(self.examples, epoch_order(self, epoch)[place])
-        return Batch(inputs, fresh=True, lengths=lengths)
+        return Batch(inputs, fresh=True, lengths=lengths, alone=True)
 
 
 @lru_cache(maxsize=4)
@@ -285,7 +287,7 @@ class DrawnSource:
         generator = np.random.default_rng([self.seed, DRAWN, step])
         examples = self.draw(generator, self.batch_size)
         inputs, lengths = self.binding.inputs(examples, np.arange(self.batch_size))
-        return Batch(inputs, fresh=True, lengths=lengths)
+        return Batch(inputs, fresh=True, lengths=lengths, alone=True)
 
 
 @dataclass(frozen=True)
@@ -303,4 +305,4 @@ class FixedSource:
 
     def batch(self, step: int) -> Batch:
         """Return the batch."""
-        return Batch(self.inputs, fresh=True, lengths=self.lengths)
+        return Batch(self.inputs, fresh=True, lengths=self.lengths, alone=True)

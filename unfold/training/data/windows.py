@@ -77,6 +77,7 @@ class WindowSource:
             None if newest.begins is None else begun,
             before,
             self.overlap,
+            newest.alone,
         )
 
 
