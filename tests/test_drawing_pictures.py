@@ -389,3 +389,18 @@ def test_a_state_that_starts_from_a_sum_over_an_axis_is_drawn_from_all_of_it() -
     ).draw("unfolded")
     sources = {source for source, target in edges(figure) if target == "h[-1]"}
     assert sources == {"a[0]", "a[1]", "a[2]"}
+
+
+def test_a_bounded_reduction_is_drawn_within_its_bound() -> None:
+    """No arrow comes from the future, no box stands where nothing exists, and labels say why."""
+    spec = (
+        "unfold: 1\nname: past\naxes: {t: 3, s: t}\ninputs: {x[t]: []}\n"
+        "nodes:\n  e[t,s]: x[t] * x[s]\n  c[t]: sum[s](softmax[s <= t](e[t,s]) * x[s])\n"
+    )
+    model = unfold.loads(spec)
+    reads = {(str(e.source), str(e.target)) for e in model.unfold().edges()}
+    picture = model.draw("unfolded", steps=3).picture
+    assert {(e.source, e.target) for e in picture.edges} == reads
+    assert not any(name in {n.id for n in picture.nodes} for name in ("e[0,1]", "e[1,2]"))
+    labels = {e.label for e in model.draw("folded").picture.edges}
+    assert "s <= t" in labels and not any("all" in label for label in labels)

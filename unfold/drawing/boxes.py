@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from unfold.core.affine import Affine
 from unfold.core.program import Ref
-from unfold.drawing.guards import Guard, Within
+from unfold.drawing.guards import Condition
 from unfold.drawing.labels import label
 
 
@@ -32,6 +32,7 @@ class Box:
         boundary: what lies outside of the domain, by axis (as in `Value`).
         indexed: whether its index is shown; operations without a name go without.
         parameters: all that its equation reads but what its own label says.
+        within: forms of its axes; where one is negative, there is no such box.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Box:
     boundary: Mapping[str, Ref] = field(default_factory=dict)
     indexed: bool = True
     parameters: tuple[str, ...] = ()
+    within: tuple[Affine, ...] = ()
 
     def shown(self, at: Sequence[object]) -> str:
         """Return the label with index points, or with its axes."""
@@ -72,7 +74,7 @@ class Line:
     index: tuple[Affine, ...]
     bound: tuple[tuple[str, str], ...] = ()
     via: tuple[Ref, ...] = ()
-    guards: tuple[Guard | Within, ...] = ()
+    guards: tuple[Condition, ...] = ()
     feedback: bool = False
     others: tuple[Ref, ...] = ()
     carries: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 In: a `Scheme`. Out: a `Sketch` of one column. A box carries its axes as index, a line that reads at
 another index point carries the distance: a square with "t-1" beside it, "last" at a fixed point,
-"all t" where it spans an axis.
+"all t" where it spans an axis, "s <= t" where it spans a part of one.
 
     x[t] --U--> h[t] --V--> o[t]       with a loop  h -- W, ■ -- h
 """
@@ -14,8 +14,10 @@ from dataclasses import replace
 from typing import Literal
 
 from unfold.core.affine import Affine
+from unfold.core.printing import show_form
 from unfold.core.program import Ref
 from unfold.drawing.boxes import Box, Line
+from unfold.drawing.guards import Bounded
 from unfold.drawing.legend import drawn_entries, notes, words
 from unfold.drawing.palette import Styles
 from unfold.drawing.scheme import Scheme
@@ -101,12 +103,19 @@ def _where(scheme: Scheme, line: Line, source: Box) -> str:
         if offset is not None:
             words.append(_delay(axis, offset, len(source.axes)))
         elif index.axes and all(a in bound for a in index.axes) and len(index.axes) == 1:
-            words.append(f"all {axis}")
+            words.append(_all(axis, index.axes[0], line))
         elif index == Affine.last(axis):
             words.append("last")
         else:
             words.append(show_index(index, bound))
     return ", ".join(dict.fromkeys(words))
+
+
+def _all(axis: str, name: str, line: Line) -> str:
+    """Say over which points of an axis a line runs: `all s`, or its bounds, `s <= t`."""
+    forms = [g.form for g in line.guards if isinstance(g, Bounded) and name in g.axes]
+    written = [show_form(f.rename({a: a.partition("#")[0] for a in f.axes})) for f in forms]
+    return ", ".join(written) or f"all {axis}"
 
 
 def show_index(index: Affine, names: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Conditions on an index point: where a line of a picture exists.
 
 A `Guard` is a condition that the Program computes, `Within` one on an index being in the domain of
-an axis.
+an axis, `Bounded` one of a reduction over some points of an axis: `sum[s <= t](…)`.
 
 `where(l == 0, U @ x[t], 0)` reads x only at the first micro-step, and the adjoint of `h[last]`
 reaches h only at the last step. A condition made of indices and constants alone can be decided when
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.affine import Affine
+from unfold.core.bounds import moved
 from unfold.core.op import LEAD, OPS, Kind
 from unfold.core.program import BATCH, Program, Ref
 
@@ -70,6 +71,30 @@ class Within:
             return self.inside
         at, exact = self.index.evaluate(point, {a: n - 1 for a, n in extents.items()})
         return bool(exact and 0 <= at < extents[self.axis]) == self.inside
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A form that must not be negative: the bound of a reduction, or of where a value exists."""
+
+    form: Affine
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The reader's axes that decide it."""
+        return self.form.axes
+
+    def substitute(self, replacements: Mapping[str, Affine]) -> Bounded:
+        """Replace the reader's axes."""
+        (form,) = moved([self.form], replacements)
+        return Bounded(form)
+
+    def holds(self, program: Program, point: Mapping[str, int], extents: Mapping[str, int]) -> bool:
+        """Decide the bound at a point of the reader."""
+        return self.form.evaluate(point, {a: n - 1 for a, n in extents.items()})[0] >= 0
+
+
+Condition = Guard | Within | Bounded
 
 
 def is_static(program: Program, ref: Ref) -> bool:

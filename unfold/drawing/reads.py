@@ -17,7 +17,7 @@ from itertools import count
 from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.drawing.boxes import Line
-from unfold.drawing.guards import Guard, Within, is_static
+from unfold.drawing.guards import Bounded, Condition, Guard, Within, is_static
 
 PRODUCTS = ("einsum", "mul", "div")
 INVISIBLE = ("parameter", "constant", "index", "inside", "count", "uniform", "normal", "keep_mask")
@@ -55,16 +55,17 @@ class Reads:
         fresh = {a: f"{a}#{next(self.fresh)}" for a in value.reduced if a != BATCH}
         bound = tuple((new, axis) for axis, new in fresh.items())
         rename = {axis: Affine.axis(new) for axis, new in fresh.items()}
+        bounds = tuple(Bounded(form).substitute(rename) for form in value.within)
         for position, written in self._operands(value):
             ref = written.substitute(rename)
             factors = self._factors(value, position, rename)
-            guards = self._guards(value, position, rename)
+            guards = bounds + self._guards(value, position, rename)
             for line in self._through(ref, value.name):
                 yield replace(
                     line,
                     bound=line.bound + bound,
                     via=line.via + factors,
-                    guards=line.guards + guards,
+                    guards=tuple(dict.fromkeys(line.guards + guards)),
                     feedback=line.feedback or value.op == "feedback",
                 )
 
@@ -97,7 +98,7 @@ class Reads:
 
     def _guards(
         self, value: Value, position: int, rename: Mapping[str, Affine]
-    ) -> tuple[Guard | Within, ...]:
+    ) -> tuple[Condition, ...]:
         if value.op == "feedback" and self.mode == "free":
             # A free run has no output yet where the teacher's reference leaves the domain.
             teacher = value.operands[0]
@@ -161,7 +162,9 @@ def merged(lines: Iterable[Line]) -> tuple[Line, ...]:
         }
         line = replace(line, bound=tuple(b for b in line.bound if b[0] in used))
         names = {new: f"{axis}~{i}" for i, (new, axis) in enumerate(line.bound)}
-        key = (line.source, line.target, tuple(i.rename(names) for i in line.index), line.guards)
+        points = {new: Affine.axis(name) for new, name in names.items()}
+        guards = tuple(g.substitute(points) for g in line.guards)
+        key = (line.source, line.target, tuple(i.rename(names) for i in line.index), guards)
         if key in found:
             others = dict.fromkeys((*found[key].others, *line.via[:1], *line.others))
             carries = dict.fromkeys((*found[key].carries, *line.carries))
@@ -176,15 +179,17 @@ def merged(lines: Iterable[Line]) -> tuple[Line, ...]:
 
 
 def _covers(general: Line, special: Line) -> bool:
-    """Whether a line that runs over all points of an axis includes another one."""
-    if (general.source, general.target) != (special.source, special.target) or general.guards:
+    """Whether a line that runs over the points of an axis includes another one."""
+    if (general.source, general.target) != (special.source, special.target):
         return False
     bound = dict(general.bound)
     uses = [a for index in general.index for a in index.axes]
     wide = [(a, b) for a, b in zip(general.index, special.index, strict=True) if a != b]
+    at: dict[str, Affine] = {}
     for index, narrow in wide:
         axis = index.axes[0] if index.axes else ""
         whole = axis in bound and uses.count(axis) == 1 and index.offset_from(axis) == 0
         if not whole or _may_leave(narrow, bound[axis]):
             return False
-    return bool(wide)
+        at[axis] = narrow
+    return bool(wide) and {g.substitute(at) for g in general.guards} <= set(special.guards)

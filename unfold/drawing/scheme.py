@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from unfold.core.bounds import bounds_of
 from unfold.core.op import OPS
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.drawing.boxes import Box, Line
@@ -149,6 +150,7 @@ def _box(
         boundary={a: r for a, r in value.boundary.items() if a != BATCH},
         indexed=not unnamed,
         parameters=() if unnamed else parameters,
+        within=bounds_of(value),
     )
 
 

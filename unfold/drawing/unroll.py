@@ -20,6 +20,7 @@ import numpy as np
 from unfold.core.program import Ref
 from unfold.drawing.blocks import Home, Plan
 from unfold.drawing.boxes import Box, Line
+from unfold.drawing.guards import Bounded
 from unfold.drawing.legend import drawn_entries, notes, words
 from unfold.drawing.palette import Styles
 from unfold.drawing.scheme import Scheme
@@ -89,6 +90,8 @@ class Unrolling:
         """Unfold everything and return the sketch."""
         for box in self.parts.boxes.values():
             for point in product(*(self.windows[a].points for a in box.axes)):
+                if not self._exists(box, point):
+                    continue
                 node = self._contracted((box.name, point))
                 self.points[node] = None
                 self.members.setdefault(node, {})[box.name, point] = None
@@ -106,6 +109,11 @@ class Unrolling:
             legend=tuple(self._legend(edges, styles)),
             rows=rows,
         )
+
+    def _exists(self, box: Box, point: Sequence[int]) -> bool:
+        """Return whether a point of the domain is within the bounds of a box."""
+        at = dict(zip(box.axes, point, strict=True))
+        return all(form.evaluate(at, self.last)[0] >= 0 for form in box.within)
 
     def _contracted(self, node: NodeId) -> NodeId:
         """Return the cell at the same point of its axes, for a member of one; else the node."""
@@ -243,6 +251,8 @@ class Unrolling:
             if outside is None:
                 return self._boundary(box, index, "0")
             return self._outside(box, index, outside)
+        if not self._exists(box, index):
+            return None
         slots = tuple(self.windows[a].slot(i) for a, i in zip(box.axes, index, strict=True))
         self.points.setdefault(self._contracted((name, slots)), None)
         framed = tuple(ALL if i in open_ else p for i, p in enumerate(slots))
@@ -340,7 +350,8 @@ class Unrolling:
 
     def _spreads(self, line: Line) -> bool:
         """Whether a point reads many points of the source, so that its edges are many."""
-        free = {new for new, _ in line.bound} - {a for g in line.guards for a in g.axes}
+        guards = (g for g in line.guards if not isinstance(g, Bounded))
+        free = {new for new, _ in line.bound} - {a for g in guards for a in g.axes}
         kept = self.scheme.cells.kept(line.source, self.parts.boxes[line.source].axes)
         free &= {a for i in kept for a in line.index[i].axes}
         return bool(free) and self._homes(line)[1].role == "column"
