@@ -58,7 +58,11 @@ ROWS = (
     Row("B5", "recurrent depth 3", ("recurrent-depth-3", "stack-feedback")),
     Row("B6", "recurrent highway network", ("recurrent-highway",)),
     Row("B7", "highway network", ("highway-network", "deep-output-highway")),
-    Row("B8", "the weight-constrained feedforward network", ("shared", "unshared")),
+    Row(
+        "B8",
+        "the weight-constrained feedforward network",
+        ("shared", "unshared", "looped-transformer"),
+    ),
     Row("B9", "clockwork recurrent network", ("clockwork-rnn",)),
     Row(
         "C1",

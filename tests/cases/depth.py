@@ -68,4 +68,12 @@ CASES = (
         parameter_axes={"W": "t", "U": "t", "b": "t"},
     ),
     Case("shared", recurrent.shared, SMALL, {"x": X, "y": LABEL}),
+    Case(
+        "looped-transformer",
+        deep.looped_transformer,
+        {"vocab": 7, "d": 11, "ff": 13},
+        READ,
+        fixed={"r": 4, "k": 6},
+        parameter_axes={"P": "t"},
+    ),
 )

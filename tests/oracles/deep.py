@@ -3,7 +3,7 @@
 A character network is given by its step, `(p, x, before) -> nodes`: x is the class of the step and
 `before("h")` is h of the step before, zero at first. `characters` makes an oracle of it. Equations:
 Pascanu et al. 2014; Srivastava et al. 2015; Zhang et al. 2016; Zilly et al. 2017; Koutník et al.
-2014.
+2014; Vaswani et al. 2017, Dehghani et al. 2019, Giannou et al. 2023 (looped).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from oracles.algebra import cross_entropy, mean_squared_error, pick, sigmoid
+from oracles.algebra import cross_entropy, mean_squared_error, normalise, pick, sigmoid
 
 Arrays = dict[str, jax.Array]
 Before = Callable[[str], jax.Array]
@@ -174,3 +174,37 @@ def clockwork_rnn(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Ar
         loss += mean_squared_error(os[-1], y)
     nodes = {**found, "o": os}
     return loss / len(os), {name: jnp.stack(values) for name, values in nodes.items()}
+
+
+def causal_attention(q: jax.Array, keys: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return weights p [T, T] and read values [T, d]: row t asks the rows up to t, no others."""
+    weights, read = [], []
+    for t, query in enumerate(q):
+        e = jnp.exp(keys[: t + 1] @ query / jnp.sqrt(query.shape[0]))
+        p = e / jnp.sum(e)
+        weights.append(jnp.concatenate([p, jnp.zeros(len(q) - t - 1)]))
+        read.append(p @ v[: t + 1])
+    return jnp.stack(weights), jnp.stack(read)
+
+
+def looped_transformer(p: Arrays, inputs: Arrays, free: bool = False) -> tuple[jax.Array, Arrays]:
+    """Return loss and nodes: rows are steps; p [T, S, rounds, layers], u [T, rounds, layers, d]."""
+
+    def layer(u: jax.Array, w: Arrays) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        n = normalise(u)
+        weights, read = causal_attention(*(n @ w[name].T for name in "QKV"))
+        a = u + read @ w["O"].T
+        m = normalise(a) @ w["A"].T
+        u = a + (m * jax.scipy.stats.norm.cdf(m)) @ w["B"].T
+        return u, (u, weights)
+
+    e = jnp.stack([pick(p["E"], x) + p["P"][t] for t, x in enumerate(inputs["x"])])
+    u, us, ps = e, [], []
+    for start in p["L"]:
+        u, (states, weights) = jax.lax.scan(layer, u + start, {name: p[name] for name in "QKVOAB"})
+        us.append(states)
+        ps.append(weights)
+    o = normalise(u) @ p["E"]
+    losses = [cross_entropy(said, y) for said, y in zip(o, inputs["y"], strict=True)]
+    nodes = {"u": jnp.stack(us).transpose(2, 0, 1, 3), "p": jnp.stack(ps).transpose(2, 3, 0, 1)}
+    return jnp.mean(jnp.stack(losses)), {"e": e, **nodes, "o": o}
