@@ -1,4 +1,4 @@
-"""What several oracles say in the same words: a column pick, the two losses, a layer norm.
+"""What several oracles say in the same words: a column pick and the two losses.
 
 For a matrix U: pick(U, 2) is U[:, 2] and pick(U, -1) is zero.
 """
@@ -33,9 +33,3 @@ def mean_squared_error(output: jax.Array, target: jax.Array) -> jax.Array:
 def sigmoid(a: jax.Array) -> jax.Array:
     """Return 1 / (1 + exp(-a))."""
     return 1 / (1 + jnp.exp(-a))
-
-
-def normalise(rows: jax.Array) -> jax.Array:
-    """Return rows [T, n] with mean 0 and variance 1 (1e-5 is added to it) each."""
-    centred = rows - rows.mean(1, keepdims=True)
-    return centred / jnp.sqrt((centred**2).mean(1, keepdims=True) + 1e-5)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from oracles.algebra import cross_entropy, mean_squared_error, normalise, pick, sigmoid
+from oracles.algebra import cross_entropy, mean_squared_error, pick, sigmoid
+from oracles.frames import normalise
 
 Arrays = dict[str, jax.Array]
 Before = Callable[[str], jax.Array]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from oracles.algebra import cross_entropy, mean_squared_error, normalise, pick
+from oracles.algebra import cross_entropy, mean_squared_error, pick
 from oracles.gated import gru_cell, lstm_cell
 
 Arrays = dict[str, jax.Array]
@@ -90,3 +90,9 @@ def self_attention(p: Arrays, inputs: Arrays, free: bool = False) -> Found:
     r = normalise(u + jax.nn.relu(u @ p["W_1"].T + p["b_1"]) @ p["W_2"].T + p["b_2"])
     o = p["c"] + p["V"] @ r.mean(0)
     return cross_entropy(o, inputs["y"]), {"e": e, "a": a, "u": u, "r": r, "o": o}
+
+
+def normalise(rows: jax.Array) -> jax.Array:
+    """Return rows [T, n] with mean 0 and variance 1 (1e-5 is added to it) each."""
+    centred = rows - rows.mean(1, keepdims=True)
+    return centred / jnp.sqrt((centred**2).mean(1, keepdims=True) + 1e-5)
