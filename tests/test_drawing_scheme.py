@@ -173,7 +173,7 @@ def graph_edges(model: Model) -> set[tuple[str, str]]:
     edges = [e for e in graph.edges() if e.kind != "parameter"]
     named = {*model.pipeline.nodes}
     starts = {
-        v.name: {r.value for r in v.boundary.values()} & named | {v.name} for v in model.program
+        v.name: {r.value for r in v.boundary.values()} & (named | {v.name}) for v in model.program
     }
     aliases = [e for e in edges if e.target.boundary and e.source.value in starts[e.target.value]]
     held = {str(e.target): str(e.source) for e in aliases}
