@@ -177,7 +177,9 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
     }
     used = {a for e in (*solved.values(), *conditions) for a in e.axes}
     pairs = zip(read.axes, ref.index, strict=True)
-    if guarded or any(_ends_per_sequence(b, i, a) for a, i in pairs):
+    differ = any(_ends_per_sequence(b, i, a) for a, i in pairs)
+    differ |= any(_varies(b, i, a) for a, i in solution.guards.items())
+    if guarded or differ or any(e.ends for e in (*solved.values(), *conditions) if e.parts):
         used.add(BATCH)
     guarded |= solution.guards
     # A kernel has summed over what it binds, and over the points that it writes at once.
@@ -198,7 +200,7 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
     b.within = tuple(f for f in forms if not f.parts)
     term = cotangent.at(at)
     for axis, index in guarded.items():
-        own = batched and (axis in reader.iteration or any(map(b.varies, (axis, *index.ends))))
+        own = batched and (axis in reader.iteration or _varies(b, index, axis))
         here = inside(b, index.rename(names), axis, batched=own)
         term = here.apply("where", term, b.number(0.0))
     for form in forms:
@@ -230,9 +232,14 @@ def _bounded(term: Term, read: Value) -> Term:
     return b.emit("identity", (term,), axes=axes)
 
 
+def _varies(b: Builder, index: Affine, axis: str) -> bool:
+    """Whether sequences may differ in whether an index is inside of an axis."""
+    return any(map(b.varies, (axis, *index.ends)))
+
+
 def _ends_per_sequence(b: Builder, index: Affine, axis: str) -> bool:
     """Whether what an index reads depends on where the sequence ends."""
-    if index.parts and not any(map(b.varies, (axis, *index.ends))):
+    if index.parts and not _varies(b, index, axis):
         return False
     return bool(index.ends) or index.may_pass_the_end(axis)
 
