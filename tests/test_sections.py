@@ -345,7 +345,7 @@ ENTRIES = {
     "initial": {
         "h[t,s]: 3": ["s.yaml:6:7: h[t,s] names 2 axes, and a boundary is that of one"],
         "h:": ["s.yaml:6:5: h: expected an initial value, got nothing"],
-        "h: {a: b}": ["s.yaml:6:6: h: expected an initial value, got a mapping"],
+        "h: [3]": ["s.yaml:6:6: h: expected an initial value, got a list"],
         "h: 3 +": ["s.yaml:6:8: a value is missing after +"],
         "first: 3": ["s.yaml:6:3: first is a reserved name: it is the first index of an axis"],
         "h[t]: 3\n  h[ t ]: 2": ["s.yaml:7:3: the initial value of h[ t ] is given twice"],
