@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import unfold
 from tests.differential.interpreted import InterpretedEngine
+from unfold.cli import app
 from unfold.core.bytes import available, show_size
 from unfold.errors import MemoryLimitError, SpecError
 from unfold.execution.memory import Memory
@@ -156,11 +158,20 @@ def test_a_run_shows_its_estimate_and_takes_the_setting(tmp_path: Path) -> None:
 # Memory follows extents, not the numbers of an index
 
 
+FAR_TEXT = """unfold: 1
+name: far
+axes: {{t: 8}}
+sizes: {{n: 2}}
+inputs: {{x[t]: [n]}}
+parameters: {{W: [n, n]}}
+nodes:
+  h[t]: {node}
+loss: mean[t](h[t] @ h[t])
+{initial}"""
+
+
 def far(node: str, initial: str = "") -> unfold.Model:
-    return unfold.loads(
-        "unfold: 1\nname: far\naxes: {t: 8}\nsizes: {n: 2}\ninputs: {x[t]: [n]}\n"
-        f"parameters: {{W: [n, n]}}\nnodes:\n  h[t]: {node}\nloss: mean[t](h[t] @ h[t])\n{initial}"
-    )
+    return unfold.loads(FAR_TEXT.format(node=node, initial=initial))
 
 
 FAR = {
@@ -194,6 +205,13 @@ def test_far_delay_memory_blow_up(name: str, lengths: dict[str, list[int]] | Non
     )
     np.testing.assert_allclose(other, h, atol=1e-12)
     assert model.plan(batch=2).rows
+
+
+def test_gradients_of_a_far_delay_are_checked(tmp_path: Path) -> None:
+    spec = tmp_path / "far.yaml"
+    spec.write_text(FAR_TEXT.format(node="tanh(W @ h[t-1000000000] + x[t])", initial=""))
+    result = CliRunner().invoke(app, ["grad", str(spec), "--backend", "reference"])
+    assert result.exit_code == 0, result.output
 
 
 def test_what_is_read_from_afar_is_zero_or_the_initial_value() -> None:

@@ -132,9 +132,8 @@ class _Check:
 
     def at(self, moved: Arrays) -> float:
         """Return the loss with other values in place of some."""
-        return float(
-            self.model.forward(*self._split({**self.edge.values, **moved}), **self.options).loss
-        )
+        params, inputs = self._split({**self.edge.values, **moved})
+        return float(self.model.forward(params, inputs, **self.options, state=False).loss)
 
     def wrong(self, name: str, generator: np.random.Generator) -> Iterator[str]:
         """Yield what is wrong with the gradient by a name."""
