@@ -189,8 +189,7 @@ def covers(general: tuple[str, str, str], special: tuple[str, str, str]) -> bool
 
 def compare(program: Program, adjoint: Program | None, steps: int, most: int) -> None:
     """Compare all views of a Program and of its adjoint."""
-    free = dict.fromkeys(Domain(program).free, most)
-    extents = {a: n for a, n in Domain(program, free).extents.items() if a != BATCH}
+    extents = extents_of(program, most)
     for mode in ("teacher", "free", "scheduled") if program.of("feedback") else ("teacher",):
         fine = make_scheme(program, mode=mode)
         coarse = join_cells(fine, {})
@@ -201,9 +200,16 @@ def compare(program: Program, adjoint: Program | None, steps: int, most: int) ->
         parts = [(adjoint_scheme(whole), forward_scheme(whole))]
         parts += [(join_cells(a, {}), join_cells(b, {})) for a, b in parts]
         plans = [plan_adjoint(plan_blocks(b), a, ADJOINT) for a, b in parts]
+        extents = extents_of(adjoint, most)  # it has axes of its own where indices are divided
         compare_unfolded(
             *(view(a, plan, extents, steps) for (a, _), plan in zip(parts, plans, strict=True))
         )
+
+
+def extents_of(program: Program, most: int) -> dict[str, int]:
+    """Return the extents of all axes where free ones have `most` points."""
+    free = dict.fromkeys(Domain(program).free, most)
+    return {a: n for a, n in Domain(program, free).extents.items() if a != BATCH}
 
 
 def adjoint_of(pipeline: Pipeline) -> Program | None:

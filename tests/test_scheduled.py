@@ -208,7 +208,7 @@ def test_a_run_shows_the_share_and_the_graph(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "feedback-1"
     picture = (folder / "graph-unfolded.svg").read_text()
     drawn = {
-        mode: unfold.load(spec).render("unfolded", steps=5, mode=mode)
+        mode: unfold.load(spec).render("unfolded", mode=mode)
         for mode in ("teacher", "free", ("scheduled", 1.0))
     }
     assert [m for m, other in drawn.items() if other == picture] == [("scheduled", 1.0)]

@@ -16,6 +16,7 @@ from unfold.training.data import Batch, make
 from unfold.training.learner import Learner
 from unfold.training.loop import Trainer, about
 from unfold.training.metrics import Metrics, read_metrics
+from unfold.training.settings import TrainSettings
 
 SPEC = """
 unfold: 1
@@ -140,14 +141,14 @@ def test_rows_begin_anew_where_their_sequence_does() -> None:
         array[np.arange(5) >= lengths[:, None]] = 0.0
     made = make.arrays({**data, "n": lengths}, lengths={"t": "n"}, batch=2)
     chunked = made.batches(model().program, chunk={"t": 2}).train
-    params, carry = model().init(seed=1), None
+    params, carry, settings = model().init(seed=1), None, TrainSettings()
     found: list[np.ndarray] = []
     learner = Learner(model())
     for step in range(4):
         batch = chunked.batch(step)
         assert batch.begins is not None
         carry = None if batch.fresh else carry
-        run = learner.forward(params, batch.inputs, carry=carry, **about(batch))
+        run = learner.forward(params, batch.inputs, carry=carry, **about(batch, settings))
         carry = dict(run.carry)
         found += [run["h"][row, n - 1] for row, n in enumerate(batch.lengths["t"])]
     whole = model().forward(params, data, lengths={"t": lengths})["h"]
