@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from unfold.core.affine import Affine
@@ -304,6 +305,21 @@ class _Grouping:
     absorbed: Collection[str]
     axes: Mapping[str, tuple[str, ...]]
 
+    @cached_property
+    def left(self) -> set[tuple[str, str]]:
+        """Values with the axes along which something may read outside of them."""
+        read = [
+            r
+            for v in self.program
+            for r in (*v.operands, *(h for a in v.boundary for h in boundary_refs(v, a)))
+        ]
+        return {
+            (r.value, a)
+            for r in read
+            for a, i in zip(self.program[r.value].axes, r.index, strict=True)
+            if may_leave(i, a)
+        }
+
     def accesses(self, value: Value) -> list[Access]:
         """Return what a value reads, in terms of cells."""
         feedback = value.attributes.get("feedback", ())
@@ -359,7 +375,8 @@ class _Grouping:
         face = next((m for m in members if m.name == cell), members[-1])
         boundaries: dict[str, tuple[Ref, ...]] = {}
         for axis in axes:
-            held = [self._moved(r) for m in members for r in boundary_refs(m, axis)]
+            left = [m for m in members if (m.name, axis) in self.left]
+            held = [self._moved(r) for m in left for r in boundary_refs(m, axis)]
             fitting = [r for r in held if set(r.axes) <= set(axes)]
             if fitting:
                 boundaries[axis] = tuple(dict.fromkeys(fitting))

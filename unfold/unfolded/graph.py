@@ -227,6 +227,8 @@ class UnfoldedGraph:
                 if bool(within(source, point, environment)) == node.boundary:
                     continue
                 for target, bound in self._reading(reader, operand, node, environment):
+                    if target == node:
+                        continue
                     edge = self._edge(node, target, operand, self._is_feedback(reader, operand))
                     found[edge, bound] = edge
         for value in self._holders.get(node.value, ()):
@@ -277,9 +279,13 @@ class UnfoldedGraph:
             ]
             whole = rows[0] if len(rows) == 1 else np.unique(np.concatenate(rows), axis=0)
             own = len(inner(value))
+            targets, sources = whole[:, :own], whole[:, own + len(bound) : -1]
+            if reader == ref.value:  # what a cell reads of itself at one point stays inside of it
+                leaves = (targets != sources).any(axis=1)
+                whole, targets, sources = whole[leaves], targets[leaves], sources[leaves]
             yield Block(
-                reader, ref.value, operand, whole[:, :own], whole[:, own + len(bound) : -1],
-                whole[:, -1].astype(bool), self._is_feedback(reader, operand),
+                reader, ref.value, operand, targets, sources, whole[:, -1].astype(bool),
+                self._is_feedback(reader, operand),
             )  # fmt: skip
 
     # Views
