@@ -10,7 +10,7 @@ becomes an equation of its own first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -140,12 +140,19 @@ def _value(
     points.add(builder)
     translator = translator.moving(points.name, points.moved())
     full = points.name if initial.axis is not None and allowed else f"{name}.initial"
+    said = declared(names, headers)
     if not places:
         known = set(builder.values)
         term = _entry(translator, initial, header)
-        _refuse_empty_reads(names, headers, boundary, points, known, term)
+        _refuse_empty_reads(headers, said, boundary, points, points.ends, known, term)
         return points.read(term)
-    found = [_point(translator, v, header, full, p) for p, v in places]
+    found: list[Term] = []
+    for place, own in places:
+        known, at = set(builder.values), [points.number(place)]
+        term = _point(translator, own, header, full, place)
+        entry = replace(boundary, initial=own)
+        _refuse_empty_reads(headers, said, entry, points, at, known, term)
+        found.append(term)
     if isinstance(builder, Sketch) and UNKNOWN in (header.type, *(t.type for t in found)):
         return next((t for t in found if not builder.is_literal(t)), found[0])
     term = _nothing(builder, header)
@@ -156,18 +163,21 @@ def _value(
 
 
 def _refuse_empty_reads(
-    names: Names,
     headers: Mapping[str, Header],
+    declared: Collection[tuple[str, str]],
     boundary: Boundary,
     points: Outside,
+    at: Sequence[Affine],
     known: Collection[str],
     term: Term,
 ) -> None:
     """Refuse an initial value that reads only what is outside of data, too, and has no value there.
 
     Args:
-        names, headers, boundary: as for `_value`.
-        points: those at which the initial value stands.
+        headers, boundary: as for `_value`.
+        declared: values and axes that have an entry of their own.
+        points: those at which the boundary has values.
+        at: the numbers of those at which this one stands, or of the first and last.
         known: names of the values that were there before it was translated.
         term: the initial value.
     """
@@ -177,7 +187,7 @@ def _refuse_empty_reads(
     for ref in (term.ref, *(r for v in new for r in v.operands)):
         source = headers.get(ref.value) or builder.values.get(ref.value)
         for axis, index in zip(source.axes if source else (), ref.index, strict=False):
-            if points.misses(index, axis) and (ref.value, axis) not in declared(names, headers):
+            if points.misses(index, axis, at) and (ref.value, axis) not in declared:
                 local = boundary.scope.local(axis)
                 raise fail(
                     f"the initial value of {initial.name} reads {ref.value} where it has no steps",

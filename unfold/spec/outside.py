@@ -66,13 +66,22 @@ class Outside:
         """Return the axis's index in terms of the points."""
         return {self.axis: Affine.axis(self.name) + self.shift}
 
-    def misses(self, index: Affine, axis: str) -> bool:
-        """Whether an index in terms of the points is outside of another value's axis at each."""
-        if index.axes != (self.name,) or self.before > 0 < self.after:
+    @property
+    def ends(self) -> list[Affine]:
+        """The first and the last point, as numbers; none where there are points at both ends."""
+        if self.before > 0 < self.after:
+            return []
+        return [Affine.number(k) for k in (0, self.before + self.after - 1)]
+
+    def number(self, place: Affine) -> Affine:
+        """Return the number of a point outside of the axis."""
+        return place - self.shift
+
+    def misses(self, index: Affine, axis: str, numbers: Sequence[Affine]) -> bool:
+        """Whether an index in terms of the points is outside of another value's axis at some."""
+        if index.axes != (self.name,) or not numbers:
             return False
-        most = self.before + self.after - 1
-        ends = [index.substitute({self.name: Affine.number(k)}) for k in (0, most)]
-        return all(e.is_outside(axis) for e in ends)
+        return all(index.substitute({self.name: k}).is_outside(axis) for k in numbers)
 
     def read(self, term: Term) -> Term:
         """Read what was computed for the points at an index of the axis."""
