@@ -14,9 +14,10 @@ A component that no axis can carry is a mistake in the spec: a `CycleError` show
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import TypeVar
 
 from unfold.core.affine import Affine
 from unfold.core.bounds import Span, reach
@@ -45,6 +46,7 @@ Block = Single | Loop
 
 
 ANYWHERE = Span(-inf, inf)
+N = TypeVar("N", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,22 @@ def _carrier(
         elif all(s.low >= 0 for s in spans) and any(s.ahead for s in spans):
             found.append((not bounded, axis, -1))
     return min(found, key=lambda f: f[0])[1:] if found else None
+
+
+def reachable(start: Iterable[N], follow: Callable[[N], Iterable[N]]) -> set[N]:
+    """Return the nodes that paths from some lead to, the start included.
+
+    Args:
+        start: where paths begin.
+        follow: returns the next nodes of one.
+    """
+    found = set(start)
+    work = list(found)
+    while work:
+        fresh = set(follow(work.pop())) - found
+        found |= fresh
+        work += fresh
+    return found
 
 
 def components(names: Sequence[str], within: Iterable[Edge]) -> list[list[str]]:

@@ -16,13 +16,14 @@ its adjoint `∂h` (`∂²h` when the Program is itself an adjoint).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from unfold.core.affine import Affine
 from unfold.core.align import align
 from unfold.core.bounds import at_reader, implies, moved
 from unfold.core.build import Builder, Term
+from unfold.core.dependence import reachable
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
@@ -78,21 +79,11 @@ def active_values(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
         if OPS[value.op].vjp is not None:
             for ref in value.operands:
                 readers[ref.value].add(value.name)
-    below = _closure(wrt, lambda n: readers[n])
-    above = _closure(
+    below = reachable(wrt, readers.__getitem__)
+    above = reachable(
         (of,), lambda n: [r.value for r in program[n].operands if OPS[program[n].op].vjp]
     )
     return {n for n in below & above if program[n].type.kind == "real"}
-
-
-def _closure(start: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[str]:
-    seen, work = set(start), list(start)
-    while work:
-        for other in step(work.pop()):
-            if other not in seen:
-                seen.add(other)
-                work.append(other)
-    return seen
 
 
 class _Adjoint:

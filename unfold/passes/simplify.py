@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from unfold.core.affine import Affine
+from unfold.core.dependence import reachable
 from unfold.core.op import OPS, Kind
 from unfold.core.program import Program, Ref, Value
 
@@ -12,14 +13,9 @@ from unfold.core.program import Program, Ref, Value
 def drop_dead(program: Program) -> Program:
     """Return what a Program's outputs and loss need (inputs and parameters stay)."""
     roots = [*program.outputs, *([program.loss] if program.loss else [])]
-    needed = {v.name for v in (*program.inputs, *program.parameters)} | set(roots)
-    work = list(needed)
-    while work:
-        value = program[work.pop()]
-        for ref in (*value.operands, *value.boundary.values()):
-            if ref.value not in needed:
-                needed.add(ref.value)
-                work.append(ref.value)
+    roots += [v.name for v in (*program.inputs, *program.parameters)]
+    reads = {v.name: [r.value for r in (*v.operands, *v.boundary.values())] for v in program}
+    needed = reachable(roots, reads.__getitem__)
     return program.with_values(v for v in program if v.name in needed)
 
 

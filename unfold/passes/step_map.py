@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from unfold.core.bounds import reach
-from unfold.core.dependence import fixed_extents
+from unfold.core.dependence import fixed_extents, reachable
 from unfold.core.program import SOURCES, Program, Value
 from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
@@ -86,12 +86,11 @@ def step_map(program: Program, axis: str, mode: ProgramMode = "teacher") -> Step
 
 def _read(program: Program, names: Iterable[str]) -> set[str]:
     """Return all that the equations of some values read, directly or through others."""
-    work, found = list(names), set[str]()
-    while work:
-        more = {r.value for r in program.reads(program[work.pop()])} - found
-        found |= more
-        work += more
-    return found
+
+    def reads(name: str) -> set[str]:
+        return {r.value for r in program.reads(program[name])}
+
+    return reachable({r for n in names for r in reads(n)}, reads)
 
 
 def _check(program: Program, value: Value, axis: str, states: dict[str, int]) -> None:

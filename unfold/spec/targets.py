@@ -13,11 +13,12 @@ A value is a target where nothing is learned in it and only the loss, or other t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 
 from unfold.core.affine import Affine
+from unfold.core.dependence import reachable
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import Location
 from unfold.spec.problems import Problems, fail
@@ -58,10 +59,10 @@ def _reads_of_targets(program: Program) -> Iterator[tuple[Value, Ref]]:
     for name, own in reads.items():
         for read in own:
             readers[read].append(name)
-    learned = _reached([v.name for v in program.parameters], readers)
+    learned = reachable((v.name for v in program.parameters), readers.__getitem__)
     inputs = {v.name for v in program.inputs}
-    data = _reached(inputs, readers) - learned
-    cone = _reached([program.loss], reads)
+    data = reachable(inputs, readers.__getitem__) - learned
+    cone = reachable([program.loss], reads.__getitem__)
     node = program[program.loss].node
     side = {v.name for v in program if v.node == node}
 
@@ -103,25 +104,13 @@ def _weights(program: Program, value: Value) -> bool:
     return is_product and any(program[r.value].op == "parameter" for r in value.operands)
 
 
-def _reached(start: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return all that can be reached, the start included."""
-    found = set(start)
-    work = list(found)
-    while work:
-        for name in edges[work.pop()]:
-            if name not in found:
-                found.add(name)
-                work.append(name)
-    return found
-
-
 def _unmasked(program: Program, side: Collection[str], result: str) -> list[str]:
     """Return the parts of a result that are reached without passing a branch of `where`."""
     conditions = {
         v.name: [r.value for r in v.operands[: 1 if v.op in MASKED else None] if r.value in side]
         for v in (program[n] for n in side)
     }
-    return [n for n in _reached([result], conditions) if program[n].op not in MASKED]
+    return [n for n in reachable([result], conditions.__getitem__) if program[n].op not in MASKED]
 
 
 def _outside(program: Program, axis: str, index: Affine) -> dict[str, int] | None:

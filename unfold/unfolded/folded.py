@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unfold.core.affine import Affine
-from unfold.core.dependence import components, edges
+from unfold.core.dependence import components, edges, reachable
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import DataError, UnsupportedError
@@ -307,9 +307,9 @@ def _unread(program: Program) -> list[str]:
 def _on_routes(program: Program, outputs: Iterable[str]) -> list[str]:
     """Return the values between an input and an output; all that outputs need, if no input is."""
     sources = {v.name: [r.value for r in program.reads(v)] for v in program}
-    needed = _closure(outputs, sources)
+    needed = reachable(outputs, sources.__getitem__)
     inputs = [v.name for v in program.inputs if v.name in needed]
-    keep = needed & _closure(inputs, _readers(program)) if inputs else needed
+    keep = needed & reachable(inputs, _readers(program).__getitem__) if inputs else needed
     return [v.name for v in program if v.name in keep]
 
 
@@ -321,8 +321,8 @@ def _computed_from_parameters(program: Program) -> frozenset[str]:
     varying |= {e.reader for e in linked if e.reader == e.source}
     for component in components(list(program.values), linked):
         varying |= set(component) if len(component) > 1 else set()
-    above = _closure([v.name for v in program.parameters], readers)
-    return frozenset(above - _closure(varying, readers))
+    above = reachable((v.name for v in program.parameters), readers.__getitem__)
+    return frozenset(above - reachable(varying, readers.__getitem__))
 
 
 def _readers(program: Program) -> dict[str, list[str]]:
@@ -330,14 +330,4 @@ def _readers(program: Program) -> dict[str, list[str]]:
     for value in program:
         for ref in program.reads(value):
             found[ref.value].append(value.name)
-    return found
-
-
-def _closure(start: Iterable[str], follow: Mapping[str, Iterable[str]]) -> set[str]:
-    found = set(start)
-    work = list(found)
-    while work:
-        fresh = set(follow[work.pop()]) - found
-        found |= fresh
-        work += fresh
     return found

@@ -31,6 +31,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from unfold.core.dependence import reachable
 from unfold.core.program import Program
 from unfold.errors import DataError, UnsupportedError
 from unfold.unfolded.folded import Arc, FoldedGraph, fold
@@ -148,21 +149,10 @@ def _routed(graph: FoldedGraph) -> list[Arc]:
     for arc in graph.arcs:
         forward[arc.source].append(arc.target)
         backward[arc.target].append(arc.source)
-    keep = _reachable(graph.outputs, backward)
+    keep = reachable(graph.outputs, backward.__getitem__)
     if graph.inputs:
-        keep &= _reachable(graph.inputs, forward)
+        keep &= reachable(graph.inputs, forward.__getitem__)
     return [a for a in graph.arcs if a.source in keep and a.target in keep]
-
-
-def _reachable(start: Iterable[int], follow: Sequence[Sequence[int]]) -> set[int]:
-    found = set(start)
-    work = list(found)
-    while work:
-        for other in follow[work.pop()]:
-            if other not in found:
-                found.add(other)
-                work.append(other)
-    return found
 
 
 def _sign(arcs: Sequence[Arc]) -> int:
