@@ -328,7 +328,7 @@ class Model:
             program,
             Domain(program, extents),
             detail=detail,
-            feedback=[v.name for v in self.program.of("feedback")],
+            feedback=[v.name for v in self.program.feedbacks],
             draw=lambda: self.draw("unfolded", extents=extents, detail=detail, mode=mode),
         )
 

@@ -99,8 +99,8 @@ def _edges(
 def _bound(program: Program, value: Value) -> tuple[str, float]:
     """Return which input a condition compares with which number; no name if it compares others."""
     operands = [program[r.value] for r in value.operands]
-    names = [v.name for v in operands if v.op == "input"]
-    numbers = [v.attributes["value"] for v in operands if v.op == "constant"]
+    names = [v.name for v in operands if v.is_input]
+    numbers = [v.attributes["value"] for v in operands if v.is_constant]
     return (names[0], float(numbers[0])) if names and numbers else ("", 0.0)
 
 

@@ -86,7 +86,7 @@ def sample(task: Task, parameters: Mapping[str, Any]) -> str | None:
     if task.language is None or text is None:
         return None
     alphabet = Alphabet.of(text.vocabulary, text.level)
-    has_feedback = bool(task.model.program.of("feedback"))
+    has_feedback = bool(task.model.program.feedbacks)
     feed = {} if has_feedback else {task.language.input: task.language.logits}
     lines = bool(task.model.spec.data and "lines" in task.model.spec.data.tree)
     wish = text_wish(

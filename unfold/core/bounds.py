@@ -24,7 +24,6 @@ from math import inf
 from typing import NamedTuple
 
 from unfold.core.affine import Affine, Parts, Terms
-from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 
 Forms = tuple[Affine, ...]
@@ -249,7 +248,7 @@ def _vanishing(program: Program) -> Program:
 
 def _factors(value: Value) -> tuple[Ref, ...]:
     """Return the operands of which one alone makes a value zero."""
-    if value.op in ("mul", "einsum"):
+    if value.row.factors:
         return value.operands
     linear = value.op in ("div", "neg", "identity", "sum", "feature_sum", "sum_to", "broadcast_to")
     return value.operands[:1] if linear else ()
@@ -295,7 +294,7 @@ def _joined(
 
 
 def _narrowed(value: Value, forms: Iterable[Affine]) -> Value:
-    if OPS[value.op].kind is Kind.SOURCE:
+    if value.source is not None:
         return value
     return replace(value, within=simplified((*value.within, *forms)))
 

@@ -39,7 +39,7 @@ class Term:
     def constant(self) -> float | None:
         """The number, where this is a scalar constant."""
         value = self.builder.values.get(self.ref.value)
-        number = value.attributes.get("value") if value and value.op == "constant" else None
+        number = value.attributes.get("value") if value and value.is_constant else None
         return number if isinstance(number, float) else None
 
     def _with(self, op: str, other: Term | float, *, swapped: bool = False) -> Term:
@@ -243,7 +243,7 @@ class Builder:
             return term
         value = self.values.get(term.ref.value)
         own = value and value.node == self.node and not value.is_named
-        if value and own and value.op == "einsum" and term.ref == value.here:
+        if value and own and value.is_contraction and term.ref == value.here:
             # A sum of products is a product with more summed axes: what a backend runs as one GEMM.
             operands = [self.read(r) for r in value.operands]
             with self.under(value.within):

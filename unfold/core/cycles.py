@@ -84,7 +84,7 @@ def _masked(program: Program, inner: Sequence[Edge]) -> str | None:
     members = {n: program[n] for e in inner for n in (e.reader, e.source)}
     bound = {a for v in members.values() for a in v.reduced}
     for value in members.values():
-        if value.op != "where":
+        if not value.row.chooses:
             continue
         condition = program[value.operands[0].value]
         sides = [program[r.value].attributes.get("index") for r in condition.operands]

@@ -23,11 +23,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unfold.core.program import Value
 from unfold.core.types import Type
 
 if TYPE_CHECKING:
     from unfold.core.build import Term
+    from unfold.core.program import Value
 
 LEAD = 3
 Attributes = Mapping[str, Any]
@@ -43,6 +43,24 @@ class Kind(Enum):
     VIEW = "view"
     SOURCE = "source"
     KERNEL = "kernel"
+
+
+class Source(Enum):
+    """What a value stands for that reads no other."""
+
+    INPUT = "input"
+    PARAMETER = "parameter"
+    CONSTANT = "constant"
+    INDEX = "index"
+    INSIDE = "inside"
+    COUNT = "count"
+    RANDOM = "random"
+    DROPOUT = "dropout"
+
+
+GIVEN = (Source.INPUT, Source.PARAMETER, Source.CONSTANT)
+DRAWN = (Source.RANDOM, Source.DROPOUT)
+FROM_HOST = (Source.INPUT, Source.PARAMETER, Source.COUNT, *DRAWN)
 
 
 class OpError(Exception):
@@ -64,7 +82,7 @@ class OpError(Exception):
 
 Infer = Callable[[Sequence[Type | None], Attributes], Type | None]
 Evaluate = Callable[..., Any]
-Vjp = Callable[["Term", "Term", Sequence["Term"], Value], Sequence["Term | None"]]
+Vjp = Callable[["Term", "Term", Sequence["Term"], "Value"], Sequence["Term | None"]]
 Expand = Callable[[Sequence["Term"], Attributes], "Term"]
 Range = tuple[float, float]
 Sample = tuple[tuple[tuple[int, ...] | Type, ...], dict[str, Any]]
@@ -97,6 +115,9 @@ class Op:
             but for sums and products that are too large, or its derivative; None: never.
         selects: whether elements of an operand may have no share in the result.
         factors: whether the derivative by an operand is a product with the others.
+        source: of a source, what it stands for.
+        by_mode: whether the mode of a run decides which operand it is.
+        chooses: whether the first operand decides which of the others it is.
     """
 
     name: str
@@ -118,6 +139,24 @@ class Op:
     poles: Callable[[Sequence[Range]], bool] | None = None
     selects: bool = False
     factors: bool = False
+    source: Source | None = None
+    by_mode: bool = False
+    chooses: bool = False
+
+    @property
+    def is_given(self) -> bool:
+        """Whether its values are there before the run, by name or by number."""
+        return self.source in GIVEN
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its values are random."""
+        return self.source in DRAWN
+
+    @property
+    def from_host(self) -> bool:
+        """Whether a backend is handed its values instead of computing them."""
+        return self.source in FROM_HOST
 
 
 OPS: dict[str, Op] = {}

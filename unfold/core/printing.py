@@ -50,14 +50,14 @@ def _attribute(value: Any) -> str:
 def show_expression(program: Program, value: Value) -> str:
     """Return the right-hand side of an equation."""
     operands = [show_ref(program, r) for r in value.operands]
-    if value.op == "einsum":
+    if value.is_contraction:
         letters = value.attributes["equation"]
         bound = f"sum{show_reduced(value)}" if value.reduced else ""
         if letters in ("ij,j->i", "i,i->", "ij,jk->ik", "i,ij->j"):
             product = " @ ".join(operands)
             return f"{bound}({product})" if bound else product
         return f"{bound}einsum<{letters}>({', '.join(operands)})"
-    if value.op == "constant":
+    if value.is_constant:
         return str(value.attributes["value"])
     symbol = OPS[value.op].symbol
     if symbol and not value.reduced:

@@ -28,12 +28,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unfold.core.affine import Affine
+from unfold.core.op import OPS, Kind, Op, Source
 from unfold.core.types import Type
 from unfold.errors import Location
 
 BATCH = "batch"
 CARRY = "carry."  # what begins the names of states that a chunk begins with, and of their axes
-SOURCES = ("input", "parameter", "constant")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,41 @@ class Value:
     within: tuple[Affine, ...] = ()
 
     @property
+    def row(self) -> Op:
+        """What the op table says of its op."""
+        return OPS[self.op]
+
+    @property
+    def source(self) -> Source | None:
+        """What it stands for, where it reads no other value."""
+        return OPS[self.op].source
+
+    @property
+    def is_given(self) -> bool:
+        """Whether this is an input, a parameter or a constant."""
+        return OPS[self.op].is_given
+
+    @property
+    def is_input(self) -> bool:
+        """Whether this is an input."""
+        return OPS[self.op].source is Source.INPUT
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether this is a parameter, or a learned initial value."""
+        return OPS[self.op].source is Source.PARAMETER
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether this is a number."""
+        return OPS[self.op].source is Source.CONSTANT
+
+    @property
+    def is_contraction(self) -> bool:
+        """Whether this is a product, with or without a sum."""
+        return OPS[self.op].kind is Kind.CONTRACT
+
+    @property
     def batched(self) -> bool:
         """Whether the value differs per sequence."""
         return self.axes[:1] == (BATCH,)
@@ -163,14 +198,19 @@ class Program:
         return tuple(v for v in self if v.op in ops)
 
     @property
+    def feedbacks(self) -> tuple[Value, ...]:
+        """What the mode of a run decides, in order."""
+        return tuple(v for v in self if v.row.by_mode)
+
+    @property
     def parameters(self) -> tuple[Value, ...]:
         """The parameters, learned initial values included."""
-        return self.of("parameter")
+        return tuple(v for v in self if v.is_parameter)
 
     @property
     def inputs(self) -> tuple[Value, ...]:
         """The inputs."""
-        return self.of("input")
+        return tuple(v for v in self if v.is_input)
 
     def with_values(self, values: Iterable[Value], **changes: Any) -> Program:
         """Return a Program with these values in place of the present ones."""

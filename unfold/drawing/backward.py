@@ -70,7 +70,7 @@ def _turned(program: Program, line: Line, boxes: Mapping[str, Box]) -> Line:
 def _parameter(program: Program, adjoint: str) -> str | None:
     """Return the parameter that an adjoint belongs to, if it does."""
     plain = adjoint.removeprefix(ADJOINT)
-    is_parameter = plain in program.values and program[plain].op == "parameter"
+    is_parameter = plain in program.values and program[plain].is_parameter
     return plain if adjoint.startswith(ADJOINT) and is_parameter else None
 
 

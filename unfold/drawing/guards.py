@@ -20,10 +20,10 @@ import numpy as np
 
 from unfold.core.affine import Affine
 from unfold.core.bounds import moved
-from unfold.core.op import LEAD, OPS, Kind
+from unfold.core.op import LEAD, OPS, Kind, Source
 from unfold.core.program import BATCH, Program, Ref
 
-STATIC = ("index", "inside", "constant")
+STATIC = (Source.INDEX, Source.INSIDE, Source.CONSTANT)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def is_static(program: Program, ref: Ref) -> bool:
             continue
         seen.add(name)
         value = program[name]
-        if value.op in STATIC:
+        if value.source in STATIC:
             continue
         if (
             not value.operands
@@ -126,11 +126,11 @@ def _evaluate(program: Program, ref: Ref, point: Mapping[str, int], last: Mappin
         for a, i in zip(value.axes, ref.index, strict=True)
         if a != BATCH
     }
-    if value.op == "constant":
+    if value.is_constant:
         return value.attributes["value"]
-    if value.op == "index":
+    if value.source is Source.INDEX:
         return value.attributes["index"].evaluate(own, last)[0]
-    if value.op == "inside":
+    if value.source is Source.INSIDE:
         return _inside(value.attributes, own, last)
     operands = [np.reshape(_evaluate(program, r, own, last), (1,) * LEAD) for r in value.operands]
     evaluate = OPS[value.op].evaluate

@@ -107,9 +107,9 @@ class _Reader:
         self.section = section
         self.problems: list[Diagnostic] = []
         self.axes = [a for a in program.axes if a != BATCH]
-        named = [v for v in program if v.is_named and v.op != "constant"]
-        self.parameters = [v.name for v in named if v.op == "parameter"]
-        self.boxes = [v.name for v in named if v.op != "parameter"]
+        named = [v for v in program if v.is_named and not v.is_constant]
+        self.parameters = [v.name for v in named if v.is_parameter]
+        self.boxes = [v.name for v in named if not v.is_parameter]
         self.boxes += [n.rpartition(".")[0] for n in self.boxes if "." in n]
 
     def read(self) -> Options:

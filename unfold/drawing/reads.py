@@ -15,12 +15,10 @@ from dataclasses import replace
 from itertools import count
 
 from unfold.core.affine import Affine
+from unfold.core.op import Source
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.drawing.boxes import Line
 from unfold.drawing.guards import Bounded, Condition, Guard, Within, is_static
-
-PRODUCTS = ("einsum", "mul", "div")
-INVISIBLE = ("parameter", "constant", "index", "inside", "count", "uniform", "normal", "keep_mask")
 
 
 class Reads:
@@ -66,20 +64,20 @@ class Reads:
                     bound=line.bound + bound,
                     via=line.via + factors,
                     guards=tuple(dict.fromkeys(line.guards + guards)),
-                    feedback=line.feedback or value.op == "feedback",
+                    feedback=line.feedback or value.row.by_mode,
                 )
 
     def _operands(self, value: Value) -> list[tuple[int, Ref]]:
         operands = list(enumerate(value.operands))
-        if value.op == "feedback" and self.mode == "teacher":
+        if value.row.by_mode and self.mode == "teacher":
             return operands[:1]
-        if value.op == "where" and is_static(self.program, value.operands[0]):
+        if value.row.chooses and is_static(self.program, value.operands[0]):
             return operands[1:]
         return operands
 
     def _through(self, ref: Ref, target: str) -> tuple[Line, ...]:
         source = self.program[ref.value]
-        if source.op in INVISIBLE:
+        if is_invisible(source):
             return ()
         kept = [(a, i) for a, i in zip(source.axes, ref.index, strict=True) if a != BATCH]
         if source.name in self.drawn:
@@ -91,7 +89,7 @@ class Reads:
     def _factors(
         self, value: Value, position: int, rename: Mapping[str, Affine]
     ) -> tuple[Ref, ...]:
-        if value.op not in PRODUCTS:
+        if not value.row.factors and value.op != "div":
             return ()
         others = (r.substitute(rename) for i, r in enumerate(value.operands) if i != position)
         return tuple(p for other in others for p in _parameters(self.program, other))
@@ -99,7 +97,7 @@ class Reads:
     def _guards(
         self, value: Value, position: int, rename: Mapping[str, Affine]
     ) -> tuple[Condition, ...]:
-        if value.op == "feedback" and self.mode == "free":
+        if value.row.by_mode and self.mode == "free":
             # A free run has no output yet where the teacher's reference leaves the domain.
             teacher = value.operands[0]
             pairs = zip(self.program[teacher.value].axes, teacher.index, strict=True)
@@ -107,9 +105,14 @@ class Reads:
             if position == 0:
                 leaving = leaving[:1] or [("", Affine())]
             return tuple(Within(a, i, position == 1) for a, i in leaving)
-        if value.op != "where" or not is_static(self.program, value.operands[0]):
+        if not value.row.chooses or not is_static(self.program, value.operands[0]):
             return ()
         return (Guard(value.operands[0].substitute(rename), position == 1),)
+
+
+def is_invisible(value: Value) -> bool:
+    """Whether no node is drawn for a value, named or not: a source that is no input."""
+    return value.source not in (None, Source.INPUT)
 
 
 def _may_leave(index: Affine, axis: str) -> bool:
@@ -143,9 +146,9 @@ def _parameters(program: Program, ref: Ref) -> tuple[Ref, ...]:
     while work:
         current = work.pop()
         value = program[current.value]
-        if value.op == "parameter":
+        if value.is_parameter:
             found.append(current)
-        elif value.op != "constant":
+        elif not value.is_constant:
             if not value.operands or value.is_named or value.reduced:
                 return ()
             at = dict(zip(value.axes, current.index, strict=True))

@@ -15,7 +15,7 @@ from unfold.core.bounds import bounds_of
 from unfold.core.op import OPS
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.drawing.boxes import Box, Line
-from unfold.drawing.reads import INVISIBLE, Reads, below, merged
+from unfold.drawing.reads import Reads, below, is_invisible, merged
 from unfold.unfolded.cells import Cells
 
 Detail = Literal["node", "op"]
@@ -99,7 +99,7 @@ def _starts(scheme: Scheme) -> Iterator[Line]:
 
 
 def _is_drawn(value: Value, detail: Detail, parts: Mapping[str, str]) -> bool:
-    if value.op in INVISIBLE:
+    if is_invisible(value):
         return False
     return detail == "op" or value.is_named or value.name in parts
 
@@ -117,7 +117,7 @@ def _loss_parts(program: Program) -> dict[str, str]:
         reduced = set(value.reduced) - {BATCH}
         if value.op == "sum" and reduced and value.node == program[name].node:
             operand = program[value.operands[0].value]
-            if set(operand.axes) - {BATCH} and operand.op not in INVISIBLE and not operand.is_named:
+            if set(operand.axes) - {BATCH} and not is_invisible(operand) and not operand.is_named:
                 found.append(operand.name)
     letter = "L" if "L" not in program.values else "loss"
     distinct = list(dict.fromkeys(found))
@@ -158,15 +158,11 @@ def _operation(program: Program, value: Value) -> str:
     """Label an unnamed operation: `tanh`, `+`, with parameters and numbers `W @ ·`, `· + b`."""
     sources = [program[r.value] for r in value.operands]
     shown = [
-        f"{s.attributes['value']:g}"
-        if s.op == "constant"
-        else s.name
-        if s.op == "parameter"
-        else "·"
+        f"{s.attributes['value']:g}" if s.is_constant else s.name if s.is_parameter else "·"
         for s in sources
     ]
     over = f"[{','.join(value.reduced)}]" if value.reduced else ""
-    symbol = "{} @ {}" if value.op == "einsum" and len(sources) == 2 else OPS[value.op].symbol
+    symbol = "{} @ {}" if value.is_contraction and len(sources) == 2 else OPS[value.op].symbol
     if symbol and not over:
         text = symbol.format(*shown)
         return text if any(s != "·" for s in shown) else text.replace("·", "").strip() or value.op
@@ -187,18 +183,18 @@ def _parameters(program: Program, value: Value, drawn: frozenset[str]) -> tuple[
     starts = [r.value for r in value.boundary.values() if r.value not in drawn]
     inner = [n for name in (value.name, *starts) for n in below(program, name, drawn)]
     used = (*starts, *(r.value for name in inner for r in program[name].operands))
-    return tuple(dict.fromkeys(n for n in used if program[n].op == "parameter"))
+    return tuple(dict.fromkeys(n for n in used if program[n].is_parameter))
 
 
 def _kind(program: Program, box: Box, boxes: Mapping[str, Box], lines: tuple[Line, ...]) -> str:
     value = program[box.name]
     losses = {n for n in boxes if program.loss and program[n].node == program[program.loss].node}
     readers = {line.target for line in lines if line.source == box.name and not line.feedback}
-    if value.op == "input":
+    if value.is_input:
         return "target" if readers and readers <= losses else "input"
     if box.name in losses:
         return "loss"
-    if value.op == "feedback":
+    if value.row.by_mode:
         return "feedback"
     if box.name.startswith("∂"):
         return "adjoint"

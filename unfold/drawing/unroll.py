@@ -268,9 +268,9 @@ class Unrolling:
             return self._resolve(
                 ref.value, tuple(pairs[a].evaluate(at, self.last)[0] for a in axes)
             )
-        if value.op == "parameter":
+        if value.is_parameter:
             return self._boundary(box, index, "learned")
-        if value.op == "constant":
+        if value.is_constant:
             return self._boundary(box, index, f"{value.attributes['value']:g}")
         node = self._boundary(box, index, "")
         if node is not None:

@@ -90,7 +90,7 @@ def cut(
     given = {} if isinstance(checkpoint, int) else dict(checkpoint)
     axes = tuple(given) or pipeline.recurrent_axes
     length = checkpoint if isinstance(checkpoint, int) else next(iter(given.values()), 0)
-    others = [n for n in wrt if pipeline.program[n].op != "parameter"]
+    others = [n for n in wrt if not pipeline.program[n].is_parameter]
     why = ""
     if others:
         why = f"the gradient by {others[0]}, which is no parameter, needs the whole run"

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.op import Source
 from unfold.core.program import BATCH, Program, StopRule
 from unfold.errors import DataError, UnsupportedError
 from unfold.execution.runs import Execution
 from unfold.passes.carry import PREFIX, delays, remembered
 from unfold.passes.decoding import (
     NOISE,
-    RANDOM,
     SCORES,
     START,
     TOP_K,
@@ -189,7 +189,7 @@ class Machine:
         free = self.pipeline.resolved(mode="free")
         rows = (v for v in free.parameters if self.loop.axis in v.axes)
         self.whole = bool(remembered(free, self.loop.axis)) or any(rows)
-        self._draws = bool(looped.of(*RANDOM))
+        self._draws = any(v.source is Source.RANDOM for v in looped)
         self._ready: dict[Any, _Ready] = {}
 
     @property
@@ -423,7 +423,7 @@ class Machine:
 
 def _closed(program: Program, feed: Mapping[str, str]) -> Program:
     """Return a Program with a feedback, its own or one from an output to an input."""
-    if program.of("feedback"):
+    if program.feedbacks:
         return program
     if len(feed) > 1:
         raise UnsupportedError(f"one input can be fed with output, not {', '.join(feed)}")

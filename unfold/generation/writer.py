@@ -118,7 +118,7 @@ class Writer:
         Raises:
             UnsupportedError: it cannot write.
         """
-        own = self._program.of("feedback")
+        own = self._program.feedbacks
         if feed and own:
             raise UnsupportedError(
                 f"{own[0].at}: {own[0].node} is a feedback already\n"

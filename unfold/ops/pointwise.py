@@ -40,6 +40,7 @@ def _row(
     poles: Callable[[Sequence[Range]], bool] | None = None,
     selects: bool = False,
     factors: bool = False,
+    chooses: bool = False,
 ) -> None:
     shapes: tuple[tuple[int, ...] | Type, ...] = ((3,),) if arity == 1 else ((3,), (3,))
     register(
@@ -60,6 +61,7 @@ def _row(
             poles=poles,
             selects=selects,
             factors=factors,
+            chooses=chooses,
         )
     )
 
@@ -364,6 +366,7 @@ _row(
     ),
     categories=(1, 2),
     selects=True,
+    chooses=True,
     bounds=ranges.chosen,
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from unfold.core.op import Attributes, Kind, Op, register
+from unfold.core.op import GIVEN, Attributes, Infer, Kind, Op, Source, register
 from unfold.core.random import uniform
 from unfold.core.types import BOOL, REAL, Type
 
@@ -37,29 +37,16 @@ def _keep_evaluate(
     return np.where(uniform(key, coordinates, shape) < rate, 0.0, 1.0 / (1.0 - rate))
 
 
-for _name in ("input", "parameter", "constant"):
-    register(Op(name=_name, kind=Kind.SOURCE, infer=_declared))
-register(Op(name="index", kind=Kind.SOURCE, infer=lambda types, a: REAL))
-register(Op(name="inside", kind=Kind.SOURCE, infer=lambda types, a: BOOL))
-register(Op(name="count", kind=Kind.SOURCE, infer=lambda types, a: REAL))
-register(
-    Op(
-        name="uniform",
-        kind=Kind.SOURCE,
-        infer=_declared,
-        evaluate=_uniform_evaluate,
-        options={"shape": ()},
-        arity=(0, 0),
-    )
-)
-register(
-    Op(
-        name="normal",
-        kind=Kind.SOURCE,
-        infer=_declared,
-        evaluate=_normal_evaluate,
-        options={"shape": ()},
-        arity=(0, 0),
-    )
-)
-register(Op(name="keep_mask", kind=Kind.SOURCE, infer=_declared, evaluate=_keep_evaluate))
+def _source(name: str, source: Source, infer: Infer = _declared, **facts: Any) -> None:
+    register(Op(name=name, kind=Kind.SOURCE, source=source, infer=infer, **facts))
+
+
+for _given in GIVEN:
+    _source(_given.value, _given)
+_source("index", Source.INDEX, lambda types, a: REAL)
+_source("inside", Source.INSIDE, lambda types, a: BOOL)
+_source("count", Source.COUNT, lambda types, a: REAL)
+for _name, _evaluate in (("uniform", _uniform_evaluate), ("normal", _normal_evaluate)):
+    _options = {"shape": ()}
+    _source(_name, Source.RANDOM, evaluate=_evaluate, options=_options, arity=(0, 0))
+_source("keep_mask", Source.DROPOUT, evaluate=_keep_evaluate)

@@ -222,6 +222,7 @@ register(
     Op(
         name="feedback",
         kind=Kind.VIEW,
+        by_mode=True,
         infer=_feedback,
         categories=(0, 1),
         arity=(2, 2),

@@ -66,7 +66,7 @@ def delays(program: Program, axis: str) -> dict[str, int]:
     for value in program:
         for ref in program.reads(value):
             source = program[ref.value]
-            if axis not in source.axes or axis not in value.iteration or source.op == "parameter":
+            if axis not in source.axes or axis not in value.iteration or source.is_parameter:
                 continue
             low = reach(ref.index[source.axes.index(axis)], axis, extents, value.within).low
             if -inf < low < 0:
@@ -86,7 +86,7 @@ def remembered(program: Program, axis: str) -> dict[str, str]:
     for value in program:
         for ref in program.reads(value) if axis in value.axes else ():
             source = program[ref.value]
-            if axis in source.axes and source.op != "parameter":
+            if axis in source.axes and not source.is_parameter:
                 index = ref.index[source.axes.index(axis)]
                 around = reach(index, axis, extents, value.within)
                 if others & set(index.axes) and around.high <= 0:

@@ -22,7 +22,7 @@ import numpy as np
 from unfold.core.affine import Affine
 from unfold.core.bounds import at_reader, can_hold
 from unfold.core.dependence import fixed_extents
-from unfold.core.op import OPS, Kind
+from unfold.core.op import OPS, Kind, Source
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 
 ELEMENTS, POINTS = "elements", "points"
@@ -74,11 +74,11 @@ class Coverage:
 
     def _bounds(self, reader: Value) -> bool:
         """Whether a `where` is about the index alone, as that of a boundary."""
-        return reader.op == "where" and self.program[reader.operands[0].value].op == "inside"
+        return reader.row.chooses and self.program[reader.operands[0].value].source is Source.INSIDE
 
     def _takes(self, reader: Value, position: int) -> bool:
         """Whether an operand is not a branch, or is chosen along axes that it does not have."""
-        if reader.op != "where":
+        if not reader.row.chooses:
             return True
         condition, branch = reader.operands[0], reader.operands[position]
         common = set(condition.axes) & set(branch.axes)
@@ -90,9 +90,9 @@ class Coverage:
     def _known(self, name: str) -> Any:
         """Return a value that follows from axes of known extents alone, None for another one."""
         value, row = self.program[name], OPS[self.program[name].op]
-        if value.op == "constant":
+        if value.is_constant:
             return value.attributes["value"]
-        if value.op == "index":
+        if value.source is Source.INDEX:
             return _grid(value.attributes["index"], self.extents)
         here = all(r == self.program[r.value].here for r in value.operands)
         if row.kind is not Kind.POINTWISE or row.evaluate is None or not here:
@@ -135,10 +135,10 @@ class Coverage:
         result is. What picks some elements of a vector still reads the vector.
         """
         row, shape = OPS[reader.op], self.program[reader.operands[position].value].type.shape
-        if reader.op == "where":
+        if reader.row.chooses:
             inside = position == 1 and self._bounds(reader)
             return what if inside or self._takes(reader, position) else ""
-        if reader.op == "einsum":
+        if reader.is_contraction:
             return self._product(reader, position, what)
         if row.selects:
             return POINTS if what == POINTS and shape and row.kind is not Kind.KERNEL else ""

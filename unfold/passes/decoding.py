@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
-from unfold.core.op import OPS, Kind
+from unfold.core.op import Source
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.errors import UnsupportedError
@@ -40,7 +40,6 @@ WARMTH, TOP_K, TOP_P = (f"decoding.{n}" for n in ("warmth", "top_k", "top_p"))
 HALVINGS = 40
 UNREACHABLE = -1e30
 SAID, FED, START = ".said", ".fed", ".start"
-RANDOM = ("uniform", "normal")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def settle(program: Program) -> Program:
     known in training alone, such as the number of steps, and writing never knows it.
     """
     builder = Builder.of(program)
-    for value in program.of("feedback"):
+    for value in program.feedbacks:
         if set(value.axes) <= {BATCH}:
             free = value.operands[1:]
             builder.values[value.name] = replace(value, op="identity", operands=free)
@@ -93,7 +92,7 @@ def close(program: Program, reads: str, says: str) -> Program:
     axes = [a for a in value.axes if a != BATCH]
     scores = value.type.kind == "category" and source.type.kind == "real"
     fits = source.type.shape == value.type.shape if scores else source.type == value.type
-    if value.op != "input" or len(axes) != 1 or source.axes != value.axes or not fits:
+    if not value.is_input or len(axes) != 1 or source.axes != value.axes or not fits:
         raise UnsupportedError(
             f"{says} cannot be fed back as {reads}: {reads} must be an input over one axis, and"
             f" {says} have the same axis and {'one score per class' if scores else 'its shape'}\n"
@@ -129,7 +128,7 @@ def separate(program: Program) -> tuple[Program, Loop]:
             before.
     """
     builder = Builder.of(program)
-    loops = [_separated(builder, program, value) for value in program.of("feedback")]
+    loops = [_separated(builder, program, value) for value in program.feedbacks]
     first, *others = loops
     for other in others:
         if (other.axis, other.teacher, other.lead) != (first.axis, first.teacher, first.lead):
@@ -185,7 +184,7 @@ def peel(program: Program | Builder, ref: Ref) -> tuple[Ref, float]:
     scaled = program.values[inner.value]
     if scaled.op == "div" and not scaled.is_named:
         divisor = program.values[scaled.operands[1].value]
-        if divisor.op == "constant":
+        if divisor.is_constant:
             below = scaled.operands[0].substitute(_at(scaled, inner))
             return below, float(divisor.attributes["value"])
     return inner, 1.0
@@ -203,8 +202,8 @@ def end_symbol(program: Program, loop: Loop, when: str) -> int | None:
     if rule.op != "equal" or loop.scores is None:
         return None
     left, right = (program[r.value] for r in rule.operands)
-    number, said = (left, right) if left.op == "constant" else (right, left)
-    if number.op != "constant" or said.op != "argmax":
+    number, said = (left, right) if left.is_constant else (right, left)
+    if not number.is_constant or said.op != "argmax":
         return None
     if not float(number.attributes["value"]).is_integer():
         return None  # no class equals it
@@ -215,7 +214,7 @@ def end_symbol(program: Program, loop: Loop, when: str) -> int | None:
 def _separated(builder: Builder, program: Program, value: Value) -> Loop:
     """Give what one feedback says a name of its own."""
     teacher, free = value.operands
-    inputs = {r for r in _cone(program, teacher) if program[r.value].op == "input"}
+    inputs = {r for r in _cone(program, teacher) if program[r.value].is_input}
     cone = _cone(program, free)
     parts = [program[r.value] for r in cone if not program[r.value].is_named]
     inner = next((v for v in parts if v.op == "argmax"), None)
@@ -318,13 +317,13 @@ def _axis(program: Program, ref: Ref) -> str | None:
 
 
 def _is_source(program: Program, ref: Ref) -> bool:
-    return OPS[program[ref.value].op].kind is Kind.SOURCE
+    return program[ref.value].source is not None
 
 
 def _is_noise(program: Program | Builder, ref: Ref) -> bool:
     """Say whether a value is made of random numbers alone."""
     value = program.values[ref.value]
-    if value.op in RANDOM:
+    if value.source is Source.RANDOM:
         return True
     below = value.operands if not value.is_named else ()
     return bool(below) and all(_is_noise(program, r) for r in below)

@@ -43,16 +43,16 @@ def decompose(program: Program, reach: Reach) -> Program:
         builder.about(value)
         if value.op == "max" and bounds_of(value):
             _beside(builder, value)
-        elif value.op == "einsum":
+        elif value.is_contraction:
             _binary(builder, value)
         elif value.op == "add":
             _joined(builder, program, value, uses)
         elif value.op in ("window_view", "window_sum"):
             _inside(builder, value)
-    for value in [v for v in builder.values.values() if v.op == "einsum"]:
+    for value in [v for v in builder.values.values() if v.is_contraction]:
         builder.about(value)
         _categories_first(builder, value)
-    strided = [v for v in builder.values.values() if v.op == "einsum" or _is_kernel(v)]
+    strided = [v for v in builder.values.values() if v.is_contraction or _is_kernel(v)]
     for value in strided:
         builder.about(value)
         _evenly_read(builder, value, reach)

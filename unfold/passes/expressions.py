@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from unfold.core.affine import Affine
-from unfold.core.op import OPS, Kind
+from unfold.core.op import OPS, Kind, Source
 from unfold.core.plan import Access, Coordinate, Kernel, Last, Leaf, Load
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X, call
@@ -137,7 +137,12 @@ class Expressions:
             if key not in self.known:
                 self.known[key] = self.leaf(Load(access))
             return self.known[key]
-        key = (value.name, tuple(at.items()), features, batched and value.op in ("inside", "index"))
+        key = (
+            value.name,
+            tuple(at.items()),
+            features,
+            batched and value.source in (Source.INSIDE, Source.INDEX),
+        )
         if key not in self.known:
             self.known[key] = self.line(self.written(value, at, features, batched=batched))
         return self.known[key]

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from unfold.core.op import GIVEN, Source
 from unfold.core.plan import (
     Access,
     Buffer,
@@ -28,7 +29,7 @@ from unfold.core.plan import (
     Statement,
     Store,
 )
-from unfold.core.program import BATCH, SOURCES
+from unfold.core.program import BATCH
 from unfold.passes.carry import NEXT
 from unfold.passes.plan_names import HIDDEN, Names
 
@@ -127,13 +128,14 @@ class _Fates:
         """Return one fate per name."""
         kinds: dict[str, str] = {}
         for value in self.program:
-            hidden = value.op in ("constant", "count") or value.name.startswith(NEXT)
+            hidden = value.source in (Source.CONSTANT, Source.COUNT) or value.name.startswith(NEXT)
             if hidden or "|" in value.name or "~" in value.name:
                 continue
             name = value.node or value.name
-            kinds.setdefault(name, value.op if value.op in SOURCES else _kind(name))
+            kinds.setdefault(name, value.op if value.is_given else _kind(name))
+        given = {s.value for s in GIVEN}
         return tuple(
-            self._source(n, k) if k in SOURCES else self._equation(n, k) for n, k in kinds.items()
+            self._source(n, k) if k in given else self._equation(n, k) for n, k in kinds.items()
         )
 
     # Inputs and parameters
@@ -195,7 +197,7 @@ class _Fates:
         slow = (self.names.slow(n, self.plan.slow) for n in own)
         became += [f"vector loops, not a GEMM: {why}" for why in slow if why]
         host = [n for n in own if n in self.plan.buffers and self.plan.buffers[n].role == "host"]
-        if any(self.program[n].op != "count" for n in host):
+        if any(self.program[n].source is not Source.COUNT for n in host):
             became.append("drawn by NumPy before the run")
         elif host and not any(n in self.found.calls for n in own):
             became.append("divided by counts that NumPy makes before the run")
@@ -242,7 +244,7 @@ class _Fates:
             if mine & set(kernel.values):
                 groups.setdefault(tuple(map(id, place)), (place, []))[1].append(kernel)
         found = [w for p, kernels in groups.values() for w in self._group(name, mine, p, kernels)]
-        unmade = whole not in self.plan.buffers and self.program[whole].op not in HIDDEN
+        unmade = whole not in self.plan.buffers and self.program[whole].source not in HIDDEN
         inside = [k for _, k in self.found.kernels if whole in self._inside(k)] if unmade else []
         if len(inside) > 1:
             found.append(f"written out in {len(inside)} kernels, not stored")

@@ -27,7 +27,6 @@ from unfold.passes.decompose import letters
 HEAVY = frozenset(  # operators worth more than a load and a store
     "tanh sigmoid exp log sqrt sin cos erf gelu silu softplus pow mod floordiv".split()  # noqa: SIM905
 )
-HOST = ("input", "parameter", "count", "uniform", "normal", "keep_mask")
 REDUCING = frozenset(
     "sum max feature_sum feature_max sum_to max_to argmax window_sum".split()  # noqa: SIM905
 )
@@ -177,7 +176,7 @@ def _readers(program: Program) -> dict[str, list[tuple[Value, Ref]]]:
 
 
 def _form(forms: Forms, value: Value) -> Form:
-    if value.op in HOST:
+    if value.row.from_host:
         return Form.HOST
     if value.op in REDUCING:
         return Form.REDUCE
@@ -189,7 +188,7 @@ def _form(forms: Forms, value: Value) -> Form:
         source = forms.program[value.operands[0].value].type.shape
         kept = [[int(n) for n in s if int(n) != 1] for s in (source, value.type.shape)]
         return Form.POINTWISE if kept[0] == kept[1] else Form.PIECES
-    if value.op == "einsum":
+    if value.is_contraction:
         return _einsum(forms, value)
     return Form.POINTWISE
 
@@ -289,7 +288,7 @@ def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
     # What is compared with its maximum must be the same to the last bit, as it is in a view.
     if reader.op == "equal" and value.op != "window_view":
         return any(_is_largest(forms.program, r.value) for r in reader.operands)
-    if reader.op != "einsum":
+    if not reader.is_contraction:
         return False
     own, _ = letters(reader)
     kinds = [forms.program[r.value].type.kind for r in reader.operands]

@@ -21,11 +21,9 @@ from math import inf
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Kind
-from unfold.core.program import BATCH, SOURCES, Program, Ref, Value
+from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import BOOL
 from unfold.passes.boundaries import zero_of
-
-HOST = (*SOURCES, "uniform", "normal", "keep_mask", "count")
 
 
 def mask_lengths(program: Program, varying: Container[str]) -> Program:
@@ -87,7 +85,7 @@ def _looks_beyond(program: Program, reader: Value, ref: Ref, varying: Container[
 def _mask(builder: Builder, value: Value, axes: list[str]) -> str:
     """Mask a value under its own name; a source, which keeps its name, under another."""
     builder.about(value)
-    source = value.op in HOST
+    source = value.row.from_host
     raw = value if source else replace(value, name=_raw(value))
     builder.values[raw.name] = raw
     if not source:

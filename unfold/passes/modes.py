@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
+from unfold.core.op import Source
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import Type
 from unfold.errors import UnsupportedError
@@ -79,17 +80,18 @@ def resolve_modes(
     kind, share = (mode, None) if isinstance(mode, str) else mode
     if mode != SCHEDULED and kind != PROMPTED:
         split_mode(mode)
-    if not program.of("feedback", "keep_mask"):
+    masks = [v for v in program if v.source is Source.DROPOUT]
+    if not masks and not program.feedbacks:
         return drop_dead(program)
     builder = Builder.of(program)
-    for value in program.of("feedback"):
+    for value in program.feedbacks:
         builder.about(value)
         axes = (a for a in program.axes if start or a == some_begin)
         term = _branch(builder, program, value, kind, share, frozenset(axes), some_begin)
         builder.values[value.name] = replace(value, op="identity", operands=(term.ref,))
     if not training:
         one = builder.number(1.0)
-        for value in program.of("keep_mask"):
+        for value in masks:
             chosen = replace(
                 value,
                 op="broadcast_to",

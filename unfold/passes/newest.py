@@ -18,6 +18,7 @@ from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
+from unfold.core.op import Source
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import Type
 from unfold.passes.boundaries import zero_of
@@ -59,7 +60,7 @@ def _ending(program: Program, axis: str) -> list[str]:
 
 def _masked(builder: Builder, program: Program, value: Value, newest: Term, axis: str) -> Value:
     """Return a reduction that sees nothing of what is no newest point."""
-    if value.op == "count":
+    if value.source is Source.COUNT:
         one, zero = builder.number(1.0), builder.number(0.0)
         counted = newest.apply("where", one, zero)
         total = builder.sum(counted, value.reduced)

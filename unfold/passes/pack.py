@@ -40,7 +40,7 @@ def _groups(
 ) -> list[list[Value]]:
     found: dict[Hashable, list[Value]] = {}
     for value in program:
-        own = key(program, value) if value.op == "einsum" and len(value.operands) == 2 else None
+        own = key(program, value) if value.is_contraction and len(value.operands) == 2 else None
         if own is not None:
             found.setdefault(own, []).append(value)
     return [g for g in found.values() if len(g) > 1]
@@ -48,7 +48,7 @@ def _groups(
 
 def _is_matrix(program: Program, ref: Ref) -> bool:
     value = program[ref.value]
-    return value.op == "parameter" and ref == value.here and len(value.type.shape) == 2
+    return value.is_parameter and ref == value.here and len(value.type.shape) == 2
 
 
 def _joined(builder: Builder, values: Sequence[Ref]) -> Term:
@@ -175,7 +175,7 @@ def _join_summands(builder: Builder, program: Program, value: Value, inner: set[
         source = program[ref.value]
         key = (
             _transposed_key(program, source)
-            if source.op == "einsum" and len(source.operands) == 2
+            if source.is_contraction and len(source.operands) == 2
             else None
         )
         if key is not None:

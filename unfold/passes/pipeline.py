@@ -56,8 +56,7 @@ class Pipeline:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        sources = ("input", "parameter", "constant")
-        self.nodes = tuple(v.name for v in program if v.is_named and v.op not in sources)
+        self.nodes = tuple(v.name for v in program if v.is_named and not v.is_given)
         axes = tuple(
             a.name for a in program.axes.values() if a.from_data and delays(program, a.name)
         )

@@ -16,7 +16,7 @@ from functools import cached_property
 from math import prod
 
 from unfold.core.affine import Affine
-from unfold.core.op import OPS
+from unfold.core.op import OPS, Source
 from unfold.core.plan import Access
 from unfold.core.printing import show_index
 from unfold.core.program import BATCH, Program, Ref, Value
@@ -26,7 +26,7 @@ PRODUCTS = {"ij,j->i": "@", "i,ij->j": "@", "ij,jk->ik": "@", "i,i->": "@", "i,j
 TOLD = {"feature_max": "max", "feature_sum": "sum", "sum_to": "sum", "sum": "sum", "max": "max"}
 TOLD["exp"] = "exp"
 SHORT = 24  # characters of an expression that is shown in place of a name
-HIDDEN = ("constant", "count", "index", "inside")
+HIDDEN = (Source.CONSTANT, Source.COUNT, Source.INDEX, Source.INSIDE)
 
 
 class Names:
@@ -72,7 +72,7 @@ class Names:
         if "|" in name:
             return self.sorted(self.equation(n) for n in name.split("|"))
         value, readers = self.program.values.get(name), self.readers.get(name, [])
-        if value is None or value.op != "einsum" or not readers or value.is_named:
+        if value is None or not value.is_contraction or not readers or value.is_named:
             return (self.equation(name),)
         if self.is_split(name):
             return self.sorted(self.equation(v.name) for v in readers)
@@ -142,7 +142,7 @@ class Names:
     def is_boundary(self, value: Value) -> bool:
         """Whether a value is another one inside of its domain, and its boundary outside."""
         first = self.program[value.operands[0].value] if value.operands else None
-        return value.op == "where" and first is not None and first.op == "inside"
+        return value.row.chooses and first is not None and first.source is Source.INSIDE
 
     def is_split(self, product: str) -> bool:
         """Whether several equations have their parts of a product."""
@@ -178,14 +178,14 @@ class Names:
 
     def call(self, value: Value) -> str:
         """Return an operator that has a kernel of its own as the spec would write it."""
-        shown = [r for r in value.operands if self.program[r.value].op != "count"]
+        shown = [r for r in value.operands if self.program[r.value].source is not Source.COUNT]
         axes = dict.fromkeys(a for r in shown for a in r.axes if a in value.reduced)
         name = value.op.replace("_", " ")
         return f"{name}[{','.join(axes)}]({', '.join(map(self.ref, shown))})"
 
     def is_copy(self, value: Value) -> bool:
         """Whether a value only arranges others anew."""
-        alone = value.op == "einsum" and len(value.operands) == 1
+        alone = value.is_contraction and len(value.operands) == 1
         return alone or value.op in ("concat", "slice", "identity", "pad", "reshape")
 
     def slow(self, name: str, known: Mapping[str, str]) -> str:
@@ -229,7 +229,7 @@ class Names:
             value = self.program[work.pop().value]
             if value.name in kept:
                 read[value.name] = None
-            elif value.name not in inside and value.op not in HIDDEN:
+            elif value.name not in inside and value.source not in HIDDEN:
                 inside[value.name] = None
                 work += value.operands
         return tuple(inside), tuple(read)

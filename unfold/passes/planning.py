@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from unfold.core.align import align
 from unfold.core.dependence import order
+from unfold.core.op import Source
 from unfold.core.plan import Access, Gemm, Loop, Pack, Plan, Statement
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.verify import verify
@@ -102,7 +103,7 @@ def _late(program: Program, forms: Forms) -> tuple[set[str], bool]:
 
 def _adds_up(value: Value) -> bool:
     """Whether a value needs all sequences; how many there are is known before."""
-    return BATCH in value.reduced and value.op != "count"
+    return BATCH in value.reduced and value.source is not Source.COUNT
 
 
 def _partial(program: Program, early: set[str]) -> dict[str, str]:

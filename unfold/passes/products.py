@@ -68,7 +68,7 @@ def _joined(program: Program, value: Value) -> Value | None:
         return None
     operands, own, result = read, factors[1], "".join(c for c in factors[2] if c not in inner)
     reduced = (*value.reduced, *source.reduced)
-    if source.op != "einsum" and not _is_matrix(operands, own, result, value.axes, reduced):
+    if not source.is_contraction and not _is_matrix(operands, own, result, value.axes, reduced):
         return None
     equation = {"equation": f"{','.join(own)}->{result}"}
     within = simplified((*value.within, *moved(source.within, at)))
@@ -84,7 +84,7 @@ def _joined(program: Program, value: Value) -> Value | None:
 
 def _factors(program: Program, value: Value) -> Factors | None:
     """Return what a product multiplies."""
-    if value.op == "einsum":
+    if value.is_contraction:
         own, result = letters(value)
         return list(value.operands), own, result
     if value.op != "mul":
@@ -113,7 +113,7 @@ def _features(value: Value, source: Value) -> str | None:
     if value.op == "sum":
         return ""
     shape = source.type.shape
-    names = letters(source)[1] if source.op == "einsum" else ascii_lowercase[8 : 8 + len(shape)]
+    names = letters(source)[1] if source.is_contraction else ascii_lowercase[8 : 8 + len(shape)]
     if value.op == "feature_sum":
         return None if value.attributes.get("keep") else names[-1:]
     return names if value.type.shape == () else None
@@ -158,7 +158,7 @@ def _apart(program: Program) -> Program:
     builder = Builder.of(program)
     made: dict[tuple[Ref, frozenset[str], tuple[Affine, ...]], Ref] = {}
     for value in program:
-        if value.op != "einsum" or len(value.operands) != 2 or not value.reduced:
+        if not value.is_contraction or len(value.operands) != 2 or not value.reduced:
             continue
         builder.about(value)
         axes = [set(r.axes) for r in value.operands]

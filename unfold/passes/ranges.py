@@ -21,7 +21,7 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import Forms, at_reader, bounds_of, can_hold, implies
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import components, edges
-from unfold.core.op import OPS, Kind, Range
+from unfold.core.op import OPS, Kind, Range, Source
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.coverage import same_points
 
@@ -80,10 +80,10 @@ class Ranges:
         return known
 
     def _range(self, value: Value, known: dict[str, Range]) -> Range:
-        if value.op == "constant":
+        if value.is_constant:
             number = value.attributes["value"]
             return (number, number) if isinstance(number, float) and isfinite(number) else ANY
-        if value.op == "count":
+        if value.source is Source.COUNT:
             return float(self._counts_some(value)), inf
         rule = OPS[value.op].bounds
         if rule is None or value.type.kind != "real":
@@ -135,7 +135,7 @@ class Ranges:
     def _hits(self, value: Value) -> Group | None:
         """Return over which group a value is 1 where a maximum is, and 0 elsewhere."""
         chosen = [self.values[r.value].attributes.get("value") for r in value.operands[1:]]
-        if value.op != "where" or chosen != [1.0, 0.0]:
+        if not value.row.chooses or chosen != [1.0, 0.0]:
             return None
         condition = self.values[value.operands[0].value]
         return self._own_maximum(condition) if condition.op == "equal" else None
@@ -172,9 +172,9 @@ class Ranges:
     def _risk(self, value: Value, known: Mapping[str, int]) -> int:
         if value.type.kind != "real" or self._is_replaced(value):
             return NO_RISK
-        if value.op == "constant":
+        if value.is_constant:
             return NO_RISK if isfinite(value.attributes["value"]) else POLE
-        if value.op == "input":
+        if value.is_input:
             return DATA
         ranges = [self._read(r, value.within, self._ranges) for r in value.operands]
         poles = OPS[value.op].poles
@@ -200,7 +200,7 @@ class Ranges:
 
     def _grows(self, value: Value, cycle: set[str]) -> bool:
         inside = [r.value in cycle for r in value.operands]
-        if not any(inside) or value.op == "where":
+        if not any(inside) or value.row.chooses:
             return False
         others = [
             self._read(r, value.within, self._ranges)
@@ -213,7 +213,7 @@ class Ranges:
 
     def _is_replaced(self, value: Value) -> bool:
         """Whether a value is another one where that is finite, and zero elsewhere."""
-        if value.op != "where":
+        if not value.row.chooses:
             return False
         condition = self.values[value.operands[0].value]
         bound = self.values[condition.operands[-1].value] if condition.op == "less" else None

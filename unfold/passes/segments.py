@@ -26,7 +26,8 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import reach
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
-from unfold.core.program import SOURCES, Program, Ref, Value
+from unfold.core.op import Source
+from unfold.core.program import Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
@@ -149,14 +150,14 @@ class _Cut:
 
     def __init__(self, program: Program, axis: str) -> None:
         self.program, self.axis = program, axis
-        computed = [v for v in program if v.op not in SOURCES]
+        computed = [v for v in program if not v.is_given]
         if not program.axes[axis].extent.is_constant:
             raise _refused(axis, f"it is as long as {program.axes[axis].extent}")
         for other in program.axes.values():
             if axis in (*other.extent.axes, *other.extent.ends):
                 raise _refused(axis, f"{other.name} is as long as {other.extent}")
         self.body = {v.name for v in computed if axis in v.axes}
-        self.sums = [v.name for v in computed if axis in v.reduced and v.op != "count"]
+        self.sums = [v.name for v in computed if axis in v.reduced and v.source is not Source.COUNT]
         self.body |= set(self.sums)
         self.late = self._depending(self.body) - self.body
         for name in self.body:
@@ -180,7 +181,7 @@ class _Cut:
         """Refuse what cannot be computed from a segment and the state before it."""
         if self.axis in value.reduced and value.op not in ("sum", "einsum"):
             raise _refused(self.axis, f"{value.node} takes a {value.op} over it")
-        if value.op == "index" and value.attributes["index"].ends:
+        if value.source is Source.INDEX and value.attributes["index"].ends:
             raise _refused(self.axis, f"{value.node} asks where it ends")
         for ref in self.program.reads(value):
             source = self.program[ref.value]
@@ -198,7 +199,7 @@ class _Cut:
             return self.axis not in index.axes
         if any(self.axis in p.inner.axes for p, _ in index.parts):
             return False  # a segment does not know where it is
-        if source.op == "parameter":
+        if source.is_parameter:
             return index == Affine.axis(self.axis)
         around = reach(index, self.axis, fixed_extents(self.program), value.within)
         return -inf < around.low and around.high <= 0
@@ -207,7 +208,7 @@ class _Cut:
         """Return how many of the last values of each state have to be kept."""
         found = {n: d for n, d in asked.items() if n in self.program.values}
         for name, delay in delays(self.program, self.axis).items():
-            if name in self.body or self.program[name].op == "input":
+            if name in self.body or self.program[name].is_input:
                 found[name] = max(found.get(name, 0), delay)
         for name in self.late:
             for ref in self.program.reads(self.program[name]):
@@ -270,7 +271,9 @@ def _body(cut: _Cut, program: Program, states: Mapping[str, int], wrt: tuple[str
     outputs = (*cut.sums, *(f"{NEXT}{n}" for n in states))
     values = [_source(v) if v.name in cut.shared else v for v in handed]
     values = [
-        replace(_source(v), boundary=v.boundary) if v.op == "index" and cut.axis in v.axes else v
+        replace(_source(v), boundary=v.boundary)
+        if v.source is Source.INDEX and cut.axis in v.axes
+        else v
         for v in values
     ]
     forward = needed(handed.with_values(values, outputs=outputs, loss=None))
@@ -293,7 +296,7 @@ def needed(program: Program) -> Program:
     program = drop_dead(program)
     read = {r.value for v in program for r in (*v.operands, *v.boundary.values())}
     read |= set(program.outputs)
-    return verify(program.with_values(v for v in program if v.op not in SOURCES or v.name in read))
+    return verify(program.with_values(v for v in program if not v.is_given or v.name in read))
 
 
 def _is_real(program: Program, name: str) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from unfold.core.affine import Affine
 from unfold.core.dependence import reachable
-from unfold.core.op import OPS, Kind
 from unfold.core.program import Program, Ref, Value
 
 
@@ -71,7 +70,7 @@ def _is_copy(program: Program, value: Value) -> bool:
     same = source.type == value.type and set(source.axes) == set(value.axes)
     same = same and set(source.within) == set(value.within)
     # A source keeps its name: what it is fed with, or the random numbers it draws, depend on it.
-    computed = OPS[source.op].kind is not Kind.SOURCE
+    computed = source.source is None
     return same and computed and not source.boundary and ref == source.here
 
 

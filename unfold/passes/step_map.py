@@ -18,15 +18,14 @@ from math import inf
 
 from unfold.core.bounds import reach
 from unfold.core.dependence import fixed_extents, reachable
-from unfold.core.program import SOURCES, Program, Value
+from unfold.core.op import Source
+from unfold.core.program import Program, Value
 from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.carry import NEXT, PREFIX, carry_state, delays, hand_over
 from unfold.passes.modes import ProgramMode, resolve_modes
 from unfold.passes.segments import Gradients, needed, pullback
-
-RANDOM = ("uniform", "normal")
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,10 @@ def step_map(program: Program, axis: str, mode: ProgramMode = "teacher") -> Step
     Raises:
         UnsupportedError: there is no such map.
     """
-    every = tuple(v.name for v in program if v.op not in SOURCES)
+    every = tuple(v.name for v in program if not v.is_given)
     whole = resolve_modes(replace(program, outputs=every, loss=None), mode=mode, start=False)
     found = delays(whole, axis)
-    states = {n: d for n, d in found.items() if whole[n].op != "input"}
+    states = {n: d for n, d in found.items() if not whole[n].is_input}
     handed = hand_over(carry_state(whole, axis, found), axis, states)
     while True:  # what is read later, but by no later state, is not part of the state
         read = _read(handed, states)
@@ -98,9 +97,9 @@ def _check(program: Program, value: Value, axis: str, states: dict[str, int]) ->
     node = value.node or value.name
     if value.name in states and value.type.kind != "real":
         raise _refused(axis, f"{node} is a class, so the state cannot be changed a little")
-    if value.op in RANDOM:
+    if value.source is Source.RANDOM:
         raise _refused(axis, f"{node} is drawn at random")
-    if axis in value.axes and value.op in ("index", "parameter"):
+    if axis in value.axes and value.source in (Source.INDEX, Source.PARAMETER):
         raise _refused(axis, f"{node} differs from step to step")
     if axis in value.reduced:
         raise _refused(axis, f"{node} needs all steps")

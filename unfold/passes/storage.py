@@ -124,7 +124,7 @@ def _buffer(
 ) -> Buffer:
     value = forms.program[name]
     host = forms.form[name] is Form.HOST
-    role = value.op if value.op in ("input", "parameter") else "host" if host else "computed"
+    role = value.op if host and value.is_given else "host" if host else "computed"
     empty = -1.0 if value.type.kind == "category" else 0.0
     # What is set for one point of a loop is contiguous there.
     loops = list(filled) if filled is not None else [o.axis for o in forms.paths[name]]

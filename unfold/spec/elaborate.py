@@ -32,8 +32,6 @@ from unfold.spec.scope import Definition, Scope
 from unfold.spec.sections import parse_spec_partly
 from unfold.spec.targets import check_targets
 
-SOURCE_ORDER = {"parameter": 0, "input": 1}
-
 
 @dataclass(frozen=True)
 class Elaborated:
@@ -126,7 +124,7 @@ def _build(spec: Spec, inference: Inference, endings: Endings) -> tuple[Program,
         define(definition, builder, names, headers)
     add_boundaries(names, headers, builder)
     stop = endings.add(builder)
-    ordered = sorted(builder.values.values(), key=lambda v: SOURCE_ORDER.get(v.op, 2))
+    ordered = sorted(builder.values.values(), key=lambda v: (not v.is_parameter, not v.is_input))
     loss = endings.loss_name if spec.loss is not None else None
     program = Program(spec.name, dict(builder.axes), {v.name: v for v in ordered}, (), loss)
     aliases = names.other_names()

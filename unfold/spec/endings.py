@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unfold.core.build import Builder, Term
-from unfold.core.program import BATCH, SOURCES, Program, StopRule
+from unfold.core.program import BATCH, Program, StopRule
 from unfold.core.types import BOOL, Type
 from unfold.spec.equations import name_root
 from unfold.spec.expression import Expr, Reference
@@ -172,5 +172,5 @@ class Endings:
             seen = {n for v, n in readers if v.node != program[n].node}
             read = [v.name for v in program if v.name not in seen]
         named = [n for n in dict.fromkeys(read) if program[n].is_named and n not in self.added]
-        computed = [n for n in named if program[n].op not in SOURCES]
+        computed = [n for n in named if not program[n].is_given]
         return tuple(computed or named)

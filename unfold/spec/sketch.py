@@ -75,7 +75,7 @@ class Sketch(Builder):
         """Return whether a term is made of numbers written in the file, and so fits any shape."""
         value = self.values.get(term.ref.value)
         if value is None or not value.operands:
-            return value is not None and value.op == "constant"
+            return value is not None and value.is_constant
         return all(self.is_literal(self.read(r)) for r in value.operands)
 
     def infer(self, op: str, types: Sequence[Type], attributes: Attributes) -> Type:

@@ -23,8 +23,6 @@ from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import Location
 from unfold.spec.problems import Problems, fail
 
-MASKED = ("where",)
-
 
 def check_targets(
     program: Program, declared: Collection[tuple[str, str]], problems: Problems
@@ -100,17 +98,16 @@ def _reads(
 
 def _weights(program: Program, value: Value) -> bool:
     """Say whether a value is a product with a parameter: a part of a model, and no comparison."""
-    is_product = value.op in ("einsum", "mul")
-    return is_product and any(program[r.value].op == "parameter" for r in value.operands)
+    return value.row.factors and any(program[r.value].is_parameter for r in value.operands)
 
 
 def _unmasked(program: Program, side: Collection[str], result: str) -> list[str]:
     """Return the parts of a result that are reached without passing a branch of `where`."""
     conditions = {
-        v.name: [r.value for r in v.operands[: 1 if v.op in MASKED else None] if r.value in side]
+        v.name: [r.value for r in v.operands[: 1 if v.row.chooses else None] if r.value in side]
         for v in (program[n] for n in side)
     }
-    return [n for n in reachable([result], conditions.__getitem__) if program[n].op not in MASKED]
+    return [n for n in reachable([result], conditions.__getitem__) if not program[n].row.chooses]
 
 
 def _outside(program: Program, axis: str, index: Affine) -> dict[str, int] | None:

@@ -166,7 +166,7 @@ def _first(
     bad = {
         n: np.where(_wide(m, run[n]), run[n], 0.0)
         for n, m in reached.items()
-        if program[n].op != "constant"
+        if not program[n].is_constant
     }
     return _lowest(bad, program, domain)
 

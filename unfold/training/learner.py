@@ -20,7 +20,6 @@ from unfold.training.teaching import Mode
 
 Array = np.ndarray
 Arrays = dict[str, Array]
-RANDOM = ("uniform", "normal", "keep_mask")
 
 
 class Found(Protocol):
@@ -108,7 +107,7 @@ class Learner:
     @cached_property
     def _draws(self) -> bool:
         """Whether a run draws random numbers in any mode; without, it may be given any seed."""
-        return bool(self.model.program.of(*RANDOM))
+        return any(v.row.is_random for v in self.model.program)
 
     def seed(self, seed: int, step: int, mode: Mode) -> int:
         """Return the seed of all that is drawn in one step of a run."""

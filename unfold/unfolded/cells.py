@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from unfold.core.program import BATCH, SOURCES, Program, Value
+from unfold.core.program import BATCH, Program, Value
 
 ADJOINT = "∂"
 _INSTANCE = re.compile(r"([^.]+(?:\.layer\d+)?)\.")
@@ -55,7 +55,7 @@ def find_cells(program: Program) -> Cells:
     """Return the cells of a Program; equations that lack axes of the others stay alone."""
     groups: dict[str, list[Value]] = {}
     for value in program:
-        if value.op not in SOURCES and value.is_named and not value.name.startswith(ADJOINT):
+        if not value.is_given and value.is_named and not value.name.startswith(ADJOINT):
             groups.setdefault(instance_of(value.name) or value.name, []).append(value)
     owner: dict[str, str] = {}
     axes: dict[str, tuple[str, ...]] = {}

@@ -29,7 +29,7 @@ from typing import Any
 
 from unfold.core.affine import Affine
 from unfold.core.bounds import moved
-from unfold.core.program import BATCH, SOURCES, Axis, Program, Ref, Value
+from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.unfolded.cells import find_cells, instance_of
 from unfold.unfolded.reading import Guard
 
@@ -124,7 +124,7 @@ class _Inseparable(Exception):
 
 
 def _node_detail(program: Program, feedback: Collection[str]) -> Program:
-    kept = {v.name for v in program if v.is_named and v.op != "constant"}
+    kept = {v.name for v in program if v.is_named and not v.is_constant}
     kept |= {n for n in _held(program) if not program[n].operands}
     kept |= {*program.outputs, *([program.loss] if program.loss else [])}
     while True:
@@ -174,7 +174,7 @@ class _Composer:
             if part.name in self.kept:
                 continue
             found = [self._through(value, ref, part, a) for a in self.accesses(part)]
-            computed = [a.ref for a in found if self.program[a.ref.value].op not in SOURCES]
+            computed = [a.ref for a in found if not self.program[a.ref.value].is_given]
             bound = any(a.guards or set(a.axes) - set(value.axes) for a in found)
             # What orders the equations must be one plain reference.
             if bound or not found or len(computed) > 1:
@@ -265,7 +265,7 @@ def _rebuilt(program: Program, equations: Iterable[tuple[Value, Sequence[Access]
 def _cell_detail(program: Program) -> Program:
     found = find_cells(program)
     owner, cells = found.owner, found.members(program)
-    absorbed = {v.name for v in program if v.op in SOURCES and instance_of(v.name) in cells}
+    absorbed = {v.name for v in program if v.is_given and instance_of(v.name) in cells}
     absorbed -= _held(program)
     axes = {
         cell: ((BATCH,) if all(m.batched for m in members) else ()) + found.axes[cell]

@@ -27,8 +27,8 @@ from math import prod
 
 import numpy as np
 
-from unfold.core.op import OPS, Kind
-from unfold.core.program import BATCH, SOURCES, Program, Ref, Value
+from unfold.core.op import OPS, Kind, Source
+from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X
 from unfold.core.types import Type
 from unfold.errors import DataError
@@ -91,7 +91,7 @@ def cost(
     axis = axis or (axes[0] if axes else BATCH)
     if axis not in program.axes:
         raise DataError(f"{program.name} has no axis {axis}; its axes are {', '.join(axes)}")
-    computed = [v for v in program if v.op not in SOURCES]
+    computed = [v for v in program if not v.is_given]
     level = levels(program, domain)
     parameters = sum(_elements(v, domain) for v in program.parameters)
     forward = Cost(
@@ -107,9 +107,11 @@ def cost(
     wider = domain.of(adjoint)
     # Differentiation first makes boundaries explicit, which adds parts to equations of the Program.
     nodes = {v.node for v in program}
-    backward = [v for v in adjoint if v.node not in nodes and v.op not in SOURCES]
+    backward = [v for v in adjoint if v.node not in nodes and not v.is_given]
     needed = {r.value for v in backward for r in v.operands} - {v.name for v in backward}
-    kept = [adjoint[n] for n in needed if adjoint[n].op not in ("parameter", "constant")]
+    kept = [
+        adjoint[n] for n in needed if adjoint[n].source not in (Source.PARAMETER, Source.CONSTANT)
+    ]
     held = sum(_size(v, wider, itemsize) for v in kept)
     return Cost(
         forward.work, forward.span, parameters, forward.state, forward.flops, forward.bytes,
@@ -165,7 +167,7 @@ def flops_at_a_point(value: Value, types: list[Type]) -> int:
         types: of its operands.
     """
     op = OPS[value.op]
-    if value.op == "einsum":
+    if value.is_contraction:
         return _product_flops(value, types)
     if op.kind is Kind.POINTWISE:
         return prod(value.type.shape) * _operations(value, len(types))
@@ -207,7 +209,7 @@ def _state(program: Program, domain: Domain, axis: str) -> int:
     for value in program:
         for ref in program.reads(value):
             source = program[ref.value]
-            if source.op in SOURCES or axis not in source.axes:
+            if source.is_given or axis not in source.axes:
                 continue
             offset = ref.index[source.axes.index(axis)].offset_from(axis)
             if offset:

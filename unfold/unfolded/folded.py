@@ -111,7 +111,7 @@ class _Folding:
     ) -> None:
         self.program, self.axis, self.count, self.domain = program, axis, count, domain
         self.environment: Environment = Environments(domain).longest
-        ends = [n for n in (outputs or program.outputs) if program[n].op != "input"]
+        ends = [n for n in (outputs or program.outputs) if not program[n].is_input]
         self.outputs = ends or _unread(program)
         self.values = _on_routes(program, self.outputs)
         self.weights = _computed_from_parameters(program) if count == "layers" else frozenset()
@@ -158,7 +158,7 @@ class _Folding:
 
     def arcs(self, value: Value) -> Iterator[Arc]:
         """Yield the edges to a value's nodes."""
-        if value.op == "input":
+        if value.is_input:
             return
         for operand, ref in enumerate(value.operands):
             bound = [a for a in value.reduced if a in ref.axes and a not in (BATCH, self.axis)]
@@ -301,7 +301,7 @@ class _Folding:
 def _unread(program: Program) -> list[str]:
     """Return the values that nothing reads."""
     read = {r.value for v in program for r in program.reads(v)}
-    return [v.name for v in program if v.name not in read and v.op != "input"]
+    return [v.name for v in program if v.name not in read and not v.is_input]
 
 
 def _on_routes(program: Program, outputs: Iterable[str]) -> list[str]:
@@ -317,7 +317,7 @@ def _computed_from_parameters(program: Program) -> frozenset[str]:
     """Return the values that play the part of weights: of parameters alone, not recurrent."""
     readers = _readers(program)
     linked = edges(program)
-    varying = {v.name for v in program.of("input", "uniform", "normal", "keep_mask")}
+    varying = {v.name for v in program if v.is_input or v.row.is_random}
     varying |= {e.reader for e in linked if e.reader == e.source}
     for component in components(list(program.values), linked):
         varying |= set(component) if len(component) > 1 else set()

@@ -401,7 +401,7 @@ class UnfoldedGraph:
         delay = tuple((a, p - at[a]) for a, p in to if a in at and p != at[a])
         if source.boundary or target.boundary:
             kind = "boundary"
-        elif self.program[source.value].op == "parameter":
+        elif self.program[source.value].is_parameter:
             kind = "parameter"
         else:
             kind = "feedback" if feedback else "delay" if delay else "data"

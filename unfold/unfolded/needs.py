@@ -18,7 +18,7 @@ from math import prod
 
 from unfold.core.dependence import Block, Loop, order
 from unfold.core.op import OPS, Kind
-from unfold.core.program import BATCH, SOURCES, Program, Value
+from unfold.core.program import BATCH, Program, Value
 from unfold.unfolded.domain import Domain
 
 WORD = 8  # bytes of a number, and of an index
@@ -51,7 +51,7 @@ def needs(program: Program, domain: Domain) -> Needs:
     for name, looped in _in_order(order(program, extents), frozenset()):
         value = program[name]
         turns[name] = looped | _inherited(program, value, turns)
-        if value.op in SOURCES:
+        if value.is_given:
             continue
         bound = [extents[a] for a in value.reduced if a != BATCH]
         # An operand of a kernel is read along one of the axes, not at all their combinations.

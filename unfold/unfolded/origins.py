@@ -57,7 +57,7 @@ def _seen(walk: Walk, run: Mapping[str, Array], step: Step, position: int, chose
     chosen = chosen[:, :, None]
     if step.exists is not None:
         chosen = chosen & step.exists
-    if step.value.op != "where" or position == 0:
+    if not step.value.row.chooses or position == 0:
         return chosen
     read = step.reads[0]
     condition = gather(read, run, walk.program[read.value])

@@ -21,8 +21,8 @@ import numpy as np
 
 from unfold.core.affine import Affine
 from unfold.core.bounds import bounds_of
-from unfold.core.op import LEAD, OPS, Kind
-from unfold.core.program import BATCH, SOURCES, Program, Ref, Value
+from unfold.core.op import LEAD, OPS, Kind, Source
+from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.random import stream
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.levels import wavefronts
@@ -187,12 +187,12 @@ class Walk:
             arrays by value name, [batch or 1, *extents, *stored shape].
         """
         store = {v.name: self._empty(v) for v in self.program}
-        for value in self.program.of("input", "parameter", "constant"):
-            given = value.attributes["value"] if value.op == "constant" else feeds[value.name]
+        for value in filter(lambda v: v.is_given, self.program):
+            given = value.attributes["value"] if value.is_constant else feeds[value.name]
             store[value.name][...] = given if value.batched else np.asarray(given)[None]
         with np.errstate(all="ignore"):
             for step in self.steps:
-                if step.value.op not in SOURCES:
+                if not step.value.is_given:
                     self._compute(step, store, seed)
         return store
 
@@ -214,7 +214,7 @@ class Walk:
             how = _reduction(step) if op.kind is not Kind.KERNEL else {}
             if value.along is not None:
                 how["at"] = step.coordinates[value.along]
-            if value.op == "einsum":
+            if value.is_contraction:
                 kinds = [self.program[r.value].type.kind for r in step.reads]
                 how["picks"] = tuple(i for i, kind in enumerate(kinds) if kind == "category")
                 operands = [self._dense(r, x) for r, x in zip(step.reads, operands, strict=True)]
@@ -234,16 +234,16 @@ class Walk:
 
     def _source(self, step: Step, seed: int) -> Any:
         value = step.value
-        if value.op == "count":
+        if value.source is Source.COUNT:
             grid = [c for a, c in step.coordinates.items() if a in value.iteration]
             shape = np.broadcast_shapes((1, 1, 1), *(c.shape for c in grid))
             ones = np.ones(shape) if step.exists is None else np.broadcast_to(step.exists, shape)
             return OPS["sum"].evaluate(ones.astype(np.float64), over=_reduction(step)["over"])  # type: ignore[misc]
-        if value.op == "index":
+        if value.source is Source.INDEX:
             return _three(
                 self.index(value.attributes["index"], step.coordinates, value.batched)[0]
             ).astype(np.float64)
-        if value.op == "inside":
+        if value.source is Source.INSIDE:
             expression, axis = value.attributes["index"], value.attributes["axis"]
             return _three(self.within(expression, axis, step.coordinates, value.batched)[1])
         key = stream(seed, value.name)
