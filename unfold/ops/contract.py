@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from unfold.core.build import Term
+from unfold.core.letters import letters as letters_of
+from unfold.core.letters import split, written
 from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
 from unfold.core.program import Value
 from unfold.core.types import Type, dims
@@ -24,14 +26,8 @@ POINTS = "XYZ"  # letters of the leading dimensions (batch, points, reduced poin
 PRODUCTS = {(2, 1): "ij,j->i", (1, 1): "i,i->", (2, 2): "ij,jk->ik", (1, 2): "i,ij->j"}
 
 
-def split_equation(equation: str) -> tuple[list[str], str]:
-    """Return the operands' letters and the result's letters."""
-    left, _, right = equation.replace(" ", "").partition("->")
-    return left.split(","), right
-
-
 def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
-    letters, result = split_equation(attributes["equation"])
+    letters, result = split(attributes["equation"])
     if len(letters) != len(types):
         raise OpError(f"the equation has {len(letters)} operands, and {len(types)} are given")
     refuse_bools(types)
@@ -74,7 +70,7 @@ def _evaluate(
     picks: tuple[int, ...] = (),
 ) -> Any:
     """Contract arrays; `picks` are the operands that are one-hot vectors."""
-    letters, result = split_equation(equation)
+    letters, result = split(equation)
     if picks and not all(np.isfinite(x).all() for i, x in enumerate(xs) if i not in picks):
         return _picked(xs, letters, result, over, mask, picks)
     if over and mask is not None and not mask.all():
@@ -137,14 +133,14 @@ def _picked(
 
 
 def _vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
-    letters, result = split_equation(v.attributes["equation"])
+    letters, result = letters_of(v)
     cotangents: list[Term | None] = []
     for i, own in enumerate(letters):
         if xs[i].type.kind == "category":
             cotangents.append(None)
             continue
         others = [j for j in range(len(xs)) if j != i]
-        equation = ",".join([result, *(letters[j] for j in others)]) + "->" + own
+        equation = written([result, *(letters[j] for j in others)], own)
         cotangents.append(
             g.builder.emit("einsum", (g, *(xs[j] for j in others)), {"equation": equation})
         )

@@ -22,6 +22,7 @@ import numpy as np
 from unfold.core.affine import Affine
 from unfold.core.bounds import at_reader, can_hold
 from unfold.core.dependence import fixed_extents
+from unfold.core.letters import letters
 from unfold.core.op import OPS, Kind, Source
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 
@@ -146,17 +147,16 @@ class Coverage:
         return POINTS if repeats and shape != reader.type.shape else what
 
     def _product(self, reader: Value, position: int, what: str) -> str:
-        left, _, result = str(reader.attributes["equation"]).replace(" ", "").partition("->")
-        letters = left.split(",")
+        own, result = letters(reader)
         picked = {
             letter
-            for own, ref in zip(letters, reader.operands, strict=True)
+            for names, ref in zip(own, reader.operands, strict=True)
             if self.program[ref.value].type.kind == "category"
-            for letter in own
+            for letter in names
         }
-        if what == ELEMENTS and picked & set(letters[position]):
+        if what == ELEMENTS and picked & set(own[position]):
             return ""
-        return what if set(result) <= set(letters[position]) else POINTS
+        return what if set(result) <= set(own[position]) else POINTS
 
 
 def same_points(

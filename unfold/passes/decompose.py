@@ -17,17 +17,12 @@ from math import prod
 
 from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
+from unfold.core.letters import letters, written
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.windows import Geometry
 from unfold.passes.reach import Reach
-
-
-def letters(value: Value) -> tuple[list[str], str]:
-    """Return the letters of an einsum's operands and of its result."""
-    left, _, right = str(value.attributes["equation"]).replace(" ", "").partition("->")
-    return left.split(","), right
 
 
 def decompose(program: Program, reach: Reach) -> Program:
@@ -97,7 +92,7 @@ def _binary(builder: Builder, value: Value) -> None:
             rest.remove(pair)
         kept = _kept(names, rest, result, decided)
         factors = [*some, *((r, o) for r, o in picks if o in decided and o in names)]
-        equation = f"{','.join(o for _, o in factors)}->{kept}"
+        equation = written([o for _, o in factors], kept)
         product = builder.emit(
             "einsum",
             [builder.read(r) for r, _ in factors],
@@ -124,7 +119,7 @@ def _binary(builder: Builder, value: Value) -> None:
         multiply(list(min(combinations(real, 2), key=size)))
     left = {c for _, o in real for c in o} | set(result)
     factors = [*real, *((r, o) for r, o in picks if o in left)]
-    attributes = {"equation": f"{','.join(o for _, o in factors)}->{result}"}
+    attributes = {"equation": written([o for _, o in factors], result)}
     changed = replace(value, operands=tuple(r for r, _ in factors), attributes=attributes)
     builder.values[value.name] = changed
 
@@ -137,7 +132,7 @@ def _kept(names: str, rest: Sequence[tuple[Ref, str]], result: str, decided: set
 
 def _categories_first(builder: Builder, value: Value) -> None:
     """Let the letters that categories decide come first in the operands and in the result."""
-    own, result = letters(value)
+    (*own,), result = letters(value)
     kinds = [builder.values[r.value].type.kind for r in value.operands]
     decided = {o for o, k in zip(own, kinds, strict=True) if k == "category"}
     if not decided:
@@ -153,7 +148,7 @@ def _categories_first(builder: Builder, value: Value) -> None:
         if kind == "category" or wanted == own[i]:
             operands.append(ref)
             continue
-        turned = _transposed(builder, source, f"{own[i]}->{wanted}")
+        turned = _transposed(builder, source, written([own[i]], wanted))
         operands.append(replace(ref, value=turned))
         own[i] = wanted
     free = {
@@ -163,7 +158,7 @@ def _categories_first(builder: Builder, value: Value) -> None:
         and not any(c in o for o, k in zip(own, kinds, strict=True) if k != "category")
     }
     target = "".join(sorted(result, key=lambda c: c not in free))
-    equation = f"{','.join(own)}->{target}"
+    equation = written(own, target)
     if target == result:
         attributes = {"equation": equation}
         builder.values[value.name] = replace(value, operands=tuple(operands), attributes=attributes)
@@ -172,7 +167,7 @@ def _categories_first(builder: Builder, value: Value) -> None:
     product = builder.emit(
         "einsum", terms, {"equation": equation}, reduced=value.reduced, axes=value.axes
     )
-    back = {"equation": f"{target}->{result}"}
+    back = {"equation": written([target], result)}
     aligned = Ref(product.ref.value, tuple(product.ref.index))
     builder.values[value.name] = replace(
         value, operands=(aligned,), attributes=back, reduced=(), within=bounds_of(value)

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from unfold.core.affine import Affine
+from unfold.core.letters import letters
 from unfold.core.op import OPS, Kind, Source
 from unfold.core.plan import Access, Coordinate, Kernel, Last, Leaf, Load
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X, call
 from unfold.core.windows import Geometry
-from unfold.passes.decompose import letters
 from unfold.passes.reach import Reach
 
 At = Mapping[str, Affine]

@@ -19,10 +19,10 @@ from enum import Enum
 from unfold.core.affine import Affine
 from unfold.core.bounds import at_reader, bounds_of, implies, is_covered
 from unfold.core.dependence import Block, Loop
+from unfold.core.letters import letters
 from unfold.core.op import OPS, Kind
 from unfold.core.plan import Dim
 from unfold.core.program import BATCH, Program, Ref, Value
-from unfold.passes.decompose import letters
 
 HEAVY = frozenset(  # operators worth more than a load and a store
     "tanh sigmoid exp log sqrt sin cos erf gelu silu softplus pow mod floordiv".split()  # noqa: SIM905

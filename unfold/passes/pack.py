@@ -19,8 +19,8 @@ from dataclasses import replace
 
 from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
+from unfold.core.letters import letters, written
 from unfold.core.program import Program, Ref, Value
-from unfold.passes.decompose import letters
 from unfold.passes.simplify import drop_dead
 
 
@@ -130,7 +130,7 @@ def _share_right(program: Program) -> Program:
         whole = builder.emit(
             "einsum",
             (joined, right),
-            {"equation": f"{own[0]},{own[1]}->{result}"},
+            {"equation": written(own, result)},
             reduced=members[0].reduced,
         )
         _sliced(builder, _aligned(builder, whole, members[0]), members)

@@ -18,13 +18,13 @@ from string import ascii_lowercase
 from unfold.core.affine import Affine
 from unfold.core.bounds import is_covered, moved, simplified
 from unfold.core.build import Builder
+from unfold.core.letters import letters, written
 from unfold.core.program import Program, Ref, Value
-from unfold.passes.decompose import letters
 from unfold.passes.forms import letter
 from unfold.passes.simplify import drop_dead
 
 SUMS = ("sum", "feature_sum", "sum_to")
-Factors = tuple[list[Ref], list[str], str]  # operands, their letters, the result's
+Factors = tuple[Sequence[Ref], Sequence[str], str]  # operands, their letters, the result's
 
 
 def join_products(program: Program) -> Program:
@@ -70,7 +70,7 @@ def _joined(program: Program, value: Value) -> Value | None:
     reduced = (*value.reduced, *source.reduced)
     if not source.is_contraction and not _is_matrix(operands, own, result, value.axes, reduced):
         return None
-    equation = {"equation": f"{','.join(own)}->{result}"}
+    equation = {"equation": written(own, result)}
     within = simplified((*value.within, *moved(source.within, at)))
     return replace(
         value,

@@ -6,15 +6,15 @@ scheduling puts into nests and loops; `write` adds one to a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
 from unfold.core.affine import Affine
+from unfold.core.letters import letters
 from unfold.core.plan import VECTOR, Access, Dim, Gemm, Kernel, Load, Store
 from unfold.core.program import BATCH, Value
 from unfold.core.scalar import X
-from unfold.passes.decompose import letters
 from unfold.passes.expressions import At, Expressions, Feature, strides, windowed
 from unfold.passes.forms import Form, Forms, letter
 from unfold.passes.reach import Reach
@@ -257,7 +257,7 @@ class Works:
         )
 
     def _is_looped(
-        self, name: str, own: list[str], result: str, kinds: list[str], value: Value
+        self, name: str, own: Sequence[str], result: str, kinds: list[str], value: Value
     ) -> bool:
         """Whether a letter that a category decides is looped over all the same (and compared)."""
         scattered = name in result and value.reduced
@@ -372,7 +372,7 @@ def _labels(shape: list[int]) -> list[str | None]:
 
 
 def _vector_letter(
-    own: list[str], result: str, free: list[str], sizes: dict[str, int]
+    own: Sequence[str], result: str, free: list[str], sizes: dict[str, int]
 ) -> str | None:
     """Choose the letter that most operands have innermost."""
     long = [c for c in free if sizes[c] > 1]

@@ -27,6 +27,7 @@ from math import prod
 
 import numpy as np
 
+from unfold.core.letters import letters
 from unfold.core.op import OPS, Kind, Source
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X
@@ -179,11 +180,11 @@ def flops_at_a_point(value: Value, types: list[Type]) -> int:
 
 
 def _product_flops(value: Value, types: list[Type]) -> int:
-    left, _, result = value.attributes["equation"].partition("->")
-    operands = list(zip(left.replace(" ", "").split(","), types, strict=True))
-    picked = {c for letters, t in operands if t.kind == "category" for c in letters}
-    real = [letters for letters, t in operands if t.kind != "category"]
-    sizes = {c: n for letters, t in operands for c, n in zip(letters, t.shape, strict=True)}
+    own, result = letters(value)
+    operands = list(zip(own, types, strict=True))
+    picked = {c for names, t in operands if t.kind == "category" for c in names}
+    real = [names for names, t in operands if t.kind != "category"]
+    sizes = {c: n for names, t in operands for c, n in zip(names, t.shape, strict=True)}
     free = set(sizes) - picked
     summed = bool(free - set(result)) or bool(value.reduced)
     return prod(sizes[c] for c in free) * (max(len(real) - 1, 0) + summed)
