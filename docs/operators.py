@@ -51,77 +51,92 @@ POINTWISE: Meanings = {
     "tanh": ("tanh(v[t])", "Hyperbolic tangent."),
     "sigmoid": ("sigmoid(v[t])", "1 / (1 + exp(-v))."),
     "relu": ("relu(v[t])", "The larger of v and 0."),
-    "leaky_relu": ("leaky_relu(v[t], slope=0.1)", "v where v ≥ 0, slope · v below."),
-    "gelu": ("gelu(v[t])", "v · Φ(v), Φ the normal distribution function."),
+    "leaky_relu": ("leaky_relu(v[t], slope=0.1)", "v where v ≥ 0, slope · v elsewhere."),
+    "gelu": ("gelu(v[t])", "v · Φ(v), where Φ is the standard normal distribution function."),
     "silu": ("silu(v[t])", "v · sigmoid(v)."),
     "softplus": ("softplus(v[t])", "log(1 + exp(v))."),
-    "exp": ("exp(v[t])", "e to the v."),
+    "exp": ("exp(v[t])", "e to the power of v."),
     "log": ("log(v[t])", "Natural logarithm."),
     "sqrt": ("sqrt(v[t])", "Square root."),
     "abs": ("abs(v[t])", "Absolute value; derivative 0 at 0."),
     "sign": ("sign(v[t])", "-1, 0 or 1."),
-    "sin": ("sin(v[t])", "Sine, of radians."),
-    "cos": ("cos(v[t])", "Cosine, of radians."),
+    "sin": ("sin(v[t])", "Sine of an angle in radians."),
+    "cos": ("cos(v[t])", "Cosine of an angle in radians."),
     "erf": ("erf(v[t])", "Error function."),
-    "minimum": ("minimum(u[t], v[t])", "The smaller of two; equal ones share the gradient."),
-    "maximum": ("maximum(v[t], 0)", "The larger of two; equal ones share the gradient."),
-    "clip": ("clip(v[t], -1, 1)", "v, but at least the second and at most the third value."),
+    "minimum": (
+        "minimum(u[t], v[t])",
+        "The smaller of two values; equal values share the gradient.",
+    ),
+    "maximum": ("maximum(v[t], 0)", "The larger of two values; equal values share the gradient."),
+    "clip": ("clip(v[t], -1, 1)", "v, limited to the range from the second to the third value."),
     "where": (
         "where(a[t] > 0, u[t], v[t])",
-        "The second value where the first holds, else the third.",
+        "The second value where the condition holds, the third elsewhere.",
     ),
-    "stop_gradient": ("stop_gradient(v[t])", "v itself, a constant to differentiation."),
+    "stop_gradient": ("stop_gradient(v[t])", "v itself, treated as a constant in differentiation."),
 }
 FEATURE: Meanings = {
     "sum": ("sum(v[t])", "Sum over the last dimension."),
     "mean": ("mean(v[t])", "Mean over the last dimension."),
-    "max": ("max(v[t])", "Largest of the last dimension; equal ones share the gradient."),
-    "min": ("min(v[t])", "Smallest of the last dimension."),
-    "argmax": ("argmax(v[t])", "The class with the largest score; the first of equal ones."),
-    "norm": ("norm(v[t])", "Root of the sum of squares of all elements."),
+    "max": (
+        "max(v[t])",
+        "Largest element of the last dimension; equal elements share the gradient.",
+    ),
+    "min": ("min(v[t])", "Smallest element of the last dimension."),
+    "argmax": (
+        "argmax(v[t])",
+        "The class with the largest score; the first one if scores are equal.",
+    ),
+    "norm": ("norm(v[t])", "Square root of the sum of squares of all elements."),
     "softmax": ("softmax(v[t])", "exp(v) / sum(exp(v)) over the last dimension."),
     "log_softmax": ("log_softmax(v[t])", "log of softmax, without overflow."),
     "logsumexp": ("logsumexp(v[t])", "log(sum(exp(v))) over the last dimension, without overflow."),
     "layer_norm": (
         "layer_norm(v[t])",
-        "(v - mean) / sqrt(variance + epsilon) over the last dimension; gain and bias are yours.",
+        "(v - mean) / sqrt(variance + epsilon) over the last dimension, without gain and bias.",
     ),
 }
 SHAPE: Meanings = {
-    "concat": ("concat(u[t], v[t], a[t])", "One after the other along the first dimension."),
+    "concat": ("concat(u[t], v[t], a[t])", "Concatenation along the first dimension."),
     "slice": ("slice(v[t], start=1, stop=4)", "Elements start … stop-1 of the first dimension."),
     "split": ("split(v[t], 2)", "Equal parts of the first dimension, one per name on the left."),
     "reshape": ("reshape(v[t], shape=[2, 2])", "The same elements in another shape, row by row."),
     "flatten": ("flatten(M)", "All elements as one vector, row by row."),
-    "one_hot": ("one_hot(c[t])", "The vector with a 1 at the class; zeros for class -1."),
+    "one_hot": ("one_hot(c[t])", "The vector with a 1 at the class; the zero vector for class -1."),
     "einsum": ('einsum("ij,j->i", M, v[t])', "Sum of products; see [Products](#products)."),
 }
 WINDOWS: Meanings = {
     "conv1d": ("conv1d(w[t], I)", "Convolution of [channels, length]; see [Images](#images)."),
-    "conv2d": ("conv2d(p[t], J, padding=same)", "Of images: [channels, height, width]."),
-    "conv3d": ("conv3d(o[t], K)", "Of volumes: [channels, depth, height, width]."),
-    "max_pool1d": ("max_pool1d(w[t], size=2)", "Largest of each window; equal ones share."),
-    "max_pool2d": ("max_pool2d(p[t], size=2)", "Largest of each window of an image."),
-    "max_pool3d": ("max_pool3d(o[t], size=2)", "Largest of each window of a volume."),
+    "conv2d": (
+        "conv2d(p[t], J, padding=same)",
+        "Convolution of images: [channels, height, width].",
+    ),
+    "conv3d": ("conv3d(o[t], K)", "Convolution of volumes: [channels, depth, height, width]."),
+    "max_pool1d": (
+        "max_pool1d(w[t], size=2)",
+        "Maximum of each window; equal elements share the gradient.",
+    ),
+    "max_pool2d": ("max_pool2d(p[t], size=2)", "Maximum of each window of an image."),
+    "max_pool3d": ("max_pool3d(o[t], size=2)", "Maximum of each window of a volume."),
     "mean_pool1d": ("mean_pool1d(w[t], size=3)", "Mean of each window; padding counts as zeros."),
     "mean_pool2d": ("mean_pool2d(p[t], size=2)", "Mean of each window of an image."),
     "mean_pool3d": ("mean_pool3d(o[t], size=2)", "Mean of each window of a volume."),
     "windows": (
         "windows(p[t], size=[3, 3], stride=2)",
-        "All windows over the last dimensions: [channels, size, places].",
+        "All windows over the last dimensions: [channels, size, positions].",
     ),
 }
 RANDOM: Meanings = {
     "normal": ("normal(shape=[n])", "Standard normal numbers, independent at every index point."),
-    "uniform": ("uniform(shape=[n])", "Numbers between 0 and 1."),
+    "uniform": ("uniform(shape=[n])", "Uniform random numbers between 0 and 1."),
     "sample": (
         "sample(v[t], temperature=0.7)",
         "A class drawn with probabilities softmax(v / temperature).",
     ),
     "dropout": (
         "dropout(v[t], rate=0.2)",
-        "In training each element is zero with probability rate, else divided by 1 - rate; "
-        "v itself otherwise.",
+        "In training, each element is set to zero with probability rate, or else divided by "
+        "1 - rate; otherwise v itself.",
     ),
 }
 LOSSES: Meanings = {
@@ -133,22 +148,22 @@ LOSSES: Meanings = {
     "mse": ("mse(u[t], v[t])", "Mean of (u - v)² over all elements."),
     "bce": (
         "bce(v[t], u[t])",
-        "Binary cross-entropy of logits and targets in [0, 1], mean over all elements.",
+        "Binary cross-entropy of logits and targets in [0, 1], averaged over all elements.",
     ),
     "ctc": (
         "ctc[t,s](log_softmax(v[t]), d[s])",
-        "-log of the probability that the frames t say the labels s, in any alignment; see "
+        "-log of the probability that the frames t emit the labels s in any alignment; see "
         "[Alignments](#alignments).",
     ),
 }
 OTHER: Meanings = {
     "feedback": (
         "feedback(teacher=c[t-1], free=argmax(v[t-1]))",
-        "One branch or the other; see [Modes](#output-feedback-and-modes).",
+        "One of the two branches, depending on the mode; see [Modes](#output-feedback-and-modes).",
     ),
 }
 GROUPS: Mapping[str, Meanings] = {
-    "Element by element": POINTWISE,
+    "Element-wise": POINTWISE,
     "Over features": FEATURE,
     "Shapes": SHAPE,
     "Windows": WINDOWS,
