@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import unfold
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 from unfold.core.scalar import X, call
 from unfold.errors import SpecError
 
@@ -57,7 +57,7 @@ def values(backend: str, dtype: str = "float64") -> dict[str, Any]:
     """Return the value of every expression."""
     model = unfold.loads(f"{HEAD}parameters:\n  w: []\n{NODES}  z: w * x\n")
     if backend == "interpreted":
-        model._execution.engine, backend = InterpretedEngine(), "numba"
+        interpret(model, backend)
     found = model.forward(model.init(dtype=dtype), {"x": np.array([-2.0])}, backend=backend)
     return {text: float(np.ravel(found[f"y{i}"])[0]) for i, text in enumerate(VALUES)}
 

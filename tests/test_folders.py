@@ -7,10 +7,12 @@ reader has to know, not about when Python loads it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
+from unfold.backends import BACKENDS
 
 PACKAGE = Path(__file__).parent.parent / "unfold"
 
@@ -25,12 +27,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": {"core", "errors"},
     "passes": {"core", "errors"},
     "unfolded": {"core", "errors"},
-    "backends": {"core", "errors", "files"},
+    "backends": {"core", "errors", "files", "unfolded"},
+    "backends/reference": {"backends", "core", "errors", "unfolded"},
+    "backends/numba": {"backends", "core", "errors", "files", "unfolded"},
     "drawing": LAYERS,
     "training": {*LAYERS, "files", "version"},
     "execution": {*LAYERS, "backends"},
     "generation": {*LAYERS, "training", "execution"},
-    "analysis": {*LAYERS, "execution"},
+    "analysis": {*LAYERS, "backends", "execution"},
     "shipped": {"errors"},
     "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
     "__init__": {"api", "training", "errors", "version"},
@@ -55,7 +59,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 def part_of(file: Path) -> str:
     """Return the part a file belongs to: its folder in the package, or its own name."""
-    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+    return part_named(file.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def part_named(parts: Sequence[str]) -> str:
+    """Return the part of a module: a room of its own in the table, or the folder around it."""
+    room = "/".join(parts[:2])
+    return room if room in MAY_IMPORT else parts[0]
 
 
 def imported_parts(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
@@ -77,7 +87,13 @@ def imported_parts(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[in
         for parts in names:
             if parts[0] == "unfold":
                 known = len(parts) > 1 and (parts[1] in MAY_IMPORT or is_part(parts[1]))
-                yield node.lineno, parts[1] if known else "unfold"
+                yield node.lineno, part_named(parts[1:]) if known else "unfold"
+
+
+def backend_names(source: str) -> list[str]:
+    """Return where a module has the name of a backend as a string of its own."""
+    found = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant))
+    return [f"line {n.lineno}: {n.value!r}" for n in found if n.value in NAMES]
 
 
 def is_part(name: str) -> bool:
@@ -92,6 +108,7 @@ def violations(source: str, part: str, package: tuple[str, ...]) -> list[str]:
     return [f"line {line}: {part} imports {other}" for line, other in found if other not in allowed]
 
 
+NAMES = tuple(BACKENDS)
 FILES = sorted(p for p in PACKAGE.rglob("*.py"))
 
 
@@ -101,6 +118,17 @@ def test_imports_follow_the_folder_rule(file: Path) -> None:
     assert part in MAY_IMPORT, f"{part} is not in the table of the design"
     package = ("unfold", *file.relative_to(PACKAGE).parent.parts)
     assert violations(file.read_text(encoding="utf-8"), part, package) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_only_the_registry_names_a_backend(file: Path) -> None:
+    """Nothing else compares with a name: what differs is asked of the backend itself."""
+    if file != PACKAGE / "backends" / "__init__.py":
+        assert backend_names(file.read_text(encoding="utf-8")) == []
+
+
+def test_the_rule_of_names_can_fail() -> None:
+    assert backend_names('def f(x):\n    return x == "numba"') == ["line 2: 'numba'"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
@@ -120,6 +148,12 @@ def test_every_file_opens_with_a_docstring_and_is_short(file: Path) -> None:
         ("import unfold", "drawing", ["line 1: drawing imports unfold"]),
         ("from ..spec import model", "unfolded", ["line 1: unfolded imports spec"]),
         ("from . import domain", "unfolded", []),
+        ("from unfold.backends import load", "execution", []),
+        (
+            "import unfold.backends.numba.engine",
+            "execution",
+            ["line 1: execution imports backends/numba"],
+        ),
         ("import numpy, unfold.errors", "core", []),
     ],
 )

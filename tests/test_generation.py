@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import unfold
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 from unfold.errors import DataError, UnfoldError, UnsupportedError
 from unfold.generation import Decoding, make_wish
 
@@ -128,7 +128,7 @@ def test_compiled_runs_write_the_same(engine: str) -> None:
     model = unfold.loads(LANGUAGE)
     params = drawn(model, 1)
     if engine == "interpreted":
-        model._execution.__dict__["engine"] = InterpretedEngine()
+        interpret(model)
     rules = [{"temperature": 0.8}]
     if engine == "interpreted":
         rules += [{"temperature": 0.8, "top_k": 3}, {"top_p": 0.6}, {"temperature": 0}]

@@ -14,7 +14,7 @@ import pytest
 from test_generation import DECODER, LANGUAGE, STOPS, drawn
 
 import unfold
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 
 STEPS, SYMBOLS = 4, 3
 
@@ -102,7 +102,7 @@ def test_a_narrow_beam_misses_what_a_wide_one_finds() -> None:
 def test_one_beam_is_greedy(engine: str, dtype: str, end: int | None) -> None:
     model = unfold.loads(LANGUAGE)
     if engine == "interpreted":
-        model._execution.__dict__["engine"] = InterpretedEngine()
+        interpret(model)
     for seed in range(3):
         params = drawn(model, seed, dtype)
         asked: dict[str, Any] = {

@@ -17,7 +17,7 @@ from numba import njit
 import unfold
 from tests.differential.case import Run, Sample
 from tests.differential.compare import check
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 from tests.differential.sections import LONG
 from tests.test_numba_gemm import call, library
 from unfold.backends.numba import gemm
@@ -169,7 +169,7 @@ def test_recomputed_segments_add_up_in_double_precision() -> None:
     text = EVERY_WAY.replace(", s: t // 2", "").replace("  z[s]: V @ concat(x[2*s])\n", "")
     text = text.replace(" + mean[s](sum(z[s]))", "").replace("  V: {shape: [2, 1]", "  #")
     model, steps = unfold.loads(text), 1200
-    model._execution.__dict__["engine"] = InterpretedEngine()
+    interpret(model)
     inputs = {"x": np.full((1, steps), TENTH), "c": np.zeros((1, steps), np.int64)}
     parts = model.step(model.init(dtype="float32"), inputs, backend="numba", checkpoint=3)
     assert {g.dtype for g in parts.grads.values()} == {np.dtype("float32")}
@@ -177,8 +177,8 @@ def test_recomputed_segments_add_up_in_double_precision() -> None:
 
 
 def test_plans_compensate_what_adds_up_over_axes_and_nothing_else() -> None:
-    model, engine = unfold.loads(EVERY_WAY), InterpretedEngine()
-    model._execution.__dict__["engine"] = engine
+    model = unfold.loads(EVERY_WAY)
+    engine = interpret(model)
     step(model, "float64", 1, 4)
     ((plan, _),) = engine._written.values()
     beside = {n for n, b in plan.buffers.items() if b.errors}
@@ -195,9 +195,8 @@ def test_plans_compensate_what_adds_up_over_axes_and_nothing_else() -> None:
 
 def test_threads_are_added_up_in_a_tree() -> None:
     model, batch = unfold.loads(PLAIN), 96
-    engine = InterpretedEngine()
+    engine = interpret(model)
     engine.threads = batch
-    model._execution.__dict__["engine"] = engine
     inputs = {"x": np.full((batch, 2), TENTH)}
     found = model.step({"w": np.float32(1.0)}, inputs, backend="numba")
     assert ulps(found.grads["w"], times(2 * batch) / batch, batch) < 1
@@ -212,8 +211,7 @@ def test_long_axes_are_compared_in_differential_tests() -> None:
 def test_memory_of_sums_is_counted() -> None:
     """What lies beside sums is part of the arena of float32 runs, and of those alone."""
     model = unfold.loads(EVERY_WAY)
-    engine = InterpretedEngine()
-    model._execution.__dict__["engine"] = engine
+    engine = interpret(model)
     for dtype in ("float32", "float64"):
         step(model, dtype, 1, 8)
     single, double = (s[0].bound for s in engine._bound.values())

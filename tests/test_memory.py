@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import unfold
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 from unfold.cli import app
 from unfold.core.bytes import available, show_size
 from unfold.errors import MemoryLimitError, SpecError
@@ -36,15 +36,14 @@ loss: mean[t](g[t] @ g[t])
 """
 
 
-def limit(model: unfold.Model) -> None:
-    engine = model._execution.__dict__["engine"] = InterpretedEngine()
-    engine.room = lambda held: model.memory.room(held)
+def engine_of(model: unfold.Model) -> Any:
+    return model._execution.backends["numba"].engine  # type: ignore[attr-defined]
 
 
 def lstm(memory: Memory | None = None) -> tuple[unfold.Model, dict[str, Any], dict[str, Any]]:
     model = unfold.load("lstm-peephole", axes={"t": T}, sizes={"hidden": 16})
     model.memory = memory or Memory()
-    limit(model)
+    interpret(model)
     rng = np.random.default_rng(0)
     inputs: dict[str, Any] = {}
     for value in model.program.inputs:
@@ -56,37 +55,37 @@ def lstm(memory: Memory | None = None) -> tuple[unfold.Model, dict[str, Any], di
 
 def test_the_estimate_is_what_a_run_takes() -> None:
     model, params, inputs = lstm()
-    needed, how = model.needs(batch=BATCH)
+    needed, how = model.needs(batch=BATCH, backend="numba")
     assert how == "one run"
     model.step(params, inputs, backend="numba")
-    assert model._execution.engine.held == needed
+    assert engine_of(model).held == needed
 
 
 def test_what_would_not_fit_is_refused_with_the_setting_that_would() -> None:
-    whole, _ = lstm()[0].needs(batch=BATCH)
+    whole, _ = lstm()[0].needs(batch=BATCH, backend="numba")
     model, params, inputs = lstm(Memory(budget=whole // 2))
     words = r"needs .* and may take .*checkpoint: \d+\}"
     with pytest.raises(MemoryLimitError, match=words) as told:
         model.step(params, inputs, backend="numba")
-    assert not model._execution.engine._bound
+    assert not engine_of(model)._bound
     length = int(str(told.value).split("checkpoint: ")[1].split("}")[0])
     model.memory = Memory(length, whole // 2)
-    assert model.needs(batch=BATCH)[0] <= whole // 2
+    assert model.needs(batch=BATCH, backend="numba")[0] <= whole // 2
     step = model.step(params, inputs, backend="numba")
     model.memory = Memory()
     assert step.loss == pytest.approx(model.step(params, inputs, backend="reference").loss)
 
 
 def test_auto_cuts_only_what_would_not_fit() -> None:
-    whole, _ = lstm()[0].needs(batch=BATCH)
+    whole, _ = lstm()[0].needs(batch=BATCH, backend="numba")
     model, params, inputs = lstm(Memory("auto", 2 * whole))
     step = model.step(params, inputs, backend="numba")
-    assert model._execution.engine.held == whole
+    assert engine_of(model).held == whole
     model, params, inputs = lstm(Memory("auto", whole // 2))
-    needed, how = model.needs(batch=BATCH)
+    needed, how = model.needs(batch=BATCH, backend="numba")
     assert "segments of" in how and needed <= whole // 2
     again = model.step(params, inputs, backend="numba")
-    assert model._execution.engine.held <= whole // 2
+    assert engine_of(model).held <= whole // 2
     assert again.loss == pytest.approx(step.loss, rel=1e-12)
     for name, gradient in step.grads.items():
         np.testing.assert_allclose(again.grads[name], gradient, rtol=1e-9, atol=1e-12)
@@ -98,7 +97,7 @@ def test_inputs_may_be_lists() -> None:
     inputs = {"x": [[0, 1, 2, 2]], "target": [[1, 2, 2, 3]]}
     expected = model.step(params, inputs, backend="reference")
     for checkpoint in (None, "auto"):
-        model._execution.__dict__["engine"] = InterpretedEngine()
+        interpret(model)
         found = model.step(params, inputs, backend="numba", checkpoint=checkpoint)
         assert found.loss == pytest.approx(expected.loss, rel=1e-12)
 
@@ -109,20 +108,20 @@ def test_what_fits_in_no_way_says_so() -> None:
         model.step(params, inputs, backend="numba")
     model = unfold.loads(BOTH_WAYS)
     model.memory = Memory("auto", 1000)
-    limit(model)
+    interpret(model)
     inputs = {"x": np.zeros((BATCH, T, 8))}
     with pytest.raises(MemoryLimitError, match=r"g reads g at t\+1"):
         model.step(model.init(), inputs, backend="numba")
 
 
 def test_arenas_of_other_runs_make_room() -> None:
-    whole, _ = lstm()[0].needs(batch=BATCH)
+    whole, _ = lstm()[0].needs(batch=BATCH, backend="numba")
     model, params, inputs = lstm(Memory(budget=whole))
     model.step(params, inputs, backend="numba")
     shorter = {n: a[:, :900] for n, a in inputs.items()}
     model.step(params, shorter, backend="numba")
-    assert len(model._execution.engine._bound) == 1
-    assert model._execution.engine.held < whole
+    assert len(engine_of(model)._bound) == 1
+    assert engine_of(model).held < whole
 
 
 def test_the_section_memory_is_read_and_checked() -> None:
@@ -191,7 +190,7 @@ FAR = {
 def test_far_delay_memory_blow_up(name: str, lengths: dict[str, list[int]] | None) -> None:
     model = far(*FAR[name])
     model.memory = Memory(budget=1 << 20)
-    limit(model)
+    interpret(model)
     params = model.init(seed=0)
     inputs = {"x": np.random.default_rng(0).standard_normal((2, 8, 2))}
     options: dict[str, Any] = {"lengths": lengths, "state": False}
@@ -223,10 +222,10 @@ def test_what_is_read_from_afar_is_zero_or_the_initial_value() -> None:
 
 def test_a_plan_depends_on_extents_only_where_they_are_passed() -> None:
     model = far("tanh(W @ h[t-70] + x[t])")
-    limit(model)
+    interpret(model)
     for steps in (8, 9, 100):
         model.forward(model.init(), {"x": np.ones((1, steps, 2))}, backend="numba", state=False)
-    interpreter = model._execution.engine.interpreter  # type: ignore[attr-defined]
+    interpreter = engine_of(model).interpreter
     assert len(model._execution._planned) == 3
     texts = set(interpreter.blocks)
     model.forward(model.init(), {"x": np.ones((1, 101, 2))}, backend="numba", state=False)
@@ -237,7 +236,7 @@ def test_a_plan_depends_on_extents_only_where_they_are_passed() -> None:
 def test_a_state_that_would_not_fit_is_refused_with_the_reason(backend: str) -> None:
     model = far("tanh(W @ h[t-1000000000] + x[t])")
     model.memory = Memory(budget=1 << 20)
-    limit(model)
+    interpret(model)
     for run in (model.forward, model.step):
         with pytest.raises(MemoryLimitError) as told:
             run(model.init(), {"x": np.ones((1, 8, 2))}, backend=backend)
@@ -249,7 +248,7 @@ def test_a_state_that_would_not_fit_is_refused_with_the_reason(backend: str) -> 
 def test_a_state_as_long_as_its_delay_goes_on_from_chunk_to_chunk() -> None:
     """Chunks of 8 steps, and a state of 20: what is carried is what one long run reads."""
     model = far("tanh(W @ h[t-20] + x[t])", "initial: {h: 0.25}\n")
-    limit(model)
+    interpret(model)
     params = model.init(seed=0)
     x = np.random.default_rng(0).standard_normal((2, 40, 2))
     whole = model.forward(params, {"x": x}, backend="reference")["h"]
@@ -284,4 +283,4 @@ def test_the_reference_is_refused_what_would_not_fit() -> None:
     model, params, inputs = lstm(Memory(budget=100_000))
     with pytest.raises(MemoryLimitError, match=r"lstm-peephole needs .* and may take 97.7 KiB"):
         model.forward(params, inputs, backend="reference")
-    assert not model._execution._runner.held
+    assert not model.backend("reference").held

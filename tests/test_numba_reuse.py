@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import unfold
-from unfold.backends.numba import kept, store
+from unfold.backends import kept
+from unfold.backends.numba import store
 from unfold.backends.numba.generate import blocks
 from unfold.unfolded.domain import Domain
 

@@ -17,7 +17,8 @@ import pytest
 
 import unfold
 from tests.runs import PATIENCE
-from unfold.backends.numba import kept, scalars, store
+from unfold.backends import kept
+from unfold.backends.numba import scalars, store
 from unfold.errors import BackendError
 
 # Writes its own argument's first integer, plus a number, behind it.
@@ -89,14 +90,14 @@ def test_a_kernel_is_compiled_once(folder: Path) -> None:
 def test_another_text_is_another_kernel(folder: Path) -> None:
     addresses = [k.address for k in store.load_all([TEXT.format(number=n) for n in (1, 2, 1)])]
     assert [answer(a) for a in addresses] == [38.0, 39.0, 38.0]
-    assert len(store.entries()) == 2
+    assert len(kept.entries()) == 2
 
 
 @pytest.mark.parametrize("suffix", [".py", ".nbi", ".nbc", "checksums.json"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
 def test_damaged_entries_are_made_anew(folder: Path, suffix: str, damage: str) -> None:
     store.load(TEXT.format(number=5))
-    (entry, _, _) = store.entries()[0]
+    (entry, _, _) = kept.entries()[0]
     (file,) = [f for f in entry.rglob("*") if f.name.endswith(suffix)]
     whole = file.read_bytes()
     if damage == "gone":
@@ -113,7 +114,7 @@ def test_processes_share_a_store(folder: Path) -> None:
     answers = [finished(p) for p in [other_process(folder) for _ in range(3)]]
     assert [a[0] for a in answers] == ["42.0"] * 3
     assert sum(a[1] == "True" for a in answers) == 1
-    assert len(store.entries()) == 1
+    assert len(kept.entries()) == 1
 
 
 def test_a_kernel_that_does_not_compile_names_its_file(folder: Path) -> None:
@@ -138,16 +139,16 @@ def test_a_failure_shows_the_equation_and_the_generated_line(
 
 def test_clearing(folder: Path) -> None:
     store.load(TEXT.format(number=5))
-    count, size = store.clear()
+    count, size = kept.clear()
     assert count == 1
     assert size > 1000
-    assert store.entries() == []
+    assert kept.entries() == []
 
 
 def sized(monkeypatch: pytest.MonkeyPatch, entries_kept: int) -> None:
     """Limit the store to about so many entries, and look at it after every kernel."""
-    (_, size, _), *_ = store.entries()
-    monkeypatch.setattr(store, "LIMIT", int(size * (entries_kept + 0.5)))
+    (_, size, _), *_ = kept.entries()
+    monkeypatch.setattr(kept, "LIMIT", int(size * (entries_kept + 0.5)))
     monkeypatch.setattr(store, "_compiled", _Always())
 
 
@@ -161,14 +162,14 @@ class _Always(list[str]):
 def numbers(folder: Path) -> set[int]:
     """Return which kernels are in the store."""
     wanted = {store._name(TEXT.format(number=n)): n for n in range(10)}
-    return {wanted[e.name] for e, _, _ in store.entries()}
+    return {wanted[e.name] for e, _, _ in kept.entries()}
 
 
 def used_long_ago(folder: Path, number: int, hours: int) -> None:
     """Pretend that a kernel was used some hours ago, by a process that has ended."""
     name = store._name(TEXT.format(number=number))
     then = time.time() - 3600 * hours
-    os.utime(folder / "kernels" / name / store.CHECKS, (then, then))
+    os.utime(folder / "kernels" / name / kept.CHECKS, (then, then))
     store._modules.pop(name)
 
 
@@ -195,15 +196,15 @@ def test_what_another_process_makes_stays(folder: Path, monkeypatch: pytest.Monk
     """It holds the lock of its entry; what is half made belongs to it."""
     store.load(TEXT.format(number=1))
     used_long_ago(folder, 1, 5)
-    (held, _, _) = store.entries()[0]
-    (held / store.CHECKS).unlink()
+    (held, _, _) = kept.entries()[0]
+    (held / kept.CHECKS).unlink()
     sized(monkeypatch, 0)
     with kept.locked(held):
         store.load(TEXT.format(number=2))
-        assert held in [e for e, _, _ in store.entries()]
-        assert store.clear()[0] == 1
-        assert [e for e, _, _ in store.entries()] == [held]
-    assert store.clear()[0] == 1
+        assert held in [e for e, _, _ in kept.entries()]
+        assert kept.clear()[0] == 1
+        assert [e for e, _, _ in kept.entries()] == [held]
+    assert kept.clear()[0] == 1
     assert [p.name for p in (folder / "kernels").iterdir()] == [kept.TAG]
 
 
@@ -232,7 +233,7 @@ def test_processes_share_a_store_that_is_emptied(folder: Path) -> None:
     """Loading, removing and making the same kernel at once gives the right answer to everybody."""
     processes = [other_process(folder) for _ in range(2)]
     while any(p.poll() is None for p in processes):
-        store.clear()
+        kept.clear()
         time.sleep(0.002)
     assert [finished(p)[0] for p in processes] == ["42.0"] * 2
 
@@ -252,7 +253,7 @@ def test_cache_clear_deletes_foreign_folders(folder: Path, monkeypatch: pytest.M
     sized(monkeypatch, 0)
     store.load(TEXT.format(number=2))
     assert numbers(folder) == {2}
-    assert store.clear()[0] == 1
+    assert kept.clear()[0] == 1
     assert [n for n in foreign if not (folder / n).exists()] == []
 
 
@@ -264,7 +265,7 @@ def test_a_folder_of_kernels_that_unfold_did_not_make_is_left_alone(
     (folder / "kernels" / name / "mine.txt").write_text("precious")
     with pytest.warns(UserWarning, match="kernels holds files that unfold did not put there"):
         assert store.load(TEXT.format(number=5)).compiled
-    assert store.clear()[0] == 1
+    assert kept.clear()[0] == 1
     assert (folder / "kernels" / name / "mine.txt").exists()
 
 
@@ -291,7 +292,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(folder: Path, how: str) -
 @pytest.mark.parametrize("how", ["entry", "file"])
 def test_an_entry_that_others_may_write_to_is_made_anew(folder: Path, how: str) -> None:
     store.load(TEXT.format(number=5))
-    ((entry, _, _),) = store.entries()
+    ((entry, _, _),) = kept.entries()
     if how == "entry":
         entry.chmod(0o777)
     else:
@@ -325,8 +326,8 @@ def test_second_user_of_a_shared_cache_is_refused(
     monkeypatch.setattr(kept, "status", lambda path: Owned(path, lstat(path)))
     with pytest.warns(UserWarning, match="belong to another user; yours are kept in .*-"):
         assert store.load(TEXT.format(number=5)).compiled
-    assert [e.parent for e, _, _ in store.entries()] == [theirs]
-    assert store.clear()[0] == 1
+    assert [e.parent for e, _, _ in kept.entries()] == [theirs]
+    assert kept.clear()[0] == 1
     assert len(list((folder / "kernels").glob("k*/checksums.json"))) == 1
 
 
@@ -344,7 +345,7 @@ def test_no_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         found = store.load(TEXT.format(number=5))
     assert (answer(found.address), found.compiled) == (42.0, True)
     assert list(folder.iterdir()) == []
-    assert (store.entries(), store.clear()) == ([], (0, 0))
+    assert (kept.entries(), kept.clear()) == ([], (0, 0))
 
 
 def test_an_unwritable_folder_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,5 +377,5 @@ def test_full_cache_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_python_has_kept_of_a_module_is_not_run(folder: Path) -> None:
     """Only the text is compared; so only the text may be run."""
     store.load(TEXT.format(number=5))
-    ((entry, _, _),) = store.entries()
+    ((entry, _, _),) = kept.entries()
     assert not list(entry.rglob("*.pyc"))

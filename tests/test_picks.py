@@ -14,7 +14,7 @@ import pytest
 from sample import assert_close
 
 import unfold
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 from unfold.commands.plan_text import fate_lines
 
 SPEC = """
@@ -74,7 +74,7 @@ def test_values_and_gradients(expression: str, lengths: dict[str, list[int]] | N
     wrt = [*params, "x", "v"]
     asked = {"wrt": wrt, "lengths": lengths}
     loss, grads = model.value_and_grad(params, inputs, backend="reference", **asked)
-    model._execution.__dict__["engine"] = InterpretedEngine()
+    interpret(model)
     found_loss, found = model.value_and_grad(params, inputs, backend="numba", **asked)
     assert_close("loss", found_loss, loss)
     for name in wrt:

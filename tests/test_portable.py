@@ -17,12 +17,13 @@ import pytest
 import unfold
 from tests.runs import TINY
 from tests.test_numba_store import TEXT, answer
-from unfold.backends.numba import kept, store
-from unfold.backends.numba.engine import processors
+from unfold.backends import kept
+from unfold.backends.numba import store
 from unfold.backends.numba.machine import Compiled
 from unfold.backends.numba.profile import Clocked
 from unfold.commands.progress import stop_on_signals
 from unfold.commands.run import Request, run
+from unfold.core.processors import processors
 from unfold.drawing import dot
 from unfold.errors import OK
 from unfold.files import flush, write_whole
@@ -77,13 +78,13 @@ def test_kernels_are_kept_and_clocked(elsewhere: Path, monkeypatch: pytest.Monke
     assert processors() >= 1
     found = [store.load(TEXT.format(number=5)) for _ in range(2)]
     assert [answer(f.address) for f in found] == [42.0, 42.0]
-    assert store.entries()[0][0].parent == elsewhere / "cache" / "kernels"
+    assert kept.entries()[0][0].parent == elsewhere / "cache" / "kernels"
     machine = Clocked(Compiled())
     for _ in range(2):
         machine.call(0, 0)
     first, second = machine.calls
     assert 0 < first.start == first.end < second.start
-    assert store.clear()[0] == 2
+    assert kept.clear()[0] == 2
 
 
 def test_a_folder_cannot_be_flushed_everywhere(elsewhere: Path) -> None:

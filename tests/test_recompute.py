@@ -10,7 +10,7 @@ import pytest
 import unfold
 from tests.differential.compare import draw
 from tests.differential.generate import generate
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 from unfold.errors import DataError, SpecError, UnsupportedError
 from unfold.unfolded.domain import Domain
 
@@ -74,7 +74,7 @@ def agree(model: unfold.Model, whole: Any, parts: Any) -> None:
 def test_specs_have_the_gradients_of_the_whole_run(name: str, length: int) -> None:
     axis = SPECS[name]
     model = unfold.load(name, axes={axis: T})
-    model._execution.__dict__["engine"] = InterpretedEngine()
+    interpret(model)
     params, inputs = model.init(seed=1), inputs_of(model, {axis: T})
     for mode in ("teacher", "free") if model.program.of("feedback") else ("teacher",):
         for lengths in (None, {axis: [T, 2, 5]}):
@@ -90,7 +90,7 @@ def test_specs_have_the_gradients_of_the_whole_run(name: str, length: int) -> No
 @pytest.mark.parametrize("length", [1, 3, 10])
 def test_everything_that_can_be_cut(length: int, lengths: Any) -> None:
     model = unfold.loads(EVERYTHING)
-    model._execution.__dict__["engine"] = InterpretedEngine()
+    interpret(model)
     params, inputs = model.init(seed=1), inputs_of(model, {"t": T})
     for carry in (None, model.step(params, inputs, backend="reference").carry):
         options: dict[str, Any] = {"lengths": lengths, "seed": 5, "carry": carry}
@@ -107,7 +107,7 @@ def test_random_specs_have_the_gradients_of_the_whole_run() -> None:
         try:
             model = unfold.loads(sample.text)
             params, inputs, lengths = draw(model, run)
-            model._execution.__dict__["engine"] = InterpretedEngine()
+            interpret(model)
             options: dict[str, Any] = {"mode": run.mode, "lengths": lengths, "seed": run.seed}
             if model.program.loss is None:
                 continue

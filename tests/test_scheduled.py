@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from differential.interpreted import InterpretedEngine
+from differential.interpreted import interpret
 from typer.testing import CliRunner
 
 import unfold
@@ -106,7 +106,7 @@ def test_mistakes(mode: Any, message: str) -> None:
 def test_the_share_is_a_parameter_of_one_program() -> None:
     """The same coins as with the share as a constant of the Program, and nothing made anew."""
     model, params, inputs = made()
-    model._execution.engine = engine = InterpretedEngine()
+    engine = interpret(model)
     for step in ("reference", "numba"):
         for share in (0.0, 0.3, 0.9, 1.0):
             mode = ("scheduled", share)
@@ -143,7 +143,7 @@ def test_a_coin_for_every_step_and_sequence() -> None:
 
 def test_single_precision_stays_single() -> None:
     model, params, inputs = made(4)
-    model._execution.engine = InterpretedEngine()
+    interpret(model)
     params, inputs = ({n: a.astype("float32") for n, a in d.items()} for d in (params, inputs))
     found = model.step(params, inputs, mode=("scheduled", 0.4), backend="numba")
     assert {g.dtype for g in found.grads.values()} == {np.dtype("float32")}

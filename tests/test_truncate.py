@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from differential.interpreted import InterpretedEngine
+from differential.interpreted import interpret
 from gradients import sample
 
 import unfold
@@ -215,7 +215,7 @@ def follow(
     overlap = back - every
     model, params, _ = made(SPECS[name])
     if options and not compiled:
-        model._execution.engine = InterpretedEngine()
+        interpret(model)
     whole = unfold.loads(cut(SPECS[name], ["p"]))
     chunks, source = ragged(model, every, overlap)
     carry, batches = None, []

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import unfold
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 from unfold.errors import SpecError
 
 jax.config.update("jax_enable_x64", True)
@@ -80,7 +80,7 @@ RUNS = [(name, run) for name in LAYERS for run in ("reference", "interpreted")]
 def run_with(model: unfold.Model, run: str) -> str:
     """Return the backend of a run; "interpreted" is the text of compiled code, run by NumPy."""
     if run == "interpreted":
-        model._execution.__dict__["engine"] = InterpretedEngine()
+        interpret(model)
     return "numba" if run == "interpreted" else run
 
 

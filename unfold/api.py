@@ -13,13 +13,12 @@ only ones that name all stages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import unfold.ops  # noqa: F401  (fills the op table)
-from unfold.backends import BACKENDS as BACKENDS
+from unfold.backends import MEANING
 from unfold.core.printing import shapes_of, show_program
 from unfold.core.program import BATCH, Program
 from unfold.errors import DataError, UnsupportedError
@@ -34,7 +33,7 @@ from unfold.spec.model import Spec
 from unfold.spec.reader import read_file
 
 if TYPE_CHECKING:
-    from unfold.backends.numba.profile import Clock
+    from unfold.backends.protocol import Backend
     from unfold.drawing import Figure
     from unfold.drawing.unfolding import Unfolding
     from unfold.execution.memory import Checkpoint, Memory
@@ -437,9 +436,8 @@ class Model:
         from unfold.unfolded.results import norms
 
         program = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, training=False)
-        values, _ = self._execution.run(
-            "reference", program, params, inputs, lengths=lengths, seed=seed
-        )
+        given = (params, inputs)
+        values, _ = self._execution.run(MEANING, program, *given, lengths=lengths, seed=seed)
         names = [n for n in self.pipeline.nodes if adjoint_name(n) in values]
         return norms(program, {n: values[adjoint_name(n)] for n in names})
 
@@ -470,19 +468,21 @@ class Model:
         dtype: str = "float64",
         mode: Mode = "teacher",
         state: bool = True,
+        backend: str | None = None,
         **extents: int,
     ) -> tuple[int, str]:
-        """Return the bytes that a step takes on the compiled backend, and how it is run."""
+        """Return the bytes that a step takes on a backend, and how it is run."""
         from unfold.execution.steps import estimate
         from unfold.unfolded.domain import Domain
 
         domain = Domain(self.program, extents, None, batch)
         options = {"mode": mode, "training": True, "carry": False}
-        return estimate(self._execution, self.pipeline, domain, options, dtype, state=state)
+        run = self._execution, backend, self.pipeline
+        return estimate(*run, domain, options, dtype, state=state)
 
-    def clocked(self) -> AbstractContextManager[Clock]:
-        """Within, runs of the compiled backend are timed block by block."""
-        return self._execution.clocked()
+    def backend(self, name: str | None = None) -> Backend:
+        """Return what runs the model: it says what it holds, and times its blocks."""
+        return self._execution.backend(name)
 
     def summary(self) -> dict[str, Any]:
         """Return sizes, axes, inputs, parameters and nodes as plain data."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.peers.compare import Result
 from benchmarks.peers.startup import Start
-from unfold.backends.numba.engine import processors
+from unfold.core.processors import processors
 
 Document = dict[str, Any]
 OURS = "unfold"

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import unfold
-from tests.differential.interpreted import InterpretedEngine
+from tests.differential.interpreted import interpret
 from unfold.core.op import LEAD
 from unfold.core.program import Program
 from unfold.unfolded.domain import Domain
@@ -71,13 +71,12 @@ class Backend:
 def engine(model: unfold.Model, name: str, dtype: str) -> Engine:
     """Return the engine of a name: "noisy" (with "single" as its float32), or a backend.
 
-    "interpreted" is the backend numba with its blocks interpreted instead of compiled.
+    "interpreted" is the compiled backend with its blocks interpreted.
     """
     if name in WALKS:
         return Inexact(model, "single" if dtype == "float32" else name)
-    if name == "interpreted":
-        model._execution.__dict__.setdefault("engine", InterpretedEngine())
-        name = "numba"
+    if name == "interpreted" and name not in model._execution.backends:
+        interpret(model, name)
     return Backend(model, dtype, name)
 
 
@@ -125,19 +124,16 @@ class _WalkRunner(Runner):
         super().__init__()
         self.walk = walk
 
-    def _walk(self, program: Program, domain: Domain) -> Walk:
-        return self.walk(program, domain)
-
 
 @contextmanager
 def walking(model: unfold.Model, walk: Callable[[Program, Domain], Walk]) -> Iterator[None]:
     """Let a model's reference walk the unfolded graph in another way."""
-    execution = model._execution
-    runner, execution._runner = execution._runner, _WalkRunner(walk)
+    reference: Any = model._execution.backend("reference")
+    runner, reference.runner = reference.runner, _WalkRunner(walk)
     try:
         yield
     finally:
-        execution._runner = runner
+        reference.runner = runner
 
 
 class Inexact:

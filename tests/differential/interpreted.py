@@ -1,6 +1,6 @@
 """A machine that interprets generated blocks with NumPy, and checks every address.
 
-    model._execution.engine = InterpretedEngine()
+    interpret(model)            model.forward(..., backend="numba") now does
 
 It runs the same text, on the same memory, as the compiled machine, but compiles nothing: a random
 program takes milliseconds instead of seconds. What it cannot see is the machine code of kernels and
@@ -17,11 +17,14 @@ from typing import Any
 
 import numpy as np
 
+import unfold
+from unfold.backends.numba.backend import Numba
 from unfold.backends.numba.bind import Bound
 from unfold.backends.numba.engine import Engine
 from unfold.backends.numba.gemm import Library
 from unfold.backends.numba.host import Run
 from unfold.backends.numba.share import Share, Written
+from unfold.backends.protocol import Planner, Room
 from unfold.ops.lattice import Lattice
 
 ITEM = {"float32": 4, "float64": 8}
@@ -33,12 +36,28 @@ class OutOfBoundsError(Exception):
     """A block touched memory that it does not own."""
 
 
+class Interpreting(Numba):
+    """The compiled backend with its blocks interpreted."""
+
+    def __init__(self, planner: Planner, room: Room) -> None:
+        super().__init__(planner, room)
+        self.engine = InterpretedEngine(room)
+
+
+def interpret(model: unfold.Model, name: str = "numba") -> InterpretedEngine:
+    """Let a model have its blocks interpreted, by the backend of a name; return the engine."""
+    execution = model._execution
+    backend = Interpreting(execution.planned, lambda held: execution.memory.room(held))
+    execution.backends[name] = backend
+    return backend.engine
+
+
 class InterpretedEngine(Engine):
     """An engine whose blocks are interpreted, two shares of a batch one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
         self.interpreter = Interpreted()
-        super().__init__(threads=2, machine=self.interpreter)
+        super().__init__(threads=2, machine=self.interpreter, room=room)
 
     @cached_property
     def _pool(self) -> Any:

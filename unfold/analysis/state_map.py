@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from unfold.backends import MEANING
 from unfold.core.program import BATCH, Program, Value
 from unfold.errors import DataError, UnsupportedError
 from unfold.execution.runs import Execution
@@ -173,7 +174,7 @@ def state_map(
     axis: str | None = None,
     mode: Mode = "teacher",
     steps: int = 1,
-    backend: str = "reference",
+    backend: str = MEANING,
 ) -> StateMap:
     """Return what a step does to the state while the inputs stay the same.
 

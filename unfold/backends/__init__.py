@@ -1,3 +1,49 @@
-"""Machines that run Plans, one folder each; the reference run is in `unfold.unfolded`."""
+"""What runs Programs, a folder each: this registry is the only place that names them.
 
-BACKENDS = ("numba", "reference")
+    backend = load(chosen("numba"))(planner, room)     what is not asked for is not imported
+
+To add a backend, write a class that is a `Backend` (`unfold.backends.protocol`) and add its line.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from unfold.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from unfold.backends.protocol import Backend
+
+BACKENDS = {
+    "numba": "unfold.backends.numba.backend:Numba",
+    "reference": "unfold.backends.reference:Reference",
+}
+"""From the name of a backend to "module:Class"; the first one is the default."""
+
+MEANING = "reference"
+"""The backend that says what a Program means: slow, obvious, in double precision."""
+
+
+def default() -> str:
+    """Return the name of the first backend."""
+    return next(iter(BACKENDS))
+
+
+def chosen(name: str | None) -> str:
+    """Return the name of a backend; default: $UNFOLD_BACKEND, or the first.
+
+    Raises:
+        UnsupportedError: there is none of this name.
+    """
+    name = name or os.environ.get("UNFOLD_BACKEND") or default()
+    if name not in BACKENDS:
+        raise UnsupportedError(f"unknown backend {name}; choose {' or '.join(BACKENDS)}")
+    return name
+
+
+def load(name: str) -> type[Backend]:
+    """Return the class of a backend, imported when it is asked for first."""
+    module, _, own = BACKENDS[name].partition(":")
+    return getattr(import_module(module), own)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unfold import analysis
+from unfold.backends import MEANING
 from unfold.commands.loading import choose_backend, read_mode, yaml_value
 from unfold.commands.report import print_json, table
 from unfold.commands.resume import is_run_folder
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 Array = np.ndarray
 PICTURES: Mapping[str, analysis.Format] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 SEQUENCES, MOST_CLASSES, MOST_ROWS = 16, 6, 12
-REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def analyze(name: str, items: list[str], asked: Question, *, as_json: bool) -> i
         raise UnfoldError(f"-o {asked.output}: expected one of {', '.join(PICTURES)}")
     subject = _subject(name, items, asked)
     mode = read_mode(asked.mode) or "teacher"
-    backend = choose_backend(asked.backend or REFERENCE)
+    backend = choose_backend(asked.backend or MEANING)
     options = {"axis": asked.axis, "mode": mode, "steps": asked.period, "backend": backend}
     flow = analysis.state_map(subject.model, subject.params, **options)
     run = subject.model.forward(
@@ -99,7 +99,7 @@ def analyze(name: str, items: list[str], asked: Question, *, as_json: bool) -> i
         subject.inputs,
         lengths=subject.lengths,
         mode=mode,
-        backend=REFERENCE,
+        backend=MEANING,
         state=False,
     )
     paths = analysis.trajectories(flow, run)

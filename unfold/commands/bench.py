@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unfold.backends.numba.engine import processors
 from unfold.commands.loading import choose_backend, load, read_changes, read_mode
 from unfold.commands.report import named, plural, print_json, table
 from unfold.commands.screen import echo, paint
 from unfold.commands.timing import Times, gemm_peak, interleave, timed, turn
+from unfold.core.processors import processors
 from unfold.errors import MISTAKE, UnfoldError
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -115,7 +115,7 @@ def bench(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int
 
 def _jobs(model: Any, asked: Question) -> Iterator[Job]:
     """Yield what there is to time: on each backend forward, and backward where there is a loss."""
-    from unfold.api import BACKENDS
+    from unfold.backends import BACKENDS
     from unfold.training.data import random_inputs
 
     mode = read_mode(asked.mode)

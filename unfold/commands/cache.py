@@ -8,24 +8,24 @@ from unfold.commands.screen import echo
 
 def cache(*, clear: bool, as_json: bool) -> int:
     """Show the store of compiled kernels, or empty it."""
-    from unfold.backends.numba import kept, store
+    from unfold.backends import kept
 
     folder = kept.kernels() or "nowhere"
     if clear:
-        count, size = store.clear()
+        count, size = kept.clear()
         if as_json:
             print_json({"folder": str(folder), "removed": count, "bytes": size})
         else:
             echo(f"removed {count} kernels, {_megabytes(size)}, from {folder}")
         return 0
-    entries = store.entries()
+    entries = kept.entries()
     size = sum(e[1] for e in entries)
     if as_json:
         print_json({"folder": str(folder), "kernels": len(entries), "bytes": size})
     else:
         table(
             ("folder", "kernels", "size", "limit"),
-            [(str(folder), str(len(entries)), _megabytes(size), _megabytes(store.LIMIT))],
+            [(str(folder), str(len(entries)), _megabytes(size), _megabytes(kept.LIMIT))],
         )
     return 0
 

@@ -107,11 +107,11 @@ def choose_backend(name: str | None) -> str:
     Raises:
         UnfoldError: this version does not have it.
     """
-    from unfold.api import BACKENDS
+    from unfold.backends import BACKENDS, default
 
     if name is not None and name not in BACKENDS:
         raise UnfoldError(f"--backend {name}: this version has {', '.join(BACKENDS)}")
-    return name or BACKENDS[0]
+    return name or default()
 
 
 def section(model: unfold.Model, name: str, changes: Changes) -> ChangedSection | Settings | None:

@@ -36,7 +36,8 @@ from unfold.commands.report import plural
 from unfold.files import write_whole
 
 if TYPE_CHECKING:
-    from unfold.backends.numba.profile import Clock, Profile
+    from unfold.backends.profiles import Profile
+    from unfold.backends.protocol import Clock
     from unfold.commands.task import Task
     from unfold.passes.describe import Description
 
@@ -84,8 +85,7 @@ class Watch:
         if not self.on:
             return task
         self.seconds[LOADING] = time.perf_counter() - self._began
-        if task.engine.backend != "reference":
-            self._clock = self._held.enter_context(task.model.clocked())
+        self._clock = self._held.enter_context(task.model.backend(task.engine.backend).clocked())
         engine: Any = Measured(task.engine, self, MODEL)
         if task.data is None:
             return replace(task, engine=engine)

@@ -32,27 +32,27 @@ SHOW_CURSOR, CLEAR_LINE = "\x1b[?25h", "\r\x1b[2K"
 @contextmanager
 def show_compiling() -> Iterator[None]:
     """Say on stderr that kernels are being compiled, and how long that took."""
-    from unfold.backends.numba import store
+    from unfold.backends.listening import listeners
 
     began = 0.0
 
-    def tell(done: int, total: int) -> None:
+    def tell(done: int, total: int, kept: bool) -> None:
         nonlocal began
         if done == 0:
             began = time.perf_counter()
             if sys.stderr.isatty():  # there may be a bar
                 sys.stderr.write(CLEAR_LINE)
             kernels = plural(total, "kernel")
-            fate = "" if store.place_of_entries() is None else ", kept for the next run"
+            fate = ", kept for the next run" if kept else ""
             echo(f"compiling {kernels}{fate}", err=True)
         elif done == total:
             echo(f"compiled in {time.perf_counter() - began:.1f} s", err=True)
 
-    store.listeners.append(tell)
+    listeners.append(tell)
     try:
         yield
     finally:
-        store.listeners.remove(tell)
+        listeners.remove(tell)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from unfold.core.bytes import show_size
 
 
 def memory_of(task: Task, dtype: str) -> str | None:
-    """Return how much a step needs and may take; None where nothing is compiled or trained on.
+    """Return how much a step needs and may take; None without data, or where it is all the same.
 
     Raises:
         UnsupportedError: the spec cannot be cut into the segments that are asked for.
     """
-    if task.data is None or task.engine.backend == "reference":
+    if task.data is None or not task.model.backend(task.engine.backend).takes_parts:
         return None
     model, batch = task.model, task.data.train.batch(0)
     extents: dict[str, int] = {}
@@ -31,6 +31,7 @@ def memory_of(task: Task, dtype: str) -> str | None:
         dtype=dtype,
         mode=task.train.mode_at(0),
         state=task.train.carries and not batch.alone,
+        backend=task.engine.backend,
         **extents,
     )
     return f"{show_size(needed)} of {show_size(model.memory.limit)} for a step, in {how}"

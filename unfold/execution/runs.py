@@ -1,26 +1,22 @@
 """Run a Program on a backend: arrays in, arrays out; what was planned and compiled is kept.
 
-The reference walks the unfolded graph; a compiled backend gets a Plan of the Program, with masks
-where the sequences of a batch differ in length. Together with `api.py` and the command line this is
+Any backend of the registry may run it. A compiled one gets a Plan of the Program, with masks where
+the sequences of a batch differ in length. Together with `api.py` and the command line this is
 the code that names all stages.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unfold.backends import BACKENDS
+from unfold.backends import chosen, load
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 from unfold.core.verify import verify
-from unfold.errors import UnsupportedError
 from unfold.execution.memory import Memory
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.lengths import mask_lengths
@@ -29,12 +25,9 @@ from unfold.passes.products import join_products
 from unfold.passes.reach import reaches_far
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.feeds import check_classes, check_inputs, check_parameters, domain_of
-from unfold.unfolded.running import Runner
 
 if TYPE_CHECKING:
-    from unfold.backends.numba.engine import Engine
-    from unfold.backends.numba.host import Run
-    from unfold.backends.numba.profile import Clock
+    from unfold.backends.protocol import Backend, Prepared
     from unfold.passes.describe import Description
 
 Arrays = Mapping[str, Any]
@@ -67,32 +60,29 @@ class Call:
     A later run with the same ones has only the numbers of its categories left to be checked.
 
     Attributes:
-        planned: what to run.
+        program: what is meant.
         domain: of the run.
-        dtype: element type, "float32" or "float64".
+        prepared: what a backend made of them.
         classes: inputs that are categories.
         cut: parameters of which a shorter run uses the first entries.
         shown: inputs that are handed back as they are.
-        run: extents, lengths and seed, for the engine.
     """
 
-    planned: Planned
+    program: Program
     domain: Domain
-    dtype: str
+    prepared: Prepared
     classes: tuple[str, ...]
     cut: Mapping[str, tuple[slice, ...]]
     shown: tuple[str, ...]
-    run: Run
 
     def arrays(self, params: Arrays, inputs: Arrays) -> dict[str, Any]:
-        """Return arrays that fit, as the engine takes them.
+        """Return arrays that fit, as backends take them.
 
         Raises:
             DataError: a class out of range.
         """
-        program = self.planned.source
         for name in self.classes:
-            check_classes(program[name], inputs[name])
+            check_classes(self.program[name], inputs[name])
         arrays = {**inputs, **params}
         for name, part in self.cut.items():
             arrays[name] = arrays[name][part]
@@ -118,12 +108,13 @@ class Execution:
     Attributes:
         memory: what runs may take.
         segments: the lengths that were found to fit, by what was run.
+        backends: those that were asked for, by name.
     """
 
     def __init__(self) -> None:
         self.memory = Memory()
         self.segments: dict[Any, int] = {}
-        self._runner = Runner(room=lambda held: self.memory.room(held))
+        self.backends: dict[str, Backend] = {}
         self._planned: dict[Any, Planned] = {}
         self._calls: dict[Any, Call] = {}
         self._read: dict[int, tuple[Program, tuple[str, ...]]] = {}
@@ -150,7 +141,7 @@ class Execution:
             lengths: per axis, the length of each sequence, [batch].
             seed: of random values.
             batch: number of sequences where there are no inputs.
-            part: which part of a longer run this is; only the compiled backend has this.
+            part: which part of a longer run this is; see `Backend.takes_parts`.
 
         Returns:
             arrays [batch or 1, *extents, *stored shape] by name, and the domain of the run.
@@ -158,25 +149,19 @@ class Execution:
         Raises:
             DataError: arrays that do not fit.
         """
-        if self.is_reference(backend):
-            return self._runner.run(
-                program, params, inputs, lengths=lengths, seed=seed, batch=batch
-            )
+        machine = self.backend(backend)
         params = {n: np.asarray(a) for n, a in params.items()}
         inputs = {n: np.asarray(a) for n, a in inputs.items()}
-        call = self._call(program, params, inputs, lengths, batch, part)
-        origin = part.origin if part else {}
-        if (call.run.seed, call.run.origin) != (seed, origin):
-            call.run = _over(call.domain, seed, origin)
-        planned = call.planned
+        call = self._call(machine, program, params, inputs, lengths, batch, part)
         arrays = call.arrays(params, inputs)
-        values = self.engine.run(planned.plan, planned.program, arrays, call.run, dtype=call.dtype)
+        values = call.prepared.run(arrays, seed=seed, origin=part.origin if part else {})
         for name in call.shown:
             values.setdefault(name, inputs[name])
         return values, call.domain
 
     def _call(
         self,
+        machine: Backend,
         program: Program,
         params: Arrays,
         inputs: Arrays,
@@ -189,7 +174,7 @@ class Execution:
         Raises:
             DataError: arrays that do not fit.
         """
-        key: list[Any] = [id(program), batch, *(part.extents.items() if part else ())]
+        key: list[Any] = [machine, id(program), batch, *(part.extents.items() if part else ())]
         for arrays in (params, inputs):
             key.append(len(arrays))
             for name, array in arrays.items():
@@ -201,12 +186,13 @@ class Execution:
         if found is None:
             if len(self._calls) >= MAX_CALLS:
                 self._calls.clear()
-            found = self._checked(program, params, inputs, lengths, batch, part)
+            found = self._checked(machine, program, params, inputs, lengths, batch, part)
             self._calls[known] = found
         return found
 
     def _checked(
         self,
+        machine: Backend,
         program: Program,
         params: Arrays,
         inputs: Arrays,
@@ -218,9 +204,9 @@ class Execution:
         domain = _domain(program, arrays, lengths, batch, part)
         fitting = check_parameters(program, domain, params, dtype=None)
         return Call(
-            self.planned(program, domain),
+            program,
             domain,
-            element_type(params, inputs),
+            machine.prepare(program, domain, element_type(params, inputs)),
             tuple(n for n in inputs if program[n].type.kind == "category"),
             {
                 n: tuple(slice(0, size) for size in array.shape)
@@ -228,7 +214,6 @@ class Execution:
                 if array.shape != params[n].shape
             },
             tuple(n for n in inputs if n in program.values),
-            _over(domain, 0, {}),
         )
 
     def _needed(self, program: Program) -> tuple[str, ...]:
@@ -239,35 +224,21 @@ class Execution:
             self._read[key] = program, tuple(v.name for v in program.inputs if v.name in read)
         return self._read[key][1]
 
-    def is_reference(self, backend: str | None) -> bool:
-        """Return whether a backend is the reference; default: see `run`."""
-        backend = backend or os.environ.get("UNFOLD_BACKEND") or BACKENDS[0]
-        if backend not in BACKENDS:
-            raise UnsupportedError(f"unknown backend {backend}; choose {' or '.join(BACKENDS)}")
-        return backend == "reference"
+    def backend(self, name: str | None) -> Backend:
+        """Return a backend, made when it is needed first; default: see `run`.
 
-    @cached_property
-    def engine(self) -> Engine:
-        """The compiled backend, made when it is needed first."""
-        from unfold.backends.numba.engine import Engine
+        Raises:
+            UnsupportedError: there is none of this name.
+        """
+        if name not in self.backends:
+            name = chosen(name)
+            if name not in self.backends:
+                self.backends[name] = load(name)(self.planned, lambda held: self.memory.room(held))
+        return self.backends[name]
 
-        return Engine(room=lambda held: self.memory.room(held))
-
-    def needs(self, program: Program, domain: Domain, dtype: str) -> int:
+    def needs(self, backend: str | None, program: Program, domain: Domain, dtype: str) -> int:
         """Return the bytes that a run of a Program takes."""
-        planned = self.planned(program, domain)
-        return self.engine.needs(planned.plan, _over(domain, 0, {}), dtype)
-
-    @contextmanager
-    def clocked(self) -> Iterator[Clock]:
-        """Within, Plans run on an engine that looks at the clock."""
-        from unfold.backends.numba.profile import Clock
-
-        before, self.engine = self.engine, (clock := Clock())
-        try:
-            yield clock
-        finally:
-            self.engine = before
+        return self.backend(backend).needs(program, domain, dtype)
 
     def describe(self, program: Program, extents: Mapping[str, int]) -> Description:
         """Return the Plan of a Program in words, with what it costs in single precision.
@@ -313,13 +284,6 @@ def _domain(
     if part is None:
         return domain_of(program, arrays, lengths, batch)
     return domain_of(program, arrays, lengths, batch, least=0, extents=part.extents)
-
-
-def _over(domain: Domain, seed: int, origin: Mapping[str, int]) -> Run:
-    from unfold.backends.numba.host import Run
-
-    lengths = {a: domain.length(a) for a in domain.extents if a != BATCH}
-    return Run(domain.extents, lengths, seed, origin)
 
 
 def element_type(params: Arrays, inputs: Arrays) -> str:

@@ -50,7 +50,7 @@ def step(
         UnsupportedError: the Program cannot be cut into segments.
         MemoryLimitError: the run would not fit.
     """
-    if execution.is_reference(asked.backend):
+    if not execution.backend(asked.backend).takes_parts:
         return _whole(execution, pipeline, asked)
     if checkpoint is not None and not isinstance(checkpoint, str):
         return recomputed(execution, pipeline, asked, checkpoint)
@@ -68,7 +68,8 @@ def step(
                 f"{error}; {refused}; use a smaller batch or shorter sequences"
             ) from error
         domain = domain_of_run(pipeline, asked)
-        needs = _needs(execution, pieces, domain, element_type(asked.params, asked.inputs))
+        dtype = element_type(asked.params, asked.inputs)
+        needs = _needs(execution, asked.backend, pieces, domain, dtype)
         length = longest(domain.extents[pieces.axis], needs, memory.limit)
         if length is None or checkpoint is None:
             raise advised(error, length, needs) from error
@@ -104,6 +105,7 @@ def _whole(execution: Execution, pipeline: Pipeline, asked: Asked) -> Step:
 
 def estimate(
     execution: Execution,
+    backend: str | None,
     pipeline: Pipeline,
     domain: Domain,
     options: Mapping[str, Any],
@@ -115,6 +117,7 @@ def estimate(
 
     Args:
         execution: whose `memory` says whether segments are recomputed.
+        backend: what would run it.
         pipeline: makes Programs.
         domain: of a run of the spec's Program.
         options: mode, training, carry, chunk of `Pipeline.resolved`.
@@ -126,13 +129,14 @@ def estimate(
     """
     checkpoint, wrt = execution.memory.checkpoint, pipeline.wrt(None)
     program = pipeline.adjoint(wrt, **options, state=state)
-    if checkpoint is None or checkpoint == "auto":
+    whole = not execution.backend(backend).takes_parts
+    if whole or checkpoint is None or checkpoint == "auto":
         own = {a: n for a, n in domain.extents.items() if a in domain.free}
-        needed = execution.needs(program, Domain(program, own, None, domain.batch), dtype)
-        if checkpoint is None or needed <= execution.memory.limit:
+        needed = execution.needs(backend, program, Domain(program, own, None, domain.batch), dtype)
+        if whole or checkpoint is None or needed <= execution.memory.limit:
             return needed, "one run"
     pieces, length = cut(pipeline, wrt, 1 if isinstance(checkpoint, str) else checkpoint, options)
-    needs = _needs(execution, pieces, domain, dtype)
+    needs = _needs(execution, backend, pieces, domain, dtype)
     if isinstance(checkpoint, str):
         found = longest(domain.extents[pieces.axis], needs, execution.memory.limit)
         length = found or 1
@@ -140,7 +144,7 @@ def estimate(
 
 
 def _needs(
-    execution: Execution, pieces: Segments, domain: Domain, dtype: str
+    execution: Execution, backend: str | None, pieces: Segments, domain: Domain, dtype: str
 ) -> Callable[[int], int]:
     """Return how many bytes segments of a length need."""
     extent, body = domain.extents[pieces.axis], pieces.later
@@ -149,7 +153,7 @@ def _needs(
         known = {a: domain.extents[a] for a in domain.free if a in program.axes}
         if pieces.axis in program.axes:
             known[pieces.axis] = length
-        return execution.needs(program, Domain(program, known, None, domain.batch), dtype)
+        return execution.needs(backend, program, Domain(program, known, None, domain.batch), dtype)
 
     def states(length: int) -> int:
         own = Domain(body.forward, {pieces.axis: length}, None, domain.batch)

@@ -10,7 +10,6 @@ over the batch are added, in a fixed order, and the last statements run once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -27,17 +26,11 @@ from unfold.backends.numba.machine import Compiled, Machine
 from unfold.backends.numba.share import Share, Written
 from unfold.core.bytes import too_large
 from unfold.core.plan import Plan
+from unfold.core.processors import processors
 from unfold.core.program import BATCH, Program
 from unfold.errors import BackendError
 
 MAX_BOUND = 32
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Engine:

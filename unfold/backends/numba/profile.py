@@ -15,9 +15,7 @@ import ctypes
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from unfold.backends.numba import gemm, store
 from unfold.backends.numba.engine import Engine
 from unfold.backends.numba.host import Run
 from unfold.backends.numba.machine import Compiled, Machine
+from unfold.backends.profiles import Call, Profile
 from unfold.core.plan import Plan
 from unfold.core.program import Program
 
@@ -52,54 +51,6 @@ CLOCK = getattr(time, "CLOCK_MONOTONIC", 0)
 def _read_clock(_: int, address: int) -> None:
     """Write seconds and nanoseconds to an address, as `clock_gettime` does."""
     (ctypes.c_int64 * 2).from_address(address)[:] = divmod(time.perf_counter_ns(), 10**9)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a table: when it began and ended, and the seconds of each block."""
-
-    start: float
-    end: float
-    blocks: tuple[float, ...]
-
-
-@dataclass
-class Profile:
-    """What the runs of one Plan took.
-
-    Attributes:
-        plan: what ran.
-        program: what it was made from.
-        extents: how often it ran with which extents, the first run included.
-        dtype: element type.
-        first: seconds of the first run, which compiles, and touches memory that nobody has used;
-            the others leave it out.
-        runs: how many there were after it.
-        threads: shares of the batch.
-        total: seconds of these runs, from arrays to arrays.
-        waited: seconds from the start of the first thread to the end of the last one, without the
-            mean of their blocks: threads start late, or take longer than others.
-        blocks: seconds of each statement of the top level in these runs, the mean over threads.
-    """
-
-    plan: Plan
-    program: Program
-    extents: Counter[tuple[tuple[str, int], ...]]
-    dtype: str
-    first: float
-    runs: int = 0
-    threads: int = 1
-    total: float = 0.0
-    waited: float = 0.0
-    blocks: list[float] = field(default_factory=list[float])
-
-    def add(self, seconds: float, calls: Sequence[Call]) -> None:
-        """Add a run: its seconds, and the calls of tables in it."""
-        shares, last = (calls[:-1], calls[-1].blocks) if self.plan.late else (calls, ())
-        self.runs, self.threads, self.total = self.runs + 1, len(shares), self.total + seconds
-        times = [sum(each) / len(shares) for each in zip_longest(*(c.blocks for c in shares))]
-        self.waited += max(c.end for c in shares) - min(c.start for c in shares) - sum(times)
-        self.blocks = [a + b for a, b in zip_longest(self.blocks, [*times, *last], fillvalue=0.0)]
 
 
 class Clocked:

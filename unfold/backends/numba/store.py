@@ -8,7 +8,7 @@ folder, the versions of Numba and LLVM, and the processor that it is made for. I
 text, Numba's cache of the machine code, and a file of checksums that is written last; an entry
 without valid checksums is made anew. Several processes may use the store at once: an entry is made
 and removed under a lock of its own. Nobody waits to read one: what is removed meanwhile is made
-anew. The least recently used entries are removed where the store grows beyond `LIMIT`.
+anew. The least recently used entries are removed where the store grows beyond `kept.LIMIT`.
 
 Where nothing can be kept (no folder, or a full disk), kernels are compiled in memory.
 """
@@ -22,7 +22,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -31,13 +31,13 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
-from unfold.backends.numba import kept
+from unfold.backends import kept
+from unfold.backends.kept import CHECKS
+from unfold.backends.listening import tell
 from unfold.errors import BackendError, DataError
 from unfold.files import FULL, explain, is_regular, parse_json, read_regular, remove, write_whole
 
-LIMIT = 500 * 2**20
 LARGEST = 2**30  # bytes of a file
-CHECKS = "checksums.json"
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,6 @@ class Loaded:
     seconds: float
 
 
-Progress = Callable[[int, int], None]
-
-listeners: list[Progress] = []  # told (done, in all) before each kernel of a Plan is compiled
 _modules: dict[str, ModuleType] = {}
 _compiled: list[str] = []  # names, in the order they were made
 _given_up: list[str] = []  # why nothing is kept any more, where that is so
@@ -96,7 +93,7 @@ def load(text: str, entry: str = "block") -> Loaded:
 
 
 def load_all(texts: Sequence[str]) -> list[Loaded]:
-    """Return the C functions of several modules; `listeners` hear of those to be compiled.
+    """Return the C functions of several modules; listeners hear of those to be compiled.
 
     Args:
         texts: the modules; equal ones are compiled once.
@@ -106,12 +103,10 @@ def load_all(texts: Sequence[str]) -> list[Loaded]:
     found: list[Loaded] = []
     for text in texts:
         if text in done and not is_ready(text):
-            for tell in listeners:
-                tell(done[text], len(missing))
+            tell(done[text], len(missing), place_of_entries() is not None)
         found.append(load(text))
     if missing:
-        for tell in listeners:
-            tell(len(missing), len(missing))
+        tell(len(missing), len(missing), place_of_entries() is not None)
     return found
 
 
@@ -271,27 +266,15 @@ def _executed(name: str, text: str, file: str) -> ModuleType:
     return module
 
 
-def entries() -> list[tuple[Path, int, float]]:
-    """Return (folder, bytes, time of last use) of every entry, the oldest first."""
-    return kept.entries(CHECKS)
-
-
 def _prune() -> None:
     """Remove the least recently used entries beyond the limit; looked at once in a while."""
     if len(_compiled) % 64 != 1:
         return
-    own = entries()
+    own = kept.entries()
     total = sum(size for _, size, _ in own)
     for folder, size, _ in own:
-        if total <= LIMIT:
+        if total <= kept.LIMIT:
             return
         # What this process uses is in its memory, but another run would miss it.
         if folder.name not in _modules and kept.discard(folder):
             total -= size
-
-
-def clear() -> tuple[int, int]:
-    """Remove every entry that is not in use; return how many they were and their bytes."""
-    removed = [size for folder, size, _ in entries() if kept.discard(folder)]
-    kept.discard_locks()
-    return len(removed), sum(removed)

@@ -7,7 +7,7 @@
 What is kept here is run as machine code. So a folder or an entry that belongs to somebody else, or
 that others may write to, is not used, and one behind a link neither: the user gets a folder of
 their own beside it. Nothing is removed but entries and locks, by their names, in a marked folder.
-Where there is no place at all, nothing is kept, and that is said.
+Where there is no place at all, nothing is kept, and that is said. All backends keep theirs here.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ ENTRY = re.compile(r"k[0-9a-f]{64}")
 LOCK = re.compile(r"k[0-9a-f]{64}\.lock")
 OTHERS = 0o022  # the bits that let a group and everybody write
 POLL = 0.01  # seconds between two looks at a lock that somebody holds
+LIMIT = 500 * 2**20  # bytes of all entries
+CHECKS = "checksums.json"  # of an entry; touched when it is used
 ADVICE = "Set UNFOLD_CACHE to a folder of your own"
 
 
@@ -122,18 +124,14 @@ def status(path: Path) -> os.stat_result:
     return path.lstat()
 
 
-def entries(check: str) -> list[tuple[Path, int, float]]:
-    """Return (folder, bytes, time of last use) of every entry, the oldest first.
-
-    Args:
-        check: the name of the file in an entry that is touched when it is used.
-    """
+def entries() -> list[tuple[Path, int, float]]:
+    """Return (folder, bytes, time of last use) of every entry, the oldest first."""
     found: list[tuple[Path, int, float]] = []
     for folder in _named(ENTRY):
         if is_folder(folder):
             with suppress(OSError):
                 size = sum(f.lstat().st_size for f in folder.rglob("*") if is_regular(f))
-                file = folder / check
+                file = folder / CHECKS
                 used = (file if is_regular(file) else folder).stat().st_mtime
                 found.append((folder, size, used))
     return sorted(found, key=lambda e: e[2])
@@ -172,6 +170,13 @@ def _is_same(file: int, path: Path) -> bool:
     with suppress(OSError):
         return os.path.samestat(os.fstat(file), path.lstat())
     return False
+
+
+def clear() -> tuple[int, int]:
+    """Remove every entry that is not in use; return how many they were and their bytes."""
+    removed = [size for folder, size, _ in entries() if discard(folder)]
+    discard_locks()
+    return len(removed), sum(removed)
 
 
 def discard(folder: Path) -> bool:

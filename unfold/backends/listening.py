@@ -1,0 +1,18 @@
+"""Who hears of kernels that are compiled, whichever backend compiles them.
+
+listeners.append(lambda done, total, kept: print(f"{done} of {total}"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int, bool], None]
+
+listeners: list[Progress] = []  # told (done, in all, whether they are kept) before each kernel
+
+
+def tell(done: int, total: int, kept: bool) -> None:
+    """Say how many kernels of a Plan are compiled."""
+    for listener in listeners:
+        listener(done, total, kept)

@@ -1,0 +1,103 @@
+"""What a backend is: it prepares a Program for a domain, and runs it as often as one likes.
+
+    backend = Backend(planner, room)
+    prepared = backend.prepare(program, domain, "float32")
+    values = prepared.run(arrays, seed=0, origin={})
+
+The arrays have been checked: inputs [batch, *extents, *stored], parameters [*extents, *stored].
+What comes out are arrays [batch or 1, *extents, *stored] by name: at least the Program's outputs
+and its loss. What was prepared is kept for the next run, as far as memory allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from unfold.backends.profiles import Profile
+from unfold.core.plan import Plan
+from unfold.core.program import Program
+from unfold.unfolded.domain import Domain
+
+Arrays = Mapping[str, Any]
+Room = Callable[[int], float]  # from the bytes held to those that may be taken beside them
+
+
+class Planned(Protocol):
+    """A Plan, and the Program that it was made from: lowered, with masks for unequal lengths."""
+
+    @property
+    def plan(self) -> Plan:
+        """What to do in which order."""
+        ...
+
+    @property
+    def program(self) -> Program:
+        """The equations that it computes."""
+        ...
+
+
+Planner = Callable[[Program, Domain], Planned]
+
+
+class Prepared(Protocol):
+    """A Program that is ready to run over a domain."""
+
+    def run(self, arrays: Arrays, *, seed: int, origin: Mapping[str, int]) -> dict[str, Any]:
+        """Compute what the Program is asked for.
+
+        Args:
+            arrays: inputs and parameters by name; others are left alone.
+            seed: of random values.
+            origin: per axis, the point of a longer run that this one begins at; default 0.
+
+        Raises:
+            MemoryLimitError: it would not fit.
+            BackendError: what was generated does not compile.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """What was measured, block by block."""
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """Return what the runs took, by Plan."""
+        ...
+
+
+class Backend(Protocol):
+    """Runs Programs.
+
+    Attributes:
+        takes_parts: whether a run may be a part of a longer one, so that segments can be
+            recomputed; and what a step needs is then said before a training run.
+    """
+
+    takes_parts: bool
+
+    def __init__(self, planner: Planner, room: Room) -> None: ...
+
+    @property
+    def held(self) -> int:
+        """The bytes that are kept for the next run."""
+        ...
+
+    def prepare(self, program: Program, domain: Domain, dtype: str) -> Prepared:
+        """Return a Program that is ready to run; nothing large is allocated yet.
+
+        Args:
+            program: what is meant, boundaries included.
+            domain: its extents and lengths.
+            dtype: of the arrays, "float32" or "float64"; a backend may compute more exactly.
+        """
+        ...
+
+    def needs(self, program: Program, domain: Domain, dtype: str) -> int:
+        """Return the bytes that a run takes; nothing is allocated or compiled."""
+        ...
+
+    def clocked(self) -> AbstractContextManager[Clock]:
+        """Within, runs are timed block by block, where there are blocks."""
+        ...
