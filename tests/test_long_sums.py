@@ -154,7 +154,8 @@ def test_float32_sums_are_sequential(batch: int, threads: int) -> None:
     """They no longer are: loss, numbers, biases, embeddings, matrices, products of windows."""
     steps = 20_000
     model = unfold.loads(EVERY_WAY)
-    model._execution.__dict__["engine"] = Engine(threads=threads)
+    compiled: Any = model.backend("numba")
+    compiled.engine = Engine(threads=threads)
     found, wanted = (step(model, dtype, batch, steps) for dtype in ("float32", "float64"))
     assert ulps(found.loss, wanted.loss, steps) < 4
     for name, gradient in wanted.grads.items():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import unfold
-from unfold.backends import kept
+from unfold.backends import kept, listening
 from unfold.backends.numba import store
 from unfold.backends.numba.generate import blocks
 from unfold.unfolded.domain import Domain
@@ -96,7 +96,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
     monkeypatch.setattr(store, "_modules", {})
     kept.kernels.cache_clear()
     found: list[int] = []
-    monkeypatch.setattr(store, "listeners", [lambda done, count: found.append(count)])
+    monkeypatch.setattr(listening, "listeners", [lambda done, count, kept: found.append(count)])
     yield found
     kept.kernels.cache_clear()
 
