@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from unfold.core.types import Type
@@ -61,6 +62,38 @@ class Source(Enum):
 GIVEN = (Source.INPUT, Source.PARAMETER, Source.CONSTANT)
 DRAWN = (Source.RANDOM, Source.DROPOUT)
 FROM_HOST = (Source.INPUT, Source.PARAMETER, Source.COUNT, *DRAWN)
+
+
+class Over(Enum):
+    """What a reduction reduces."""
+
+    AXES = "index axes, which its equation binds"
+    LAST = "the last dimension"
+    SHAPE = "dimensions that are 1 in the shape that it makes"
+    WINDOWS = "windows, where they overlap"
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How any number of numbers become one.
+
+    Attributes:
+        name: as the row that reduces index axes, and a Plan, call it.
+        pair: the pointwise row that makes one number of two, in any order; a NumPy ufunc.
+        neutral: what changes no number, and is the result of none.
+    """
+
+    name: str
+    pair: str
+    neutral: float
+
+    @property
+    def of_two(self) -> Any:
+        """The NumPy function that makes one number of two."""
+        return OPS[self.pair].evaluate
+
+
+SUM, MAX = Reduction("sum", "add", 0.0), Reduction("max", "maximum", -inf)
 
 
 class OpError(Exception):
@@ -116,6 +149,10 @@ class Op:
         selects: whether elements of an operand may have no share in the result.
         factors: whether the derivative by an operand is a product with the others.
         source: of a source, what it stands for.
+        over: what it reduces, and so whether an equation of it may bind axes.
+        features: the row that reduces the last dimension where this one reduces index axes.
+        hidden: whether no spec may call it by its name.
+        reduces: how; of a product, what becomes of its summed letters and axes.
         by_mode: whether the mode of a run decides which operand it is.
         chooses: whether the first operand decides which of the others it is.
     """
@@ -140,8 +177,22 @@ class Op:
     selects: bool = False
     factors: bool = False
     source: Source | None = None
+    over: Over | None = None
+    features: str | None = None
+    hidden: bool = False
+    reduces: Reduction | None = None
     by_mode: bool = False
     chooses: bool = False
+
+    @property
+    def binds(self) -> bool:
+        """Whether an equation of it may bind axes."""
+        return self.over is Over.AXES or self.kind is Kind.KERNEL
+
+    @property
+    def neutral(self) -> float:
+        """What it reads at points of the axes it binds that do not count."""
+        return self.reduces.neutral if self.reduces and self.over is Over.AXES else 0.0
 
     @property
     def is_given(self) -> bool:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unfold.core.affine import Affine
-from unfold.core.op import OPS, Kind, Op, Source
+from unfold.core.op import OPS, Kind, Op, Reduction, Source
 from unfold.core.types import Type
 from unfold.errors import Location
 
@@ -113,6 +113,12 @@ class Value:
     def source(self) -> Source | None:
         """What it stands for, where it reads no other value."""
         return OPS[self.op].source
+
+    @property
+    def reduction(self) -> Reduction | None:
+        """How it makes one number of many, where it does nothing else."""
+        row = OPS[self.op]
+        return row.reduces if row.kind is Kind.REDUCE else None
 
     @property
     def is_given(self) -> bool:

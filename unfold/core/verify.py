@@ -12,7 +12,6 @@ from unfold.core.op import OPS, Kind, OpError
 from unfold.core.program import BATCH, Program, Ref, Value
 
 # The ops that know what to do with axes that an equation binds.
-REDUCING = ("sum", "max", "einsum", "count")
 
 
 def verify(program: Program) -> Program:
@@ -28,8 +27,7 @@ def verify(program: Program) -> Program:
         assert set(value.iteration) <= set(program.axes), (name, value.axes, value.reduced)
         assert len(set(value.iteration)) == len(value.iteration), (name, value.axes, value.reduced)
         assert BATCH not in value.axes[1:], (name, value.axes)
-        binds = value.op in REDUCING or OPS[value.op].kind is Kind.KERNEL
-        assert not value.reduced or binds, (name, value.op, value.reduced)
+        assert not value.reduced or value.row.binds, (name, value.op, value.reduced)
         assert all(set(f.axes) <= set(value.iteration) for f in value.within), (name, value.within)
         assert value.along is None or value.along in value.axes, (name, value.along)
         for ref in value.operands:

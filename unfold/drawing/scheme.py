@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from unfold.core.bounds import bounds_of
-from unfold.core.op import OPS
+from unfold.core.op import OPS, SUM
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.drawing.boxes import Box, Line
 from unfold.drawing.reads import Reads, below, is_invisible, merged
@@ -115,7 +115,7 @@ def _loss_parts(program: Program) -> dict[str, str]:
     ):
         value = program[inner]
         reduced = set(value.reduced) - {BATCH}
-        if value.op == "sum" and reduced and value.node == program[name].node:
+        if value.reduction is SUM and reduced and value.node == program[name].node:
             operand = program[value.operands[0].value]
             if set(operand.axes) - {BATCH} and not is_invisible(operand) and not operand.is_named:
                 found.append(operand.name)

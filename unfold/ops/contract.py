@@ -17,7 +17,7 @@ import numpy as np
 from unfold.core.build import Term
 from unfold.core.letters import letters as letters_of
 from unfold.core.letters import split, written
-from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
+from unfold.core.op import LEAD, SUM, Attributes, Kind, Op, OpError, Over, register
 from unfold.core.program import Value
 from unfold.core.types import Type, dims
 from unfold.ops.pointwise_types import refuse_bools
@@ -151,6 +151,8 @@ register(
     Op(
         name="einsum",
         kind=Kind.CONTRACT,
+        over=Over.AXES,
+        reduces=SUM,
         infer=_infer,
         evaluate=_evaluate,
         vjp=_vjp,

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from unfold.core.build import Term
-from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
+from unfold.core.op import (
+    LEAD,
+    MAX,
+    SUM,
+    Attributes,
+    Kind,
+    Op,
+    OpError,
+    Over,
+    Range,
+    Reduction,
+    Vjp,
+    register,
+)
 from unfold.core.program import Value
 from unfold.core.types import Type
 from unfold.ops import ranges
 from unfold.ops.pointwise_types import refuse_bools
+
+Derivative = Callable[[Term, Term, Term, Callable[[Term], Term]], Term]
 
 
 def _same(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
@@ -20,48 +35,8 @@ def _same(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     return types[0]
 
 
-def _sum(x: Any, *, over: tuple[int, ...] = (), mask: Any = None) -> Any:
-    return np.sum(np.where(_fit(mask, x), x, 0.0), axis=over, keepdims=True)
-
-
-def _max(x: Any, *, over: tuple[int, ...] = (), mask: Any = None) -> Any:
-    return np.max(np.where(_fit(mask, x), x, -np.inf), axis=over, keepdims=True)
-
-
 def _fit(mask: Any, x: Any) -> Any:
     return True if mask is None else mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
-
-
-def _max_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
-    x = xs[0]
-    one, zero = g.builder.number(1.0), g.builder.number(0.0)
-    hits = x.apply("equal", y).apply("where", one, zero)
-    return (g * hits / g.builder.sum(hits, v.reduced),)  # ties share the gradient
-
-
-register(
-    Op(
-        name="sum",
-        bounds=ranges.total,
-        kind=Kind.REDUCE,
-        infer=_same,
-        evaluate=_sum,
-        vjp=lambda g, y, xs, v: (g,),
-        arity=(1, 1),
-    )
-)
-register(
-    Op(
-        name="max",
-        bounds=ranges.hull,
-        kind=Kind.REDUCE,
-        infer=_same,
-        evaluate=_max,
-        vjp=_max_vjp,
-        arity=(1, 1),
-        selects=True,
-    )
-)
 
 
 def _feature(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
@@ -77,21 +52,84 @@ def _feature(types: Sequence[Type | None], attributes: Attributes) -> Type | Non
     return Type((*t.shape[:-1], 1)) if attributes.get("keep") else Type(t.shape[:-1])
 
 
-def _feature_max_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
-    x, keep = xs[0], v.attributes.get("keep")
-    one, zero = g.builder.number(1.0), g.builder.number(0.0)
-    hits = x.apply("equal", y if keep else unsqueeze(y)).apply("where", one, zero)
-    share = hits / hits.apply("feature_sum", keep=True)
-    return ((g if keep else unsqueeze(g)) * share,)
-
-
 def unsqueeze(term: Term) -> Term:
     """Add a last dimension of 1."""
     return term.apply("reshape", shape=(*term.type.shape, 1))
 
 
-def _feature_sum_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
-    return (g if v.attributes.get("keep") else unsqueeze(g),)
+def _max_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
+    x = xs[0]
+    one, zero = g.builder.number(1.0), g.builder.number(0.0)
+    hits = x.apply("equal", y).apply("where", one, zero)
+    return (g * hits / g.builder.sum(hits, v.reduced),)  # ties share the gradient
+
+
+def reduction(
+    how: Reduction,
+    derivative: Derivative,
+    *,
+    vjp: Vjp | None = None,
+    bounds: Callable[[Sequence[Range]], Range] | None = None,
+    selects: bool = False,
+    domain: Range = (-2.0, 2.0),
+) -> None:
+    """Add a reduction: `NAME[t](x[t])` over index axes and `NAME(x)` over the last dimension.
+
+    Args:
+        how: its name, its numbers two at a time, and what it makes of none.
+        derivative: (cotangent, result, operand, lift) -> the operand's cotangent; `lift` gives the
+            first two the dimension that was reduced.
+        vjp: the derivative over index axes, where it is written otherwise.
+        bounds, selects, domain: of the rows.
+    """
+
+    def over_axes(x: Any, *, over: tuple[int, ...] = (), mask: Any = None) -> Any:
+        counted = np.where(_fit(mask, x), x, how.neutral)
+        return how.of_two.reduce(counted, axis=over, keepdims=True)
+
+    def of_axes(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
+        return (derivative(g, y, xs[0], lambda term: term),)
+
+    def of_features(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
+        keep = v.attributes.get("keep")
+        return (derivative(g, y, xs[0], (lambda term: term) if keep else unsqueeze),)
+
+    features = f"feature_{how.name}"
+    same = {"bounds": bounds, "selects": selects, "domain": domain, "reduces": how}
+    register(
+        Op(
+            name=how.name,
+            kind=Kind.REDUCE,
+            over=Over.AXES,
+            features=features,
+            infer=_same,
+            evaluate=over_axes,
+            vjp=vjp or of_axes,
+            arity=(1, 1),
+            **same,
+        )
+    )
+    register(
+        Op(
+            name=features,
+            kind=Kind.REDUCE,
+            over=Over.LAST,
+            hidden=True,
+            infer=_feature,
+            evaluate=lambda x, keep=False: how.of_two.reduce(x, axis=-1, keepdims=keep),
+            vjp=of_features,
+            arity=(1, 1),
+            samples=_FEATURE_SAMPLES,
+            **same,
+        )
+    )
+
+
+def _share_of_largest(g: Term, y: Term, x: Term, lift: Callable[[Term], Term]) -> Term:
+    one, zero = g.builder.number(1.0), g.builder.number(0.0)
+    hits = x.apply("equal", lift(y)).apply("where", one, zero)
+    share = hits / hits.apply("feature_sum", keep=True)  # ties share the gradient
+    return lift(g) * share
 
 
 def _sum_to(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
@@ -121,34 +159,14 @@ def _max_to_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term
 
 
 _FEATURE_SAMPLES = ((((2, 3),), {}), (((2, 3),), {"keep": True}), (((4,),), {}))
-register(
-    Op(
-        name="feature_sum",
-        bounds=ranges.total,
-        kind=Kind.REDUCE,
-        infer=_feature,
-        vjp=_feature_sum_vjp,
-        arity=(1, 1),
-        evaluate=lambda x, keep=False: np.sum(x, axis=-1, keepdims=keep),
-        samples=_FEATURE_SAMPLES,
-    )
-)
-register(
-    Op(
-        name="feature_max",
-        bounds=ranges.hull,
-        kind=Kind.REDUCE,
-        infer=_feature,
-        vjp=_feature_max_vjp,
-        arity=(1, 1),
-        evaluate=lambda x, keep=False: np.max(x, axis=-1, keepdims=keep),
-        samples=_FEATURE_SAMPLES,
-        selects=True,
-    )
-)
+reduction(SUM, lambda g, y, x, lift: lift(g), bounds=ranges.total)
+reduction(MAX, _share_of_largest, vjp=_max_vjp, bounds=ranges.hull, selects=True)
 register(
     Op(
         name="sum_to",
+        over=Over.SHAPE,
+        reduces=SUM,
+        hidden=True,
         bounds=ranges.total,
         kind=Kind.REDUCE,
         infer=_sum_to,
@@ -161,6 +179,9 @@ register(
 register(
     Op(
         name="max_to",
+        over=Over.SHAPE,
+        reduces=MAX,
+        hidden=True,
         bounds=ranges.hull,
         kind=Kind.REDUCE,
         infer=_sum_to,
@@ -185,6 +206,7 @@ def _argmax(types: Sequence[Type | None], attributes: Attributes) -> Type | None
 register(
     Op(
         name="argmax",
+        over=Over.LAST,
         kind=Kind.REDUCE,
         infer=_argmax,
         arity=(1, 1),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from unfold.core.op import GIVEN, Attributes, Infer, Kind, Op, Source, register
+from unfold.core.op import GIVEN, Attributes, Infer, Kind, Op, Over, Source, register
 from unfold.core.random import uniform
 from unfold.core.types import BOOL, REAL, Type
 
@@ -45,7 +45,7 @@ for _given in GIVEN:
     _source(_given.value, _given)
 _source("index", Source.INDEX, lambda types, a: REAL)
 _source("inside", Source.INSIDE, lambda types, a: BOOL)
-_source("count", Source.COUNT, lambda types, a: REAL)
+_source("count", Source.COUNT, over=Over.AXES, infer=lambda types, a: REAL)
 for _name, _evaluate in (("uniform", _uniform_evaluate), ("normal", _normal_evaluate)):
     _options = {"shape": ()}
     _source(_name, Source.RANDOM, evaluate=_evaluate, options=_options, arity=(0, 0))

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.build import Term
-from unfold.core.op import Attributes, Kind, Op, OpError, Sample, register
+from unfold.core.op import Attributes, Kind, Op, OpError, Over, Sample, register
 from unfold.core.program import Value
 from unfold.core.types import Type, dims
 from unfold.core.windows import GEOMETRY, Counts, Geometry
@@ -108,6 +108,7 @@ register(
     Op(
         name="window_sum",
         kind=Kind.REDUCE,
+        over=Over.WINDOWS,
         infer=_sum_infer,
         evaluate=_sum_evaluate,
         vjp=_sum_vjp,

@@ -18,7 +18,7 @@ from math import prod
 from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.letters import letters, written
-from unfold.core.op import OPS, Kind
+from unfold.core.op import Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.windows import Geometry
@@ -36,7 +36,7 @@ def decompose(program: Program, reach: Reach) -> Program:
     uses = _uses(program)
     for value in program:
         builder.about(value)
-        if value.op == "max" and bounds_of(value):
+        if value.row.neutral and bounds_of(value):
             _beside(builder, value)
         elif value.is_contraction:
             _binary(builder, value)
@@ -175,7 +175,7 @@ def _categories_first(builder: Builder, value: Value) -> None:
 
 
 def _is_kernel(value: Value) -> bool:
-    return OPS[value.op].kind is Kind.KERNEL
+    return value.row.kind is Kind.KERNEL
 
 
 def _evenly_read(builder: Builder, value: Value, reach: Reach) -> None:
@@ -244,7 +244,7 @@ def _joined(builder: Builder, program: Program, value: Value, uses: dict[str, in
 
 
 def _beside(builder: Builder, value: Value) -> None:
-    """Copy a maximum that has bounds: beyond them is zero, not what it starts from."""
+    """Copy a reduction that has bounds: beyond them is zero, not what it starts from."""
     raw = replace(value, name=f"{value.name}~")
     builder.values[raw.name] = raw
     copy = replace(value, op="identity", operands=(raw.here,), reduced=(), attributes={})

@@ -174,7 +174,7 @@ def transpose(cotangent: Term, ref: Ref, reader: Value, read: Value) -> Term:
         used.add(BATCH)
     guarded |= solution.guards
     # A kernel has summed over what it binds, and over the points that it writes at once.
-    kernel = OPS[reader.op].kind is Kind.KERNEL
+    kernel = reader.row.kind is Kind.KERNEL
     done = {*reader.reduced, reader.along} if kernel else set[str | None]()
     remaining = [a for a in reader.iteration if a not in solved and a not in done]
     first = [a for a in remaining if a not in used]

@@ -20,15 +20,12 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import at_reader, bounds_of, implies, is_covered
 from unfold.core.dependence import Block, Loop
 from unfold.core.letters import letters
-from unfold.core.op import OPS, Kind
+from unfold.core.op import Kind
 from unfold.core.plan import Dim
 from unfold.core.program import BATCH, Program, Ref, Value
 
 HEAVY = frozenset(  # operators worth more than a load and a store
     "tanh sigmoid exp log sqrt sin cos erf gelu silu softplus pow mod floordiv".split()  # noqa: SIM905
-)
-REDUCING = frozenset(
-    "sum max feature_sum feature_max sum_to max_to argmax window_sum".split()  # noqa: SIM905
 )
 LONG, VERY_LONG = 20, 200  # operations of an expression that is written out more than once
 
@@ -178,9 +175,9 @@ def _readers(program: Program) -> dict[str, list[tuple[Value, Ref]]]:
 def _form(forms: Forms, value: Value) -> Form:
     if value.row.from_host:
         return Form.HOST
-    if value.op in REDUCING:
+    if value.row.kind is Kind.REDUCE:
         return Form.REDUCE
-    if OPS[value.op].kind is Kind.KERNEL:
+    if value.row.kind is Kind.KERNEL:
         return Form.KERNEL
     if value.op in ("concat", "pad"):
         return Form.PIECES
@@ -304,7 +301,7 @@ def _is_largest(program: Program, name: str, seen: frozenset[str] = frozenset())
     value = program[name]
     if value.op in ("reshape", "identity", "where") and name not in seen:
         return any(_is_largest(program, r.value, seen | {name}) for r in value.operands)
-    return value.op in ("max", "feature_max", "max_to")
+    return value.reduction is not None and value.row.selects
 
 
 def _worth_keeping(forms: Forms, value: Value, readers: list[tuple[Value, Ref]], size: int) -> bool:

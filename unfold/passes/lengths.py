@@ -5,7 +5,8 @@ exist. What is computed there must not be seen, so a value that differs per sequ
 (no category, false) beyond the end wherever somebody could look:
 
 * it is asked for;
-* it is summed over an axis whose length varies (a maximum sees minus infinity there);
+* it is summed over an axis whose length varies (a maximum sees minus infinity there, and any
+  reduction what changes nothing);
 * it is read at an index that may pass the end.
 
 A value that all sequences share is masked for the reader. Backends know nothing of lengths:
@@ -16,11 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
-from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
-from unfold.core.op import OPS, Kind
+from unfold.core.op import SUM, Kind
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import BOOL
 from unfold.passes.boundaries import zero_of
@@ -38,7 +38,7 @@ def mask_lengths(program: Program, varying: Container[str]) -> Program:
         r.value
         for v in program
         for r in v.operands
-        if v.op != "max" and _looks_beyond(program, v, r, varying)
+        if not v.row.neutral and _looks_beyond(program, v, r, varying)
     }
     asked = {*program.outputs, *([program.loss] if program.loss else [])}
     masked: dict[str, str] = {}
@@ -72,7 +72,7 @@ def _looks_beyond(program: Program, reader: Value, ref: Ref, varying: Container[
         return False
     source = program[ref.value]
     # A kernel is told how many points there are, and looks at no others.
-    kernel = OPS[reader.op].kind is Kind.KERNEL
+    kernel = reader.row.kind is Kind.KERNEL
     reduced = {a for a in reader.reduced if a in varying and not kernel}
     if BATCH in reader.reduced:
         reduced |= {a for a in reader.axes if a in varying}
@@ -118,12 +118,12 @@ def _operand(
     varying: Container[str],
     masked: dict[str, str],
 ) -> Ref:
-    largest = reader.op == "max" and BATCH in reader.iteration
-    if not largest and not _looks_beyond(program, reader, ref, varying):
+    other = reader.row.neutral != 0.0 and BATCH in reader.iteration
+    if not other and not _looks_beyond(program, reader, ref, varying):
         return ref
     source = program[ref.value]
     at = dict(zip(source.axes, ref.index, strict=True))
-    if largest:
+    if other:
         # Its own points that do not exist are left out; what it reads elsewhere is zero there.
         at = {a: i for a, i in at.items() if i != Affine.axis(a) and i.may_pass_the_end(a)}
     elif ref.value in masked:
@@ -132,16 +132,16 @@ def _operand(
     for axis, index in at.items():
         if axis in varying:
             term = _kept(builder, term, index, axis, zero_of(builder, source))
-    return _least(builder, reader, term, varying) if largest else term.ref
+    return _neutral(builder, reader, term, varying) if other else term.ref
 
 
-def _least(builder: Builder, reader: Value, term: Term, varying: Container[str]) -> Ref:
-    """Let a maximum see minus infinity at points that do not exist."""
+def _neutral(builder: Builder, reader: Value, term: Term, varying: Container[str]) -> Ref:
+    """Let a reduction see what changes nothing at points that do not exist."""
     axes = reader.iteration if BATCH in reader.reduced else reader.reduced
-    lowest = builder.number(-inf)
+    neutral = builder.number(reader.row.neutral)
     for axis in axes:
         if axis in varying:
-            term = _kept(builder, term, Affine.axis(axis), axis, lowest)
+            term = _kept(builder, term, Affine.axis(axis), axis, neutral)
     return term.ref
 
 
@@ -153,7 +153,7 @@ def _existing(
     varying: Container[str],
 ) -> tuple[Ref, ...]:
     """Leave points that do not exist out of a sum, where no operand is zero there by itself."""
-    if reader.op not in ("sum", "einsum") or BATCH not in reader.iteration or not operands:
+    if reader.row.reduces is not SUM or BATCH not in reader.iteration or not operands:
         return operands
     axes = reader.iteration if BATCH in reader.reduced else reader.reduced
     covered = {

@@ -14,7 +14,6 @@ over all points, sees the whole window.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
@@ -67,8 +66,8 @@ def _masked(builder: Builder, program: Program, value: Value, newest: Term, axis
         return replace(value, op="identity", operands=(total.ref,), attributes={}, reduced=())
     smallest = min(value.operands, key=lambda r: len(builder.read(r).type.shape))
     chosen, term = value.operands.index(smallest), builder.read(smallest)
-    lowest = value.op == "max"
-    none = builder.number(-inf) if lowest else zero_of(builder, program[term.ref.value])
+    neutral = value.row.neutral
+    none = builder.number(neutral) if neutral else zero_of(builder, program[term.ref.value])
     kept = newest.apply("where", term, none)
     operands = (*value.operands[:chosen], kept.ref, *value.operands[chosen + 1 :])
     return replace(value, operands=operands)

@@ -16,15 +16,13 @@ from functools import cached_property
 from math import prod
 
 from unfold.core.affine import Affine
-from unfold.core.op import OPS, Source
+from unfold.core.op import OPS, SUM, Source
 from unfold.core.plan import Access
 from unfold.core.printing import show_index
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.passes.carry import NEXT
 
 PRODUCTS = {"ij,j->i": "@", "i,ij->j": "@", "ij,jk->ik": "@", "i,i->": "@", "i,j->ij": "⊗"}
-TOLD = {"feature_max": "max", "feature_sum": "sum", "sum_to": "sum", "sum": "sum", "max": "max"}
-TOLD["exp"] = "exp"
 SHORT = 24  # characters of an expression that is shown in place of a name
 HIDDEN = (Source.CONSTANT, Source.COUNT, Source.INDEX, Source.INSIDE)
 
@@ -113,7 +111,9 @@ class Names:
         plain = not value.node.startswith(("∂", NEXT))
         if plain and self.is_boundary(value):
             return f"{self.ref(value.operands[1])} or its boundary"
-        return "" if value.is_named or "~" in name else TOLD.get(value.op, "")
+        if value.is_named or "~" in name:
+            return ""
+        return value.reduction.name if value.reduction else "exp" if value.op == "exp" else ""
 
     def at(self, name: str, index: Iterable[tuple[str, Affine]]) -> str:
         """Return a value at an index point, without its batch index.
@@ -196,7 +196,7 @@ class Names:
             known: `Plan.slow`.
         """
         value = self.program.values.get(name)
-        if name in known or value is None or value.op != "sum":
+        if name in known or value is None or value.reduction is not SUM:
             return known.get(name, "")
         if not value.type.shape or set(value.reduced) <= {BATCH}:
             return ""

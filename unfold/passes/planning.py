@@ -109,9 +109,9 @@ def _adds_up(value: Value) -> bool:
 def _partial(program: Program, early: set[str]) -> dict[str, str]:
     """Return how shards combine each reduction over the batch."""
     return {
-        v.name: "max" if v.op == "max" else "sum"
+        v.name: v.row.reduces.name
         for v in program
-        if _adds_up(v) and v.name in early
+        if _adds_up(v) and v.row.reduces and v.name in early
     }
 
 

@@ -19,11 +19,11 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import is_covered, moved, simplified
 from unfold.core.build import Builder
 from unfold.core.letters import letters, written
+from unfold.core.op import SUM, Over
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.forms import letter
 from unfold.passes.simplify import drop_dead
 
-SUMS = ("sum", "feature_sum", "sum_to")
 Factors = tuple[Sequence[Ref], Sequence[str], str]  # operands, their letters, the result's
 
 
@@ -46,7 +46,7 @@ def _sums(program: Program) -> Program:
     found = [
         joined
         for v in program
-        if v.op in SUMS
+        if v.reduction is SUM
         and uses.get(v.operands[0].value) == 1
         and (joined := _joined(program, v)) is not None
     ]
@@ -110,11 +110,11 @@ def _original(program: Program, reader: Value, ref: Ref) -> Ref:
 
 def _features(value: Value, source: Value) -> str | None:
     """Return the letters of the features that a sum is over, None where it keeps their place."""
-    if value.op == "sum":
+    if value.row.over is Over.AXES:
         return ""
     shape = source.type.shape
     names = letters(source)[1] if source.is_contraction else ascii_lowercase[8 : 8 + len(shape)]
-    if value.op == "feature_sum":
+    if value.row.over is Over.LAST:
         return None if value.attributes.get("keep") else names[-1:]
     return names if value.type.shape == () else None
 

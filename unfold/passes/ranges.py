@@ -21,14 +21,13 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import Forms, at_reader, bounds_of, can_hold, implies
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import components, edges
-from unfold.core.op import OPS, Kind, Range, Source
+from unfold.core.op import MAX, OPS, SUM, Kind, Over, Range, Source
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.coverage import same_points
 
 NO_RISK, DATA, POLE = 0, 1, 2  # finite; NaN where data are; infinite or NaN by its operator
 ANY: Range = (-inf, inf)
 ROUNDS = 20
-MAXIMA, SUMS = ("max", "feature_max", "max_to"), ("sum", "feature_sum", "sum_to")
 
 
 class Group(NamedTuple):
@@ -122,7 +121,7 @@ class Ranges:
         """
         if value.op == "sub":
             return self._own_maximum(value)
-        inner = self._inner(value) if value.op in SUMS else None
+        inner = self._inner(value) if value.reduction is SUM else None
         if inner is None:
             return None
         group = self._hits(inner)
@@ -146,7 +145,7 @@ class Ranges:
         source: Value | None = self.values[second.value] if self._is_here(second) else None
         while source is not None and source.op in ("stop_gradient", "identity", "reshape"):
             source = self._inner(source)
-        same = source is not None and source.op in MAXIMA and source.operands[0] == first
+        same = source is not None and source.reduction is MAX and source.operands[0] == first
         return _group(source) if source is not None and same else None
 
     def _inner(self, value: Value) -> Value | None:
@@ -235,8 +234,8 @@ def _overflows(value: Value, ranges: Sequence[Range]) -> bool:
 
 def _group(value: Value) -> Group:
     """Return what a maximum or a sum is over."""
-    if value.op in ("max", "sum"):
+    if value.row.over is Over.AXES:
         bound = set(value.reduced)
         return Group(frozenset(bound), frozenset(f for f in value.within if bound & set(f.axes)))
-    what = "#" if value.op.startswith("feature_") else str(value.attributes["shape"])
+    what = "#" if value.row.over is Over.LAST else str(value.attributes["shape"])
     return Group(frozenset({what}))

@@ -26,7 +26,7 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import reach
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
-from unfold.core.op import Source
+from unfold.core.op import SUM, Source
 from unfold.core.program import Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
@@ -179,7 +179,7 @@ class _Cut:
 
     def _check(self, value: Value) -> None:
         """Refuse what cannot be computed from a segment and the state before it."""
-        if self.axis in value.reduced and value.op not in ("sum", "einsum"):
+        if self.axis in value.reduced and value.row.reduces is not SUM:
             raise _refused(self.axis, f"{value.node} takes a {value.op} over it")
         if value.source is Source.INDEX and value.attributes["index"].ends:
             raise _refused(self.axis, f"{value.node} asks where it ends")

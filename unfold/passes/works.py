@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 
 from unfold.core.affine import Affine
 from unfold.core.letters import letters
+from unfold.core.op import Over
 from unfold.core.plan import VECTOR, Access, Dim, Gemm, Kernel, Load, Store
 from unfold.core.program import BATCH, Value
 from unfold.core.scalar import X
@@ -83,8 +83,11 @@ class Works:
         if form is Form.PIECES:
             return self._pieces(value)
         if form is Form.REDUCE:
-            make = {"einsum": self._einsum, "window_sum": self._overlap}
-            return [make.get(value.op, self._reduction)(value)]
+            if value.is_contraction:
+                return [self._einsum(value)]
+            return [
+                self._overlap(value) if value.row.over is Over.WINDOWS else self._reduction(value)
+            ]
         shape = list(map(int, value.type.stored))
         return [self._elements(value, shape, lambda e, at, f: self._whole(e, value, at, f))]
 
@@ -176,7 +179,7 @@ class Works:
         return self._elements(value, shape, lambda e, at, f: X("number"), start)
 
     def _reduction(self, value: Value) -> Work:
-        """Return the work of a sum or maximum over axes or features."""
+        """Return the work of a reduction over axes or features."""
         ref = value.operands[0]
         shape = list(map(int, self.program[ref.value].type.shape))
         labels = _labels(shape)
@@ -186,14 +189,12 @@ class Works:
         outer = [Dim(n, s) for n, s in zip(labels, shape, strict=True) if n and n != VECTOR]
         vector = Dim(VECTOR, shape[labels.index(VECTOR)]) if VECTOR in labels else None
         target = self._target(value, kept)
-        largest = value.op in ("max", "feature_max", "max_to")
         return self._accumulate(
             value,
             dims + outer,
             vector,
             target,
             lambda e, at: e.read(ref, value, at, features),
-            largest=largest,
         )
 
     def _kept(
@@ -201,12 +202,12 @@ class Works:
     ) -> tuple[Feature, ...]:
         """Return the features of the result, in terms of those of the operand."""
         own = [Feature.along(n) for n in labels]
-        if value.op in ("feature_sum", "feature_max"):
+        if value.row.over is Over.LAST:
             return (*own[:-1], Feature()) if value.attributes.get("keep") else tuple(own[:-1])
-        if value.op in ("sum_to", "max_to"):
+        if value.row.over is Over.SHAPE:
             wanted = list(map(int, value.type.shape))
             return tuple(Feature() if n == 1 else f for n, f in zip(wanted, own, strict=False))
-        return () if value.op == "argmax" else tuple(own)
+        return tuple(own)
 
     def _overlap(self, value: Value) -> Work:
         """Return the work that adds up what windows hold where they overlap."""
@@ -253,7 +254,7 @@ class Works:
         dims += [Dim(label[c], sizes[c]) for c in free if c != chosen and sizes[c] > 1]
         vector = Dim(VECTOR, sizes[chosen]) if chosen else None
         return self._accumulate(
-            value, dims, vector, target, lambda e, at: e.product(value, at, where), largest=False
+            value, dims, vector, target, lambda e, at: e.product(value, at, where)
         )
 
     def _is_looped(
@@ -281,26 +282,26 @@ class Works:
         vector: Dim | None,
         target: Access,
         root: Root,
-        *,
-        largest: bool,
     ) -> Work:
         over = vector is not None and not target.moves(vector.name)
-        if value.op == "argmax":
+        how = value.row.reduces
+        if how is None:
             return self._finish(value, dims, vector, Store(target, "argmax"), root, None)
-        number = -inf if largest else 0.0
         outer = [d.name for d in dims if not target.moves(d.name)]
         looped = {loop.axis for loop in self.forms.paths[value.name]} & set(value.reduced)
         assert not looped, (value.name, looped)
         if over:
-            mode = "max" if largest else "sum"
+            mode = how.name
             if not outer:
-                return self._finish(value, dims, vector, Store(target, mode, number), root, None)
+                return self._finish(
+                    value, dims, vector, Store(target, mode, how.neutral), root, None
+                )
         else:
             scattered = bool(target.indirect)
-            mode = "maximum" if largest else "add"
+            mode = how.pair
             if not outer and not scattered:
                 return self._finish(value, dims, vector, Store(target), root, None)
-        return self._finish(value, dims, vector, Store(target, mode), root, number)
+        return self._finish(value, dims, vector, Store(target, mode), root, how.neutral)
 
     def _finish(
         self,
@@ -342,10 +343,11 @@ class Works:
         dims = tuple(d for d in work.dims if d.name != BATCH)
         store, fill = work.store, work.fill
         if not store.access.moves(BATCH):
-            mode = {"store": "sum", "add": "sum", "maximum": "max"}[store.mode]
+            how = self.program[work.value].row.reduces
+            assert how is not None, work
             still = any(not store.access.moves(d.name) for d in dims)
             reset = None if still or fill is None else fill
-            store = Store(store.access, mode, reset)
+            store = Store(store.access, how.name, reset)
             fill = fill if still else None
         elif fill is not None and all(store.access.moves(d.name) for d in dims):
             store, fill = Store(store.access), None
