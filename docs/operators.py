@@ -16,7 +16,7 @@ import unfold
 import unfold.ops
 from unfold.core.op import OPS, Kind
 from unfold.core.printing import show_type
-from unfold.spec.operators import FEATURES, operators
+from unfold.spec.operators import features_row, operators
 
 PAGE = Path(__file__).parent / "language.md"
 BEGIN = "<!-- written by docs/operators.py: begin -->"
@@ -184,7 +184,7 @@ def result(example: str) -> str:
 
 def options(name: str) -> str:
     """Return an operator's options with their defaults, from its row."""
-    row = OPS.get(FEATURES.get(name, name))
+    row = OPS.get(features_row(name))
     shown = [
         f"`{key}`" + ("" if default is ... else f" = {_default(default)}")
         for key, default in (row.options if row else {}).items()
@@ -198,7 +198,7 @@ def _default(value: object) -> str:
 
 def without_derivative(name: str) -> bool:
     """Return whether differentiation stops at an operator."""
-    row = OPS.get(FEATURES.get(name, name))
+    row = OPS.get(features_row(name))
     return row is not None and row.kind in (Kind.POINTWISE, Kind.REDUCE) and row.vjp is None
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from unfold.core.op import Jump
 from unfold.core.program import Program, Value
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 EPSILON = 1e-4
 TOLERANCE = 1e-3  # of differences from one side, whose error is of the order of ε²
-COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
-AT_ZERO = ("relu", "abs", "sign")
-AT_TIES = ("max", "feature_max", "max_to", "minimum", "maximum", "mod", "floordiv", *COMPARISONS)
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def _edges(
 
     real = [v.name for v in program.inputs if v.type.kind == "real"]
     numbers: dict[str, set[float]] = {name: {0.0} for name in real}
-    for value in program.of(*COMPARISONS):
+    for value in (v for v in program if v.type.kind == "bool" and v.row.jumps):
         name, bound = _bound(program, value)
         if name in numbers:
             numbers[name].add(bound)
@@ -188,9 +186,9 @@ class _Check:
         run, _ = Runner().run(program, *self._split(self.edge.values), seed=self.options["seed"])
         for value in program:
             arrays = [run[r.value] for r in value.operands]
-            if value.op in AT_ZERO and (arrays[0] == 0).any():
+            if value.row.jumps is Jump.AT_ZERO and (arrays[0] == 0).any():
                 return True
-            if value.op not in AT_TIES:
+            if value.row.jumps is not Jump.AT_TIES:
                 continue
             if len(arrays) == 2 and np.intersect1d(*arrays).size:
                 return True

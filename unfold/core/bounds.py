@@ -250,8 +250,7 @@ def _factors(value: Value) -> tuple[Ref, ...]:
     """Return the operands of which one alone makes a value zero."""
     if value.row.factors:
         return value.operands
-    linear = value.op in ("div", "neg", "identity", "sum", "feature_sum", "sum_to", "broadcast_to")
-    return value.operands[:1] if linear else ()
+    return value.operands[:1] if value.row.vanishes else ()
 
 
 def _demanded(program: Program) -> Program:

@@ -76,9 +76,6 @@ def _reads_by_other(program: Program, edge: Edge) -> bool:
     return any(a != BATCH and i.axes and a not in i.axes for a, i in pairs)
 
 
-COMPARED = {"less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">="}
-
-
 def _masked(program: Program, inner: Sequence[Edge]) -> str | None:
     """Return how to bound a reduction in place of a mask such as where(s <= t, e, -1e9)."""
     members = {n: program[n] for e in inner for n in (e.reader, e.source)}
@@ -88,13 +85,13 @@ def _masked(program: Program, inner: Sequence[Edge]) -> str | None:
             continue
         condition = program[value.operands[0].value]
         sides = [program[r.value].attributes.get("index") for r in condition.operands]
-        if condition.op not in COMPARED or not all(isinstance(s, Affine) for s in sides):
+        sign = condition.row.compares
+        if sign is None or not all(isinstance(s, Affine) for s in sides):
             continue
         left, right = (s.show() for s in sides if isinstance(s, Affine))
         axis = next((a for a in condition.axes if a in bound), None)
         if axis is None or len(condition.axes) != 2:
             continue
-        sign = COMPARED[condition.op]
         if left != axis and right == axis:
             left, right, sign = right, left, sign.translate(str.maketrans("<>", "><"))
         return (

@@ -64,6 +64,25 @@ DRAWN = (Source.RANDOM, Source.DROPOUT)
 FROM_HOST = (Source.INPUT, Source.PARAMETER, Source.COUNT, *DRAWN)
 
 
+class View(Enum):
+    """How a row arranges the features of what it reads, and computes nothing."""
+
+    COPY = "each in its place"
+    PART = "some rows of them"
+    PIECES = "as rows of a larger value"
+    RESHAPE = "in another shape"
+    REPEAT = "repeated"
+    WINDOWS = "in windows, which may overlap"
+    ONE_HOT = "a category as the vector that it stands for"
+
+
+class Jump(Enum):
+    """Where a small change of an operand is a large one of the derivative, or of a condition."""
+
+    AT_ZERO = "an operand is zero"
+    AT_TIES = "two operands, or two elements of the only one, are equal"
+
+
 class Over(Enum):
     """What a reduction reduces."""
 
@@ -152,6 +171,13 @@ class Op:
         over: what it reduces, and so whether an equation of it may bind axes.
         features: the row that reduces the last dimension where this one reduces index axes.
         hidden: whether no spec may call it by its name.
+        view: how it arranges features, if it does nothing else.
+        vanishes: whether it is zero where its first operand is, so that it exists within the same
+            bounds.
+        usage: how a spec calls it; by default with the one operand `x`.
+        costly: whether computing an element twice is more than storing and loading it.
+        jumps: where its derivative jumps, or what it says.
+        compares: the sign of an order between two operands.
         reduces: how; of a product, what becomes of its summed letters and axes.
         by_mode: whether the mode of a run decides which operand it is.
         chooses: whether the first operand decides which of the others it is.
@@ -180,6 +206,12 @@ class Op:
     over: Over | None = None
     features: str | None = None
     hidden: bool = False
+    view: View | None = None
+    vanishes: bool = False
+    usage: str | None = None
+    costly: bool = False
+    jumps: Jump | None = None
+    compares: str | None = None
     reduces: Reduction | None = None
     by_mode: bool = False
     chooses: bool = False

@@ -31,6 +31,7 @@ def _composite(
     categories: tuple[int, ...] = (),
     *,
     samples: tuple[Sample, ...],
+    usage: str | None = None,
 ) -> None:
     register(
         Op(
@@ -42,6 +43,7 @@ def _composite(
             options=options or {},
             categories=categories,
             samples=samples,
+            usage=usage,
         )
     )
 
@@ -197,11 +199,32 @@ _composite("logsumexp", _logsumexp, 1, samples=_vectors)
 _composite("mean", _mean, 1, samples=_vectors)
 _composite("norm", _norm, 1, samples=_vectors)
 _composite("layer_norm", _layer_norm, 1, {"epsilon": 1e-5}, samples=_vectors)
-_composite("cross_entropy", _cross_entropy, 2, categories=(0, 1), samples=_targets)
-_composite("mse", _mse, 2, samples=_pairs)
-_composite("bce", _bce, 2, samples=_pairs)
-_composite("dropout", _dropout, 1, {"rate": ...}, samples=((((4,),), {"rate": 0.25}),))
+_composite(
+    "cross_entropy",
+    _cross_entropy,
+    2,
+    categories=(0, 1),
+    samples=_targets,
+    usage="cross_entropy(logits, target)",
+)
+_composite("mse", _mse, 2, samples=_pairs, usage="mse(output, target)")
+_composite("bce", _bce, 2, samples=_pairs, usage="bce(logit, target)")
+_composite(
+    "dropout",
+    _dropout,
+    1,
+    {"rate": ...},
+    samples=((((4,),), {"rate": 0.25}),),
+    usage="dropout(x, rate=0.5)",
+)
 _composite("sample", _sample, 1, {"temperature": 1.0}, samples=((((4,),), {}),))
-_composite("clip", _clip, 3, samples=((((4,), (), ()), {}),))
-_composite("leaky_relu", _leaky_relu, 1, {"slope": 0.01}, samples=_vectors)
+_composite("clip", _clip, 3, samples=((((4,), (), ()), {}),), usage="clip(x, low, high)")
+_composite(
+    "leaky_relu",
+    _leaky_relu,
+    1,
+    {"slope": 0.01},
+    samples=_vectors,
+    usage="leaky_relu(x, slope=0.01)",
+)
 _composite("flatten", _flatten, 1, samples=((((2, 3),), {}),))

@@ -150,6 +150,7 @@ def _vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None
 register(
     Op(
         name="einsum",
+        usage='einsum("ij,j->i", W, x[t])',
         kind=Kind.CONTRACT,
         over=Over.AXES,
         reduces=SUM,

@@ -139,6 +139,7 @@ def _curvature_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[T
 register(
     Op(
         name="ctc",
+        usage="ctc[t,u](log_softmax(o[t]), labels[u])",
         kind=Kind.KERNEL,
         infer=_ctc_type,
         evaluate=_ctc,
@@ -154,6 +155,7 @@ register(
 register(
     Op(
         name="ctc_occupancy",
+        hidden=True,
         kind=Kind.KERNEL,
         infer=_classes,
         evaluate=_occupancy,
@@ -166,6 +168,7 @@ register(
 register(
     Op(
         name="ctc_curvature",
+        hidden=True,
         kind=Kind.KERNEL,
         infer=_classes,
         evaluate=_curvature,

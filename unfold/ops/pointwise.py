@@ -14,7 +14,7 @@ import numpy as np
 
 from unfold.core import scalar as S
 from unfold.core.build import Term
-from unfold.core.op import Infer, Kind, Op, Range, Sample, register
+from unfold.core.op import Infer, Jump, Kind, Op, Range, Sample, View, register
 from unfold.core.program import Value
 from unfold.core.scalar import X
 from unfold.core.types import BOOL, Type
@@ -41,7 +41,14 @@ def _row(
     selects: bool = False,
     factors: bool = False,
     chooses: bool = False,
+    usage: str | None = None,
+    costly: bool = False,
+    jumps: Jump | None = None,
+    compares: str | None = None,
+    view: View | None = None,
+    vanishes: bool = False,
 ) -> None:
+    """Add a row; what a spec writes with a sign it does not call by its name."""
     shapes: tuple[tuple[int, ...] | Type, ...] = ((3,),) if arity == 1 else ((3,), (3,))
     register(
         Op(
@@ -62,6 +69,13 @@ def _row(
             selects=selects,
             factors=factors,
             chooses=chooses,
+            hidden=symbol is not None,
+            usage=usage,
+            costly=costly,
+            jumps=jumps,
+            compares=compares,
+            view=view,
+            vanishes=vanishes,
         )
     )
 
@@ -140,6 +154,7 @@ _row(
     symbol="{} / {}",
     poles=ranges.divides_by_zero,
     bounds=ranges.divide,
+    vanishes=True,
 )
 
 
@@ -175,9 +190,16 @@ _row(
     symbol="{} ** {}",
     bounds=ranges.power,
     poles=ranges.is_no_power,
+    costly=True,
 )
 _row(
-    "neg", np.negative, lambda g, y, xs, v: (-g,), lambda x: -x, symbol="-{}", bounds=ranges.negate
+    "neg",
+    np.negative,
+    lambda g, y, xs, v: (-g,),
+    lambda x: -x,
+    symbol="-{}",
+    bounds=ranges.negate,
+    vanishes=True,
 )
 _row(
     "mod",
@@ -189,6 +211,8 @@ _row(
     domain=(0.2, 3.0),
     symbol="{} % {}",
     poles=ranges.divides_by_zero,
+    costly=True,
+    jumps=Jump.AT_TIES,
 )
 _row(
     "floordiv",
@@ -200,6 +224,8 @@ _row(
     domain=(0.2, 3.0),
     symbol="{} // {}",
     poles=ranges.divides_by_zero,
+    costly=True,
+    jumps=Jump.AT_TIES,
 )
 _row(
     "identity",
@@ -210,6 +236,8 @@ _row(
     categories=(0,),
     symbol="{}",
     bounds=ranges.hull,
+    view=View.COPY,
+    vanishes=True,
 )
 _row(
     "stop_gradient",
@@ -226,6 +254,7 @@ _row(
     lambda g, y, xs, v: (g * (1.0 - y * y),),
     _f("tanh"),
     bounds=ranges.rising(math.tanh),
+    costly=True,
 )
 _row(
     "sigmoid",
@@ -233,6 +262,7 @@ _row(
     lambda g, y, xs, v: (g * y * (1.0 - y),),
     lambda x: 1.0 / (1.0 + S.exp(-x)),
     bounds=ranges.within(0.0, 1.0),
+    costly=True,
 )
 _row(
     "relu",
@@ -241,6 +271,7 @@ _row(
     lambda x: S.select(S.less(x, 0.0), 0.0, x),
     selects=True,
     bounds=ranges.rising(lambda x: max(x, 0.0)),
+    jumps=Jump.AT_ZERO,
 )
 _row(
     "exp",
@@ -249,6 +280,7 @@ _row(
     S.exp,
     bounds=ranges.rising(ranges.exponential),
     poles=ranges.overflows,
+    costly=True,
 )
 _row(
     "log",
@@ -258,6 +290,7 @@ _row(
     domain=(0.5, 2.0),
     bounds=ranges.rising(ranges.logarithm),
     poles=ranges.is_not_positive,
+    costly=True,
 )
 _row(
     "sqrt",
@@ -267,8 +300,16 @@ _row(
     domain=(0.5, 2.0),
     bounds=ranges.rising(ranges.root),
     poles=ranges.is_not_positive,
+    costly=True,
 )
-_row("sign", np.sign, None, _f("sign"), bounds=ranges.within(-1.0, 1.0))
+_row(
+    "sign",
+    np.sign,
+    None,
+    _f("sign"),
+    bounds=ranges.within(-1.0, 1.0),
+    jumps=Jump.AT_ZERO,
+)
 _row(
     "abs",
     np.abs,
@@ -276,6 +317,7 @@ _row(
     _f("abs"),
     selects=True,
     bounds=ranges.absolute,
+    jumps=Jump.AT_ZERO,
 )
 _row(
     "sin",
@@ -283,6 +325,7 @@ _row(
     lambda g, y, xs, v: (g * xs[0].apply("cos"),),
     _f("sin"),
     bounds=ranges.within(-1.0, 1.0),
+    costly=True,
 )
 _row(
     "cos",
@@ -290,6 +333,7 @@ _row(
     lambda g, y, xs, v: (-(g * xs[0].apply("sin")),),
     _f("cos"),
     bounds=ranges.within(-1.0, 1.0),
+    costly=True,
 )
 _row(
     "erf",
@@ -297,18 +341,21 @@ _row(
     lambda g, y, xs, v: (g * (2.0 / math.sqrt(math.pi)) * (-(xs[0] * xs[0])).apply("exp"),),
     _f("erf"),
     bounds=ranges.within(-1.0, 1.0),
+    costly=True,
 )
 _row(
     "gelu",
     lambda x: 0.5 * x * (1.0 + _erf(x * _ROOT_HALF)),
     _gelu_vjp,
     lambda x: 0.5 * x * (1.0 + S.call("erf", x * _ROOT_HALF)),
+    costly=True,
 )
 _row(
     "silu",
     lambda x: x * _sigmoid(x),
     lambda g, y, xs, v: (g * ((s := xs[0].apply("sigmoid")) + y * (1.0 - s)),),
     lambda x: x / (1.0 + S.exp(-x)),
+    costly=True,
 )
 _row(
     "softplus",
@@ -316,6 +363,7 @@ _row(
     lambda g, y, xs, v: (g * xs[0].apply("sigmoid"),),
     lambda x: S.select(S.less(x, 0.0), 0.0, x) + S.log1p(S.exp(-S.call("abs", x))),
     bounds=ranges.within(0.0, math.inf),
+    costly=True,
 )
 
 
@@ -341,6 +389,8 @@ _row(
     samples=_both,
     selects=True,
     bounds=ranges.least,
+    jumps=Jump.AT_TIES,
+    usage="minimum(a, b)",
 )
 _row(
     "maximum",
@@ -351,6 +401,8 @@ _row(
     samples=_both,
     selects=True,
     bounds=ranges.largest,
+    jumps=Jump.AT_TIES,
+    usage="maximum(a, b)",
 )
 _row(
     "where",
@@ -368,6 +420,7 @@ _row(
     selects=True,
     chooses=True,
     bounds=ranges.chosen,
+    usage="where(condition, a, b)",
 )
 
 _COMPARISONS: tuple[tuple[str, Any, str, Callable[..., X]], ...] = (
@@ -387,6 +440,8 @@ for _name, _function, _symbol, _scalar in _COMPARISONS:
         samples=_both,
         categories=(0, 1),
         symbol=f"{{}} {_symbol} {{}}",
+        compares=_symbol,
+        jumps=Jump.AT_TIES,
     )
 _row(
     "equal",
@@ -398,6 +453,7 @@ _row(
     samples=_equals,
     categories=(0, 1),
     symbol="{} == {}",
+    jumps=Jump.AT_TIES,
 )
 _row(
     "not_equal",
@@ -409,6 +465,7 @@ _row(
     samples=_equals,
     categories=(0, 1),
     symbol="{} != {}",
+    jumps=Jump.AT_TIES,
 )
 for _name, _function in (("and", np.logical_and), ("or", np.logical_or)):
     _row(

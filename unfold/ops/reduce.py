@@ -13,6 +13,7 @@ from unfold.core.op import (
     MAX,
     SUM,
     Attributes,
+    Jump,
     Kind,
     Op,
     OpError,
@@ -71,6 +72,8 @@ def reduction(
     vjp: Vjp | None = None,
     bounds: Callable[[Sequence[Range]], Range] | None = None,
     selects: bool = False,
+    jumps: Jump | None = None,
+    vanishes: bool = False,
     domain: Range = (-2.0, 2.0),
 ) -> None:
     """Add a reduction: `NAME[t](x[t])` over index axes and `NAME(x)` over the last dimension.
@@ -80,7 +83,7 @@ def reduction(
         derivative: (cotangent, result, operand, lift) -> the operand's cotangent; `lift` gives the
             first two the dimension that was reduced.
         vjp: the derivative over index axes, where it is written otherwise.
-        bounds, selects, domain: of the rows.
+        bounds, selects, jumps, vanishes, domain: of the rows.
     """
 
     def over_axes(x: Any, *, over: tuple[int, ...] = (), mask: Any = None) -> Any:
@@ -95,7 +98,8 @@ def reduction(
         return (derivative(g, y, xs[0], (lambda term: term) if keep else unsqueeze),)
 
     features = f"feature_{how.name}"
-    same = {"bounds": bounds, "selects": selects, "domain": domain, "reduces": how}
+    same = {"bounds": bounds, "selects": selects, "domain": domain, "jumps": jumps}
+    same |= {"vanishes": vanishes, "reduces": how}
     register(
         Op(
             name=how.name,
@@ -159,13 +163,16 @@ def _max_to_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term
 
 
 _FEATURE_SAMPLES = ((((2, 3),), {}), (((2, 3),), {"keep": True}), (((4,),), {}))
-reduction(SUM, lambda g, y, x, lift: lift(g), bounds=ranges.total)
-reduction(MAX, _share_of_largest, vjp=_max_vjp, bounds=ranges.hull, selects=True)
+reduction(SUM, lambda g, y, x, lift: lift(g), bounds=ranges.total, vanishes=True)
+reduction(
+    MAX, _share_of_largest, vjp=_max_vjp, bounds=ranges.hull, selects=True, jumps=Jump.AT_TIES
+)
 register(
     Op(
         name="sum_to",
         over=Over.SHAPE,
         reduces=SUM,
+        vanishes=True,
         hidden=True,
         bounds=ranges.total,
         kind=Kind.REDUCE,
@@ -181,6 +188,7 @@ register(
         name="max_to",
         over=Over.SHAPE,
         reduces=MAX,
+        jumps=Jump.AT_TIES,
         hidden=True,
         bounds=ranges.hull,
         kind=Kind.REDUCE,

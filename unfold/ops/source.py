@@ -37,16 +37,26 @@ def _keep_evaluate(
     return np.where(uniform(key, coordinates, shape) < rate, 0.0, 1.0 / (1.0 - rate))
 
 
-def _source(name: str, source: Source, infer: Infer = _declared, **facts: Any) -> None:
-    register(Op(name=name, kind=Kind.SOURCE, source=source, infer=infer, **facts))
+def _source(
+    name: str, source: Source, infer: Infer = _declared, *, hidden: bool = True, **facts: Any
+) -> None:
+    row = Op(name=name, kind=Kind.SOURCE, source=source, infer=infer, hidden=hidden, **facts)
+    register(row)
 
 
 for _given in GIVEN:
     _source(_given.value, _given)
 _source("index", Source.INDEX, lambda types, a: REAL)
 _source("inside", Source.INSIDE, lambda types, a: BOOL)
-_source("count", Source.COUNT, over=Over.AXES, infer=lambda types, a: REAL)
-for _name, _evaluate in (("uniform", _uniform_evaluate), ("normal", _normal_evaluate)):
-    _options = {"shape": ()}
-    _source(_name, Source.RANDOM, evaluate=_evaluate, options=_options, arity=(0, 0))
+_source("count", Source.COUNT, lambda types, a: REAL, over=Over.AXES)
 _source("keep_mask", Source.DROPOUT, evaluate=_keep_evaluate)
+for _name, _evaluate in (("uniform", _uniform_evaluate), ("normal", _normal_evaluate)):
+    _source(
+        _name,
+        Source.RANDOM,
+        hidden=False,
+        evaluate=_evaluate,
+        options={"shape": ()},
+        arity=(0, 0),
+        usage=f"{_name}(shape=[hidden])",
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.build import Term
-from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, register
+from unfold.core.op import LEAD, Attributes, Kind, Op, OpError, View, register
 from unfold.core.program import Value
 from unfold.core.types import Dim, Type, dims
 from unfold.ops import ranges
@@ -131,6 +131,8 @@ def _one_hot_evaluate(x: Any, *, size: int) -> Any:
 register(
     Op(
         name="slice",
+        view=View.PART,
+        usage="slice(x, start=0, stop=4)",
         bounds=ranges.hull,
         kind=Kind.VIEW,
         infer=_slice,
@@ -145,6 +147,8 @@ register(
 register(
     Op(
         name="pad",
+        view=View.PIECES,
+        hidden=True,
         kind=Kind.VIEW,
         infer=_pad,
         evaluate=_pad_evaluate,
@@ -156,6 +160,8 @@ register(
 register(
     Op(
         name="concat",
+        view=View.PIECES,
+        usage="concat(a, b)",
         bounds=ranges.hull,
         kind=Kind.VIEW,
         infer=_concat,
@@ -168,6 +174,8 @@ register(
 register(
     Op(
         name="reshape",
+        view=View.RESHAPE,
+        usage="reshape(x, shape=[2, 3])",
         bounds=ranges.hull,
         kind=Kind.VIEW,
         infer=_reshape,
@@ -181,6 +189,9 @@ register(
 register(
     Op(
         name="broadcast_to",
+        view=View.REPEAT,
+        vanishes=True,
+        hidden=True,
         bounds=ranges.hull,
         kind=Kind.VIEW,
         infer=lambda types, a: Type(tuple(a["shape"])),
@@ -193,6 +204,7 @@ register(
 register(
     Op(
         name="one_hot",
+        view=View.ONE_HOT,
         kind=Kind.VIEW,
         infer=lambda types, a: Type(_known(types).shape),
         categories=(0,),
@@ -221,6 +233,7 @@ def _feedback(types: Types, attributes: Attributes) -> Type | None:
 register(
     Op(
         name="feedback",
+        usage="feedback(teacher=y[t-1], free=argmax(o[t-1]))",
         kind=Kind.VIEW,
         by_mode=True,
         infer=_feedback,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.build import Term
-from unfold.core.op import Attributes, Kind, Op, OpError, Over, Sample, register
+from unfold.core.op import Attributes, Kind, Op, OpError, Over, Sample, View, register
 from unfold.core.program import Value
 from unfold.core.types import Type, dims
 from unfold.core.windows import GEOMETRY, Counts, Geometry
@@ -92,6 +92,8 @@ _backwards = Geometry((3,), (1,), (-1,), (1,), (4,))
 register(
     Op(
         name="window_view",
+        view=View.WINDOWS,
+        hidden=True,
         kind=Kind.VIEW,
         infer=_view_infer,
         evaluate=_view_evaluate,
@@ -107,6 +109,7 @@ register(
 register(
     Op(
         name="window_sum",
+        hidden=True,
         kind=Kind.REDUCE,
         over=Over.WINDOWS,
         infer=_sum_infer,
@@ -280,6 +283,7 @@ def _composite(
     arity: tuple[int, int],
     options: Attributes,
     *samples: Sample,
+    usage: str,
 ) -> None:
     def infer(types: Types, attributes: Attributes) -> Type | None:
         raise AssertionError("a composite op is expanded, never emitted")
@@ -293,6 +297,7 @@ def _composite(
             arity=arity,
             options=options,
             samples=samples,
+            usage=usage,
         )
     )
 
@@ -307,6 +312,7 @@ _composite(
     {"size": ..., **_options},
     (((8, 6),), {"size": (3, 2), **_options, "stride": (2, 1), "padding": (1, 0)}),
     (((2, 5),), {"size": 3, **_options, "padding": "same", "dilation": 2}),
+    usage="windows(x, size=[3, 3])",
 )
 for _rank in (1, 2, 3):
     _image_sample = _image_samples[_rank]
@@ -317,6 +323,7 @@ for _rank in (1, 2, 3):
         _options,
         ((_image_sample, _kernel_samples[_rank]), _options),
         ((_image_sample, _kernel_samples[_rank], (4,)), {**_options, "stride": 2, "padding": 1}),
+        usage=f"conv{_rank}d(x[t], K)",
     )
     for _kind in ("max", "mean"):
         _composite(
@@ -326,4 +333,5 @@ for _rank in (1, 2, 3):
             {"size": ..., "stride": None, "padding": 0},
             (((2, 4, 6, 3)[: _rank + 1],), {"size": 2, "stride": None, "padding": 0}),
             (((4, 3, 2)[-_rank:],), {"size": 3, "stride": 2, "padding": 1}),
+            usage=f"{_kind}_pool{_rank}d(x, size=2)",
         )

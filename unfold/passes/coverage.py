@@ -23,7 +23,7 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import at_reader, can_hold
 from unfold.core.dependence import fixed_extents
 from unfold.core.letters import letters
-from unfold.core.op import OPS, Kind, Source
+from unfold.core.op import OPS, Kind, Source, View
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 
 ELEMENTS, POINTS = "elements", "points"
@@ -121,7 +121,7 @@ class Coverage:
         value = self.program[name]
         seen, parts = list[_Seen](), list[tuple[int, int]]()
         for reader, position, at in self.reads[name]:
-            if reader.op == "slice" and reader.name in whole[what] and not at.lost:
+            if reader.row.view is View.PART and reader.name in whole[what] and not at.lost:
                 parts.append((reader.attributes["start"], reader.attributes["stop"]))
             elif reader.name in whole.get(self._share(reader, position, what), ()):
                 seen.append(at)
@@ -143,7 +143,7 @@ class Coverage:
             return self._product(reader, position, what)
         if row.selects:
             return POINTS if what == POINTS and shape and row.kind is not Kind.KERNEL else ""
-        repeats = row.kind is Kind.POINTWISE or reader.op == "broadcast_to"
+        repeats = row.kind is Kind.POINTWISE or row.view is View.REPEAT
         return POINTS if repeats and shape != reader.type.shape else what
 
     def _product(self, reader: Value, position: int, what: str) -> str:

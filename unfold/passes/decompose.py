@@ -18,7 +18,7 @@ from math import prod
 from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.letters import letters, written
-from unfold.core.op import Kind
+from unfold.core.op import Kind, Over, View
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.windows import Geometry
@@ -42,7 +42,7 @@ def decompose(program: Program, reach: Reach) -> Program:
             _binary(builder, value)
         elif value.op == "add":
             _joined(builder, program, value, uses)
-        elif value.op in ("window_view", "window_sum"):
+        elif value.row.view is View.WINDOWS or value.row.over is Over.WINDOWS:
             _inside(builder, value)
     for value in [v for v in builder.values.values() if v.is_contraction]:
         builder.about(value)
@@ -255,7 +255,7 @@ def _inside(builder: Builder, value: Value) -> None:
     """Give what windows are taken of, or what they add up to, the margins that they reach into."""
     own, source = Geometry.of(value.attributes), builder.values[value.operands[0].value]
     rank = len(own.size)
-    whole = value.type if value.op == "window_sum" else source.type
+    whole = value.type if value.row.over is Over.WINDOWS else source.type
     lead, shape = whole.shape[: len(whole.shape) - rank], whole.shape[len(whole.shape) - rank :]
     margins = own.margins(shape)
     if not any(map(any, margins)):
@@ -265,7 +265,7 @@ def _inside(builder: Builder, value: Value) -> None:
     wide = tuple(int(n) + b + a for n, (b, a) in zip(shape, margins, strict=True))
     moved = own.moved(before).attributes()
     x = builder.read(value.operands[0])
-    if value.op == "window_view":
+    if value.row.view is View.WINDOWS:
         x = x.apply("reshape", shape=(*lead, *ones, *shape)).apply(
             "window_sum", shape=wide, **inner
         )

@@ -16,7 +16,7 @@ from math import prod
 
 from unfold.core.affine import Affine
 from unfold.core.letters import letters
-from unfold.core.op import OPS, Kind, Source
+from unfold.core.op import Source, View
 from unfold.core.plan import Access, Coordinate, Kernel, Last, Leaf, Load
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X, call
@@ -144,17 +144,19 @@ class Expressions:
             batched and value.source in (Source.INSIDE, Source.INDEX),
         )
         if key not in self.known:
-            self.known[key] = self.line(self.written(value, at, features, batched=batched))
+            self.known[key] = self.line(self.written(value, at, features))
         return self.known[key]
 
-    def written(self, value: Value, at: At, features: Features, *, batched: bool) -> X:
+    def written(self, value: Value, at: At, features: Features) -> X:
         """Return an element of a value in terms of its operands."""
-        op = OPS[value.op]
-        own = getattr(self, f"_{value.op}", None)
-        if own is not None:
-            return own(value, at, features, batched)
-        assert op.kind is Kind.POINTWISE and op.scalar is not None, value
-        return op.scalar(
+        row = value.row
+        if value.is_contraction:
+            return self._contraction(value, at, features)
+        if row.source is not None:
+            return self._source(value, at)
+        if row.scalar is None:
+            return self._viewed(value, at, features)
+        return row.scalar(
             *(self.operand(value, i, at, features) for i in range(len(value.operands)))
         )
 
@@ -198,21 +200,19 @@ class Expressions:
 
     # Rows that are not pointwise
 
-    def _constant(self, value: Value, at: At, features: Features, batched: bool) -> X:
-        return X("number", (), float(value.attributes["value"]))
-
-    def _index(self, value: Value, at: At, features: Features, batched: bool) -> X:
+    def _source(self, value: Value, at: At) -> X:
+        """Return a number, an index, or whether one is inside of a domain."""
+        if value.is_constant:
+            return X("number", (), float(value.attributes["value"]))
         index = value.attributes["index"].substitute(at)
-        return self.whole(index, batched=value.batched)
+        if value.source is Source.INDEX:
+            return self.whole(index, batched=value.batched)
+        return self.inside(index, value.attributes["axis"], batched=value.batched)
 
     def whole(self, index: Affine, *, batched: bool) -> X:
         """Return an index as a number, floored."""
         number = self.affine(index, batched=batched)
         return number if index.divisor == 1 else call("floor", number / float(index.divisor))
-
-    def _inside(self, value: Value, at: At, features: Features, batched: bool) -> X:
-        axis = value.attributes["axis"]
-        return self.inside(value.attributes["index"].substitute(at), axis, batched=value.batched)
 
     def inside(self, index: Affine, axis: str, *, batched: bool) -> X:
         """Return whether an index is in the domain of an axis."""
@@ -232,31 +232,28 @@ class Expressions:
             found.append(call("eq", back, self.affine(index, batched=batched)))
         return found
 
-    def _slice(self, value: Value, at: At, features: Features, batched: bool) -> X:
-        first, *rest = features
-        moved = (first.moved(int(value.attributes["start"])), *rest)
-        return self.read(value.operands[0], value, at, moved)
-
-    def _reshape(self, value: Value, at: At, features: Features, batched: bool) -> X:
-        ref = value.operands[0]
-        source = self.program[ref.value]
-        return self.read(ref, value, at, reshaped(source.type.shape, value.type.shape, features))
-
-    def _window_view(self, value: Value, at: At, features: Features, batched: bool) -> X:
-        return self.read(value.operands[0], value, at, windowed(value, features))
-
-    def _broadcast_to(self, value: Value, at: At, features: Features, batched: bool) -> X:
-        return self.operand(value, 0, at, features)
-
-    def _one_hot(self, value: Value, at: At, features: Features, batched: bool) -> X:
-        category = self.read(value.operands[0], value, at, ())
-        return self.hit(category, features[0])
+    def _viewed(self, value: Value, at: At, features: Features) -> X:
+        """Return an element of a view: an element of what is viewed."""
+        ref, view = value.operands[0], value.row.view
+        source = self.program[ref.value].type
+        if view is View.ONE_HOT:
+            return self.hit(self.read(ref, value, at, ()), features[0])
+        if view is View.REPEAT:
+            return self.operand(value, 0, at, features)
+        if view is View.PART:
+            features = (features[0].moved(int(value.attributes["start"])), *features[1:])
+        elif view is View.RESHAPE:
+            features = reshaped(source.shape, value.type.shape, features)
+        else:
+            assert view is View.WINDOWS, value
+            features = windowed(value, features)
+        return self.read(ref, value, at, features)
 
     def hit(self, category: X, feature: Feature) -> X:
         """Return 1 where a feature index is a category, else 0."""
         return call("select", call("eq", category, self.coordinate(feature)), 1.0, 0.0)
 
-    def _einsum(self, value: Value, at: At, features: Features, batched: bool) -> X:
+    def _contraction(self, value: Value, at: At, features: Features) -> X:
         _, result = letters(value)
         return self.product(value, at, dict(zip(result, features, strict=True)))
 

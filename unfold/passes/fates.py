@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from unfold.core.op import GIVEN, Source
+from unfold.core.op import GIVEN, Source, View
 from unfold.core.plan import (
     Access,
     Buffer,
@@ -145,7 +145,7 @@ class _Fates:
         packed = sum(p.b.buffer == name for p in self.found.packs)
         for value in self.program:
             parts = value.name.split("|")
-            if value.op == "concat" and name in parts:
+            if value.row.view is View.PIECES and name in parts:
                 became.append(f"joined: {self.names.show(value.name)}")
                 packed += sum(p.b.buffer == value.name for p in self.found.packs)
         turned = {v.name for v in self.program if v.name.startswith(f"{name}~")}

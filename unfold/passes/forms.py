@@ -20,13 +20,10 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import at_reader, bounds_of, implies, is_covered
 from unfold.core.dependence import Block, Loop
 from unfold.core.letters import letters
-from unfold.core.op import Kind
+from unfold.core.op import Kind, View
 from unfold.core.plan import Dim
 from unfold.core.program import BATCH, Program, Ref, Value
 
-HEAVY = frozenset(  # operators worth more than a load and a store
-    "tanh sigmoid exp log sqrt sin cos erf gelu silu softplus pow mod floordiv".split()  # noqa: SIM905
-)
 LONG, VERY_LONG = 20, 200  # operations of an expression that is written out more than once
 
 
@@ -179,9 +176,9 @@ def _form(forms: Forms, value: Value) -> Form:
         return Form.REDUCE
     if value.row.kind is Kind.KERNEL:
         return Form.KERNEL
-    if value.op in ("concat", "pad"):
+    if value.row.view is View.PIECES:
         return Form.PIECES
-    if value.op == "reshape":
+    if value.row.view is View.RESHAPE:
         source = forms.program[value.operands[0].value].type.shape
         kept = [[int(n) for n in s if int(n) != 1] for s in (source, value.type.shape)]
         return Form.POINTWISE if kept[0] == kept[1] else Form.PIECES
@@ -280,10 +277,10 @@ def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
         return True
     if forms.form[reader.name] in (Form.GEMM, Form.KERNEL):
         return True
-    if reader.op in ("reshape", "window_view"):
+    if reader.row.view in (View.RESHAPE, View.WINDOWS):
         return True
     # What is compared with its maximum must be the same to the last bit, as it is in a view.
-    if reader.op == "equal" and value.op != "window_view":
+    if reader.op == "equal" and value.row.view is not View.WINDOWS:
         return any(_is_largest(forms.program, r.value) for r in reader.operands)
     if not reader.is_contraction:
         return False
@@ -299,7 +296,7 @@ def _needs_buffer(forms: Forms, value: Value, reader: Value, ref: Ref) -> bool:
 def _is_largest(program: Program, name: str, seen: frozenset[str] = frozenset()) -> bool:
     """Whether a value is a maximum, or one in another shape or behind a mask."""
     value = program[name]
-    if value.op in ("reshape", "identity", "where") and name not in seen:
+    if (value.row.chooses or value.row.view in (View.RESHAPE, View.COPY)) and name not in seen:
         return any(_is_largest(program, r.value, seen | {name}) for r in value.operands)
     return value.reduction is not None and value.row.selects
 
@@ -308,7 +305,7 @@ def _worth_keeping(forms: Forms, value: Value, readers: list[tuple[Value, Ref]],
     if not value.operands or not readers:
         return False
     paths = {_path(forms, value, r) for r, _ in readers}
-    if value.op not in HEAVY:
+    if not value.row.costly:
         return len(readers) > 1 and size > (LONG if len(paths) > 1 else VERY_LONG)
     looped = {loop.axis for loop in forms.paths[value.name]}
     wider = any(set(r.iteration) - set(value.iteration) - looped for r, _ in readers)

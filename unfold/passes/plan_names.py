@@ -16,7 +16,7 @@ from functools import cached_property
 from math import prod
 
 from unfold.core.affine import Affine
-from unfold.core.op import OPS, SUM, Source
+from unfold.core.op import OPS, SUM, Source, View
 from unfold.core.plan import Access
 from unfold.core.printing import show_index
 from unfold.core.program import BATCH, Program, Ref, Value
@@ -25,6 +25,7 @@ from unfold.passes.carry import NEXT
 PRODUCTS = {"ij,j->i": "@", "i,ij->j": "@", "ij,jk->ik": "@", "i,i->": "@", "i,j->ij": "⊗"}
 SHORT = 24  # characters of an expression that is shown in place of a name
 HIDDEN = (Source.CONSTANT, Source.COUNT, Source.INDEX, Source.INSIDE)
+ARRANGED = (View.PIECES, View.PART, View.COPY, View.RESHAPE)
 
 
 class Names:
@@ -146,7 +147,7 @@ class Names:
 
     def is_split(self, product: str) -> bool:
         """Whether several equations have their parts of a product."""
-        return all(v.op == "slice" for v in self.readers[product])
+        return all(v.row.view is View.PART for v in self.readers[product])
 
     def joined(self, product: str) -> int:
         """Return how many products of the spec were joined in one."""
@@ -186,7 +187,7 @@ class Names:
     def is_copy(self, value: Value) -> bool:
         """Whether a value only arranges others anew."""
         alone = value.is_contraction and len(value.operands) == 1
-        return alone or value.op in ("concat", "slice", "identity", "pad", "reshape")
+        return alone or value.row.view in ARRANGED
 
     def slow(self, name: str, known: Mapping[str, str]) -> str:
         """Return why a product runs as loops over vectors; nothing for what is none.
@@ -208,7 +209,7 @@ class Names:
     def _size(self, ref: Ref) -> int:
         """Return the features of a value before it was repeated."""
         value = self.program[ref.value]
-        while value.op in ("broadcast_to", "reshape", "identity"):
+        while value.row.view in (View.REPEAT, View.RESHAPE, View.COPY):
             value = self.program[value.operands[0].value]
         return prod(map(int, value.type.stored))
 

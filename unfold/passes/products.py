@@ -19,7 +19,7 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import is_covered, moved, simplified
 from unfold.core.build import Builder
 from unfold.core.letters import letters, written
-from unfold.core.op import SUM, Over
+from unfold.core.op import SUM, Over, View
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.forms import letter
 from unfold.passes.simplify import drop_dead
@@ -101,7 +101,7 @@ def _original(program: Program, reader: Value, ref: Ref) -> Ref:
     """Return what is read through copies, which may be repeated along axes."""
     value = program[ref.value]
     pairs = list(zip(value.axes, ref.index, strict=True))
-    if value.op != "identity" or any(i.may_leave(a) for a, i in pairs):
+    if value.row.view is not View.COPY or any(i.may_leave(a) for a, i in pairs):
         return ref
     if not is_covered(reader, ref, value):
         return ref

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from unfold.core.affine import Affine
 from unfold.core.dependence import reachable
+from unfold.core.op import View
 from unfold.core.program import Program, Ref, Value
 
 
@@ -63,7 +64,7 @@ def merge_copies(program: Program) -> Program:
 
 
 def _is_copy(program: Program, value: Value) -> bool:
-    if value.op != "identity" or value.boundary:
+    if value.row.view is not View.COPY or value.boundary:
         return False
     ref = value.operands[0]
     source = program[ref.value]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from unfold.core.affine import Affine
 from unfold.core.letters import letters
-from unfold.core.op import Over
+from unfold.core.op import Over, View
 from unfold.core.plan import VECTOR, Access, Dim, Gemm, Kernel, Load, Store
 from unfold.core.program import BATCH, Value
 from unfold.core.scalar import X
@@ -113,7 +113,7 @@ class Works:
     # Kinds of works
 
     def _whole(self, e: Expressions, value: Value, at: At, features: tuple[Feature, ...]) -> X:
-        return e.written(value, at, features, batched=BATCH in value.iteration)
+        return e.written(value, at, features)
 
     def _axes(self, value: Value) -> list[Dim]:
         """Return the axes that are looped over by the work itself, batch last."""
@@ -150,7 +150,7 @@ class Works:
 
     def _pieces(self, value: Value) -> list[Work]:
         works: list[Work] = []
-        if value.op == "reshape":
+        if value.row.view is View.RESHAPE:
             source = self.program[value.operands[0].value]
             return [self._piece(value, 0, list(map(int, source.type.shape)), 0)]
         step = strides(value.type.shape)[0]

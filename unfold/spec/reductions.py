@@ -17,7 +17,7 @@ from unfold.core.program import BATCH
 from unfold.spec.expression import Call, Compare, Reference
 from unfold.spec.indices import index_of
 from unfold.spec.kernels import whole_sequences
-from unfold.spec.operators import REDUCTIONS, reads_sequences
+from unfold.spec.operators import reads_sequences, reduces_axes, reductions
 from unfold.spec.problems import already_reported, fail
 from unfold.spec.sketch import may_have
 from unfold.spec.suggest import did_you_mean, listing, shortened
@@ -32,12 +32,12 @@ def reduction(translator: Translator, expression: Call) -> Term:
     """Translate `sum[s](…)` and its like."""
     name = expression.function
     assert expression.axes is not None
-    if name not in REDUCTIONS and not reads_sequences(name):
-        known = did_you_mean(name, [*REDUCTIONS, *filter(reads_sequences, OPS)])
+    if name not in reductions() and not reads_sequences(name):
+        known = did_you_mean(name, [*reductions(), *filter(reads_sequences, OPS)])
         raise fail(
             f"{name} does not reduce over an axis",
             expression.function_at.location,
-            help=known or f"these do: {', '.join(REDUCTIONS)}",
+            help=known or f"these do: {', '.join(reductions())}",
         )
     axes = [_bound_axis(translator, a.value, a.at) for a in expression.axes]
     for position, axis in enumerate(axes):
@@ -147,8 +147,8 @@ def _reduce(
             own = [a for a in term.axes if a not in axes and (BATCH in axes or a == BATCH)]
             count = b.emit("count", (), axes=own, reduced=axes)
             return total / (count.apply("maximum", b.number(1.0)) if within else count)
-        if name == "max":
-            return b.emit("max", (term,), reduced=axes)
+        if reduces_axes(name):
+            return b.emit(name, (term,), reduced=axes)
         if name == "min":
             return -b.emit("max", (-term,), reduced=axes)
         top = b.emit("max", (term,), reduced=axes).apply("stop_gradient")

@@ -35,7 +35,14 @@ from unfold.spec.expression import (
 from unfold.spec.expression import Sequence as ListOf
 from unfold.spec.hints import missing_axis, unknown_name, unknown_operator
 from unfold.spec.indices import index_of
-from unfold.spec.operators import ARITHMETIC, COMPARISON, FEATURES, HIDDEN, reads_sequences, usage
+from unfold.spec.operators import (
+    ARITHMETIC,
+    COMPARISON,
+    features_row,
+    is_row,
+    reads_sequences,
+    usage,
+)
 from unfold.spec.options import option
 from unfold.spec.problems import fail
 from unfold.spec.reductions import reduction
@@ -326,14 +333,14 @@ class Translator:
                 expression.at.location,
                 help="name them on the left: i[t], f[t]: split(z[t], 2)",
             )
-        op = FEATURES.get(name, name)
+        op = features_row(name)
         if op == "min":
             self.check_call(expression, "feature_max", {})
             negative = self.apply("neg", expression.arguments, expression)
             return -self.apply_terms(
                 "feature_max", expression.arguments, [negative], expression, {}
             )
-        if op not in OPS or name in HIDDEN:
+        if not is_row(name):
             unknown = unknown_operator(expression, self.names, self.scope)
             try:
                 self.terms(expression.arguments)

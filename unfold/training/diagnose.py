@@ -86,7 +86,7 @@ def explain_failure(trainer: Trainer) -> str | None:
         found = None
         if not math.isfinite(failure.loss):
             found = first_not_finite(run, program, failure, mode)
-            if found is not None and program.of("where"):
+            if found is not None and any(v.row.chooses for v in program):
                 found = first_value(trainer, failure) or found
     batch = next(iter(failure.batch.inputs.values())).shape[0] if failure.batch.inputs else 1
     if found is not None:
