@@ -72,7 +72,7 @@ def shapes() -> Iterator[Shape]:
 
 def own(shape: Shape, a: Any, b: Any, c: Any) -> Callable[[], None]:
     """Return a call of the engine's product."""
-    library = Compiled().library(str(c.dtype))
+    library = Compiled().products(str(c.dtype))
     m, n, k = shape.m, shape.n, shape.k
     left, result, sizes = (a.ctypes.data, *a.strides), (c.ctypes.data, c.strides[0]), (m, n, k)
     if shape.packed:

@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "unfolded": {"core", "errors"},
     "backends": {"core", "errors", "files", "unfolded"},
     "backends/reference": {"backends", "core", "errors", "unfolded"},
-    "backends/numba": {"backends", "core", "errors", "files", "unfolded"},
+    "backends/native": {"backends", "core", "errors", "files", "unfolded"},
+    "backends/numba": {"backends", "backends/native", "core", "errors"},
     "drawing": LAYERS,
     "training": {*LAYERS, "files", "version"},
     "execution": {*LAYERS, "backends"},
@@ -150,7 +151,7 @@ def test_every_file_opens_with_a_docstring_and_is_short(file: Path) -> None:
         ("from . import domain", "unfolded", []),
         ("from unfold.backends import load", "execution", []),
         (
-            "import unfold.backends.numba.engine",
+            "import unfold.backends.numba.machine",
             "execution",
             ["line 1: execution imports backends/numba"],
         ),

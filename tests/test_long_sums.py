@@ -20,8 +20,9 @@ from tests.differential.compare import check
 from tests.differential.interpreted import interpret
 from tests.differential.sections import LONG
 from tests.test_numba_gemm import call, library
+from unfold.backends.native.engine import Engine
 from unfold.backends.numba import gemm
-from unfold.backends.numba.engine import Engine
+from unfold.backends.numba.machine import Compiled
 from unfold.backends.numba.vector import vector_kernel
 from unfold.core.plan import Nest
 
@@ -155,7 +156,7 @@ def test_float32_sums_are_sequential(batch: int, threads: int) -> None:
     steps = 20_000
     model = unfold.loads(EVERY_WAY)
     compiled: Any = model.backend("numba")
-    compiled.engine = Engine(threads=threads)
+    compiled.engine = Engine(Compiled(), threads)
     found, wanted = (step(model, dtype, batch, steps) for dtype in ("float32", "float64"))
     assert ulps(found.loss, wanted.loss, steps) < 4
     for name, gradient in wanted.grads.items():

@@ -225,11 +225,11 @@ def test_a_plan_depends_on_extents_only_where_they_are_passed() -> None:
     interpret(model)
     for steps in (8, 9, 100):
         model.forward(model.init(), {"x": np.ones((1, steps, 2))}, backend="numba", state=False)
-    interpreter = engine_of(model).interpreter
+    interpreter = engine_of(model).machine
     assert len(model._execution._planned) == 3
-    texts = set(interpreter.blocks)
+    texts = set(interpreter.known)
     model.forward(model.init(), {"x": np.ones((1, 101, 2))}, backend="numba", state=False)
-    assert set(interpreter.blocks) == texts
+    assert set(interpreter.known) == texts
 
 
 @pytest.mark.parametrize("backend", ["reference", "numba"])

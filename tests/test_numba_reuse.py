@@ -15,7 +15,7 @@ import pytest
 
 import unfold
 from unfold.backends import kept, listening
-from unfold.backends.numba import store
+from unfold.backends.numba.compiler import STORE as store
 from unfold.backends.numba.generate import blocks
 from unfold.unfolded.domain import Domain
 

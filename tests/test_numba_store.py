@@ -18,7 +18,8 @@ import pytest
 import unfold
 from tests.runs import PATIENCE
 from unfold.backends import kept
-from unfold.backends.numba import scalars, store
+from unfold.backends.numba import scalars
+from unfold.backends.numba.compiler import STORE as store
 from unfold.errors import BackendError
 
 # Writes its own argument's first integer, plus a number, behind it.
@@ -37,7 +38,7 @@ RUN = """
 import sys
 sys.path[:0] = {path!r}
 from tests.test_numba_store import TEXT, answer
-from unfold.backends.numba import store
+from unfold.backends.numba.compiler import STORE as store
 loaded = store.load(TEXT.format(number=5))
 print(answer(loaded.address), loaded.compiled)
 """

@@ -9,11 +9,12 @@ import pytest
 
 ASK = """
 import llvmlite.binding as llvm
-from unfold.backends.numba import store, target
+from unfold.backends.numba import target
+from unfold.backends.numba.compiler import STORE as store
 
 llvm.initialize_all_targets()
 llvm.initialize_all_asmprinters()
-print(target.vector_bytes(), store._fingerprint().hex())
+print(target.vector_bytes(), store.compiler.fingerprint().hex())
 for question in {questions!r}:
     print(target.register_bytes(*question))
 """

@@ -18,9 +18,9 @@ import unfold
 from tests.runs import TINY
 from tests.test_numba_store import TEXT, answer
 from unfold.backends import kept
-from unfold.backends.numba import store
+from unfold.backends.native.profile import Clocked
+from unfold.backends.numba.compiler import STORE as store
 from unfold.backends.numba.machine import Compiled
-from unfold.backends.numba.profile import Clocked
 from unfold.commands.progress import stop_on_signals
 from unfold.commands.run import Request, run
 from unfold.core.processors import processors
@@ -47,7 +47,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr("unfold.files.SAFELY", 0)
     monkeypatch.setattr(os, "open", no_folders)
     monkeypatch.delattr(time, "CLOCK_MONOTONIC")
-    monkeypatch.setattr("unfold.backends.numba.profile.CLOCK", 0)
+    monkeypatch.setattr("unfold.backends.numba.machine.CLOCK", 0)
     monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(store, "_modules", {})
     monkeypatch.setattr(store, "_given_up", [])

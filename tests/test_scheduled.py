@@ -120,7 +120,7 @@ def test_the_share_is_a_parameter_of_one_program() -> None:
         expected = model.step(params, inputs, mode=("scheduled", share), seed=5)
         for name, gradient in expected.grads.items():
             np.testing.assert_allclose(found.grads[name], gradient, rtol=1e-11, atol=1e-13)
-        counts.add((len(engine.interpreter.blocks), len(model._execution._planned)))
+        counts.add((len(engine.machine.known), len(model._execution._planned)))
     assert len(counts) == 1
     assert SHARE not in model.step(params, inputs, mode=("scheduled", 0.5)).grads
 

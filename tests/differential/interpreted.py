@@ -11,23 +11,30 @@ compiled code would do silently, is an error here.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from time import perf_counter_ns
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import unfold
-from unfold.backends.numba.backend import Numba
-from unfold.backends.numba.bind import Bound
-from unfold.backends.numba.engine import Engine
+from unfold.backends.native.backend import Native
+from unfold.backends.native.engine import Engine
+from unfold.backends.native.host import Run
+from unfold.backends.native.memory import Host
+from unfold.backends.native.protocol import ITEM, Block
+from unfold.backends.native.share import Share, Written
+from unfold.backends.native.store import Store
 from unfold.backends.numba.gemm import Library
-from unfold.backends.numba.host import Run
-from unfold.backends.numba.share import Share, Written
+from unfold.backends.numba.generate import blocks
 from unfold.backends.protocol import Planner, Room
+from unfold.core.plan import Plan
 from unfold.ops.lattice import Lattice
 
-ITEM = {"float32": 4, "float64": 8}
 PACK, GEMM, MATMUL, FIRST = 1, 2, 3, 16
 KERNELS = {"ctc": 4, "ctc_occupancy": 5, "ctc_curvature": 6}
 
@@ -36,15 +43,21 @@ class OutOfBoundsError(Exception):
     """A block touched memory that it does not own."""
 
 
-class Interpreting(Numba):
-    """The compiled backend with its blocks interpreted."""
+class Interpreting(Native):
+    """A backend whose blocks are interpreted, in two shares of a batch.
 
-    def __init__(self, planner: Planner, room: Room) -> None:
-        super().__init__(planner, room)
-        self.engine = InterpretedEngine(room)
+    Args:
+        planner: makes Plans.
+        room: says what memory may be taken.
+        kept: whether texts go through a store of kernels.
+    """
+
+    def __init__(self, planner: Planner, room: Room, *, kept: bool = False) -> None:
+        self.machine = Interpreted(kept=kept)
+        super().__init__(planner, InterpretedEngine(self.machine, threads=2, room=room))
 
 
-def interpret(model: unfold.Model, name: str = "numba") -> InterpretedEngine:
+def interpret(model: unfold.Model, name: str = "numba") -> Any:
     """Let a model have its blocks interpreted, by the backend of a name; return the engine."""
     execution = model._execution
     backend = Interpreting(execution.planned, lambda held: execution.memory.room(held))
@@ -53,26 +66,9 @@ def interpret(model: unfold.Model, name: str = "numba") -> InterpretedEngine:
 
 
 class InterpretedEngine(Engine):
-    """An engine whose blocks are interpreted, two shares of a batch one after the other."""
-
-    def __init__(self, room: Room) -> None:
-        self.interpreter = Interpreted()
-        super().__init__(threads=2, machine=self.interpreter, room=room)
-
-    @cached_property
-    def _pool(self) -> Any:
-        return self
-
-    def submit(self, call: Callable[..., None], *arguments: Any) -> Any:
-        """Call now."""
-        call(*arguments)
-        return self
-
-    def result(self) -> None:
-        """Do nothing: the call has been made."""
+    """An engine that leaves nothing of an earlier run that a block could take for a result."""
 
     def _bind(self, compiled: Written, run: Run) -> list[Share]:
-        """Leave nothing of an earlier run that a block could take for a result."""
         shares = super()._bind(compiled, run)
         for bound in (s.bound for s in shares):
             for name, view in bound.views.items():
@@ -80,21 +76,44 @@ class InterpretedEngine(Engine):
                     view[...] = np.nan
         return shares
 
-    def _call(self, bound: Share, start: int, count: int) -> None:
-        self.interpreter.own(bound.bound)
-        super()._call(bound, start, count)
+
+class Allotted(Host):
+    """The memory of one share, which knows what is in it."""
+
+    def __init__(self) -> None:
+        self.arrays: list[weakref.ref[Any]] = []
+        self.slots: set[int] = set()
+
+    def allocate(self, size: int) -> Any:
+        """Return memory, and let blocks use it."""
+        return self._allowed(super().allocate(size))
+
+    def hold(self, array: Any, dtype: Any) -> Any:
+        """Return an array, and let blocks use it; integers are slots."""
+        own = super().hold(array, dtype)
+        if own.dtype == np.int64:
+            self.slots.add(self.address(own))
+            return own
+        return self._allowed(own)
+
+    def _allowed(self, array: Any) -> Any:
+        if not any(known() is array for known in self.arrays):
+            self.arrays = [r for r in self.arrays if r() is not None]
+            self.arrays.append(weakref.ref(array))
+        return array
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """First address and end of all that blocks may use."""
+        live = [a for r in self.arrays if (a := r()) is not None]
+        return [(a.ctypes.data, a.ctypes.data + a.nbytes) for a in live]
 
 
-class Memory:
+class Reader:
     """Arrays over addresses, inside of what was allotted."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[int, int]] = []
-
-    def allow(self, array: Any) -> None:
-        """Let blocks use an array."""
-        start = array.ctypes.data
-        self.spans.append((start, start + array.nbytes))
 
     def view(self, address: int, dtype: str, shape: Sequence[int], strides: Sequence[int]) -> Any:
         """Return an array over memory."""
@@ -114,47 +133,79 @@ class Memory:
 
 
 class Interpreted:
-    """Interprets blocks; one at a time, so use one thread per machine."""
+    """Interprets blocks, one at a time; it is its own compiler where texts are kept.
 
-    def __init__(self) -> None:
-        self.memory = Memory()
-        self.blocks: list[Callable[[int], None]] = []
+    Args:
+        kept: whether texts go through a store of kernels.
+    """
+
+    suffixes = frozenset({".py"})
+
+    def __init__(self, *, kept: bool = False) -> None:
+        self.reader = Reader()
+        self.shares: weakref.WeakSet[Allotted] = weakref.WeakSet()
+        self.texts: list[Callable[[int], None]] = []
         self.known: dict[str, int] = {}
-        self.dtype = "float64"
+        self.store = Store(self) if kept else None
+        self._one_at_a_time = Lock()
+
+    @property
+    def memory(self) -> Allotted:
+        """Return the memory of one more share."""
+        self.shares.add(made := Allotted())
+        return made
+
+    def blocks(self, plan: Plan, dtype: str) -> tuple[Block, ...]:
+        """Return the blocks of a Plan, as they are compiled elsewhere."""
+        return blocks(plan, dtype)
 
     def functions(self, texts: Sequence[str]) -> tuple[int, ...]:
         """Return numbers that stand for addresses."""
+        if self.store is not None:
+            return tuple(k.address for k in self.store.load_all(texts))
         for text in texts:
             if text not in self.known:
-                self.known[text] = FIRST + len(self.blocks)
-                self.blocks.append(self._block(text))
+                self.known[text] = self._numbered(text)
         return tuple(self.known[t] for t in texts)
 
-    def library(self, dtype: str) -> Library:
+    def _numbered(self, text: str) -> int:
+        self.texts.append(self._block(text))
+        return FIRST + len(self.texts) - 1
+
+    def fingerprint(self) -> bytes:
+        """Return what all texts have in common in the store."""
+        return b"interpreted"
+
+    def module(self, name: str, text: str, file: Path | None) -> Any:
+        """Return a module of the store: its function has a number."""
+        return SimpleNamespace(block=SimpleNamespace(address=self._numbered(text)))
+
+    def products(self, dtype: str) -> Library:
         """Return products that `call` knows."""
-        self.dtype = dtype
         return Library(dtype, 64 // ITEM[dtype], PACK, GEMM, MATMUL, KERNELS.__getitem__)
 
     def call(self, table: int, count: int) -> None:
         """Run the blocks of a table."""
-        for i in range(count):
-            function, slots = (_integer(table, 2 * i + j) for j in range(2))
-            with np.errstate(all="ignore"):
-                self.blocks[function - FIRST](slots)
+        self.timed(table, count)
 
-    def own(self, bound: Bound) -> None:
-        """Let blocks use the memory of a Plan, and the arrays of the user that it reads."""
-        self.memory.spans = []
-        self.memory.allow(bound.arena)
-        for array in bound.held.values():
-            self.memory.allow(array)
+    def timed(self, table: int, count: int) -> Any:
+        """Run the blocks of a table, and read a clock before the first and after each."""
+        with self._one_at_a_time, np.errstate(all="ignore"):
+            read = [perf_counter_ns()]
+            for i in range(count):
+                function, slots = (_integer(table, 2 * i + j) for j in range(2))
+                if not i:
+                    self.reader.spans = next(s for s in self.shares if slots in s.slots).spans
+                self.texts[function - FIRST](slots)
+                read.append(perf_counter_ns())
+        return np.array(read)
 
     def _block(self, text: str) -> Callable[[int], None]:
         dtype = "float32" if "float32" in text else "float64"
         body = "\n".join(
             line for line in text.splitlines() if not line.startswith(("from ", "import "))
         )
-        memory, names = self.memory, dict(FUNCTIONS)
+        memory, names = self.reader, dict(FUNCTIONS)
         names["cfunc"] = lambda *_, **__: lambda f: f
         names["load_i64"] = _integer
         names["vector_kernel"] = lambda _, loads, stores: (
@@ -185,24 +236,24 @@ class Interpreted:
                 elif kind == "c":
                     operands.append(np.dtype(dtype).type(rest.pop(0)))
                 elif kind == "b":
-                    operands.append(self.memory.row(rest.pop(0), dtype, 1)[0].copy())
+                    operands.append(self.reader.row(rest.pop(0), dtype, 1)[0].copy())
                 else:
                     address = rest.pop(0)
                     stride = rest.pop(0) if kind == "s" else None
-                    operands.append(self.memory.row(address, dtype, n, stride).copy())
+                    operands.append(self.reader.row(address, dtype, n, stride).copy())
             for mode, result in zip(stores, body(*operands), strict=True):
                 values = np.broadcast_to(np.asarray(result, dtype), (n,))
                 address = rest.pop(0)
                 stride = rest.pop(0) if mode.startswith("strided") else None
                 plain = mode.removesuffix("_compensated")
                 one = plain in ("sum", "max", "argmax")
-                target = self.memory.row(address, dtype, 1 if one else n, stride)
+                target = self.reader.row(address, dtype, 1 if one else n, stride)
                 if plain == mode:
                     STORES[mode](target, values)
                     continue
                 address = rest.pop(0)
                 stride = rest.pop(0) if mode.startswith("strided") else None
-                error = self.memory.row(address, dtype, 1 if one else n, stride)
+                error = self.reader.row(address, dtype, 1 if one else n, stride)
                 _compensated(target, error, values.sum(keepdims=True) if one else values)
             assert not rest, rest
 
@@ -210,8 +261,8 @@ class Interpreted:
 
     def _pack(self, dtype: str, dst: int, src: int, rs: int, cs: int, k: int, n: int) -> None:
         item = ITEM[dtype]
-        panel = self.memory.view(dst, dtype, (k, n), (n * item, item))
-        panel[...] = self.memory.view(src, dtype, (k, n), (rs, cs))
+        panel = self.reader.view(dst, dtype, (k, n), (n * item, item))
+        panel[...] = self.reader.view(src, dtype, (k, n), (rs, cs))
 
     def _gemm(self, dtype: str, *arguments: int) -> None:
         a, rsa, csa, b, c, rsc, m, n, k, more = arguments
@@ -220,19 +271,19 @@ class Interpreted:
 
     def _matmul(self, dtype: str, *arguments: int) -> None:
         a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, number, _, _ = arguments
-        view = self.memory.view
+        view = self.reader.view
         left, right = view(a, dtype, (m, k), (rsa, csa)), view(b, dtype, (k, n), (rsb, csb))
         target = view(c, dtype, (m, n), (rsc, ITEM[dtype]))
         target[...] = left @ right + (target if number else 0)
 
     def _ctc(self, dtype: str, *arguments: int) -> None:
         loss, _, *_ = arguments[8:]
-        self.memory.row(loss, dtype, 1)[0] = -self._lattice(dtype, arguments).log_probability
+        self.reader.row(loss, dtype, 1)[0] = -self._lattice(dtype, arguments).log_probability
 
     def _ctc_occupancy(self, dtype: str, *arguments: int) -> None:
         out, step, frames, _, classes, *_ = arguments[8:]
         lattice = self._lattice(dtype, arguments)
-        target = self.memory.view(out, dtype, (frames, classes), (step, ITEM[dtype]))
+        target = self.reader.view(out, dtype, (frames, classes), (step, ITEM[dtype]))
         target[...] = 0.0
         target[: len(lattice.log_probs)] = lattice.occupancy()
 
@@ -240,17 +291,17 @@ class Interpreted:
         moved, along, out, step, frames, _, classes, *_ = arguments[8:]
         lattice = self._lattice(dtype, arguments)
         shape, used = (frames, classes), len(lattice.log_probs)
-        direction = self.memory.view(moved, dtype, shape, (along, ITEM[dtype]))
-        target = self.memory.view(out, dtype, shape, (step, ITEM[dtype]))
+        direction = self.reader.view(moved, dtype, shape, (along, ITEM[dtype]))
+        target = self.reader.view(out, dtype, shape, (step, ITEM[dtype]))
         target[...] = 0.0
         target[:used] = lattice.curvature(direction[:used].astype(np.float64))
 
     def _lattice(self, dtype: str, arguments: Sequence[int]) -> Lattice:
         probs, frame, labels, label, frames, _, count, _ = arguments[:8]
         classes, blank, _ = arguments[-3:]
-        n, m = (int(self.memory.row(a, dtype, 1)[0]) for a in (frames, count))
-        said = self.memory.row(labels, dtype, m, label).astype(np.int64)
-        p = self.memory.view(probs, dtype, (n, classes), (frame, ITEM[dtype])).astype(np.float64)
+        n, m = (int(self.reader.row(a, dtype, 1)[0]) for a in (frames, count))
+        said = self.reader.row(labels, dtype, m, label).astype(np.int64)
+        p = self.reader.view(probs, dtype, (n, classes), (frame, ITEM[dtype])).astype(np.float64)
         return Lattice(p, said[said >= 0], blank % classes)
 
 

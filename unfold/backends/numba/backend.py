@@ -2,72 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
-
-from unfold.backends.numba.engine import Engine
-from unfold.backends.numba.host import Run
-from unfold.backends.numba.profile import Clock
-from unfold.backends.protocol import Arrays, Planned, Planner, Room
-from unfold.core.program import BATCH, Program
-from unfold.unfolded.domain import Domain
+from unfold.backends.native.backend import Native
+from unfold.backends.native.engine import Engine
+from unfold.backends.numba.machine import Compiled
+from unfold.backends.protocol import Planner, Room
 
 
-class Numba:
-    """Runs Plans.
-
-    Attributes:
-        takes_parts: it does, so that segments can be recomputed.
-        engine: what runs them; another one where a clock is read.
-    """
-
-    takes_parts = True
+class Numba(Native):
+    """Runs Plans in machine code that Numba makes."""
 
     def __init__(self, planner: Planner, room: Room) -> None:
-        self.planner, self.room = planner, room
-        self.engine = Engine(room=room)
-
-    @property
-    def held(self) -> int:
-        """The bytes of the arenas that are kept for the next run."""
-        return self.engine.held
-
-    def prepare(self, program: Program, domain: Domain, dtype: str) -> Bound:
-        """Return a Program that is ready to run; it is compiled when it runs first."""
-        return Bound(self, self.planner(program, domain), domain, dtype)
-
-    def needs(self, program: Program, domain: Domain, dtype: str) -> int:
-        """Return the bytes that a run takes."""
-        plan = self.planner(program, domain).plan
-        return self.engine.needs(plan, over(domain, 0, {}), dtype)
-
-    @contextmanager
-    def clocked(self) -> Iterator[Clock]:
-        """Within, Plans run on an engine that looks at the clock."""
-        before, self.engine = self.engine, (clock := Clock())
-        try:
-            yield clock
-        finally:
-            self.engine = before
-
-
-class Bound:
-    """A Plan for a domain, and what it was run over last."""
-
-    def __init__(self, backend: Numba, planned: Planned, domain: Domain, dtype: str) -> None:
-        self.backend, self.planned, self.domain, self.dtype = backend, planned, domain, dtype
-        self._over = over(domain, 0, {})
-
-    def run(self, arrays: Arrays, *, seed: int, origin: Mapping[str, int]) -> dict[str, Any]:
-        """Compute the results of the Plan."""
-        if (self._over.seed, self._over.origin) != (seed, origin):
-            self._over = over(self.domain, seed, origin)
-        engine, planned = self.backend.engine, self.planned
-        return engine.run(planned.plan, planned.program, arrays, self._over, dtype=self.dtype)
-
-
-def over(domain: Domain, seed: int, origin: Mapping[str, int]) -> Run:
-    """Return what a run is over."""
-    lengths = {a: domain.length(a) for a in domain.extents if a != BATCH}
-    return Run(domain.extents, lengths, seed, origin)
+        super().__init__(planner, Engine(Compiled(), room=room))

@@ -29,7 +29,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from unfold.backends.numba import store
+from unfold.backends.numba.compiler import STORE
 from unfold.backends.numba.target import vector_bytes
 from unfold.backends.numba.tiles import ITEM
 
@@ -52,6 +52,21 @@ class Library:
     gemm: int
     matmul: int
     kernel: Callable[[str], int]
+
+    def function(self, name: str) -> int:
+        """Return the address of a function by its name."""
+        return {"pack": self.pack, "gemm": self.gemm, "matmul": self.matmul}[name]
+
+    def kernel_bytes(self, name: str, *points: int) -> int:
+        """Return the bytes of scratch memory of an operator's own kernel.
+
+        Args:
+            name: of the operator.
+            points: of the axes that it runs over, in the order of its operands.
+        """
+        frames, labels = points
+        rows = {"ctc": 2, "ctc_occupancy": frames + 2, "ctc_curvature": 2 * frames + 4}
+        return 8 * (2 * labels + 1) * (rows[name] + 1)
 
     def _padded(self, n: int) -> int:
         two, three = (-(-n // (v * self.lanes)) * v * self.lanes for v in (2, 3))
@@ -84,18 +99,6 @@ def _kernel(name: str, dtype: str) -> int:
     return getattr(_module(f"{name.partition('_')[0]}_module", dtype), name).address
 
 
-def kernel_bytes(name: str, *points: int) -> int:
-    """Return the bytes of scratch memory of an operator's own kernel.
-
-    Args:
-        name: of the operator.
-        points: of the axes that it runs over, in the order of its operands.
-    """
-    frames, labels = points
-    rows = {"ctc": 2, "ctc_occupancy": frames + 2, "ctc_curvature": 2 * frames + 4}
-    return 8 * (2 * labels + 1) * (rows[name] + 1)
-
-
 def _lanes(dtype: str) -> int:
     return vector_bytes() // ITEM[dtype]
 
@@ -111,4 +114,4 @@ def _module(template: str, dtype: str) -> ModuleType:
         ("RUN", RUN),
     ):
         text = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE)
-    return store.load_module(text)
+    return STORE.load_module(text)

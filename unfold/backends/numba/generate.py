@@ -1,7 +1,7 @@
 """Write the module of one block of a Plan: readable Python that Numba compiles.
 
 A block is a C function of one argument, the address of its slots: 64-bit integers that the binder
-(`unfold.backends.numba.bind`) fills with extents, strides and addresses. The text has no name from
+(`unfold.backends.native.bind`) fills with extents, strides and addresses. The text has no name from
 a spec and no size of an axis in it, so equal blocks of different models are one compiled kernel.
 
     for i0 in range(s3 - 1, -1, -1):           a recurrence
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 
+from unfold.backends.native.protocol import ITEM, Block, Slot
 from unfold.backends.numba.loops import bounds, divided, placed
 from unfold.backends.numba.scalars import kernel_text, number
 from unfold.core.affine import Affine
@@ -41,9 +42,6 @@ from unfold.core.plan import (
 from unfold.core.program import BATCH
 from unfold.core.scalar import X, call
 
-Slot = tuple[object, ...]
-ITEM = {"float32": 4, "float64": 8}
-
 HEADER = """\
 from numba import cfunc
 
@@ -52,21 +50,6 @@ from unfold.backends.numba.functions import *
 from unfold.backends.numba.memory import fill_{dtype}, index_{dtype}, put_{dtype}
 from unfold.backends.numba.vector import vector_kernel
 """
-
-
-@dataclass(frozen=True)
-class Block:
-    """A generated module and what its slots mean.
-
-    Attributes:
-        text: the module.
-        slots: see `unfold.backends.numba.bind`.
-        values: the equations it computes, for messages and profiles.
-    """
-
-    text: str
-    slots: tuple[Slot, ...]
-    values: tuple[str, ...]
 
 
 def blocks(plan: Plan, dtype: str) -> tuple[Block, ...]:

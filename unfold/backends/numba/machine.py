@@ -1,13 +1,24 @@
-"""What runs blocks: the compiled machine; tests have another one that interprets the same text."""
+"""The machine of the CPU: blocks written for Numba, compiled or from the store, and called.
+
+Calls hold no lock of the interpreter, so that threads run at once.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
-from unfold.backends.numba import gemm, store
+import numpy as np
+
+from unfold.backends.native.memory import Host
+from unfold.backends.native.protocol import Block
+from unfold.backends.numba import gemm
+from unfold.backends.numba.compiler import STORE
+from unfold.backends.numba.generate import blocks
+from unfold.core.plan import Plan
 
 DRIVER = '''\
 """Call the blocks of a table, one after another."""
@@ -23,39 +34,83 @@ def block(table, n):
         call(load_i64(table, 2 * i), load_i64(table, 2 * i + 1))
 '''
 
+TIMED = '''\
+"""Call the blocks of a table, one after another, and read a clock in between."""
 
-class Machine(Protocol):
-    """Makes functions of generated text, and calls them."""
+from numba import cfunc
 
-    def functions(self, texts: Sequence[str], /) -> tuple[int, ...]:
-        """Return the address of the function `block` of each module."""
-        ...
+from unfold.backends.numba.calls import call, load_i64
 
-    def library(self, dtype: str, /) -> gemm.Library:
-        """Return the products of an element type."""
-        ...
 
-    def call(self, table: int, count: int, /) -> None:
-        """Call the functions of a table of (function, slots), one after another."""
-        ...
+@cfunc("void(int64, int64, int64, int64, int64)", cache=True)
+def block(table, n, gettime, clock, times):
+    call(gettime, clock, times)
+    for i in range(n):
+        call(load_i64(table, 2 * i), load_i64(table, 2 * i + 1))
+        call(gettime, clock, times + 16 * (i + 1))
+'''
+
+CLOCK = getattr(time, "CLOCK_MONOTONIC", 0)
 
 
 class Compiled:
-    """Numba's machine code. Calls hold no lock of the interpreter, so that threads run at once."""
+    """Numba's machine code.
+
+    Attributes:
+        memory: of the host; users' arrays are read where they are.
+    """
+
+    def __init__(self) -> None:
+        self.memory = Host()
+
+    def blocks(self, plan: Plan, dtype: str) -> tuple[Block, ...]:
+        """Return the blocks of a Plan."""
+        return blocks(plan, dtype)
+
+    def functions(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Compile modules, or find them in the store."""
+        return tuple(k.address for k in STORE.load_all(texts))
+
+    def products(self, dtype: str) -> gemm.Library:
+        """Return the compiled products."""
+        return gemm.library(dtype)
 
     def call(self, table: int, count: int) -> None:
         """Call the functions of a table."""
         self._driver(table, count)
 
+    def timed(self, table: int, count: int) -> Any:
+        """Call them and return nanoseconds, before the first and after each."""
+        read = np.zeros((count + 1, 2), np.int64)  # struct timespec: seconds, nanoseconds
+        self._timed(table, count, self._gettime, CLOCK, read.ctypes.data)
+        return read @ np.array([10**9, 1])
+
     @cached_property
     def _driver(self) -> Any:
-        address = store.load(DRIVER).address
-        return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(address)
+        return _function(DRIVER, 2)
 
-    def functions(self, texts: Sequence[str]) -> tuple[int, ...]:
-        """Compile modules, or find them in the store."""
-        return tuple(k.address for k in store.load_all(texts))
+    @cached_property
+    def _timed(self) -> Any:
+        return _function(TIMED, 5)
 
-    def library(self, dtype: str) -> gemm.Library:
-        """Return the compiled products."""
-        return gemm.library(dtype)
+    @cached_property
+    def _gettime(self) -> int | None:
+        return ctypes.cast(self._clock, ctypes.c_void_p).value
+
+    @cached_property
+    def _clock(self) -> Any:
+        """The C library's clock, or where it has none (Windows), Python's, which takes 1 µs."""
+        try:
+            return ctypes.CDLL(None).clock_gettime
+        except (AttributeError, OSError, TypeError):
+            return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2)(_read_clock)
+
+
+def _function(text: str, arguments: int) -> Any:
+    """Return a driver as a function of so many 64-bit integers."""
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)(STORE.load(text).address)
+
+
+def _read_clock(_: int, address: int) -> None:
+    """Write seconds and nanoseconds to an address, as `clock_gettime` does."""
+    (ctypes.c_int64 * 2).from_address(address)[:] = divmod(time.perf_counter_ns(), 10**9)

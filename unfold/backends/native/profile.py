@@ -11,46 +11,19 @@ Python: feeding arrays, starting threads and waiting for the slowest, gathering 
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from unfold.backends.numba import gemm, store
-from unfold.backends.numba.engine import Engine
-from unfold.backends.numba.host import Run
-from unfold.backends.numba.machine import Compiled, Machine
+from unfold.backends.native.engine import Engine
+from unfold.backends.native.host import Run
+from unfold.backends.native.protocol import Block, Machine, Memory, Products
 from unfold.backends.profiles import Call, Profile
 from unfold.core.plan import Plan
 from unfold.core.program import Program
-
-DRIVER = '''\
-"""Call the blocks of a table, one after another, and read a clock in between."""
-
-from numba import cfunc
-
-from unfold.backends.numba.calls import call, load_i64
-
-
-@cfunc("void(int64, int64, int64, int64, int64)", cache=True)
-def block(table, n, gettime, clock, times):
-    call(gettime, clock, times)
-    for i in range(n):
-        call(load_i64(table, 2 * i), load_i64(table, 2 * i + 1))
-        call(gettime, clock, times + 16 * (i + 1))
-'''
-
-
-CLOCK = getattr(time, "CLOCK_MONOTONIC", 0)
-
-
-def _read_clock(_: int, address: int) -> None:
-    """Write seconds and nanoseconds to an address, as `clock_gettime` does."""
-    (ctypes.c_int64 * 2).from_address(address)[:] = divmod(time.perf_counter_ns(), 10**9)
 
 
 class Clocked:
@@ -64,47 +37,41 @@ class Clocked:
         self._machine = machine
         self.calls: list[Call] = []
 
+    @property
+    def memory(self) -> Memory:
+        """The memory of the other machine."""
+        return self._machine.memory
+
+    def blocks(self, plan: Plan, dtype: str) -> tuple[Block, ...]:
+        """Return the blocks of a Plan."""
+        return self._machine.blocks(plan, dtype)
+
     def functions(self, texts: Sequence[str]) -> tuple[int, ...]:
-        """Return the address of the function of each module."""
+        """Return the address of the function of each text."""
         return self._machine.functions(texts)
 
-    def library(self, dtype: str) -> gemm.Library:
+    def products(self, dtype: str) -> Products:
         """Return the products of an element type."""
-        return self._machine.library(dtype)
+        return self._machine.products(dtype)
+
+    def timed(self, table: int, count: int) -> Any:
+        """Call the functions of a table, with the clock of the other machine."""
+        return self._machine.timed(table, count)
 
     def call(self, table: int, count: int) -> None:
         """Call the functions of a table."""
-        read = np.zeros((count + 1, 2), np.int64)  # struct timespec: seconds, nanoseconds
-        self._driver(table, count, self._gettime, CLOCK, read.ctypes.data)
-        passed = np.diff(read, axis=0) @ np.array([1.0, 1e-9])
-        start, end = (float(read[i] @ np.array([1.0, 1e-9])) for i in (0, -1))
-        self.calls.append(Call(start, end, tuple(passed.tolist())))
-
-    @cached_property
-    def _driver(self) -> Any:
-        address = store.load(DRIVER).address
-        return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)(address)
-
-    @cached_property
-    def _gettime(self) -> int | None:
-        return ctypes.cast(self._clock, ctypes.c_void_p).value
-
-    @cached_property
-    def _clock(self) -> Any:
-        """The C library's clock, or where it has none (Windows), Python's, which takes 1 µs."""
-        try:
-            return ctypes.CDLL(None).clock_gettime
-        except (AttributeError, OSError, TypeError):
-            return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2)(_read_clock)
+        read = self.timed(table, count)
+        start, end = (1e-9 * float(read[i]) for i in (0, -1))
+        self.calls.append(Call(start, end, tuple((1e-9 * np.diff(read)).tolist())))
 
 
 class Clock(Engine):
     """An engine that knows where its time went."""
 
-    def __init__(self) -> None:
-        self._clocked = Clocked(Compiled())
+    def __init__(self, engine: Engine) -> None:
+        self._clocked = Clocked(engine.machine)
         self._found: dict[tuple[int, str], Profile] = {}
-        super().__init__(machine=self._clocked)
+        super().__init__(self._clocked, engine.threads, engine.room)
 
     def run(
         self, plan: Plan, program: Program, arrays: Mapping[str, Any], run: Run, *, dtype: str

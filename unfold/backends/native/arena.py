@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from unfold.backends.numba.gemm import Library, kernel_bytes
-from unfold.backends.numba.generate import ITEM, Block
-from unfold.backends.numba.layout import ALIGN, Place, place, widest
+from unfold.backends.native.layout import ALIGN, Place, place, widest
+from unfold.backends.native.protocol import ITEM, Block, Products
 from unfold.core.dependence import outreach
 from unfold.core.plan import Dim, Plan
 from unfold.core.program import BATCH
@@ -40,7 +39,7 @@ class Arena:
     Args:
         plan: what to place.
         blocks: its blocks, in order.
-        library: products, which need packed operands and scratch memory.
+        products: of matrices; they need packed operands and scratch memory.
         dtype: element type.
         extents: of every axis, "batch" included.
 
@@ -58,11 +57,11 @@ class Arena:
         self,
         plan: Plan,
         blocks: Sequence[Block],
-        library: Library,
+        products: Products,
         dtype: str,
         extents: Mapping[str, int],
     ) -> None:
-        self.plan, self.library, self.extents = plan, library, dict(extents)
+        self.plan, self.products, self.extents = plan, products, dict(extents)
         self.item = ITEM[dtype]
         self.places = self._placed(blocks)
         self.packs = {n: self._pack_bytes(n) for n in plan.packs}
@@ -87,7 +86,7 @@ class Arena:
 
     def _pack_bytes(self, name: str) -> int:
         pack = self.plan.packs[name]
-        return self.library.packed_bytes(self._points(pack.k), self._points(pack.n))
+        return self.products.packed_bytes(self._points(pack.k), self._points(pack.n))
 
     def _points(self, dims: Sequence[Dim]) -> int:
         return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)
@@ -97,13 +96,13 @@ class Arena:
         for name in ("#0.0", "#-1.0", "#waste"):
             yield Span(name, self.row, -1, end)
         products = [
-            self.library.scratch_bytes(*(self._points(d) for d in s[1:]))  # type: ignore[arg-type]
+            self.products.scratch_bytes(*(self._points(d) for d in s[1:]))  # type: ignore[arg-type]
             for b in blocks
             for s in b.slots
             if s[0] == "scratch"
         ]
         products += [
-            kernel_bytes(str(s[1]), *(self.extents[a] for a in s[2:]))  # type: ignore[index]
+            self.products.kernel_bytes(str(s[1]), *(self.extents[a] for a in s[2:]))  # type: ignore[index]
             for b in blocks
             for s in b.slots
             if s[0] == "room"

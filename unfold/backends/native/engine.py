@@ -1,6 +1,6 @@
 """Run Plans: compile their blocks, bind them to memory, feed them, call them, gather results.
 
-    engine = Engine()
+    engine = Engine(machine)
     values = engine.run(plan, program, arrays, Run(extents, lengths, seed=0), dtype="float32")
 
 The sequences of a batch are independent until something adds them up: each thread runs the whole
@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from unfold.backends.numba.arena import Arena
-from unfold.backends.numba.generate import Block, blocks
-from unfold.backends.numba.host import Run
-from unfold.backends.numba.machine import Compiled, Machine
-from unfold.backends.numba.share import Share, Written
+from unfold.backends.native.arena import Arena
+from unfold.backends.native.host import Run
+from unfold.backends.native.protocol import Block, Machine
+from unfold.backends.native.share import Share, Written
 from unfold.core.bytes import too_large
 from unfold.core.plan import Plan
 from unfold.core.processors import processors
@@ -37,18 +36,18 @@ class Engine:
     """Compiles and runs Plans; what was compiled and bound is kept for the next run.
 
     Args:
+        machine: what writes, compiles and calls blocks.
         threads: how many to use; default: as many as the process may run on.
-        machine: what runs blocks; default: compiled code.
         room: returns the bytes that may be taken beside those held; default: there is no limit.
     """
 
     def __init__(
         self,
+        machine: Machine,
         threads: int | None = None,
-        machine: Machine | None = None,
         room: Callable[[int], float] = lambda held: inf,
     ) -> None:
-        self.machine: Machine = machine or Compiled()
+        self.machine = machine
         self.threads = threads or processors()
         self.room = room
         self._written: dict[tuple[int, str], tuple[Plan, tuple[Block, ...]]] = {}
@@ -74,15 +73,15 @@ class Engine:
     def _blocks(self, plan: Plan, dtype: str) -> tuple[Block, ...]:
         key = (id(plan), dtype)
         if key not in self._written:
-            self._written[key] = plan, tuple(blocks(plan, dtype))
+            self._written[key] = plan, self.machine.blocks(plan, dtype)
         return self._written[key][1]
 
     def needs(self, plan: Plan, run: Run, dtype: str) -> int:
         """Return the bytes of the arenas of a run; nothing is allocated or compiled."""
-        made, library = self._blocks(plan, dtype), self.machine.library(dtype)
+        made, products = self._blocks(plan, dtype), self.machine.products(dtype)
         shares = (s.stop - s.start for s in self._shares(plan, run))
         return sum(
-            Arena(plan, made, library, dtype, {**run.extents, BATCH: n}).size for n in shares
+            Arena(plan, made, products, dtype, {**run.extents, BATCH: n}).size for n in shares
         )
 
     @property
@@ -162,10 +161,8 @@ class Engine:
     def _gathered(self, bounds: Sequence[Share], name: str) -> Any:
         """Return a result as an array [batch or 1, *axes, *stored]."""
         first = bounds[0].results[name]
-        if not first.batched or len(bounds) == 1:
-            whole = first.view.copy()
-        else:
-            whole = np.concatenate([b.results[name].view for b in bounds])
+        parts = bounds if first.batched else bounds[:1]
+        whole = bounds[0].memory.download([b.results[name].view for b in parts])
         return whole if first.kind is None else whole.astype(first.kind)
 
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from unfold.backends.numba.bind import Bound
-from unfold.backends.numba.generate import Block
-from unfold.backends.numba.host import Run, host_value
-from unfold.backends.numba.machine import Machine
+from unfold.backends.native.bind import Bound
+from unfold.backends.native.host import Run, host_value
+from unfold.backends.native.protocol import Block, Machine, Memory
 from unfold.core.plan import Buffer, Plan
 from unfold.core.program import BATCH, Program
 
@@ -57,10 +56,12 @@ class Share:
             compiled.plan,
             compiled.blocks,
             compiled.functions,
-            machine.library(compiled.dtype),
+            machine.products(compiled.dtype),
+            machine.memory,
             compiled.dtype,
             extents,
         )
+        self.memory: Memory = self.bound.memory
         self.address: int = self.bound.table.ctypes.data
         buffers = compiled.plan.buffers
         roles = {n: b.role for n, b in buffers.items()}
@@ -96,16 +97,13 @@ class Share:
             run: of the whole batch; host values are made anew when it differs from the last one.
         """
         for name in self._direct:
-            array = arrays[name]
-            if array.dtype != self.bound.dtype or not array.flags.c_contiguous:
-                array = np.ascontiguousarray(array, dtype=self.bound.dtype)
-            self.bound.keep(name, array)
+            self.bound.keep(name, arrays[name])
         for name, view in self._copied:
-            view[...] = self._own(name, arrays[name])
+            self.memory.upload(self._own(name, arrays[name]), view)
         if self._host and run.key != self._over:
             self._over = run.key
             for name, view in self._host:
-                view[...] = self._own(name, host_value(self.program, name, run))
+                self.memory.upload(self._own(name, host_value(self.program, name, run)), view)
 
     def _own(self, name: str, array: Any) -> Any:
         axes = self._axes(name)

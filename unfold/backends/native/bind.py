@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from unfold.backends.numba.arena import Arena
-from unfold.backends.numba.gemm import Library
-from unfold.backends.numba.generate import Block, Slot
-from unfold.backends.numba.layout import ALIGN, Place
+from unfold.backends.native.arena import Arena
+from unfold.backends.native.layout import Place
+from unfold.backends.native.protocol import Block, Memory, Products, Slot
 from unfold.core.plan import Plan
 
 
@@ -35,7 +34,8 @@ class Bound:
         plan: what to bind.
         blocks: its blocks.
         functions: address of each block.
-        library: products.
+        products: of matrices.
+        memory: that it is bound to.
         dtype: element type.
         extents: of every axis, "batch" included.
 
@@ -51,22 +51,24 @@ class Bound:
         plan: Plan,
         blocks: Sequence[Block],
         functions: Sequence[int],
-        library: Library,
+        products: Products,
+        memory: Memory,
         dtype: str,
         extents: Mapping[str, int],
     ) -> None:
-        self.plan, self.library, self.extents = plan, library, dict(extents)
+        self.plan, self.products, self.extents = plan, products, dict(extents)
+        self.memory = memory
         self.dtype = np.dtype(dtype)
-        self.layout = Arena(plan, blocks, library, dtype, extents)
+        self.layout = Arena(plan, blocks, products, dtype, extents)
         self._places, self._offsets = self.layout.places, self.layout.offsets
-        self.arena = np.zeros(self.layout.size + ALIGN, np.uint8)
-        self._base = -(-self.arena.ctypes.data // ALIGN) * ALIGN
+        self.arena = memory.allocate(self.layout.size)
+        self._base = memory.address(self.arena)
         self.views = {n: self._view(p) for n, p in self._places.items() if n in self._offsets}
         self._prepare()
         self._moving: dict[str, list[tuple[Any, int, int]]] = {}
         self.held: dict[str, Any] = {}
         self.slots = [self._slots(b) for b in blocks]
-        pairs = [(f, s.ctypes.data) for f, s in zip(functions, self.slots, strict=True)]
+        pairs = [(f, memory.address(s)) for f, s in zip(functions, self.slots, strict=True)]
         self.table = np.array(pairs, np.int64).reshape(-1)
 
     @property
@@ -76,29 +78,32 @@ class Bound:
 
     def keep(self, name: str, array: Any) -> None:
         """Use an array of the user for a parameter, and hold on to it."""
-        if self.held.get(name) is array:
+        own = self.memory.hold(array, self.dtype)
+        if self.held.get(name) is own:
             return
-        self.held[name], address = array, array.__array_interface__["data"][0]
+        self.held[name], address = own, self.memory.address(own)
         for slots, position, offset in self._moving.get(name, ()):
             slots[position] = address + offset
 
     # Memory
 
     def _view(self, own: Place) -> Any:
-        start = self._base - self.arena.ctypes.data + self._offsets[own.buffer.name]
-        whole = np.ndarray(own.sizes, self.dtype, self.arena, start, own.strides)
+        start = self._offsets[own.buffer.name]
+        whole = self.memory.view(self.arena, start, own.sizes, own.strides, self.dtype)
         inner = [slice(b, n - a) for n, (b, a) in zip(own.sizes, own.halos, strict=False)]
         return whole[(*inner, ...)]
 
     def _prepare(self) -> None:
         """Set what lies outside of domains; it stays as it is."""
-        start = self._base - self.arena.ctypes.data
         for name, own in self._places.items():
             if name in self._offsets and own.buffer.empty:
-                at = start + self._offsets[name]
-                self.arena[at : at + own.bytes].view(self.dtype)[:] = own.buffer.empty
-        at = start + self._offsets["#-1.0"]
-        self.arena[at : at + self.layout.row].view(self.dtype)[:] = -1.0
+                self._fill(name, own.bytes, own.buffer.empty)
+        self._fill("#-1.0", self.layout.row, -1.0)
+
+    def _fill(self, name: str, size: int, number: float) -> None:
+        item = self.dtype.itemsize
+        at = self._offsets[name]
+        self.memory.view(self.arena, at, (size // item,), (item,), self.dtype)[...] = number
 
     # Slots
 
@@ -106,7 +111,7 @@ class Bound:
         values = np.zeros(max(len(block.slots), 1), np.int64)
         for position, slot in enumerate(block.slots):
             values[position] = self._value(slot, values, position)
-        return values
+        return self.memory.hold(values, np.int64)
 
     def _value(self, slot: Slot, values: Any, position: int) -> int:
         kind, *rest = slot
@@ -151,10 +156,10 @@ class Bound:
         return self.layout.packs[name] * prod(self.extents[a] for a in inner)
 
     def _function(self, values: Any, position: int, name: str) -> int:
-        return int(getattr(self.library, name))
+        return self.products.function(name)
 
     def _kernel(self, values: Any, position: int, name: str) -> int:
-        return self.library.kernel(name)
+        return self.products.kernel(name)
 
     def _room(self, values: Any, position: int, *of: Any) -> int:
         return self._base + self._offsets["#scratch"]
