@@ -131,42 +131,44 @@ _INTRODUCTION = """<!-- written by docs/follow_one_spec.py -->
 
 # Follow one spec
 
-From a YAML file to gradients and compiled loops through nine files. Everything below is printed by
-the program itself (`python docs/follow_one_spec.py`), with T = 3.
+This page follows a spec through nine files, from YAML to gradients and compiled loops. The program
+itself prints every block below (`python docs/follow_one_spec.py`), with T = 3.
 """
 _FILE = "A recurrent network that reads a sequence and gives one answer at its end."
 _PARSED = (
-    "Text becomes located pieces: every name and every part of an expression knows its line and"
-    " column. Nothing has been understood yet."
+    "The parser turns text into pieces with locations: every name and every part of an expression"
+    " knows its line and column. Nothing is interpreted yet."
 )
 _PROGRAM = (
-    "Names are resolved, cells inlined, shapes inferred. One equation of the file may become"
-    " several values: `h.1` is a part of `h`. `| outside t` is the boundary: what `h[t-1]` reads at"
-    " the first step. On the right stands the type, by the names of the sizes."
+    "This stage resolves names, inlines cells and infers shapes. One equation of the file may"
+    " become several values: `h.1` is a part of `h`. `| outside t` is the boundary, which is the"
+    " value that `h[t-1]` reads at the first step. The right column shows the type, in terms of the"
+    " sizes."
 )
 _LOWERED = (
-    "The learned initial state becomes an ordinary choice, so that every read outside of a domain"
-    " is zero. Only what changed is shown."
+    "The learned initial state becomes an ordinary `where`, so that every read outside a domain is"
+    " zero. Only changed values are shown."
 )
 _ADJOINT = (
-    "The gradient of a set of recurrence equations is another one. A delay `t-1` has become `t+1`,"
-    " the fixed point `last` a condition, and each weight gradient one product summed over batch"
-    " and time. Only what is added is shown."
+    "The gradient of a set of recurrence equations is another such set. The delay `t-1` becomes"
+    " `t+1`, the fixed index `last` becomes a condition, and each weight gradient becomes one"
+    " product summed over batch and time. Only added values are shown."
 )
 _ORDER = (
-    "Two loops are left, one forwards and one backwards; all else is computed for all steps at"
-    " once."
+    "Two loops remain, one forwards and one backwards. Everything else is computed for all steps"
+    " at once."
 )
 _GRAPH = (
-    "The Program instantiated at every index point. It is never stored: nodes and edges are index"
-    " arithmetic. The level of a node is the length of the longest path that ends there."
+    "The graph is the Program instantiated at every index point. It is never stored: nodes and"
+    " edges are index arithmetic. The level of a node is the length of the longest path that ends"
+    " there."
 )
-_RUN = "The walk over the graph, wavefront by wavefront, forward and through the adjoint."
+_RUN = "The reference walks the graph, wavefront by wavefront, forward and through the adjoint."
 _PLAN = (
-    "The same adjoint for the compiled backend: the loop nest, with operations and bytes. What only"
-    " depends on inputs and parameters is done before the loops, weight gradients after them."
-    " `unfold explain pattern-last --plan` says more, [the compiled engine](engine.md) how to read"
-    " it."
+    "The Plan is the same adjoint for the compiled backend: the loop nest, with operations and"
+    " bytes. Values that depend only on inputs and parameters are computed before the loops, weight"
+    " gradients after them. `unfold explain pattern-last --plan` prints more details, and"
+    " [the compiled engine](engine.md) explains how to read them."
 )
 
 
