@@ -41,12 +41,12 @@ EXTRAS = (
     ),
     Extra(
         "pattern-hidden", "backward",
-        "Backpropagation through time is the adjoint, unfolded: every arrow is turned around.",
+        "Backpropagation through time is the unfolded adjoint: every arrow is reversed.",
         {"view": "backward"},
     ),
     Extra(
         "pattern-hidden", "elided",
-        "A million steps: only what is drawn is computed.",
+        "A million steps: only the drawn part is computed.",
         {"view": "unfolded", "extents": {"t": 1_000_000}},
     ),
     Extra(
@@ -54,11 +54,12 @@ EXTRAS = (
         {"view": "unfolded", "detail": "op", "steps": 2},
     ),
     Extra(
-        "teacher-forcing", "compare", "Training and use, side by side: what is fed back differs.",
+        "teacher-forcing", "compare",
+        "Training and use, side by side: they differ in the fed-back value.",
         {"view": "compare"},
     ),
     Extra(
-        "attention", "backward", "The way of the gradient back through the attention.",
+        "attention", "backward", "The path of the gradient back through the attention.",
         {"view": "backward", "steps": 3},
     ),
 )  # fmt: skip
@@ -113,10 +114,10 @@ def main() -> None:
     lines = [
         "# Gallery",
         "",
-        "Every spec of `specs/`, folded (a delay is a black square on its edge) and unfolded",
-        "(columns are steps, rows are values, one colour per shared parameter). Shapes and edges",
-        "say on hovering what they are. Made by `python docs/make_gallery.py`; yours come from",
-        "`unfold render SPEC -o FILE`.",
+        "The gallery shows every spec of `specs/`, folded (a delay is a black square on its edge)",
+        "and unfolded (columns are steps, rows are values, one colour per shared parameter). Hover",
+        "over a shape or an edge to see its description. `python docs/make_gallery.py` draws these",
+        "pictures; `unfold render SPEC -o FILE` draws yours.",
         "",
     ]
     families = {name: [f for f in unfold.library() if f.parent.name == name] for name in FAMILIES}

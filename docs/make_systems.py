@@ -36,17 +36,19 @@ Outcomes = Mapping[str, Mapping[str, str]]
 HEAD = """\
 # The systems that the library expresses
 
-Written by `make systems` from what the tests and the reproductions found; nothing is set by hand.
+`make systems` writes this page from the results of the tests and the reproductions; nothing is
+entered by hand.
 
-- **drawn**: checked without a complaint, its folded and unfolded pictures without overlaps;
-- **backends**: values of all nodes, loss and gradients of the compiled backend equal the
-  reference's to 1e-10, every mode, batch of unequal lengths;
-- **oracle**: the same of the reference and an implementation in JAX written from the equations;
-- **runs**: `unfold run` ends well (`make library` runs every spec to its end);
-- **shown**: the experiments of [reproductions](reproductions.md) that show what the system is known
-  for, and whether they reached it.
+- **drawn**: the spec passes the check, and its folded and unfolded pictures have no overlaps;
+- **backends**: values of all nodes, loss and gradients of the compiled backend equal those of the
+  reference to 1e-10, in every mode and for a batch of unequal lengths;
+- **oracle**: the reference agrees in the same way with an implementation in JAX written from the
+  equations;
+- **runs**: `unfold run` succeeds (`make library` runs every spec to its end);
+- **shown**: the experiments of [reproductions](reproductions.md) that show the known properties of
+  the system, and whether they succeeded.
 
-Recursive (tree) networks, A13, are [designed on paper](trees.md).
+Recursive (tree) networks, A13, exist only as a [design](trees.md).
 """
 
 

@@ -41,7 +41,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change size.NAME, axis.NAME, or a key of data, train or generate.",
+        help="Override size.NAME, axis.NAME, or a key of data, train or generate.",
     ),
 ]
 BackendOption = Annotated[
@@ -49,7 +49,7 @@ BackendOption = Annotated[
     typer.Option(
         "--backend",
         metavar="NAME",
-        help="What computes: numba (compiled) or reference.",
+        help="Compute with numba (compiled) or reference.",
         envvar="UNFOLD_BACKEND",
     ),
 ]
@@ -58,23 +58,23 @@ ModeOption = Annotated[
     typer.Option(
         "--mode",
         metavar="MODE",
-        help="teacher, free or scheduled:P (the branch of output feedback).",
+        help="Set the mode of output feedback: teacher, free or scheduled:P.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 StepsOption = Annotated[
-    int | None, typer.Option("--steps", min=1, metavar="N", help="Steps to unfold along each axis.")
+    int | None, typer.Option("--steps", min=1, metavar="N", help="Unfold N steps along each axis.")
 ]
 
 WELCOME = """\
-unfold: recurrence equations in one YAML file, checked, drawn, unfolded, differentiated, trained.
+unfold: check, draw, unfold, differentiate and train recurrence equations from one YAML file.
 
-  unfold run char-rnn      train a character model, leave pictures and weights in runs/
-  unfold generate runs/char-rnn-1     write with what was trained
-  unfold render char-rnn   draw its unfolded graph
-  unfold check my-spec.yaml           say what is wrong with a spec, and how to fix it
-  unfold specs                        list the specs that come with it
-  unfold --help                       all commands
+  unfold run char-rnn                 train a character model, save pictures and weights in runs/
+  unfold generate runs/char-rnn-1     generate text with the trained model
+  unfold render char-rnn              draw its unfolded graph
+  unfold check my-spec.yaml           report errors in a spec, and how to fix them
+  unfold specs                        list the bundled specs
+  unfold --help                       list all commands
 """
 
 
@@ -83,7 +83,7 @@ def welcome(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Recurrence equations in one YAML file: checked, drawn, unfolded, differentiated, trained."""
+    """Check, draw, unfold, differentiate and train recurrence equations from one YAML file."""
     if version:
         typer.echo(f"unfold {VERSION}")
     elif context.invoked_subcommand is None:
@@ -100,24 +100,26 @@ def run(
     backend: BackendOption = None,
     dtype: Annotated[
         str | None,
-        typer.Option("--dtype", metavar="TYPE", help="float64 (the default) or float32."),
+        typer.Option(
+            "--dtype", metavar="TYPE", help="Compute in float64 (the default) or float32."
+        ),
     ] = None,
     mode: ModeOption = None,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="RUN", help="Go on with the run of this folder."),
+        typer.Option("--resume", metavar="RUN", help="Resume the run in this folder."),
     ] = None,
     folder: Annotated[
-        str, typer.Option("--runs", metavar="FOLDER", help="Where run folders go.")
+        str, typer.Option("--runs", metavar="FOLDER", help="Create run folders in FOLDER.")
     ] = "runs",
     profile: Annotated[
-        bool, typer.Option("--profile", help="Show where the time went; write profile.json.")
+        bool, typer.Option("--profile", help="Show where the time goes; write profile.json.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check, draw and train a spec; leave a run folder.
+    """Check, draw and train a spec, and leave a run folder.
 
-    A spec without data is run once forward and backward on random inputs.
+    Run a spec without data once, forward and backward, on random inputs.
     """
     from unfold.commands import run as command
 
@@ -131,53 +133,62 @@ def run(
 def generate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run.")],
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="What is read first.")
+        str | None, typer.Option("--prompt", metavar="TEXT", help="Read TEXT first.")
     ] = None,
     length: Annotated[
         int | None,
-        typer.Option("--length", min=1, metavar="N", help="The most steps."),
+        typer.Option("--length", min=1, metavar="N", help="Generate at most N steps."),
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", min=0, metavar="T", help="Below 1 careful, 0 greedy."),
+        typer.Option("--temperature", min=0, metavar="T", help="Divide scores by T; 0 is greedy."),
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, metavar="K", help="Draw from the best K.")
+        int | None,
+        typer.Option("--top-k", min=1, metavar="K", help="Draw from the K best symbols."),
     ] = None,
     top_p: Annotated[
         float | None,
         typer.Option(
-            "--top-p", min=0, max=1, metavar="P", help="Draw from the fewest of probability P."
+            "--top-p",
+            min=0,
+            max=1,
+            metavar="P",
+            help="Draw from the smallest set with probability P.",
         ),
     ] = None,
     beam: Annotated[
         int | None,
-        typer.Option("--beam", min=1, metavar="W", help="Search with W beams in place of drawing."),
+        typer.Option("--beam", min=1, metavar="W", help="Search with W beams instead of drawing."),
     ] = None,
     length_penalty: Annotated[
         float | None,
         typer.Option(
-            "--length-penalty", metavar="A", help="Of a search: log-probability / length ** A."
+            "--length-penalty", metavar="A", help="Rank beams by log-probability / length ** A."
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, metavar="N", help="Of the draws.")
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Set the seed of the draws.")
     ] = None,
     number: Annotated[
-        int | None, typer.Option("--number", min=1, metavar="N", help="How many to write.")
+        int | None, typer.Option("--number", min=1, metavar="N", help="Generate N sequences.")
     ] = None,
     inputs: Annotated[
         str | None,
-        typer.Option("--inputs", metavar="FILE", help="Arrays to write from: npz or safetensors."),
+        typer.Option(
+            "--inputs", metavar="FILE", help="Read inputs from an npz or safetensors file."
+        ),
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="FILE", help="A text, a table, or a picture of it."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Write text, a table or a picture to FILE."
+        ),
     ] = None,
     backend: BackendOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write with a trained run: text, or numbers that go on."""
+    """Generate text with a trained run, or continue a series of numbers."""
     from unfold.commands import generate as command
 
     settings = {
@@ -197,7 +208,7 @@ def generate(
 
 @app.command()
 def check(specs: SpecsArgument, changes: SetOption = None, json: JsonOption = False) -> None:
-    """Say what is wrong with specs, or that nothing is."""
+    """Report errors in specs."""
     from unfold.commands import check as command
 
     raise typer.Exit(command.check(specs, changes or [], as_json=json))
@@ -208,28 +219,37 @@ def render(
     spec: SpecArgument,
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Default NAME-VIEW.svg; - is stdout."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write to FILE; default NAME-VIEW.svg, - is stdout.",
+        ),
     ] = None,
     view: Annotated[
         str,
         typer.Option(
             "--view",
             metavar="VIEW",
-            help="folded, unfolded, backward, gradients (their norms) or compare (modes).",
+            help="Draw folded, unfolded, backward, gradients (norms) or compare (modes).",
         ),
     ] = "unfolded",
     steps: StepsOption = None,
     detail: Annotated[
-        str, typer.Option("--detail", metavar="LEVEL", help="cell, node or op.")
+        str, typer.Option("--detail", metavar="LEVEL", help="Draw one box per cell, node or op.")
     ] = "node",
     mode: ModeOption = None,
     format: Annotated[
         str | None,
-        typer.Option("--format", metavar="FORMAT", help="svg, png, pdf or dot; default by FILE."),
+        typer.Option(
+            "--format", metavar="FORMAT", help="Write svg, png, pdf or dot; default: that of FILE."
+        ),
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option("--run", metavar="RUN", help="Run folder: gradients at its parameters."),
+        typer.Option(
+            "--run", metavar="RUN", help="Compute gradients at the parameters of this run."
+        ),
     ] = None,
     changes: SetOption = None,
     json: JsonOption = False,
@@ -245,33 +265,43 @@ def render(
 def analyze(
     subject: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="The folder of a run, or a spec as it begins."),
+        typer.Argument(
+            metavar="RUN", help="The folder of a run, or a spec with its initial parameters."
+        ),
     ],
     inputs: Annotated[
         list[str] | None,
         typer.Option(
-            "--input", metavar="NAME=VALUE", help="What every step reads (repeatable); default 0."
+            "--input",
+            metavar="NAME=VALUE",
+            help="Set an input of every step (repeatable); default 0.",
         ),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="A picture: svg, png, pdf.")
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Draw to FILE: svg, png or pdf."),
     ] = None,
     axis: Annotated[
-        str | None, typer.Option("--axis", metavar="AXIS", help="Default: the first with a state.")
+        str | None,
+        typer.Option(
+            "--axis", metavar="AXIS", help="Step along AXIS; default: the first with a state."
+        ),
     ] = None,
     period: Annotated[
-        int, typer.Option("--period", min=1, metavar="N", help="Look for cycles of N steps.")
+        int, typer.Option("--period", min=1, metavar="N", help="Find cycles of N steps.")
     ] = 1,
     starts: Annotated[
-        int, typer.Option("--starts", min=1, metavar="N", help="States to search from.")
+        int, typer.Option("--starts", min=1, metavar="N", help="Search from N states.")
     ] = 100,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of these.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, metavar="N", help="Set the seed of the starts.")
+    ] = 0,
     mode: ModeOption = None,
     backend: BackendOption = None,
     changes: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find fixed points of a recurrence, and say and draw how stable they are."""
+    """Find the fixed points of a recurrence, and report and draw their stability."""
     from unfold.commands import analyze as command
 
     asked = command.Question(inputs or [], mode, axis, period, starts, seed, backend, output)
@@ -284,11 +314,13 @@ def grad(
     changes: SetOption = None,
     backend: BackendOption = None,
     mode: ModeOption = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences in the batch.")] = 2,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Use this many sequences.")] = 2,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", help="Largest relative error that passes.")
+        float, typer.Option("--tolerance", help="Accept relative errors up to this.")
     ] = 1e-6,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of parameters and inputs.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Set the seed of parameters and inputs.")
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Check gradients against central differences."""
@@ -302,19 +334,20 @@ def grad(
 def explain(
     spec: SpecArgument,
     plan: Annotated[
-        bool, typer.Option("--plan", help="How it is compiled: loops, products, kernels, cost.")
+        bool,
+        typer.Option("--plan", help="Show how it is compiled: loops, products, kernels, cost."),
     ] = False,
     forward: Annotated[
-        bool, typer.Option("--forward", help="With --plan: of a forward run alone.")
+        bool, typer.Option("--forward", help="With --plan: show a forward run only.")
     ] = False,
     batch: Annotated[
-        int | None, typer.Option("--batch", min=1, help="With --plan: sequences in the batch.")
+        int | None, typer.Option("--batch", min=1, help="With --plan: use this many sequences.")
     ] = None,
     mode: ModeOption = None,
     changes: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the Program of a spec, and its adjoint, or how they are compiled."""
+    """Print the Program of a spec and its adjoint, or show how they are compiled."""
     from unfold.commands import explain as command
 
     asked = command.Question(plan, forward, batch, mode)
@@ -325,30 +358,37 @@ def explain(
 def bench(
     spec: Annotated[
         str | None,
-        typer.Argument(metavar="SPEC", help="What to time; without one, unfold and its peers."),
+        typer.Argument(
+            metavar="SPEC", help="Spec to time; without it, compare unfold with its peers."
+        ),
     ] = None,
     backends: Annotated[
         list[str] | None,
-        typer.Option("--backend", metavar="NAME", help="One to time (repeatable); default all."),
+        typer.Option(
+            "--backend", metavar="NAME", help="Time this backend (repeatable); default: all."
+        ),
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences in the batch.")] = 32,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Use this many sequences.")] = 32,
     dtype: Annotated[
-        str, typer.Option("--dtype", metavar="TYPE", help="float32 or float64.")
+        str, typer.Option("--dtype", metavar="TYPE", help="Compute in float32 or float64.")
     ] = "float32",
     mode: ModeOption = None,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=0.0, metavar="S", help="To time each.")
+        float, typer.Option("--seconds", min=0.0, metavar="S", help="Time each for S seconds.")
     ] = 1.0,
     cells: Annotated[
-        str, typer.Option("--cells", metavar="NAMES", help="Without SPEC: cells to compare.")
+        str, typer.Option("--cells", metavar="NAMES", help="Without SPEC: compare these cells.")
     ] = "lstm",
     shapes: Annotated[
-        str, typer.Option("--shapes", metavar="NAMES", help="Without SPEC: S1 to S5, or TxBxH.")
+        str,
+        typer.Option(
+            "--shapes", metavar="NAMES", help="Without SPEC: use shapes S1 to S5, or TxBxH."
+        ),
     ] = "S2",
     changes: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Time a spec, or compare with PyTorch, JAX and NumPy."""
+    """Time a spec, or compare unfold with PyTorch, JAX and NumPy."""
     from unfold.commands import bench as command
 
     if spec is None:
@@ -363,12 +403,12 @@ def specs(
         list[str] | None,
         typer.Argument(
             metavar="[CONDITION]...",
-            help="A word, or family=depth, axis=i, 'd_r>=2', 'd_f=3', 's=inf', 'parameters<1000'.",
+            help="Filter by a word, or family=depth, axis=i, 'd_r>=2', 's=inf', 'parameters<1000'.",
         ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the specs that come with unfold, all or those that meet some conditions."""
+    """List the bundled specs, or those that meet conditions."""
     from unfold.commands import library as command
 
     raise typer.Exit(command.specs(words or [], as_json=json))
@@ -379,7 +419,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all compiled kernels.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show where compiled kernels are kept, or remove them."""
+    """Show where compiled kernels are stored, or remove them."""
     from unfold.commands import cache as command
 
     raise typer.Exit(command.cache(clear=clear, as_json=json))
@@ -387,7 +427,9 @@ def cache(
 
 @app.command()
 def schema(
-    json: Annotated[bool, typer.Option("--json", help="The schema is JSON either way.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Has no effect: the schema is always JSON.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of spec files, for editors."""
     from unfold.commands import library as command
