@@ -123,7 +123,7 @@ def test_constants_in_parameters_and_initial_values() -> None:
 REFUSED = {
     "nodes:\n  y: x * -1e999": (
         "9:11: this number is too large",
-        "the largest is 1.8e+308; infinity is written inf",
+        "the largest is 1.8e+308; write infinity as inf",
     ),
     "nodes:\n  y: .inf * x": (
         "9:6: a value is missing before .",
@@ -136,13 +136,13 @@ REFUSED = {
         "give this part an entry of its own under nodes, and index that",
     ),
     "nodes:\n  inf: x": (
-        "9:3: inf is a reserved name: it is the infinite number",
+        "9:3: inf is a reserved name: it is infinity",
         "rename it",
     ),
     "nodes:\n  y[t]: x\n  z[t]: y[t-inf]": (
         "10:13: inf is not an index",
-        "an index is made of axes and whole numbers with + - *, // and %, as in"
-        " t-1, 2*t+k-1, last-t, l//2, l%3",
+        "combine axes and whole numbers with + - *, // and %, as in t-1, 2*t+k-1, last-t, "
+        "l//2, l%3",
     ),
     "nodes:\n  y: leaky_relu(x, slope=inf)": (
         "9:26: slope must be a finite number, found inf",
@@ -150,7 +150,7 @@ REFUSED = {
     ),
     "nodes:\n  y: x\nparameters:\n  w: {shape: [inf]}": (
         "11:15: inf is not a size",
-        "sizes are whole numbers and names of sizes with + - * //",
+        "combine whole numbers and names of sizes with + - * //",
     ),
     "nodes:\n  y: x\nparameters:\n  w: {shape: [], init: {normal: inf}}": (
         "11:33: normal: expected a finite number, got inf",

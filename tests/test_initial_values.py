@@ -184,15 +184,15 @@ def test_the_graph_reads_each_point() -> None:
 
 
 MISTAKES = {
-    "{-1: one, 2: two}": "2 is not a point outside of the domain of a",
-    "{-1: one, last: two}": "last is not a point outside of the domain of a",
+    "{-1: one, 2: two}": "2 is not a point outside the domain of a",
+    "{-1: one, last: two}": "last is not a point outside the domain of a",
     "{-1: one, t-2: two}": "has no axis t",
     "{-1: one, -1: two}": "-1 is not unique|given twice|twice",
     "{b: one}": "unknown index b",
     "{}": "a has no points",
     "{-1: zzz}": "unknown name zzz",
     "{-1: {x: 1}}": "expected an initial value",
-    "{-1: one, -2: one > 0}": "does not fit it",
+    "{-1: one, -2: one > 0}": "has the wrong type",
 }
 
 

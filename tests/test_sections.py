@@ -241,19 +241,18 @@ def test_settings_are_plain_values_with_places() -> None:
 # ------------------------------------------------------------------ mistakes
 
 WHOLE = {
-    "- a\n": ["s.yaml:1:1: a spec is a mapping of sections, and this file is a list"],
-    "3\n": ["s.yaml:1:1: a spec is a mapping of sections, and this file is a number"],
+    "- a\n": ["s.yaml:1:1: a spec is a mapping of sections, but this file is a list"],
+    "3\n": ["s.yaml:1:1: a spec is a mapping of sections, but this file is a number"],
     "name: m\n" + NODES:
-        ["s.yaml:1:1: this file does not say which version of the language it is written in"],
+        ["s.yaml:1:1: this file does not state the version of the language"],
     "unfold: 2\nname: m\n" + NODES:
-        ["s.yaml:1:9: this file is written in version 2 of the language, and this program reads "
-         "version 1"],
+        ["s.yaml:1:9: this file uses version 2 of the language, but this program reads version 1"],
     "unfold: one\nname: m\n" + NODES: ["s.yaml:1:9: unfold: expected the version 1, got one"],
     "unfold:\nname: m\n" + NODES: ["s.yaml:1:8: unfold: expected the version 1, got nothing"],
     "unfold: 1\n" + NODES: ["s.yaml:1:1: this file has no name"],
-    "unfold: 1\nname: m\ncell: c\n" + NODES: ["s.yaml:3:1: this file has a name and a cell"],
+    "unfold: 1\nname: m\ncell: c\n" + NODES: ["s.yaml:3:1: this file has both name: and cell:"],
     "unfold: 1\nname: ../../etc\n" + NODES:
-        ["s.yaml:2:7: name: this cannot name a model, because folders are called after it"],
+        ["s.yaml:2:7: name: this cannot name a model, because folders are named after it"],
     "unfold: 1\nname: [a]\n" + NODES:
         ["s.yaml:2:7: name: expected the name of the model, got a list"],
     "unfold: 1\ncell: my-cell\noutput: h[t]\n" + NODES: ["s.yaml:2:7: my-cell is not a name"],
@@ -283,7 +282,7 @@ ENTRIES = {
         "2k: 3": ["s.yaml:6:3: 2k is not a name"],
         "in: 3": ["s.yaml:6:3: in is a reserved word"],
         "__x__: 3": ["s.yaml:6:3: __x__ is not a name: it starts with two underscores"],
-        "t[s]: 3": ["s.yaml:6:3: t[s] has brackets, and a plain name was expected"],
+        "t[s]: 3": ["s.yaml:6:3: t[s] has brackets, but a plain name was expected"],
         "h: 3": ["s.yaml:6:3: h is defined twice"],
     },
     "sizes": {
@@ -295,17 +294,17 @@ ENTRIES = {
     },
     "inputs": {
         "x[t]: vocab": ["s.yaml:6:9: x[t]: expected a shape, which is a list, got a text"],
-        "x[t]: {category: n, shape: [3]}": ["s.yaml:6:23: x[t] has a category and a shape"],
+        "x[t]: {category: n, shape: [3]}": ["s.yaml:6:23: x[t] has both a category and a shape"],
         "x[t]: {}": ["s.yaml:6:3: x[t] has neither a category nor a shape"],
         "x[t]: {categry: n}": ["s.yaml:6:10: unknown key categry in x[t]"],
-        "x[t-1]: [3]": ["s.yaml:6:5: t-1 is not an axis: the left side names axes alone"],
-        "x[last]: [3]": ["s.yaml:6:5: last is not an axis: the left side names axes alone"],
-        "x(t): [3]": ["s.yaml:6:4: a name is followed by [, not by ("],
+        "x[t-1]: [3]": ["s.yaml:6:5: t-1 is not an axis: the left side names only axes"],
+        "x[last]: [3]": ["s.yaml:6:5: last is not an axis: the left side names only axes"],
+        "x(t): [3]": ["s.yaml:6:4: expected [ after a name, found ("],
         "x[t: [3]": ["s.yaml:6:4: this [ is never closed"],
         "x[t,t]: [3]": ["s.yaml:6:7: the axis t is named twice"],
         "x[]: [3]": ["s.yaml:6:5: an axis is missing between [ and ]"],
-        "x[t]y: [3]": ["s.yaml:6:7: y does not fit here"],
-        "x[t], y[t]: [3]": ["s.yaml:6:7: , does not fit here"],
+        "x[t]y: [3]": ["s.yaml:6:7: unexpected y"],
+        "x[t], y[t]: [3]": ["s.yaml:6:7: unexpected ,"],
         "l1.s: [3]": ["s.yaml:6:3: l1.s is not a name"],
         "'': [3]": ["s.yaml:6:3: a name is missing here"],
         "x: [a/2]": ["s.yaml:6:8: a size must be a whole number"],
@@ -330,7 +329,7 @@ ENTRIES = {
         "W: {shape: [3], init: {normal: 1, ones: }}":
             ["s.yaml:6:25: init: expected one entry, got 2"],
         "W: {shape: [3], init: {values: [[1, 2], [3]]}}":
-            ["s.yaml:6:43: values: the shape of this row is [1], and that of the first is [2]"],
+            ["s.yaml:6:43: values: the shape of this row is [1], but that of the first is [2]"],
         "W: {shape: [3], frozen: maybe}":
             ["s.yaml:6:27: frozen: expected true or false, got maybe"],
         "W: {shape: [3], init: foo, frozen: 1, lr: 2}": [
@@ -343,7 +342,7 @@ ENTRIES = {
         "my-cell: x.yaml": ["s.yaml:6:3: my-cell is not a name"],
     },
     "initial": {
-        "h[t,s]: 3": ["s.yaml:6:7: h[t,s] names 2 axes, and a boundary is that of one"],
+        "h[t,s]: 3": ["s.yaml:6:7: h[t,s] names 2 axes, but a boundary belongs to one axis"],
         "h:": ["s.yaml:6:5: h: expected an initial value, got nothing"],
         "h: [3]": ["s.yaml:6:6: h: expected an initial value, got a list"],
         "h: 3 +": ["s.yaml:6:8: a value is missing after +"],
@@ -352,8 +351,8 @@ ENTRIES = {
     },
     "stop": {
         "when: h[t] > 3":
-            ["s.yaml:5:1: stop has a condition and no bound: the run might never end"],
-        "at_most: 3": ["s.yaml:5:1: stop says neither when nor an extent"],
+            ["s.yaml:5:1: stop has a condition but no bound: the run might never end"],
+        "at_most: 3": ["s.yaml:5:1: stop has neither  when  nor  extent"],
         "when: h[t] > 3\n  at_mst: 3": ["s.yaml:7:3: unknown key at_mst in stop"],
         "when: [a]\n  at_most: 3": ["s.yaml:6:9: when: expected an expression, got a list"],
     },
@@ -426,7 +425,7 @@ def test_a_whole_message() -> None:
         "s.yaml:6:9: ^ is not part of an expression\n"
         "    6 |     + U ^ x[t]\n"
         "      |         ^\n"
-        "  help: a power is written **\n"
+        "  help: write ** for a power\n"
         "\n"
         "s.yaml:7:1: unknown section paramters\n"
         "    7 | paramters: {W: [3]}\n"
@@ -446,7 +445,7 @@ def test_very_many_mistakes_are_cut() -> None:
     text = HEAD + "nodes:\n" + "".join(f"  n{i}: 1 +\n" for i in range(MAX_REPORTED + 7))
     found = mistakes(text)
     assert len(found) == MAX_REPORTED + 1
-    assert found[-1] == "and 7 more mistakes"
+    assert found[-1] == "and 7 more errors"
 
 
 def test_what_could_be_read_is_there_beside_the_mistakes() -> None:

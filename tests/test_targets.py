@@ -58,7 +58,7 @@ def test_past_the_window(name: str) -> None:
     with pytest.raises(SpecError) as told:
         load(nodes, loss)
     (found,) = told.value.diagnostics
-    assert found.message.startswith(f"{written} is read outside of {written[0]}, where there is")
+    assert found.message.startswith(f"{written} is read outside the domain of {written[0]}, where")
     place = found.location
     assert place is not None
     assert place.source[place.column - 1 : place.column - 1 + place.length] == written
@@ -70,7 +70,8 @@ def test_the_first_point_outside_is_told() -> None:
     with pytest.raises(SpecError) as told:
         load(*OUTSIDE["a window of targets"][:2])
     assert told.value.diagnostics[0].notes == (
-        "at t = 3, k = 2 it reads t = 5, and y has t = 0 to 3; zero would be taken for the truth",
+        "at t = 3, k = 2 it reads t = 5, and y has t = 0 to 3; zero would be mistaken for "
+        "the truth",
     )
 
 

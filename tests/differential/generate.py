@@ -19,7 +19,7 @@ from tests.differential.groups import Groups
 from tests.differential.sections import initial, loss, run, stop
 from unfold.errors import SpecError
 
-OUTSIDE = re.compile(r"is read outside of ([\w.]+),")
+OUTSIDE = re.compile(r"is read outside the domain of ([\w.]+),")
 MOST_OUTSIDE = 8
 DERIVED = ("t // 2 + 1", "(t + 1) // 2", "t + 2", "2 * t", "2 * t + 1", "t // 3 + 1")
 

@@ -66,7 +66,7 @@ def concerned(
             initial.at.location,
             help=part_of(initial.name, known)
             or did_you_mean(initial.name, known)
-            or f"initial names nodes or inputs: {plain}",
+            or f"initial can name only nodes and inputs: {plain}",
         )
     scope = boundary.scope
     own = tuple(a for a in headers[name].axes if a != BATCH and a not in scope.outer)
@@ -85,9 +85,9 @@ def concerned(
         axes = (axis,)
     if not own:
         raise fail(
-            f"{initial.name} has no axis, so nothing is outside of its domain",
+            f"{initial.name} has no axis, so no point is outside its domain",
             initial.at.location,
-            help="initial is for values with an index, such as h[t]",
+            help="use initial only for values with an index, such as h[t]",
         )
     header = headers[name]
     entries = (initial, *(point for _, point in initial.points))
@@ -96,10 +96,10 @@ def concerned(
         raise fail(
             f"the initial value of {initial.name} cannot be learned",
             taught.value_at.location,
-            f"{initial.name} is {header.type.show()}, and only numbers are learned",
-            help="give a class number, or leave it out for no class"
+            f"{initial.name} is {header.type.show()}, and only numbers can be learned",
+            help="give a class number, or omit the entry for no class"
             if header.type.kind == "category"
-            else "leave it out for false",
+            else "omit the entry for false",
         )
     return name, axes
 
@@ -129,9 +129,10 @@ def _value(
     if initial.points and several:
         known = [boundary.scope.local(a) for a in axes]
         raise fail(
-            f"{what} has points, and {initial.name} has the axes {listing(known)}",
+            f"{what} lists points, but {initial.name} has the axes {listing(known)}",
             initial.at.location,
-            help=f"say which axis is left, as in  {initial.name}[{known[0]}]: {{-1: …}}",
+            help=f"name the axis along which the points are outside, as in  "
+            f"{initial.name}[{known[0]}]: {{-1: …}}",
         )
     if several or not differs(boundary, axis):
         return _entry(translator, initial, header)
@@ -190,10 +191,10 @@ def _refuse_empty_reads(
             if points.misses(index, axis, at) and (ref.value, axis) not in declared:
                 local = boundary.scope.local(axis)
                 raise fail(
-                    f"the initial value of {initial.name} reads {ref.value} where it has no steps",
+                    f"the initial value of {initial.name} reads {ref.value} outside its domain",
                     initial.value_at.location,
-                    f"it stands for steps before the first or after the last of {local},"
-                    f" and there {ref.value} reads zero",
+                    f"it is used before the first or after the last step of {local}, where "
+                    f"{ref.value} reads zero",
                     help=f"read a step that exists, as in {ref.value}[first] or {ref.value}[last];"
                     f" or reduce over {local}, as in mean[{local}](…)",
                 )
@@ -211,7 +212,7 @@ def _entry(translator: Translator, initial: Initial, header: Header) -> Term:
                     f"{initial.name} has no class {number}",
                     initial.value_at.location,
                     f"{initial.name} is {header.type.show()}",
-                    help=f"classes are 0 to {classes - 1}; -1 is none",
+                    help=f"use a class from 0 to {classes - 1}, or -1 for no class",
                 )
             return builder.emit("constant", (), {"value": number}, type=header.type)
     if initial.kind == "ones":
@@ -228,13 +229,13 @@ def _entry(translator: Translator, initial: Initial, header: Header) -> Term:
     if term.type != header.type:
         raise ShapeError(
             Diagnostic(
-                f"the initial value of {initial.name} does not fit it",
+                f"the initial value of {initial.name} has the wrong type",
                 initial.value_at.location,
                 (
                     f"{initial.name} is {header.type.show()}; "
                     f"its initial value is {term.type.show()}",
                 ),
-                "both must have the same shape; a number is repeated"
+                "use the same shape, or a number, which is repeated"
                 if header.type.kind == "real"
                 else "give a class number, or a category of the same classes"
                 if header.type.kind == "category"
@@ -251,9 +252,9 @@ def _place(translator: Translator, point: Expr, axis: str, initial: Initial) -> 
     if ends and not found.terms and found.is_outside(axis):
         return found
     raise fail(
-        f"{shortened(point.at.source)} is not a point outside of the domain of {initial.name}",
+        f"{shortened(point.at.source)} is not a point outside the domain of {initial.name}",
         point.at.location,
-        help="points are whole numbers below 0, and last+1, last+2, …",
+        help="use whole numbers below 0, or last+1, last+2, …",
     )
 
 

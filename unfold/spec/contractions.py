@@ -68,15 +68,15 @@ def einsum(translator: Translator, expression: Call) -> Term:
     reason = _unclean(groups, arrow, right)
     if reason:
         raise fail(
-            f"{shortened(equation.at.source)} is not an equation of einsum: {reason}",
+            f"{shortened(equation.at.source)} is not an einsum equation: {reason}",
             equation.at.location,
-            help='write small letters for dimensions, each once per value: "ijk,j,k->i"',
+            help='write a lower-case letter for each dimension, once per value: "ijk,j,k->i"',
         )
     if len(groups) != len(operands) or expression.keywords:
         are = "is" if len(operands) == 1 else "are"
         raise fail(
-            f"the equation is about {len(groups)} value{'' if len(groups) == 1 else 's'},"
-            f" and {len(operands) or 'none'} {are} given",
+            f"the equation has {len(groups)} operand{'' if len(groups) == 1 else 's'},"
+            f" but {len(operands) or 'none'} {are} given",
             expression.at.location,
             help="give one value per group of letters, and no options",
         )
@@ -93,12 +93,12 @@ def _unclean(groups: Sequence[str], arrow: str, right: str) -> str | None:
     for group in (*groups, right):
         strange = next((c for c in group if not ("a" <= c <= "z")), None)
         if strange is not None:
-            return f"{strange} is not a small letter"
+            return f"{strange} is not a lower-case letter"
         twice = next((c for c in group if group.count(c) > 1), None)
         if twice is not None:
-            return f"{twice} stands twice in {group}"
+            return f"{twice} occurs twice in {group}"
     missing = next((c for c in right if not any(c in g for g in groups)), None)
-    return f"{missing} stands on the right only" if missing else None
+    return f"{missing} occurs only on the right" if missing else None
 
 
 def _close(

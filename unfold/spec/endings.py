@@ -156,7 +156,7 @@ class Endings:
             raise fail(
                 f"unknown output {name}",
                 expression.at.location,
-                help=did_you_mean(name, known) or f"an output is a node: {listing(known)}",
+                help=did_you_mean(name, known) or f"an output must be a node: {listing(known)}",
             )
         return found
 

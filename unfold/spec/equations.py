@@ -50,13 +50,13 @@ def translate(
     if term.type.shape != shape:
         raise ShapeError(
             Diagnostic(
-                f"{what} is not of its declared shape",
+                f"{what} does not have its declared shape",
                 equation.options_at["shape"].location,
                 (
                     f"declared {Type(shape).show()};"
                     f" {shortened(equation.expression.at.source)} is {term.type.show()}",
                 ),
-                "correct the shape, or leave it out",
+                "correct the shape, or omit it",
             )
         )
     return term
@@ -83,7 +83,7 @@ def _part(definition: Definition, translator: Translator) -> Term:
         parts = call.arguments[1]
         if not isinstance(parts, Number) or parts.value != count:
             raise fail(
-                f"split into {shortened(parts.at.source)}, but {count} names on the left",
+                f"split into {shortened(parts.at.source)}, but there are {count} names on the left",
                 parts.at.location,
                 help=f"write split({shortened(call.arguments[0].at.source)}, {count})",
             )

@@ -77,7 +77,7 @@ class Expansion:
         if len(self.names.definitions) >= MAX_DEFINITIONS:
             self.is_full = True
             raise fail(
-                f"there are more than {MAX_DEFINITIONS:,} values once all cells are inlined",
+                f"the model has more than {MAX_DEFINITIONS:,} values after all cells are inlined",
                 _outermost(definition.scope, definition.at),
                 help="use fewer or smaller stacks of cells",
             )
@@ -90,9 +90,9 @@ class Expansion:
             with self.collect(scope):
                 if is_operator(use.name):
                     raise fail(
-                        f"{use.name} is an operator, and cannot be the name of a cell",
+                        f"{use.name} is an operator and cannot be the name of a cell",
                         use.at.location,
-                        help="use the cell under another name",
+                        help="choose another name for the cell",
                     )
         for declaration in spec.parameters:
             target = declaration.target
@@ -131,7 +131,7 @@ class Expansion:
                 raise already_reported()
             if name not in scope.axes:
                 advice = f"declare it, as in  axes: {{{name}: 50}}"
-                known = f"  (there is {listing(scope.axes)})" if scope.axes else ""
+                known = f"  (the axes are {listing(scope.axes)})" if scope.axes else ""
                 raise fail(
                     f"unknown axis {name}",
                     axis.at.location,
@@ -160,7 +160,8 @@ class Expansion:
                 raise fail(
                     f"{option} needs a cell",
                     equation.options_at[option].location,
-                    help=f"{option} works on a call of a cell, such as lstm(x[t], hidden=64)",
+                    help=f"{option} applies only to a call of a cell, such as lstm(x[t], "
+                    f"hidden=64)",
                 )
         split = len(equation.targets) > 1
         for part, target in enumerate(equation.targets):
@@ -203,16 +204,16 @@ class Expansion:
         target, *others = equation.targets
         if others:
             raise fail(
-                f"the cell {cell.name} has one output, and {len(equation.targets)} names stand"
-                " on the left",
+                f"the cell {cell.name} has one output, but there are "
+                f"{len(equation.targets)} names on the left",
                 equation.at.location,
-                help=f"keep one name and reach inside of it, as in  {target.name}.s[t]",
+                help=f"keep one name and read its other values, as in  {target.name}.s[t]",
             )
         if not scope.prefix and target.name in GENERATED:
             raise fail(
-                f"{target.name} cannot be the name of a cell's instance",
+                f"{target.name} cannot name an instance of a cell",
                 target.name_at.location,
-                help="choose another name; values below this one are made by the program",
+                help="choose another name; unfold reserves the names below this one",
             )
         count = 1
         if equation.stack is not None:
@@ -248,11 +249,11 @@ class Expansion:
         missing = [a for a in free if a not in by_name]
         if len(missing) > len(left):
             raise fail(
-                f"the cell {cell.name} runs along the axis {listing(free)}, and"
-                f" {equation.targets[0].at.source} has "
+                f"the cell {cell.name} runs along the axis {listing(free)}, but "
+                f"{equation.targets[0].at.source} has "
                 f"{'no axis' if not axes else 'only ' + ', '.join(map(scope.local, axes))}",
                 equation.at.location,
-                help=f"name it with its axes, as in  {equation.targets[0].name}[{', '.join(free)}]",
+                help=f"add the axes, as in  {equation.targets[0].name}[{', '.join(free)}]",
             )
         chosen = left[len(left) - len(missing) :] if missing else []
         mapping = {**by_name, **dict(zip(missing, chosen, strict=True))}
@@ -324,7 +325,7 @@ class Expansion:
                 raise fail(
                     f"the cell {cell.name} needs its size {own}",
                     call.at.location,
-                    "no input has this size, so the call must give it",
+                    "no input determines this size, so the call must set it",
                     help=f"write  {cell.name}(…, {own}=128)",
                 )
         if instance.unbound:
@@ -344,7 +345,8 @@ class Expansion:
                     f"{equation.share.value} is not an earlier instance"
                     f" of the cell {instance.spec.name}",
                     place,
-                    help="share the parameters of an instance of the same cell that stands above",
+                    help="share the parameters of an instance of the same cell that is "
+                    "defined above",
                 )
             instance.names[declaration.target.name] = full
             self.names.sharings.append(Sharing(instance, declaration, full, equation.share.at))
@@ -362,10 +364,10 @@ class Expansion:
         if len(call.arguments) > count:
             raise fail(
                 f"the cell {cell.name} has {count} input{'' if count == 1 else 's'},"
-                f" and {len(call.arguments)} are given",
+                f" but {len(call.arguments)} are given",
                 call.arguments[count].at.location,
-                help=f"its inputs are {listing(i.target.name for i in cell.inputs)};"
-                " sizes are given by name",
+                help=f"its inputs are {listing(i.target.name for i in cell.inputs)}; give "
+                f"sizes by name",
             )
         named = {k.name: k for k in call.keywords}
         for position, declaration in enumerate(cell.inputs):
@@ -446,14 +448,14 @@ def _too_deep(call: Call, cell: Spec, chain: Sequence[Spec]) -> SpecError:
         return fail(
             f"cells are nested more than {MAX_DEPTH} deep here",
             place,
-            help="write some of them out",
+            help="write out some of the cells",
         )
     path = [c.name for c in chain[: chain.index(cell) + 1]][::-1]
     return fail(
         f"the cell {cell.name} uses itself",
         place,
         " -> ".join([*path, cell.name]),
-        help="a cell cannot be recursive; what repeats over time is an index, as in h[t-1]",
+        help="a cell cannot be recursive; express repetition over time with an index, as in h[t-1]",
     )
 
 

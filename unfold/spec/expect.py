@@ -117,9 +117,9 @@ def check_size(parsed: Expr, noun: str = "a size") -> None:
                 raise fail(
                     f"{part.at} is not {noun}",
                     part.at.location,
-                    help="sizes are whole numbers and names of sizes with + - * //"
+                    help="combine whole numbers and names of sizes with + - * //"
                     if noun == "a size"
-                    else "extents are whole numbers, sizes and other axes with + - * //",
+                    else "combine whole numbers, sizes and other axes with + - * //",
                 )
 
 

@@ -60,7 +60,7 @@ class CellFiles:
             raise fail(
                 f"{path.name} is a model, not a cell",
                 at,
-                help="a cell's file has cell: instead of name:",
+                help="a cell file has cell: instead of name:",
             )
         self.failed.remove(path)
         self.loaded[path] = cell
@@ -74,7 +74,7 @@ def _text(use: Use, path: Path) -> str:
             raise fail("it is not a file", use.path_at.location)
         return read_file(str(path))
     except (SpecError, ValueError, OSError) as error:
-        found = "this is no path of a file"
+        found = "this is not a file path"
         if isinstance(error, SpecError):
             found = error.diagnostics[0].message
         elif isinstance(error, OSError):
@@ -85,7 +85,7 @@ def _text(use: Use, path: Path) -> str:
         raise fail(
             f"cannot read the cell file {shortened(use.path)}: {found.removeprefix(f'{path}: ')}",
             use.path_at.location,
-            help=_other_file(use, path) or "the path is relative to the file that says use",
+            help=_other_file(use, path) or "the path is relative to the file that contains use",
         ) from None
 
 
@@ -134,7 +134,7 @@ def check_extents(spec: Spec, axes: Mapping[str, Axis], problems: Problems) -> b
             problems.add(
                 f"this file has more than {MAX_AXES} axes",
                 declaration.at.location,
-                help="things that are alike can share an axis",
+                help="let similar values share an axis",
             )
             return False
         with problems.collect():

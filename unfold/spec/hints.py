@@ -64,7 +64,7 @@ def unknown_operator(expression: Call, names: Names, scope: Scope) -> SpecError:
     cells = cell_names(scope.spec)
     if name in cells:
         return fail(
-            f"the cell {name} is called inside of an expression",
+            f"the cell {name} is called inside an expression",
             at,
             help=f"give it an entry of its own, as in  l1[t]: {name}(…),  and use l1[t] here",
         )

@@ -33,7 +33,7 @@ def index_of(expression: Expr, axis: str, translator: Translator) -> Affine:
         raise fail(
             f"the index {shortened(expression.at.source)} is too large",
             expression.at.location,
-            help=f"the numbers of an index go up to {LARGEST}",
+            help=f"the largest number in an index is {LARGEST}",
         )
     return found
 
@@ -63,8 +63,8 @@ def _affine(expression: Expr, axis: str, translator: Translator) -> Affine:
     raise fail(
         f"{shortened(expression.at.source)} is not an index",
         expression.at.location,
-        help="an index is made of axes and whole numbers with + - *, // and %,"
-        " as in t-1, 2*t+k-1, last-t, l//2, l%3",
+        help="combine axes and whole numbers with + - *, // and %, as in t-1, 2*t+k-1, "
+        "last-t, l//2, l%3",
     )
 
 
@@ -103,10 +103,12 @@ def _unknown(expression: Reference, name: str, translator: Translator) -> SpecEr
     scope, place = translator.scope, expression.at.location
     if name in scope.broken or name in scope.unbound:
         return already_reported()
-    allowed = f"an index uses axes ({listing(scope.axes) or 'none'}), first, last and whole numbers"
+    allowed = f"use axes ({listing(scope.axes) or 'none'}), first, last and whole numbers"
     if name == BATCH:
-        return fail("batch is no index", place, help="leave it out: equations never mention it")
+        return fail("batch is not an index", place, help="omit it: equations never mention batch")
     if translator.names.resolve(scope.full(name)) is not None:
-        return fail(f"{name} is a value, and an index cannot depend on one", place, help=allowed)
+        return fail(
+            f"{name} is a value, and an index cannot depend on a value", place, help=allowed
+        )
     close = did_you_mean(name, [*scope.axes, *scope.sizes])
     return fail(f"unknown index {name}", place, help=close or allowed)

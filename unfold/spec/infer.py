@@ -223,10 +223,9 @@ class Inference:
             and not _grows(known, term.type)
         ):
             raise fail(
-                f"{definition.what or definition.at.source} cannot be of two kinds",
+                f"{definition.what or definition.at.source} cannot have two types",
                 definition.expression.at.location,
-                f"its expression is {term.type.show()};"
-                f" what reads it needs that it is {known.show()}",
+                f"its expression is {term.type.show()}, but its readers need {known.show()}",
                 help="declare its shape, as in"
                 f"  {definition.at.source}: {{is: …, shape: [hidden]}}",
             )
@@ -385,7 +384,7 @@ def _own_boundary(name: str, boundary: Boundary) -> SpecError:
     return fail(
         f"the initial value of the parameter {initial.name} differs between sequences",
         initial.value_at.location,
-        f"{what} is computed for every sequence of a batch; all of them share {name}",
-        help="copy the parameter into a node, and give that the initial value:"
+        f"{what} is computed for every sequence of a batch, but all sequences share {name}",
+        help="copy the parameter into a node and give the node the initial value:"
         f"  nodes: {{own[…]: {initial.name}[…]}}, initial: {{own: …}}",
     )

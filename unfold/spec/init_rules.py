@@ -28,7 +28,7 @@ def check_init(definition: Definition, init: Init, type: Type, axes: Mapping[str
             f"init {init.kind} needs a matrix",
             init.at.location,
             f"{name} is {type.show()}",
-            help="leave init out, or choose normal, uniform, zeros, ones or constant",
+            help="omit init, or choose normal, uniform, zeros, ones or constant",
         )
     if init.kind != "values" or not isinstance(init.argument, tuple):
         return
@@ -42,9 +42,9 @@ def check_init(definition: Definition, init: Init, type: Type, axes: Mapping[str
     if given != wanted and (fixed or tail != wanted[len(extents) :]):
         over = f", for each point of {', '.join(definition.axes)}" if definition.axes else ""
         raise fail(
-            "the values do not fit the shape",
+            "the values do not match the shape",
             init.at.location,
-            f"they are {list(given)}; {name} is {type.show()}{over}",
+            f"their shape is {list(given)}; {name} is {type.show()}{over}",
             help=f"give {_in_words(wanted)}, or one number for all",
         )
 

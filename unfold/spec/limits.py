@@ -26,7 +26,7 @@ def check_rank(type: Type, at: Span) -> None:
         raise fail(
             f"{at.source} has {len(type.shape)} dimensions",
             at.location,
-            help=f"a value has at most {MAX_RANK}, index axes not counted",
+            help=f"a value has at most {MAX_RANK}, not counting index axes",
         )
 
 
@@ -66,5 +66,5 @@ def _too_large(
             if points
             else (f"its shape is {type.show()}",)
         ),
-        f"make its sizes or extents smaller; at most {MAX_ELEMENTS:,} numbers fit into one value",
+        f"reduce its sizes or extents; a value can hold at most {MAX_ELEMENTS:,} numbers",
     )

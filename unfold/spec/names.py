@@ -26,7 +26,7 @@ RESERVED: dict[str, str] = {
     "zeros": "it is an initial value",
     "ones": "it is an initial value",
     "learned": "it is an initial value",
-    "inf": "it is the infinite number",
+    "inf": "it is infinity",
     "nan": "it is the undefined number, as of 0 / 0",
 }
 _WORD = re.compile(r"[^\s\[\](),]+")
@@ -47,13 +47,15 @@ def check_name(at: Span) -> str:
     if not written:
         raise fail("a name is missing here", place)
     if keyword.iskeyword(written):
-        raise fail(f"{written} is a reserved word", place, help=f"rename it, to {written}_ say")
+        raise fail(
+            f"{written} is a reserved word", place, help=f"rename it, for example to {written}_"
+        )
     if written in RESERVED:
         raise fail(f"{written} is a reserved name: {RESERVED[written]}", place, help="rename it")
     if not written.isidentifier():
         raise fail(f"{written} is not a name", place, help=_mended(written))
     if written.startswith("__"):
-        advice = "names that start with two underscores are Python's own; rename it"
+        advice = "rename it; names that start with two underscores belong to Python"
         raise fail(f"{written} is not a name: it starts with two underscores", place, help=advice)
     return unicodedata.normalize("NFKC", written)
 
@@ -61,12 +63,12 @@ def check_name(at: Span) -> str:
 def _mended(written: str) -> str:
     """Return how to make a name of something that is none."""
     if "." in written:
-        return "names with dots are parts of an instance, which its cell defines"
+        return "names with dots are parts of an instance; its cell defines them"
     mended = re.sub(r"\W+", "_", written).strip("_")
     if mended[:1].isdigit():
         mended = f"_{mended}"
     hint = "a name has letters, digits and _, and does not start with a digit"
-    return f"{hint}; rename it, to {mended} say" if mended.isidentifier() else hint
+    return f"{hint}; rename it, for example to {mended}" if mended.isidentifier() else hint
 
 
 def parse_name(text: Text) -> Name:
@@ -75,7 +77,7 @@ def parse_name(text: Text) -> Name:
     at = text.span(start, end)
     if "[" in at.source and at.source.partition("[")[0].isidentifier():
         name = at.source.partition("[")[0]
-        raise fail(f"{at.source} has brackets, and a plain name was expected", at.location,
+        raise fail(f"{at.source} has brackets, but a plain name was expected", at.location,
                    help=f"write  {name}")  # fmt: skip
     return Name(check_name(at), at)
 
@@ -143,7 +145,7 @@ def _name_and_axes(text: Text, start: int) -> tuple[Span, tuple[Name, ...], int]
     name_at = text.span(start, found.end())
     at = _skip(value, found.end())
     if value[at : at + 1] == "(":
-        raise fail("a name is followed by [, not by (", text.locate(at),
+        raise fail("expected [ after a name, found (", text.locate(at),
                    help=f"write  {name_at}[…]  with the axes in brackets")  # fmt: skip
     if value[at : at + 1] != "[":
         return name_at, (), at
@@ -160,19 +162,19 @@ def _axes(text: Text, name_at: Span, start: int, end: int) -> tuple[Name, ...]:
         start += len(piece) + 1
         if not at.source and not axes:
             raise fail("an axis is missing between [ and ]", text.locate(at.start),
-                       help=f"write  {name_at}  where it has no axes")  # fmt: skip
+                       help=f"write  {name_at}  if it has no axes")  # fmt: skip
         if at.source and not at.source.isidentifier():
             raise fail(
-                f"{at.source} is not an axis: the left side names axes alone",
+                f"{at.source} is not an axis: the left side names only axes",
                 at.location,
                 help="shift the index on the right side instead; "
-                "a value at the boundary goes under initial",
+                "put a boundary value under initial",
             )
         if at.source in ("first", "last"):
             raise fail(
-                f"{at.source} is not an axis: the left side names axes alone",
+                f"{at.source} is not an axis: the left side names only axes",
                 at.location,
-                help="a value at the boundary goes under initial",
+                help="put a boundary value under initial",
             )
         axis = Name(check_name(at), at)
         if axis in axes:
@@ -184,9 +186,9 @@ def _axes(text: Text, name_at: Span, start: int, end: int) -> tuple[Name, ...]:
 def _expect_end(text: Text, at: int) -> None:
     if at < len(text.value):
         raise fail(
-            f"{text.value[at]} does not fit here",
+            f"unexpected {text.value[at]}",
             text.locate(at),
-            help="the left side is a name with its axes, as in  h[t]",
+            help="the left side must be a name with its axes, as in  h[t]",
         )
 
 

@@ -82,5 +82,5 @@ def _number(expression: Expr, scope: Scope, name: str) -> float:
             raise fail(
                 f"{name} must be a number, found {shortened(expression.at.source)}",
                 expression.at.location,
-                help=f"as in  {name}=0.5  ; it may use sizes, but no values",
+                help=f"as in  {name}=0.5  ; it may use sizes, but not values",
             )

@@ -142,8 +142,8 @@ def outside(
             after = max(after, reach(start - Affine.last(axis), axis, extents).high)
     if inf in (before, after):
         raise fail(
-            f"the initial value of {boundary.initial.name} depends on {boundary.scope.local(axis)},"
-            " and it is read any number of steps outside",
+            f"the initial value of {boundary.initial.name} depends on "
+            f"{boundary.scope.local(axis)}, but it is read any number of steps outside",
             boundary.initial.value_at.location,
             help="name the points, as in  {-1: …, -2: …},  or use a value that is the same for all",
         )

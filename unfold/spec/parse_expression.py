@@ -152,7 +152,7 @@ class _Builder:
         raise fail(
             "this number is too large",
             at.location,
-            help=f"the largest is {sys.float_info.max:.1e}; infinity is written inf",
+            help=f"the largest is {sys.float_info.max:.1e}; write infinity as inf",
         )
 
     def dotted(self, node: ast.expr) -> str:
@@ -174,10 +174,10 @@ class _Builder:
         inner = node.value
         if isinstance(inner, ast.Subscript):
             raise fail(
-                "a second pair of brackets stands here",
+                "unexpected second pair of brackets",
                 at.location,
-                help="write all indices in one pair: x[t, s]; "
-                "a piece of the feature dimension is slice(x[t], start=0, stop=4)",
+                help="write all indices in one pair: x[t, s]; for a part of the feature dimension, "
+                "write slice(x[t], start=0, stop=4)",
             )
         is_number = isinstance(inner, ast.Name) and inner.id in NUMBERS
         if is_number or not isinstance(inner, (ast.Name, ast.Attribute)):
@@ -249,10 +249,11 @@ class _Builder:
             if not isinstance(item, ast.Name):
                 name = self.span(function.value).source
                 raise fail(
-                    f"only names of axes may stand in the brackets of {name}[…](…)",
+                    f"only names of axes may appear in the brackets of {name}[…](…)",
                     self.span(item).location,
-                    help="an index belongs inside the parentheses; a product is written * or @;"
-                    " a bound begins with its axis, as in sum[s <= t](…)",
+                    help="put an index inside the parentheses; write a product with * or @; "
+                    "begin a "
+                    "bound with its axis, as in sum[s <= t](…)",
                 )
             names.append(e.Name(item.id, self.span(item)))
         return tuple(names), tuple(bounds)
@@ -263,12 +264,12 @@ class _Builder:
             known = isinstance(function.value, ast.Name) and function.value.id in _LIBRARIES
             argument = "…" if known else self.span(function.value).source
             return fail(
-                "an operator is called by its name alone",
+                "call an operator by its name alone",
                 at.location,
                 help=f"write  {function.attr}({argument})",
             )
         return fail(
             "only a name can be called",
             at.location,
-            help="a product is written * (elementwise) or @ (matrix product)",
+            help="write a product with * (element-wise) or @ (matrix product)",
         )

@@ -77,7 +77,7 @@ class Problems:
             return
         found = _merged([self._found[key] for key in sorted(self._found)])
         if len(found) > MAX_REPORTED:
-            more = Diagnostic(f"and {len(found) - MAX_REPORTED} more mistakes")
+            more = Diagnostic(f"and {len(found) - MAX_REPORTED} more errors")
             found = [*found[:MAX_REPORTED], more]
         raise SpecError(*found)
 

@@ -34,9 +34,7 @@ MAX_LINES = 20_000
 MAX_SCALAR = 64_000
 MAX_DEPTH = 64
 MAX_NODES = 20_000
-_TABLE_HELP = (
-    "large tables of numbers belong in a file of their own: init: {file: weights.safetensors}"
-)
+_TABLE_HELP = "put large tables of numbers into a separate file: init: {file: weights.safetensors}"
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
@@ -152,7 +150,7 @@ def read(text: str, file: str, problems: Problems | None = None) -> Node:
 
 def _too_large(file: str) -> Diagnostic:
     return Diagnostic(
-        f"{file}: a spec file has at most {MAX_CHARACTERS:,} characters, and this one has more",
+        f"{file}: a spec file has at most {MAX_CHARACTERS:,} characters, but this one has more",
         help=_TABLE_HELP,
     )
 
@@ -216,9 +214,9 @@ def _checked(events: _Events, source: Source) -> Iterator[yaml.Event]:
             documents += 1
             if documents > 1:
                 raise fail(
-                    "a second document starts here, and a spec file holds one",
+                    "a second document starts here, but a spec file holds one",
                     source.locate(*_place(event)),
-                    help="put it into a file of its own",
+                    help="put it into a separate file",
                 )
         elif isinstance(event, yaml.NodeEvent):
             _refuse_anchor_or_tag(event, source)
@@ -239,7 +237,7 @@ def _refuse_anchor_or_tag(event: yaml.NodeEvent, source: Source) -> None:
         raise fail(
             f"the YAML alias {source.text[start:end]} is not allowed in a spec",
             source.locate(start, end),
-            help="write the value out; a text that starts with * needs quotes",
+            help="write out the value; a text that starts with * needs quotes",
         )
     if event.anchor is not None:
         raise fail(
@@ -265,7 +263,7 @@ def _refuse_depth_and_keys(stack: list[_Open], event: yaml.NodeEvent, source: So
         )
     if stack and stack[-1].is_map and stack[-1].pending is None:
         raise fail(
-            "a key must be a name, and a list or mapping stands here",
+            "a key must be a name, found a list or mapping",
             source.locate(start, end),
             help="a list as a value starts on the key's line or is indented below it",
         )
@@ -275,7 +273,8 @@ def _scalar(event: yaml.ScalarEvent, source: Source) -> Text:
     start, end = _place(event)
     if end - start > MAX_SCALAR:
         raise fail(
-            f"this text has {end - start:,} characters, and one value may have {MAX_SCALAR:,}",
+            f"this text has {end - start:,} characters, but a value may have at most "
+            f"{MAX_SCALAR:,}",
             source.locate(start),
         )
     text = place_scalar(event.value, event.style, start, end, source)
@@ -298,7 +297,7 @@ def _put(parent: _Open, node: Node, problems: Problems) -> None:
             raise fail(
                 "the YAML merge key << is not allowed in a spec",
                 node.location,
-                help="write the entries out",
+                help="write out the entries",
             )
         first = parent.seen.setdefault(node.value, node)
         parent.pending, parent.pending_is_duplicate = node, first is not node

@@ -37,7 +37,7 @@ def reduction(translator: Translator, expression: Call) -> Term:
         raise fail(
             f"{name} does not reduce over an axis",
             expression.function_at.location,
-            help=known or f"these do: {', '.join(reductions())}",
+            help=known or f"these operators do: {', '.join(reductions())}",
         )
     axes = [_bound_axis(translator, a.value, a.at) for a in expression.axes]
     for position, axis in enumerate(axes):
@@ -47,7 +47,7 @@ def reduction(translator: Translator, expression: Call) -> Term:
     if reads_sequences(name):
         if expression.bounds:
             raise fail(
-                f"{name} reads whole sequences, and takes no bound",
+                f"{name} reads whole sequences and does not accept a bound",
                 expression.bounds[0].at.location,
                 help=f"write  {name}[{', '.join(a.value for a in expression.axes)}](…)",
             )
@@ -74,7 +74,7 @@ def reduction(translator: Translator, expression: Call) -> Term:
                 written.at.location,
                 help=f"it depends on {listing(used)}"
                 if used
-                else f"leave the axis out; {name}({shortened(inside)}) is over its elements",
+                else f"omit the axis; {name}({shortened(inside)}) reduces over its elements",
             )
     with translator.located(expression, expression.arguments, [term]):
         return _reduce(translator, name, term, axes, within)
@@ -84,17 +84,17 @@ def _form(translator: Translator, bound: Compare, axes: Sequence[Name]) -> Affin
     """Return a form that is not negative where a bound of a reduction holds."""
     if bound.operator in ("==", "!="):
         raise fail(
-            f"a bound is  <, <=, >  or  >=,  found  {shortened(bound.at.source)}",
+            f"a bound uses  <, <=, >  or  >=,  found  {shortened(bound.at.source)}",
             bound.at.location,
-            help="as in sum[s <= t](…); a single point is an index, as in x[t]",
+            help="write a bound as in sum[s <= t](…), or a single point as an index, as in x[t]",
         )
     written = [e.name for e in (bound.left, bound.right) if isinstance(e, Reference)]
     own = next((a.value for a in axes if a.value in written), None)
     if own is None or own == BATCH:
         raise fail(
-            f"{shortened(bound.at.source)} is not a bound of an axis that is reduced over",
+            f"{shortened(bound.at.source)} is not a bound of a reduced axis",
             bound.at.location,
-            help="the axis stands alone on one side, as in sum[t - 3 < s <= t](…)",
+            help="put the axis alone on one side, as in sum[t - 3 < s <= t](…)",
         )
     axis = translator.scope.axes[own]
     left, right = (index_of(e, axis, translator) for e in (bound.left, bound.right))
@@ -103,7 +103,7 @@ def _form(translator: Translator, bound: Compare, axes: Sequence[Name]) -> Affin
             raise fail(
                 f"a bound cannot be divided, found  {shortened(written.at.source)}",
                 written.at.location,
-                help="multiply the other side, or choose with where(…) inside of the reduction",
+                help="multiply the other side, or select with where(…) inside the reduction",
             )
     less, more = (left, right) if bound.operator in ("<", "<=") else (right, left)
     form = more - less - (1 if bound.operator in ("<", ">") else 0)

@@ -42,7 +42,7 @@ def json_schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "unfold spec",
-        "description": "A recurrent computation as recurrence equations over index axes.",
+        "description": "A recurrent computation, written as recurrence equations over index axes.",
         "type": "object",
         "properties": properties,
         "required": ["unfold", "nodes"],
@@ -158,7 +158,7 @@ def _outside() -> tuple[Schema, Schema]:
     """Return the forms of one initial value."""
     words = {
         "enum": ["zeros", "ones", "learned"],
-        "description": "The value outside the domain; learned is trained.",
+        "description": "The value outside the domain; training adjusts a learned one.",
     }
     return _ref("expression"), words
 

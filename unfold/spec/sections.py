@@ -69,7 +69,7 @@ def parse_spec_partly(text: str, file: str, problems: Problems) -> Spec | None:
         root = read(text, file, problems)
         if not isinstance(root, MapNode):
             raise fail(
-                f"a spec is a mapping of sections, and this file is {kind_of(root)}",
+                f"a spec is a mapping of sections, but this file is {kind_of(root)}",
                 root.location,
                 help="start it with  unfold: 1  and  name: my-model",
             )
@@ -144,7 +144,7 @@ class _File:
         start = self.root.entries[0][0].location if self.root.entries else self.root.location
         if "unfold" not in self.entries:
             self.problems.add(
-                "this file does not say which version of the language it is written in",
+                "this file does not state the version of the language",
                 start,
                 help=f"start it with  unfold: {VERSION}",
             )
@@ -154,7 +154,7 @@ class _File:
         in_cell = "cell" in self.entries and "name" not in self.entries
         if "cell" in self.entries and "name" in self.entries:
             self.problems.add(
-                "this file has a name and a cell",
+                "this file has both name: and cell:",
                 self.entries["cell"][0].location,
                 help="a model has  name:  and a cell has  cell:  ; delete one of them",
             )
@@ -188,7 +188,7 @@ class _File:
                 self.problems.add(
                     f"a cell has no section {key}",
                     written.location,
-                    help="delete it; it belongs into the spec that uses the cell",
+                    help="delete it, or move it into the spec that uses the cell",
                 )
             elif not in_cell and not section.in_spec and key != "cell":
                 self.problems.add(
@@ -202,10 +202,10 @@ class _File:
         if isinstance(version, int) and not isinstance(version, bool):
             if version != VERSION:
                 raise fail(
-                    f"this file is written in version {version} of the language, and this program "
-                    f"reads version {VERSION}",
+                    f"this file uses version {version} of the language, but this program reads "
+                    f"version {VERSION}",
                     node.location,
-                    help=f"write  unfold: {VERSION}  or use a newer program",
+                    help=f"write  unfold: {VERSION}  or install a newer unfold",
                 )
             return
         found = node.value if isinstance(node, Text) and node.value else kind_of(node)
@@ -219,9 +219,9 @@ class _File:
         text = expect_text(node, "name", "the name of the model", "name: my-model")
         if not _MODEL_NAME.fullmatch(text.value):
             raise fail(
-                "name: this cannot name a model, because folders are called after it",
+                "name: this cannot name a model, because folders are named after it",
                 text.location,
-                help="use letters, digits, and _ - . inside, at most 100 of them",
+                help="use letters, digits, and _ - . inside; at most 100 characters",
             )
         return text.value
 
@@ -231,7 +231,7 @@ class _File:
 
 
 def _about(node: Node) -> str:
-    return expect_text(node, "about", "a sentence", "about: what this is").value
+    return expect_text(node, "about", "a sentence", "about: a description").value
 
 
 def _check_duplicates(spec: Spec, problems: Problems) -> None:

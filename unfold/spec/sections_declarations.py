@@ -104,7 +104,7 @@ def _input(target: Target, key: Text, value: Node, problems: Problems) -> InputD
     entries = check_keys(value, ("category", "shape"), owner, problems)
     if "category" in entries and "shape" in entries:
         raise fail(
-            f"{owner} has a category and a shape",
+            f"{owner} has both a category and a shape",
             entries["shape"][0].location,
             help="an input is either a category or a real array",
         )
@@ -213,7 +213,7 @@ def _values(node: Node) -> NestedNumbers:
     for item, shape in zip(node.items, shapes, strict=True):
         if shape != shapes[0]:
             raise fail(
-                f"values: the shape of this row is {list(shape)}, and that of the first is "
+                f"values: the shape of this row is {list(shape)}, but that of the first is "
                 f"{list(shapes[0])}",
                 item.location,
                 help="give all rows the same length",

@@ -110,7 +110,7 @@ def _initial(key: Text, value: Node) -> Initial:
     name, _, axes = parse_dotted(key)
     if len(axes) > 1:
         raise fail(
-            f"{key.value} names {len(axes)} axes, and a boundary is that of one",
+            f"{key.value} names {len(axes)} axes, but a boundary belongs to one axis",
             axes[1].at.location,
             help=f"write one entry for each, as in  {name}[{axes[0]}]",
         )
@@ -152,7 +152,7 @@ def parse_outputs(node: Node, problems: Problems) -> tuple[Reference, ...]:
                 raise fail(
                     f"outputs: expected the name of a node, got {parsed.at}",
                     parsed.at.location,
-                    help="give it an entry of its own under nodes, and name that",
+                    help="give it an entry of its own under nodes, and name that entry",
                 )
             outputs.append(parsed)
     return tuple(outputs)
@@ -185,10 +185,10 @@ def parse_stop(node: Node, key: Text, problems: Problems) -> Stop:
         raise already_reported()
     if "when" in entries and "at_most" not in entries:
         raise fail(
-            "stop has a condition and no bound: the run might never end",
+            "stop has a condition but no bound: the run might never end",
             key.location,
             help="add  at_most: 200",
         )
     if "when" not in entries and "extent" not in entries and not is_null(node):
-        raise fail("stop says neither when nor an extent", key.location, help=f"write  {example}")
+        raise fail("stop has neither  when  nor  extent", key.location, help=f"write  {example}")
     return Stop(when, at_most, tuple(extent), key.span())

@@ -22,17 +22,19 @@ class Section:
 
 
 SECTIONS: dict[str, Section] = {
-    "unfold": Section("The version of the language this file is written in: 1."),
+    "unfold": Section("The version of the language: 1."),
     "name": Section("The name of the model.", in_cell=False),
-    "cell": Section("The name of the cell this file defines, in place of `name`.", in_spec=False),
+    "cell": Section(
+        "The name of the cell that this file defines, instead of `name`.", in_spec=False
+    ),
     "about": Section("What the file describes, and its source, in a sentence or two."),
     "axes": Section(
         "Index axes and their default extents: an integer, an expression over other axes such as "
-        "`t // 2`, or nothing where the data says. A list where no axis has a default."
+        "`t // 2`, or nothing if the data determine it. A list if no axis has a default."
     ),
     "sizes": Section(
-        "Named dimensions; each may use + - * // of earlier ones. In a cell a size without a "
-        "value is bound by the call."
+        "Named dimensions; each may use + - * // on earlier ones. In a cell, the call sets a size "
+        "without a value."
     ),
     "inputs": Section(
         "Inputs by name and axes: `{category: n}` for an integer below n, a list for the shape of "
@@ -48,16 +50,16 @@ SECTIONS: dict[str, Section] = {
     ),
     "initial": Section(
         "Values of nodes outside their domain: zeros (the default), ones, learned, a number or an "
-        "expression; `s[l]` says which axis is meant, and `{-1: …, -2: …}` a value for each point."
+        "expression; `s[l]` names the axis, and `{-1: …, -2: …}` gives a value for each point."
     ),
-    "loss": Section("The number that training makes small.", in_cell=False),
+    "loss": Section("The number that training minimises.", in_cell=False),
     "outputs": Section("The nodes that a run reports.", in_cell=False),
     "output": Section("The result of the cell.", in_spec=False),
     "stop": Section("When a free run ends.", in_cell=False),
     "data": Section("The data to train on.", in_cell=False),
     "train": Section("How to train.", in_cell=False),
-    "memory": Section("How much memory a run may take, and what is recomputed.", in_cell=False),
-    "generate": Section("How to write free-running output.", in_cell=False),
+    "memory": Section("The memory limit of a run, and the steps to recompute.", in_cell=False),
+    "generate": Section("How to generate output.", in_cell=False),
     "draw": Section("How to draw.", in_cell=False),
 }
 
@@ -81,7 +83,7 @@ EQUATION_KEYS: dict[str, str] = {
     "stack": "How many copies of the cell to chain, each reading the one below.",
     "reverse": "The axis, or list of axes, along which the cell runs backwards.",
     "share": "The instance whose parameters are used.",
-    "shape": "The shape, where it cannot be inferred.",
+    "shape": "The shape, if it cannot be inferred.",
 }
 STOP_KEYS: dict[str, str] = {
     "when": "A condition at each step; the first step where it holds is the last.",

@@ -60,7 +60,7 @@ def _outside(expression: Expr, value: int, noun: str, least: int, most: int) -> 
         f"{noun} cannot be {value if literal else 'too small' if value < least else 'too large'}"
         f"{where}",
         expression.at.location,
-        help=f"it is a whole number from {least} to {most}",
+        help=f"use a whole number from {least} to {most}",
     )
 
 
@@ -89,7 +89,7 @@ def _integer(expression: Expr, scope: Scope, noun: str) -> int:
             raise fail(
                 f"{noun} cannot be {shortened(expression.at.source)}",
                 expression.at.location,
-                help="it is a whole number, or names of sizes with + - * //",
+                help="use a whole number, or names of sizes with + - * //",
             )
 
 
@@ -99,7 +99,7 @@ def _bounded(value: int, expression: Expr) -> int:
         raise fail(
             f"{shortened(expression.at.source)} is too large",
             expression.at.location,
-            help=f"numbers up to {LARGEST} can be computed with",
+            help=f"the largest supported number is {LARGEST}",
         )
     return value
 
@@ -116,7 +116,7 @@ def _unknown(expression: Reference, scope: Scope, noun: str) -> SpecError:
         return fail(
             f"the size {name} is not known here yet",
             place,
-            help=f"a size may use those above it; define {name} first",
+            help=f"a size may use only those above it; define {name} first",
         )
     if name in scope.axes:
         return fail(f"{name} is an axis, and {noun} cannot depend on it", place, help=_known(scope))
@@ -134,7 +134,7 @@ def _unknown(expression: Reference, scope: Scope, noun: str) -> SpecError:
 
 def _too_early(name: str, place: Location) -> SpecError:
     return fail(
-        f"the size {name} is decided by an argument of the call, and is needed before that",
+        f"the size {name} is set by an argument of the call, but is needed before that",
         place,
         help=f"give it a value in the call, as in  {name}=64",
     )

@@ -165,12 +165,13 @@ def _mistake(
     what, word = ("no class", "-1") if value.type.kind == "category" else ("zero", "0")
     local = axis.rpartition(".")[2]
     return fail(
-        f"{written} is read outside of {value.name}, where there is nothing to compare with",
+        f"{written} is read outside the domain of {value.name}, where the loss has no target",
         place,
         f"at {at} it reads {local} = {number}, and {value.name} has {local} = 0 to"
-        f" {extents[axis] - 1}; {what} would be taken for the truth",
-        help=f"say what stands there, as in  initial: {{{value.name}: {word}}}, leave such points"
-        " out with where(…), or give targets an axis of their own, as  ahead: [1, 2]  of a series",
+        f" {extents[axis] - 1}; {what} would be mistaken for the truth",
+        help=f"define the value there, as in  initial: {{{value.name}: {word}}}, exclude "
+        f"such points with where(…), or give targets an axis of their own, as  ahead: [1, "
+        f"2]  of a series",
     )
 
 

@@ -45,9 +45,9 @@ _CLOSES = {")": "(", "]": "["}
 # Numbers that are words.
 NUMBERS = {"inf": math.inf, "nan": math.nan}
 
-_PRODUCTS = "write * for an elementwise product, @ for a matrix product"
+_PRODUCTS = "write * for an element-wise product, @ for a matrix product"
 _REFUSED_SIGNS: dict[str, str] = {
-    "^": "a power is written **",
+    "^": "write ** for a power",
     "&": "write  and", "&&": "write  and", "|": "write  or", "||": "write  or",
     "!": "write  not", "~": "write  not, or 1 - x",
     "<<": "write  x * 2 ** n", ">>": "write  x // 2 ** n",
@@ -55,9 +55,9 @@ _REFUSED_SIGNS: dict[str, str] = {
     ";": "give each equation an entry of its own under nodes",
     "?": "write  where(condition, a, b)",
     "->": "write the arrow only inside the text of einsum",
-    "...": "write the indices out",
-    "{": "lists are written in [ ]", "}": "lists are written in [ ]",
-    "\\": "a long expression may go over several lines as it is",
+    "...": "write out the indices",
+    "{": "write lists in [ ]", "}": "write lists in [ ]",
+    "\\": "a long expression may span several lines without it",
     "#": "put the comment on a line of its own, outside the expression",
     "'": "close the quote", '"': "close the quote",
     "\N{MULTIPLICATION SIGN}": _PRODUCTS, "\N{MIDDLE DOT}": _PRODUCTS,
@@ -78,9 +78,9 @@ _REFUSED_WORDS: dict[str, str] = {
     "else": "write  where(condition, a, b)",
     "in": "compare with == and combine with  or",
     "is": "compare with ==",
-    "for": "a reduction over an axis is written sum[s](…), and repetition is what indices are for",
+    "for": "write a reduction over an axis as sum[s](…), and express repetition with indices",
     "lambda": "give it an entry of its own under nodes",
-    "None": "leave the option out",
+    "None": "omit the option",
 }
 
 
@@ -103,7 +103,8 @@ def tokenize(text: Text, start: int = 0, end: int | None = None) -> list[Token]:
     end = len(text.value) if end is None else end
     if end - start > MAX_LENGTH:
         raise fail(
-            f"this expression has {end - start:,} characters, and {MAX_LENGTH:,} are allowed",
+            f"this expression has {end - start:,} characters, but at most {MAX_LENGTH:,} "
+            f"are allowed",
             text.locate(start),
             help="give its parts entries of their own under nodes",
         )
@@ -213,7 +214,7 @@ class _Order:
     def _comment(self) -> str | None:
         """Return the advice for an expression that a comment cuts off."""
         line = self.text.locate(len(self.text.value)).source
-        return "what follows a # is a comment; delete the #" if " #" in line else None
+        return "text after a # is a comment; delete the #" if " #" in line else None
 
     def _fail(self, message: str, token: Token, help: str | None = None) -> SpecError:
         return fail(message, self.text.locate(token.start, token.end), help=help)
@@ -243,7 +244,7 @@ class _Order:
     def _missing_value(self, token: Token) -> SpecError:
         before = self.previous
         if token.text in ("*", "**") and before and before.text in ("(", ",", "["):
-            return self._fail(f"{token.text} cannot spread a list", token, "write its items out")
+            return self._fail(f"{token.text} cannot spread a list", token, "write out its items")
         between = f"between {before.text} and {token.text}" if before else f"before {token.text}"
         word = self.text.value[token.end : token.end + 3] if token.text == "." else ""
         advice = f"write  {word}  without a dot" if word in NUMBERS else None
@@ -253,7 +254,7 @@ class _Order:
         previous = self.previous
         opener, role = self._matching(token)
         if previous is opener and role == "index":
-            raise self._fail("an index is missing between [ and ]", token, "leave the brackets out")
+            raise self._fail("an index is missing between [ and ]", token, "omit the brackets")
         if previous is not opener and (previous is None or previous.text != ","):
             raise self._missing_value(token)
         self.wants_value = False
@@ -264,7 +265,7 @@ class _Order:
         opener, role = self.open.pop()
         if opener.text != _CLOSES[token.text]:
             expected = ")" if opener.text == "(" else "]"
-            raise self._fail(f"{expected} was expected here, and {token.text} was found", token)
+            raise self._fail(f"expected {expected}, found {token.text}", token)
         return opener, role
 
     def _operator(self, token: Token) -> None:
@@ -279,7 +280,7 @@ class _Order:
                 raise self._fail(f"a space is missing before {token.text}", token)
             self.wants_value = True
         elif token.kind == "string" and self.previous.kind == "name":
-            raise self._fail("a text does not fit here", token, "texts have no prefix such as f")
+            raise self._fail("unexpected text", token, "texts have no prefix such as f")
         elif token.kind != "operator":
             raise self._fail(
                 f"an operator is missing between {self.previous.text} and {token.text}",
@@ -300,7 +301,7 @@ class _Order:
         elif token.text == ",":
             if not self.open:
                 raise self._fail(
-                    "one expression was expected, and a comma stands here", token,
+                    "expected one expression, found a comma", token,
                     "give each result an entry of its own, or use split(…)",
                 )  # fmt: skip
             self.wants_value = True
@@ -314,18 +315,18 @@ class _Order:
         if token.text == ".":
             if not after_name:
                 raise self._fail(
-                    ". does not fit here",
+                    "unexpected .",
                     token,
                     "only an instance of a cell has parts: l1.s[t]; operators are called: sum(x)",
                 )
         elif not (role == "call" and after_name and before and before.text in ("(", ",")):
             raise self._fail(
-                "= does not fit here", token, "a comparison is written ==; each node has one ':'"
+                "unexpected =", token, "write a comparison as ==; each node has one ':'"
             )
 
     def _slice(self, token: Token) -> SpecError:
         return self._fail(
-            "an index is one position, and : stands here",
+            "expected one position as an index, found :",
             token,
-            "a piece of the feature dimension is slice(x[t], start=0, stop=4)",
+            "for a part of the feature dimension, write slice(x[t], start=0, stop=4)",
         )

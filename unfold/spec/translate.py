@@ -145,10 +145,13 @@ class Translator:
             case Call():
                 return self.call(expression)
             case String() | ListOf():
-                advice = "texts stand in einsum only"
+                advice = "only einsum accepts text"
                 if isinstance(expression, ListOf):
                     numbers = "{shape: [3], init: {values: [1, 2, 3]}, frozen: true}"
-                    advice = f"a constant vector is a parameter: {numbers}; join values with concat"
+                    advice = (
+                        f"write a constant vector as a parameter: {numbers}; join "
+                        f"values with concat"
+                    )
                 source = shortened(expression.at.source)
                 raise fail(f"{source} is not a value", expression.at.location, help=advice)
 
@@ -232,7 +235,7 @@ class Translator:
         kind = ("the axis " if len(own) == 1 else "the axes ") if own else "no axis"
         found = {0: "no index", 1: "1 index"}.get(len(given), f"{len(given)} indices")
         if any(isinstance(i, Reference) and i.name == BATCH for i in given):
-            advice = "leave batch out: equations never mention it"
+            advice = "omit batch: equations never mention it"
         else:
             advice = f"write {name}[{shown}]" if own else f"write {name}"
         message = f"{name} has {kind}{shown}; found {found}"
@@ -263,7 +266,7 @@ class Translator:
         own = [a for a in self.axes if a not in self.scope.outer]
         if len(own) != 1:
             raise fail(
-                f"last of which axis? {self.what} has {len(own) or 'no'} axes",
+                f"the axis of last is ambiguous: {self.what} has {len(own) or 'no'} axes",
                 expression.at.location,
                 help="use it in an index, as in h[last], or in an equation with one axis",
             )
@@ -375,7 +378,7 @@ class Translator:
                 f"one_hot needs a category in  {shortened(expression.at.source)}",
                 written.location,
                 f"{written.source} is {term.type.show()}",
-                help="it turns a category into the vector it stands for",
+                help="one_hot turns a category into its one-hot vector",
             )
         return dense(term)
 

@@ -39,9 +39,9 @@ _TAG = _Row("a value cannot start with ! (in YAML this is a tag)", "put the text
 _DIRECTIVE = _Row("a line cannot start with % (in YAML this is a directive)", "delete it")
 _ROWS: dict[str, _Row] = {
     "mapping values are not allowed": _Row(
-        "a colon does not fit here: this line already has one, or continues the text above",
+        "unexpected colon: this line already has one, or continues the text above",
         "put a space after every colon, indent continued lines deeper than their key, "
-        "and put a text that holds ': ' into quotes",
+        "and quote a text that contains ': '",
     ),
     "could not find expected ':'": _Row(
         "this line is neither  key: value  nor the indented continuation of the line above",
@@ -59,8 +59,8 @@ _ROWS: dict[str, _Row] = {
     "found unexpected document separator": _Row(
         "this quote is not closed before the document ends", "close it", at_start=True
     ),
-    "found unknown escape character": _Row("this escape is not known", _ESCAPE_HELP),
-    "escape sequence of": _Row("this escape is not complete", _ESCAPE_HELP),
+    "found unknown escape character": _Row("this escape is unknown", _ESCAPE_HELP),
+    "escape sequence of": _Row("this escape is incomplete", _ESCAPE_HELP),
     "while scanning an alias": _Row(
         "a value cannot start with * (in YAML this is an alias)", "put the text into quotes"
     ),
@@ -71,7 +71,7 @@ _ROWS: dict[str, _Row] = {
     "undefined tag handle": _TAG,
     "directive": _DIRECTIVE,
     "expected '<document start>'": _Row(
-        "the file goes on after its end", "the whole file is one mapping of sections"
+        "text follows the end of the document", "the whole file is one mapping of sections"
     ),
     "chomping or indentation": _Row(
         "the text after | or > starts on the next line", "break the line after | or >"
@@ -109,7 +109,7 @@ def _bad_start(source: Source, at: int) -> Diagnostic:
     character = source.text[at : at + 1]
     if character == "\t":
         return Diagnostic(
-            "a tab stands here, and YAML is indented with spaces",
+            "this line contains a tab, but YAML is indented with spaces",
             source.locate(at),
             help="replace the tab with spaces",
         )
