@@ -7,11 +7,14 @@ lengths, garbage in the padding, in every mode.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 from cases import CASES
+from differential.interpreted import interpret
 from geometry import hidden_words, overlaps, run_through
+from machine import COMPILED, interpreted, used
 from sample import Sample, sample
 from test_numba_specs import agree
 from test_specs_oracle import check_gradients, check_values
@@ -48,11 +51,27 @@ def test_drawn(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @every_spec
-def test_backends(spec: str) -> None:
+def test_backends(spec: str, request: pytest.FixtureRequest) -> None:
     """The compiled backend gives what the reference gives: every node, the loss, all gradients."""
     drawn = small(spec, seed=1)
+    engine = interpreted(drawn, spec, request.config)
     for mode in CASES[spec].modes:
         agree(drawn, mode, drawn.lengths, "float64")
+    new = used(engine.machine.known if engine else []) - compiled()
+    assert not new, f"add {spec}, or another spec that uses {new}, to COMPILED"
+
+
+@cache
+def compiled() -> set[str]:
+    """Return the features of all specs that are compiled."""
+    found: set[str] = set()
+    for spec in COMPILED:
+        drawn = small(spec, seed=1)
+        engine = interpret(drawn.model)
+        for mode in CASES[spec].modes:
+            agree(drawn, mode, drawn.lengths, "float64")
+        found |= used(engine.machine.known)
+    return found
 
 
 @every_spec

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from machine import interpreted
 from sample import CASES, EVERY_MODE, EVERY_NAME, Sample, sample
 
 import unfold
@@ -52,21 +53,24 @@ def agree(drawn: Sample, mode: str, lengths: Any, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "mode"), EVERY_MODE)
-def test_float64(name: str, mode: str) -> None:
+def test_float64(name: str, mode: str, request: pytest.FixtureRequest) -> None:
     drawn = sample(CASES[name], steps=5, seed=1)
+    interpreted(drawn, name, request.config)
     agree(drawn, mode, drawn.lengths, "float64")
     agree(drawn, mode, None, "float64")
 
 
 @pytest.mark.parametrize(("name", "mode"), EVERY_MODE)
-def test_one_step(name: str, mode: str) -> None:
+def test_one_step(name: str, mode: str, request: pytest.FixtureRequest) -> None:
     drawn = sample(CASES[name], steps=1, seed=2)
+    interpreted(drawn, name, request.config)
     agree(drawn, mode, drawn.lengths, "float64")
 
 
 @pytest.mark.parametrize("name", EVERY_NAME)
-def test_float32(name: str) -> None:
+def test_float32(name: str, request: pytest.FixtureRequest) -> None:
     drawn = sample(CASES[name], steps=5, seed=3)
+    interpreted(drawn, name, request.config)
     agree(drawn, "teacher", drawn.lengths, "float32")
 
 
