@@ -5,12 +5,17 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import py_compile
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +23,7 @@ import pytest
 import unfold
 from tests.runs import PATIENCE
 from unfold.backends import kept
-from unfold.backends.numba import scalars
+from unfold.backends.numba import compiler, scalars
 from unfold.backends.numba.compiler import STORE as store
 from unfold.errors import BackendError
 
@@ -380,3 +385,86 @@ def test_what_python_has_kept_of_a_module_is_not_run(folder: Path) -> None:
     store.load(TEXT.format(number=5))
     ((entry, _, _),) = kept.entries()
     assert not list(entry.rglob("*.pyc"))
+    (other := folder / "other.py").write_text(TEXT.format(number=1000))
+    planted = cache_from_source(str(entry / f"{entry.name}.py"))
+    py_compile.compile(
+        str(other), planted, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    store._modules.clear()
+    assert answer(store.load(TEXT.format(number=5)).address) == 42.0
+
+
+def test_folders_are_closed_to_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the process would let others do with new files."""
+    monkeypatch.setenv("UNFOLD_CACHE", str(folder / "new"))
+    kept.kernels.cache_clear()
+    before = os.umask(0)
+    try:
+        store.load(TEXT.format(number=5))
+    finally:
+        os.umask(before)
+    ((entry, _, _),) = kept.entries()
+    assert entry.is_relative_to(folder / "new")
+    for each in (entry, entry.parent, folder / "new"):
+        assert each.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_entry_of_another_user_is_made_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.load(TEXT.format(number=5))
+    ((entry, _, _),) = kept.entries()
+    lstat, theirs = Path.lstat, entry.stat().st_ino
+
+    def status(path: Path) -> Any:
+        found = lstat(path)
+        user = found.st_uid + (path == entry and found.st_ino == theirs)
+        return SimpleNamespace(st_mode=found.st_mode, st_uid=user)
+
+    monkeypatch.setattr(kept, "status", status)
+    store._modules.clear()
+    (entry / "theirs").write_text("")
+    assert store.load(TEXT.format(number=5)).compiled
+    assert not (entry / "theirs").exists()
+
+
+def test_locks_follow_no_links(folder: Path) -> None:
+    """What a planted link leads to stays as it is, and runs go on."""
+    text, precious = TEXT.format(number=5), folder / "precious"
+    precious.write_text("precious")
+    store.load(TEXT.format(number=1))
+    lock = folder / "kernels" / f"{store._name(text)}.lock"
+    lock.symlink_to(precious)
+    with pytest.warns(UserWarning, match="lock is a symbolic link"):
+        assert answer(store.load(text).address) == 42.0
+    ((entry, _, _),) = kept.entries()
+    (other := entry.with_name(f"{entry.name}.lock")).unlink()
+    other.symlink_to(precious)
+    assert kept.clear() == (0, 0)
+    assert precious.read_text() == "precious" and lock.is_symlink() and other.is_symlink()
+
+
+def test_clearing_leaves_links_to_folders(folder: Path) -> None:
+    store.load(TEXT.format(number=5))
+    (folder / "mine").mkdir()
+    (folder / "mine" / "a.txt").write_text("precious")
+    link = folder / "kernels" / f"k{'0' * 64}"
+    link.symlink_to(folder / "mine")
+    assert kept.clear()[0] == 1
+    assert link.is_symlink() and (folder / "mine" / "a.txt").exists()
+
+
+@pytest.mark.parametrize("room", [s.name for s in compiler.SOURCES])
+def test_every_file_of_both_rooms_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    """A kernel is another one when a file beside it changes, or a new one comes."""
+    copies = [Path(shutil.copytree(s, folder / s.name)) for s in compiler.SOURCES]
+    monkeypatch.setattr(compiler, "SOURCES", tuple(copies))
+    found = [compiler._fingerprint.__wrapped__()]
+    assert found[0] == store.compiler.fingerprint()
+    for file in [*sorted((folder / room).glob("*.py")), folder / room / "new.py"]:
+        with file.open("a") as changed:
+            changed.write("# changed\n")
+        found.append(compiler._fingerprint.__wrapped__())
+    assert len(set(found)) == len(found)

@@ -43,7 +43,7 @@ def kernels() -> Path | None:
     if base is None:
         return _nowhere("there is no home folder")
     try:
-        base.mkdir(parents=True, exist_ok=True)
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
         first = base / "kernels"
         if _claim(first):
             return first
@@ -180,7 +180,12 @@ def clear() -> tuple[int, int]:
 
 
 def discard(folder: Path) -> bool:
-    """Remove an entry and its lock; one that another process makes now stays."""
+    """Remove an entry and its lock; one that another process makes now stays.
+
+    So does one whose lock is a link or something else that the store has not made.
+    """
+    if kind_of(_lock_of(folder)) not in (None, "a regular file"):
+        return False
     with locked(folder, wait=False) as held:
         if held:
             with suppress(OSError):

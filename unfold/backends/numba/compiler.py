@@ -57,7 +57,7 @@ def _fingerprint() -> bytes:
 
     found = hashlib.sha256()
     for folder in SOURCES:
-        for file in sorted(folder.glob("*.py")):
+        for file in sorted(folder.rglob("*.py")):
             found.update(file.read_bytes())
     parts = (numba.__version__, llvmlite.__version__, sys.version, *identity())
     found.update("\n".join(parts).encode())
