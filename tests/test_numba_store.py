@@ -132,7 +132,7 @@ def test_a_kernel_that_does_not_compile_names_its_file(folder: Path) -> None:
 def test_a_failure_shows_the_equation_and_the_generated_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scalars, "NAMES", {**scalars.NAMES, "abs": "no_such_function"})
+    monkeypatch.setitem(scalars.HEADS, "abs", "no_such_function({})")
     model = unfold.loads(
         "unfold: 1\nname: broken\naxes: {t: 3}\ninputs: {x[t]: [4]}\nnodes:\n  h[t]: abs(x[t])\n",
         file="broken.yaml",

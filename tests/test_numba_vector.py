@@ -15,6 +15,7 @@ from numba import njit
 
 from unfold.backends.numba import functions as F
 from unfold.backends.numba.lanes import VX
+from unfold.backends.numba.scalars import HEADS
 from unfold.backends.numba.target import vector_bytes
 from unfold.backends.numba.vector import copy, vector_kernel, zero
 from unfold.core.scalar import FUNCTIONS, INFIX
@@ -275,20 +276,20 @@ def test_zero_and_copy() -> None:
 
 def test_every_head_of_the_scalar_language_is_written() -> None:
     heads = {*INFIX, *FUNCTIONS, "neg", "not", "select"}
-    assert heads <= set(F.HEADS)
+    assert heads <= set(HEADS)
     scope: dict[str, Any] = {name: getattr(F, name) for name in F.__all__}
     kinds: list[type] = []
 
     def body(x: Any, y: Any) -> Any:
         results = []
-        for text in F.HEADS.values():
+        for text in HEADS.values():
             operands = ("x", "y", "x")[: text.count("{}")]
             results.append(eval(text.format(*operands), {**scope, "x": x, "y": y}))
         kinds.extend(type(r) for r in results)
         return tuple(results)
 
-    kernel = vector_kernel("float64", loads="vv", stores=["store"] * len(F.HEADS))(body)
-    run(kernel, 3, np.ones(3), np.ones(3), *np.empty((len(F.HEADS), 3)))
+    kernel = vector_kernel("float64", loads="vv", stores=["store"] * len(HEADS))(body)
+    run(kernel, 3, np.ones(3), np.ones(3), *np.empty((len(HEADS), 3)))
     assert set(kinds) == {VX}
 
 

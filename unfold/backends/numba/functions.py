@@ -3,8 +3,7 @@
     a = sigmoid(f) * s + sigmoid(i) * tanh(g)     f, s, i, g: VX
 
 In and out go vectors (`lanes.VX`) of float32 or float64, or plain numbers, which NumPy computes.
-`HEADS` says how each head of `unfold.core.scalar` is written in Python. NaN passes through all of
-them.
+`scalars.HEADS` says how they are written. NaN passes through all of them.
 """
 
 from __future__ import annotations
@@ -18,10 +17,8 @@ import numpy as np
 
 from unfold.backends.numba import coefficients as C
 from unfold.backends.numba.lanes import VX, and_, not_, or_, select, trace_of
-from unfold.core.scalar import FUNCTIONS
 
 __all__ = [
-    "HEADS",
     "abs_",
     "and_",
     "cos",
@@ -44,25 +41,6 @@ __all__ = [
 ]
 
 inf, nan = math.inf, math.nan
-
-HEADS = {
-    "add": "({} + {})",
-    "sub": "({} - {})",
-    "mul": "({} * {})",
-    "div": "({} / {})",
-    "pow": "({} ** {})",
-    "mod": "({} % {})",
-    "neg": "(-{})",
-    "lt": "({} < {})",
-    "le": "({} <= {})",
-    "eq": "({} == {})",
-    "and": "and_({}, {})",
-    "or": "or_({}, {})",
-    "not": "not_({})",
-    "select": "select({}, {}, {})",
-    "abs": "abs_({})",
-    **{name: f"{name}({{}})" for name in (*FUNCTIONS, "sigmoid") if name != "abs"},
-}
 
 
 def _function(of_number: Callable[[float], float]) -> Callable[..., Any]:

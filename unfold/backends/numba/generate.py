@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 
+from unfold.backends.native.loops import bounds, divided, placed
 from unfold.backends.native.protocol import ITEM, Block, Slot
-from unfold.backends.numba.loops import bounds, divided, placed
 from unfold.backends.numba.scalars import kernel_text, number
 from unfold.core.affine import Affine
 from unfold.core.plan import (

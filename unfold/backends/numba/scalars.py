@@ -2,33 +2,43 @@
 
 1.0 / (1.0 + exp(-x))   ->   sigmoid(x)
 
-`kernel_text` puts the lines of a kernel into a function.
+`HEADS` is all that it takes. `kernel_text` puts the lines of a kernel into a function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unfold.core.scalar import FUNCTIONS, INFIX, X
+from unfold.backends.native.printing import Target
+from unfold.core.scalar import FUNCTIONS, X
 
-NAMES = {"abs": "abs_", "and": "and_", "or": "or_", "not": "not_"}
+HEADS = {
+    "add": "({} + {})",
+    "sub": "({} - {})",
+    "mul": "({} * {})",
+    "div": "({} / {})",
+    "pow": "({} ** {})",
+    "mod": "({} % {})",
+    "neg": "(-{})",
+    "lt": "({} < {})",
+    "le": "({} <= {})",
+    "eq": "({} == {})",
+    "and": "and_({}, {})",
+    "or": "or_({}, {})",
+    "not": "not_({})",
+    "select": "select({}, {}, {})",
+    **{name: f"{name}({{}})" for name in (*FUNCTIONS, "sigmoid")},
+    "abs": "abs_({})",
+}
 
 
-def expression(x: X) -> str:
-    """Return an expression as text."""
-    if x.head == "number":
-        return number(x.number)
-    if not x.arguments:
-        return x.head
-    inner = _sigmoid(x)
-    if inner is not None:
-        return f"sigmoid({expression(inner)})"
-    parts = [expression(a) for a in x.arguments]
-    if x.head in NAMES or x.head in FUNCTIONS or x.head == "select":
-        return f"{NAMES.get(x.head, x.head)}({', '.join(parts)})"
-    if x.head == "neg":
-        return f"(-{parts[0]})"
-    return f"({parts[0]} {INFIX[x.head]} {parts[1]})"
+def number(value: float) -> str:
+    """Return a number as text: digits, inf or nan, which `functions` defines."""
+    text = repr(float(value))
+    return f"({text})" if text.startswith("-") else text
+
+
+PYTHON = Target(HEADS, number)
 
 
 def kernel_text(
@@ -49,7 +59,7 @@ def kernel_text(
         leaves, lines: variables that are loaded, and those that are computed.
         results: variables that are stored.
     """
-    body = [f"    {v} = {expression(x)}" for v, x in lines]
+    body = [f"    {v} = {PYTHON.expression(x)}" for v, x in lines]
     returned = ", ".join(results)
     return "\n".join(
         [
@@ -59,26 +69,3 @@ def kernel_text(
             f"    return ({returned},)",
         ]
     )
-
-
-def number(value: float) -> str:
-    """Return a number as text: digits, inf or nan, which `functions` defines."""
-    text = repr(float(value))
-    return f"({text})" if text.startswith("-") else text
-
-
-def _is_number(x: X, value: float) -> bool:
-    return x.head == "number" and x.number == value
-
-
-def _sigmoid(x: X) -> X | None:
-    """Return a where an expression is 1 / (1 + exp(-a))."""
-    if x.head != "div" or not _is_number(x.arguments[0], 1.0):
-        return None
-    below = x.arguments[1]
-    if below.head != "add" or not _is_number(below.arguments[0], 1.0):
-        return None
-    power = below.arguments[1]
-    if power.head != "exp" or power.arguments[0].head != "neg":
-        return None
-    return power.arguments[0].arguments[0]
