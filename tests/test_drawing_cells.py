@@ -18,7 +18,6 @@ from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.drawing import Figure
 from unfold.drawing.backward import ADJOINT, adjoint_scheme, forward_scheme
 from unfold.drawing.blocks import Plan, plan_adjoint, plan_blocks
-from unfold.drawing.boxes import Line
 from unfold.drawing.cells import join_cells
 from unfold.drawing.scheme import Scheme, make_scheme
 from unfold.drawing.sketch import Sketch
@@ -28,6 +27,7 @@ from unfold.errors import CycleError
 from unfold.passes.pipeline import Pipeline
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.graph import UnfoldedGraph
+from unfold.unfolded.lines import Line
 from unfold.unfolded.reading import inner
 
 LIBRARY = {p.stem: p for p in unfold.library()}

@@ -10,10 +10,10 @@ from tests.work import work
 from unfold.api import Model
 from unfold.core.program import Program
 from unfold.drawing.blocks import plan_blocks
-from unfold.drawing.boxes import Line
 from unfold.drawing.cells import join_cells
 from unfold.drawing.scheme import Scheme, make_scheme
 from unfold.drawing.unroll import Unrolling
+from unfold.unfolded.lines import Line
 
 LIBRARY = {p.stem: p for p in unfold.library()}
 
@@ -120,6 +120,14 @@ def test_products_of_a_value_with_itself_do_not_multiply_lines() -> None:
     with work(1_000_000):
         scheme = make_scheme(net.program("z"))
     assert shown(scheme) == {"x -> z [t]"}
+
+
+def test_an_axis_with_the_points_of_another_cannot_be_left() -> None:
+    """Keys are read at s, an axis over the points of t: that they exist is no condition."""
+    program = library("looped-transformer", t=3).program
+    scheme = make_scheme(program, mode="teacher", hide=["n", "q", "key", "v", "p"])
+    lines = [x for x in scheme.lines if "K" in {r.value for r in x.via} and x.bound]
+    assert lines and all(g.is_bound for x in lines for g in x.guards)
 
 
 def test_general_lines_leave_out_special_ones_and_never_one_another() -> None:

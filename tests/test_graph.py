@@ -136,14 +136,26 @@ def test_node_detail_has_the_paths_through_parts(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["attention", "bidirectional", "recurrent-highway", "encoder-decoder"]
+    "spec",
+    [
+        "attention",
+        "bidirectional",
+        "recurrent-highway",
+        "encoder-decoder",
+        "self-attention",
+        "looped-transformer",
+    ],
 )
 def test_specs_and_their_adjoints(spec: str) -> None:
     """Programs as elaborated, in free mode, and differentiated: op and node detail, and levels."""
     program = resolve_modes(unfold.load(spec).program, mode="free")
     adjoint = differentiate(lower_boundaries(program), [v.name for v in program.parameters])
     for which in (program, adjoint):
-        short = {a: 3 for a, x in which.axes.items() if a != BATCH and x.extent.is_constant}
+        short = {
+            a: 2 if spec == "looped-transformer" else 3
+            for a, x in which.axes.items()
+            if a != BATCH and x.extent.is_constant
+        }
         domain = Domain(which, short)
         written = naive.unfolded(which, domain.extents)
         graph = UnfoldedGraph(which, domain)
@@ -195,6 +207,17 @@ def test_a_softmax_reads_every_score_once() -> None:
     check_levels(graph.program, graph.domain, levelled)
     assert levelled["h"].tolist() == [1, 2, 3]
     assert levelled["d"].tolist() == [8, 12, 16, 20]
+
+
+def test_a_softmax_over_the_past_reads_every_score_once() -> None:
+    program = unfold.load("looped-transformer").program
+    graph = UnfoldedGraph(program, Domain(program, {"t": 3}), detail="node")
+    found = pairs(e for e in graph.edges() if e.target.value == "p")
+    assert set(found.values()) == {1}
+    assert {p[0] for p in found if p[1] == ("p", (1, 0, 0, 0)) and p[0][0] == "key"} == {
+        ("key", (0, 0, 0)),
+        ("key", (1, 0, 0)),
+    }
 
 
 def test_a_part_outside_of_its_domain_reads_nothing() -> None:
@@ -299,6 +322,37 @@ def test_cell_detail_hides_micro_steps() -> None:
         *((f"c[{t - 1}]", f"c[{t}]") for t in range(3)),
         *((f"c[{t}]", f"o[{t}]") for t in range(3)),
     }
+
+
+def test_cell_detail_of_reads_outside_of_an_axis_inside() -> None:
+    """What a reader outside of the cell reads before a first micro-step is of its cell."""
+    net = Net(t=3, l=2)
+    net.input("x", "t")
+    before = Ref("c.s", (Affine.axis(BATCH), T - 1, last("l")))
+    net.node("c.s", "tl", net.read("c.s", T, Affine.axis("l") - 1) + net.read("x", T), l=before)
+    net.node("c.h", "t", net.read("c.s", T, last("l")))
+    net.node("o", "t", net.read("c.s", T, Affine.number(-1)).apply("tanh"))
+    program = net.program("o", "c.h")
+    graph = UnfoldedGraph(program, Domain(program), detail="cell")
+    assert set(graph.successors(Node("c", (1,)))) == {Node("c", (2,)), Node("o", (1,))}
+    assert graph.predecessors(Node("o", (0,))) == (Node("c", (0,)),)
+    assert set(graph.predecessors(Node("c", (0,)))) == {Node("x", (0,)), Node("c", (-1,), True)}
+
+
+def test_cell_detail_has_an_edge_for_all_ways_of_a_cell() -> None:
+    """Both gates of c read x at t, another x at t-1: there is one edge from x[t]."""
+    net = Net(t=3)
+    net.input("x", "t")
+    net.node("c.z", "t", net.read("x", T).apply("tanh"))
+    net.node("c.h", "t", net.read("c.z", T) * net.read("x", T) + net.read("x", T - 1))
+    graph = UnfoldedGraph(net.program("c.h"), Domain(net.program("c.h")), detail="cell")
+    assert set(pairs(graph.edges()).values()) == {1}
+    assert [graph.number_of_edges(), graph.number_of_nodes()] == [6, 6]
+    kinds = {n: data["kind"] for n, data in graph.to_networkx().nodes(data=True)}
+    assert (kinds[Node("c", (1,))], kinds[Node("x", (1,))]) == ("value", "input")
+    for node in graph.nodes():
+        assert set(graph.out_edges(node)) == {e for e in graph.edges() if e.source == node}
+        assert set(graph.in_edges(node)) == {e for e in graph.edges() if e.target == node}
 
 
 def test_cell_detail_leaves_programs_without_cells_alone() -> None:

@@ -20,9 +20,10 @@ import numpy as np
 from unfold.core.affine import Affine
 from unfold.core.program import Program, Ref
 from unfold.drawing import palette
-from unfold.drawing.boxes import Box, Line
+from unfold.drawing.boxes import Box
 from unfold.drawing.picture import Edge, Node, Patch, Picture, Words
 from unfold.drawing.scheme import Scheme
+from unfold.unfolded.lines import Line
 
 ADJOINT = "∂"
 BAR_WIDTH = 240.0

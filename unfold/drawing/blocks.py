@@ -18,8 +18,8 @@ from typing import Literal
 from unfold.core.affine import Affine
 from unfold.core.dependence import Edge, components
 from unfold.core.program import Ref
-from unfold.drawing.boxes import Line
 from unfold.drawing.scheme import Scheme
+from unfold.unfolded.lines import Line
 
 Role = Literal["column", "bar", "fixed"]
 GIVEN = ("input", "target")

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from unfold.core.affine import Affine
-from unfold.drawing.boxes import Box, Line
-from unfold.drawing.reads import merged
+from unfold.drawing.boxes import Box
 from unfold.drawing.scheme import Scheme
 from unfold.unfolded.cells import Cells, find_cells
+from unfold.unfolded.lines import Line, merged
 
 KINDS = ("state", "adjoint", "loss", "feedback", "output")
 
@@ -38,7 +38,7 @@ def join_cells(scheme: Scheme, labels: Mapping[str, str]) -> Scheme:
 
     def contracted(lines: Sequence[Line]) -> tuple[Line, ...]:
         moved = (_moved(line, cells, scheme.boxes, boxes) for line in lines)
-        return merged(line for line in moved if line is not None)
+        return merged((x for x in moved if x is not None), scheme.reads.origins)
 
     lines, starts = contracted(scheme.lines), contracted(scheme.starts)
     return replace(scheme, boxes=boxes, lines=lines, starts=starts, parts=scheme, cells=cells)

@@ -16,12 +16,12 @@ from typing import Literal
 from unfold.core.affine import Affine
 from unfold.core.printing import show_form
 from unfold.core.program import Ref
-from unfold.drawing.boxes import Box, Line
-from unfold.drawing.guards import Bounded
+from unfold.drawing.boxes import Box
 from unfold.drawing.legend import drawn_entries, notes, words
 from unfold.drawing.palette import Styles
 from unfold.drawing.scheme import Scheme
 from unfold.drawing.sketch import Block, Sketch, SketchEdge, SketchNode, Spot
+from unfold.unfolded.lines import Line
 
 
 def fold(
@@ -113,7 +113,8 @@ def _where(scheme: Scheme, line: Line, source: Box) -> str:
 
 def _all(axis: str, name: str, line: Line) -> str:
     """Say over which points of an axis a line runs: `all s`, or its bounds, `s <= t`."""
-    forms = [g.form for g in line.guards if isinstance(g, Bounded) and name in g.axes]
+    bounds = [g.what for g in line.guards if g.is_bound and name in g.axes]
+    forms = [f for f in bounds if isinstance(f, Affine)]
     written = [show_form(f.rename({a: a.partition("#")[0] for a in f.axes})) for f in forms]
     return ", ".join(written) or f"all {axis}"
 

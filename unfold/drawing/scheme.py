@@ -7,16 +7,17 @@ unfolding of its Program. `cells.join_cells` makes a scheme of cells of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from unfold.core.bounds import bounds_of
-from unfold.core.op import OPS, SUM
-from unfold.core.program import BATCH, Program, Ref, Value
-from unfold.drawing.boxes import Box, Line
-from unfold.drawing.reads import Reads, below, is_invisible, merged
+from unfold.core.op import OPS, SUM, Source
+from unfold.core.program import BATCH, Program, Value
+from unfold.drawing.boxes import Box
 from unfold.unfolded.cells import Cells
+from unfold.unfolded.lines import Line, merged
+from unfold.unfolded.reads import Reads, below
 
 Detail = Literal["node", "op"]
 
@@ -26,7 +27,7 @@ class Scheme:
     """Boxes by name, in the Program's order, and the lines between them.
 
     Attributes:
-        program: that is drawn.
+        reads: what any value of the Program reads of the boxes.
         boxes: by name.
         lines: what they read.
         starts: what they read outside of their domains, as lines into the box itself.
@@ -34,12 +35,17 @@ class Scheme:
         cells: which of them belong together.
     """
 
-    program: Program
+    reads: Reads
     boxes: Mapping[str, Box]
     lines: tuple[Line, ...]
     starts: tuple[Line, ...] = ()
     parts: Scheme | None = None
     cells: Cells = field(default_factory=Cells)
+
+    @property
+    def program(self) -> Program:
+        """The Program that is drawn."""
+        return self.reads.program
 
     def between(self, names: Collection[str]) -> Scheme:
         """Return the part of a scheme between some of its boxes."""
@@ -50,11 +56,9 @@ class Scheme:
         boxes = {n: b for n, b in self.boxes.items() if n in names}
         return replace(self, boxes=boxes, lines=lines, starts=starts)
 
-    def boundary_lines(self, ref: Ref, target: str) -> tuple[Line, ...]:
-        """Return what the expression at a boundary reads: the lines of an unnamed initial value."""
-        lines = Reads(self.program, frozenset(self.boxes), "scheduled").of(ref.value)
-        at = dict(zip(self.program[ref.value].axes, ref.index, strict=True))
-        return tuple(line.substitute(at, target) for line in lines)
+    def held(self, name: str, axis: str) -> tuple[Line, ...]:
+        """Return the lines from what is read outside of a box's domain on an axis."""
+        return self.reads.held(self.program[name], axis)
 
 
 def make_scheme(
@@ -78,28 +82,23 @@ def make_scheme(
     parts = _loss_parts(program) if detail != "op" else {}
     shown = [v for v in program if _is_drawn(v, detail, parts) and v.name not in hidden]
     drawn = frozenset(v.name for v in shown)
-    reads = Reads(program, drawn, mode)
-    lines = merged(line for value in shown for line in reads.of(value.name))
+    reads = Reads(program, drawn, {v.name for v in program if v.row.by_mode}, mode)
+    lines = merged((x for v in shown for x in reads.of(v.name)), reads.origins)
     boxes = {v.name: _box(program, v, detail, parts, labels, drawn) for v in shown}
     boxes = {
         name: replace(box, kind=_kind(program, box, boxes, lines)) for name, box in boxes.items()
     }
-    scheme = Scheme(program, boxes, lines)
-    return replace(scheme, starts=tuple(_starts(scheme)))
+    starts = (x for v in shown for axis in v.boundary for x in reads.held(v, axis))
+    return Scheme(reads, boxes, lines, tuple(starts))
 
 
-def _starts(scheme: Scheme) -> Iterator[Line]:
-    for box in scheme.boxes.values():
-        for ref in box.boundary.values():
-            if ref.value in scheme.boxes:
-                pairs = zip(scheme.program[ref.value].axes, ref.index, strict=True)
-                yield Line(ref.value, box.name, tuple(i for a, i in pairs if a != BATCH))
-            else:
-                yield from scheme.boundary_lines(ref, box.name)
+def _is_invisible(value: Value) -> bool:
+    """Whether no node is drawn for a value, named or not: a source that is no input."""
+    return value.source not in (None, Source.INPUT)
 
 
 def _is_drawn(value: Value, detail: Detail, parts: Mapping[str, str]) -> bool:
-    if is_invisible(value):
+    if _is_invisible(value):
         return False
     return detail == "op" or value.is_named or value.name in parts
 
@@ -117,7 +116,7 @@ def _loss_parts(program: Program) -> dict[str, str]:
         reduced = set(value.reduced) - {BATCH}
         if value.reduction is SUM and reduced and value.node == program[name].node:
             operand = program[value.operands[0].value]
-            if set(operand.axes) - {BATCH} and not is_invisible(operand) and not operand.is_named:
+            if set(operand.axes) - {BATCH} and not _is_invisible(operand) and not operand.is_named:
                 found.append(operand.name)
     letter = "L" if "L" not in program.values else "loss"
     distinct = list(dict.fromkeys(found))
@@ -147,7 +146,6 @@ def _box(
         kind="node",
         values=(value.name,),
         tooltip=_tooltip(value, parameters),
-        boundary={a: r for a, r in value.boundary.items() if a != BATCH},
         indexed=not unnamed,
         parameters=() if unnamed else parameters,
         within=bounds_of(value),

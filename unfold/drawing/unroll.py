@@ -19,13 +19,14 @@ import numpy as np
 
 from unfold.core.program import Ref
 from unfold.drawing.blocks import Home, Plan
-from unfold.drawing.boxes import Box, Line
-from unfold.drawing.guards import Bounded
+from unfold.drawing.boxes import Box
 from unfold.drawing.legend import drawn_entries, notes, words
 from unfold.drawing.palette import Styles
 from unfold.drawing.scheme import Scheme
 from unfold.drawing.sketch import Block, Kind, LegendEntry, Sketch, SketchEdge, SketchNode, Spot
 from unfold.drawing.window import GAP, Slot, Window
+from unfold.unfolded.lines import Line
+from unfold.unfolded.reading import Environment
 
 Point = tuple[Slot, ...]
 NodeId = tuple[str, Point]
@@ -70,6 +71,7 @@ class Unrolling:
         self.zeros = zeros
         self.run = dict(run or {})
         self.extents = dict(extents)
+        self.environment = Environment(self.extents)
         self.last = {a: n - 1 for a, n in extents.items()}
         self.windows = {a: Window.of(n, steps[a]) for a, n in extents.items()}
         self.plan = plan
@@ -216,7 +218,7 @@ class Unrolling:
         self, line: Line, target: NodeId, at: Mapping[str, int], runs: Mapping[str, int]
     ) -> None:
         """Draw what a line reads at a point; the target is a part that is not contracted yet."""
-        if any(not g.holds(self.scheme.program, at, self.extents) for g in line.guards):
+        if not all(g.holds(at, self.environment, self.scheme.program) for g in line.guards):
             return
         values = [i.evaluate(at, self.last) for i in line.index]
         if not all(exact for _, exact in values):
@@ -247,10 +249,9 @@ class Unrolling:
         for axis, i in zip(box.axes, index, strict=True):
             if 0 <= i < self.extents[axis]:
                 continue
-            outside = box.boundary.get(axis)
-            if outside is None:
+            if axis not in self.scheme.program[name].boundary:
                 return self._boundary(box, index, "0")
-            return self._outside(box, index, outside)
+            return self._outside(box, index, axis)
         if not self._exists(box, index):
             return None
         slots = tuple(self.windows[a].slot(i) for a, i in zip(box.axes, index, strict=True))
@@ -258,15 +259,14 @@ class Unrolling:
         framed = tuple(ALL if i in open_ else p for i, p in enumerate(slots))
         return self._contracted((name, framed))
 
-    def _outside(self, box: Box, index: tuple[int, ...], ref: Ref) -> NodeId | None:
-        program = self.scheme.program
+    def _outside(self, box: Box, index: tuple[int, ...], axis: str) -> NodeId | None:
+        program, lines = self.scheme.program, self.parts.held(box.name, axis)
         at = dict(zip(box.axes, index, strict=True))
-        value = program[ref.value]
-        if ref.value in self.parts.boxes:
-            axes = self.parts.boxes[ref.value].axes
-            pairs = {a: i for a, i in zip(value.axes, ref.index, strict=True) if a in axes}
+        value = program[program[box.name].boundary[axis].value]
+        if value.name in self.parts.boxes:
+            (line,) = lines
             return self._resolve(
-                ref.value, tuple(pairs[a].evaluate(at, self.last)[0] for a in axes)
+                value.name, tuple(i.evaluate(at, self.last)[0] for i in line.index)
             )
         if value.is_parameter:
             return self._boundary(box, index, "learned")
@@ -274,7 +274,7 @@ class Unrolling:
             return self._boundary(box, index, f"{value.attributes['value']:g}")
         node = self._boundary(box, index, "")
         if node is not None:
-            for line in self.parts.boundary_lines(ref, box.name):
+            for line in lines:
                 names = [name for name, _ in line.bound]
                 for rest in product(*(self._range(axis) for _, axis in line.bound)):
                     here = at | dict(zip(names, rest, strict=True))
@@ -350,7 +350,7 @@ class Unrolling:
 
     def _spreads(self, line: Line) -> bool:
         """Whether a point reads many points of the source, so that its edges are many."""
-        guards = (g for g in line.guards if not isinstance(g, Bounded))
+        guards = (g for g in line.guards if not g.is_bound)
         free = {new for new, _ in line.bound} - {a for g in guards for a in g.axes}
         kept = self.scheme.cells.kept(line.source, self.parts.boxes[line.source].axes)
         free &= {a for i in kept for a in line.index[i].axes}

@@ -37,13 +37,9 @@ class Cells:
         """Return the cell of a value, or the value where it belongs to none."""
         return self.owner.get(name, name)
 
-    def members(self, program: Program) -> dict[str, list[Value]]:
-        """Return the equations of each cell."""
-        found: dict[str, list[Value]] = {}
-        for value in program:
-            if value.name in self.owner:
-                found.setdefault(self.owner[value.name], []).append(value)
-        return found
+    def members(self, name: str) -> tuple[str, ...]:
+        """Return the values that a cell is made of; of a value that is none, itself."""
+        return tuple(n for n, cell in self.owner.items() if cell == name) or (name,)
 
     def kept(self, name: str, axes: Sequence[str]) -> tuple[int, ...]:
         """Return the positions of a value's axes that its cell has, in the order of the cell's."""

@@ -25,12 +25,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from unfold.core.dependence import Block, Loop, Single, order
-from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.core.program import Program, Value
+from unfold.unfolded.collapse import bound_axes, operand_guards
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.reading import (
     Environment,
     Environments,
-    Guard,
     Ints,
     Reading,
     bounded,
@@ -168,12 +168,11 @@ class _Levelling:
         own = {a: at.get(a, np.arange(self.domain.extents[a])) for a in inner(value)}
         shape = tuple(len(points) for points in own.values())
         result = np.zeros(shape, dtype=np.int64)
-        guards: Sequence[Sequence[Guard]] = value.attributes.get("guards", ())
-        for i, ref in enumerate(value.operands):
+        for operand, ref in enumerate(value.operands):
             if self._is_low(self.program[ref.value]):
                 continue
             for environment in self.environments.of(value):
-                read = self._read(value, ref, own, environment, guards[i] if guards else ())
+                read = self._read(value, operand, own, environment)
                 np.maximum(result, read, out=result)
         if value.operands:
             result += 1
@@ -190,18 +189,16 @@ class _Levelling:
     def _read(
         self,
         value: Value,
-        ref: Ref,
+        operand: int,
         own: Mapping[str, Ints],
         environment: Environment,
-        guards: Sequence[Guard],
     ) -> Ints:
-        """Return the highest level that a reference reads, over the box of the reader's axes."""
-        used = {*ref.axes, *(a for g in guards for a in g.index.axes)} - {BATCH}
-        bound = [a for a in value.reduced if a in used]
+        """Return the highest level that an operand reads, over the box of the reader's axes."""
+        ref, bound = value.operands[operand], bound_axes(value, operand)
         ranges = {a: np.arange(environment.own[a]) for a in bound}
         at = open_mesh({**own, **ranges})
         source = self.program[ref.value]
-        reading = locate(source, ref, at, environment, guards)
+        reading = locate(source, ref, at, environment, operand_guards(value, operand))
         if environment is not self.environments.longest or value.within:
             here = within(value, [at[a] for a in own], environment) & bounded(
                 value, at, environment

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.core.affine import Affine
-from unfold.core.program import BATCH, Ref, Value
+from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.unfolded.conditions import decide
 from unfold.unfolded.domain import Domain
 
 Ints = NDArray[np.int64]
@@ -36,22 +37,54 @@ class Environment:
 
 @dataclass(frozen=True)
 class Guard:
-    """A condition on an edge: an index inside (or outside) of the domain of an axis.
+    """A condition on the index point of a reader, under which it reads something.
 
-    Without an axis, the index is a bound: it must not be negative.
+    Attributes:
+        what: an index; or a value that the index point decides, such as `l == 0`.
+        axis: whose domain the index has to be in; without one, it must not be negative.
+        wanted: whether the condition has to be true, or false.
     """
 
-    axis: str | None
-    index: Affine
-    inside: bool = True
+    what: Affine | Ref
+    axis: str | None = None
+    wanted: bool = True
 
-    def holds(self, at: Mapping[str, Any], environment: Environment) -> Any:
-        """Return whether the condition is met at points of the reader."""
-        value, exact = evaluate(self.index, at, environment)
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The reader's axes that decide it."""
+        return self.what.axes
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether this is a bound of a reduction, or of where a value exists."""
+        return self.axis is None and isinstance(self.what, Affine)
+
+    def substitute(self, replacements: Mapping[str, Affine]) -> Guard:
+        """Replace the reader's axes."""
+        what = self.what.substitute(replacements)
+        if self.axis is None and isinstance(what, Affine):  # where it is negative stays the same
+            what = replace(what, divisor=1)
+        return replace(self, what=what)
+
+    def holds(
+        self, at: Mapping[str, Any], environment: Environment, program: Program | None = None
+    ) -> Any:
+        """Return whether the condition is met at points of the reader.
+
+        Args:
+            at: the points, arrays that broadcast; a single point where a value decides.
+            environment: of the sequence that is run.
+            program: that computes what decides.
+        """
+        if isinstance(self.what, Ref):
+            assert program is not None, self
+            last = {a: n - 1 for a, n in environment.own.items()}
+            return bool(decide(program, self.what, at, last)) == self.wanted
+        value, exact = evaluate(self.what, at, environment)
         held = exact & (value >= 0)
         if self.axis is not None:
             held = held & (value < environment.own[self.axis])
-        return held if self.inside else ~held
+        return held if self.wanted else ~held
 
 
 @dataclass(frozen=True)
@@ -95,11 +128,21 @@ def evaluate(index: Affine, at: Mapping[str, Any], environment: Environment) -> 
     return np.asarray(value, dtype=np.int64), exact
 
 
+def side(axis: str, points: Ints, environment: Environment) -> Bools:
+    """Return whether points are in the domain of an axis."""
+    return (points >= 0) & (points < environment.own[axis])
+
+
+def sides(value: Value, points: Iterable[Ints], environment: Environment) -> list[Bools]:
+    """Return, for each axis of a value, whether points are in its domain."""
+    return [side(a, p, environment) for a, p in zip(inner(value), points, strict=True)]
+
+
 def within(value: Value, points: Iterable[Ints], environment: Environment) -> Bools:
     """Return whether points are in the box of a value's axes."""
     answer: Any = np.True_
-    for axis, point in zip(inner(value), points, strict=True):
-        answer = answer & (point >= 0) & (point < environment.own[axis])
+    for side in sides(value, points, environment):
+        answer = answer & side
     return np.asarray(answer)
 
 
@@ -150,11 +193,9 @@ def locate(
 
 def deciding_axis(value: Value, points: Sequence[Ints], environment: Environment) -> Ints:
     """Return, for points outside of a value's domain, the position of the first axis left."""
-    axes = inner(value)
     decided = np.full(np.broadcast_shapes(*(p.shape for p in points)), -1, dtype=np.int64)
-    for i in reversed(range(len(axes))):
-        out = (points[i] < 0) | (points[i] >= environment.own[axes[i]])
-        decided = np.where(out, i, decided)
+    for i, side in reversed(list(enumerate(sides(value, points, environment)))):
+        decided = np.where(side, decided, i)
     return decided
 
 

@@ -67,11 +67,11 @@ def _about(graph: UnfoldedGraph) -> dict[str, Any]:
 
 
 def _node_attributes(graph: UnfoldedGraph, node: Node) -> dict[str, Any]:
-    value = graph.program[node.value]
+    value, given = graph.program[node.value], graph.given(node.value)
     return {
         "value": node.value,
         "point": dict(zip(graph.axes(node.value), node.point, strict=True)),
-        "kind": "boundary" if node.boundary else value.op if value.is_given else "value",
+        "kind": "boundary" if node.boundary else given.value if given else "value",
         "op": value.op,
         "shape": tuple(int(d) for d in value.type.shape),
         "label": str(node),
