@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from unfold.core.affine import Affine
+from unfold.core.op import OPS, Kind, Op, Reduction
 from unfold.core.scalar import X
 
 VECTOR = "#"  # the label of the feature dimension that a kernel runs over
@@ -137,14 +138,27 @@ class Store:
 
     Attributes:
         access: the target.
-        mode: "store", "add" (to what is there), "sum", "max", "argmax" (over the vector dimension),
-            "maximum" (of what is there).
+        mode: "store"; a pointwise row, such as "add", that makes one number of what is there and
+            the result; a reduction, such as "sum", of what is there and all of the vector
+            dimension; "argmax".
         reset: the number the target holds before, if this row sets it.
     """
 
     access: Access
     mode: str = "store"
     reset: float | None = None
+
+    @property
+    def onto(self) -> Op | None:
+        """The pointwise row that makes one number of what is there and the result."""
+        row = OPS.get(self.mode)
+        return row if row and row.kind is Kind.POINTWISE else None
+
+    @property
+    def across(self) -> Reduction | None:
+        """The reduction of what is there and all of the vector dimension."""
+        row = OPS.get(self.mode)
+        return row.reduces if row else None
 
 
 @dataclass

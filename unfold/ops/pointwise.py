@@ -24,7 +24,7 @@ from unfold.ops import ranges
 Cotangents = Sequence[Term | None]
 
 
-def _row(
+def add_row(
     name: str,
     evaluate: Callable[..., Any],
     vjp: Callable[[Term, Term, Sequence[Term], Value], Cotangents] | None,
@@ -112,7 +112,7 @@ _equals: tuple[Sample, ...] = (
 )
 _both: tuple[Sample, ...] = ((((3,), (3,)), {}), (((2, 3), ()), {}), (((2, 3), (1, 3)), {}))
 
-_row(
+add_row(
     "add",
     np.add,
     lambda g, y, xs, v: (g, g),
@@ -122,7 +122,7 @@ _row(
     symbol="{} + {}",
     bounds=ranges.add,
 )
-_row(
+add_row(
     "sub",
     np.subtract,
     lambda g, y, xs, v: (g, -g),
@@ -132,7 +132,7 @@ _row(
     symbol="{} - {}",
     bounds=ranges.subtract,
 )
-_row(
+add_row(
     "mul",
     np.multiply,
     lambda g, y, xs, v: (g * xs[1], g * xs[0]),
@@ -143,7 +143,7 @@ _row(
     symbol="{} * {}",
     bounds=ranges.multiply,
 )
-_row(
+add_row(
     "div",
     np.divide,
     lambda g, y, xs, v: (g / xs[1], -g * y / xs[1]),
@@ -180,7 +180,7 @@ def _floordiv(a: X, b: X) -> X:
     return S.select(S.call("eq", b, 0.0), a / b, S.select(S.call("eq", rest, b), -1.0, quotient))
 
 
-_row(
+add_row(
     "pow",
     np.power,
     _pow_vjp,
@@ -192,7 +192,7 @@ _row(
     poles=ranges.is_no_power,
     costly=True,
 )
-_row(
+add_row(
     "neg",
     np.negative,
     lambda g, y, xs, v: (-g,),
@@ -201,7 +201,7 @@ _row(
     bounds=ranges.negate,
     vanishes=True,
 )
-_row(
+add_row(
     "mod",
     np.mod,
     lambda g, y, xs, v: (g, -(g * xs[0].apply("floordiv", xs[1]))),
@@ -214,7 +214,7 @@ _row(
     costly=True,
     jumps=Jump.AT_TIES,
 )
-_row(
+add_row(
     "floordiv",
     np.floor_divide,
     None,
@@ -227,7 +227,7 @@ _row(
     costly=True,
     jumps=Jump.AT_TIES,
 )
-_row(
+add_row(
     "identity",
     lambda x: x,
     lambda g, y, xs, v: (g,),
@@ -239,7 +239,7 @@ _row(
     view=View.COPY,
     vanishes=True,
 )
-_row(
+add_row(
     "stop_gradient",
     lambda x: x,
     None,
@@ -248,7 +248,7 @@ _row(
     categories=(0,),
     bounds=ranges.hull,
 )
-_row(
+add_row(
     "tanh",
     np.tanh,
     lambda g, y, xs, v: (g * (1.0 - y * y),),
@@ -256,7 +256,7 @@ _row(
     bounds=ranges.rising(math.tanh),
     costly=True,
 )
-_row(
+add_row(
     "sigmoid",
     _sigmoid,
     lambda g, y, xs, v: (g * y * (1.0 - y),),
@@ -264,7 +264,7 @@ _row(
     bounds=ranges.within(0.0, 1.0),
     costly=True,
 )
-_row(
+add_row(
     "relu",
     lambda x: np.where(x < 0, 0.0, x),
     lambda g, y, xs, v: (_choose(xs[0].apply("greater", g.builder.number(0.0)), g),),
@@ -273,7 +273,7 @@ _row(
     bounds=ranges.rising(lambda x: max(x, 0.0)),
     jumps=Jump.AT_ZERO,
 )
-_row(
+add_row(
     "exp",
     np.exp,
     lambda g, y, xs, v: (g * y,),
@@ -282,7 +282,7 @@ _row(
     poles=ranges.overflows,
     costly=True,
 )
-_row(
+add_row(
     "log",
     np.log,
     lambda g, y, xs, v: (g / xs[0],),
@@ -292,7 +292,7 @@ _row(
     poles=ranges.is_not_positive,
     costly=True,
 )
-_row(
+add_row(
     "sqrt",
     np.sqrt,
     lambda g, y, xs, v: (0.5 * g / y,),
@@ -302,7 +302,7 @@ _row(
     poles=ranges.is_not_positive,
     costly=True,
 )
-_row(
+add_row(
     "sign",
     np.sign,
     None,
@@ -310,7 +310,7 @@ _row(
     bounds=ranges.within(-1.0, 1.0),
     jumps=Jump.AT_ZERO,
 )
-_row(
+add_row(
     "abs",
     np.abs,
     lambda g, y, xs, v: (g * xs[0].apply("sign"),),
@@ -319,7 +319,7 @@ _row(
     bounds=ranges.absolute,
     jumps=Jump.AT_ZERO,
 )
-_row(
+add_row(
     "sin",
     np.sin,
     lambda g, y, xs, v: (g * xs[0].apply("cos"),),
@@ -327,7 +327,7 @@ _row(
     bounds=ranges.within(-1.0, 1.0),
     costly=True,
 )
-_row(
+add_row(
     "cos",
     np.cos,
     lambda g, y, xs, v: (-(g * xs[0].apply("sin")),),
@@ -335,7 +335,7 @@ _row(
     bounds=ranges.within(-1.0, 1.0),
     costly=True,
 )
-_row(
+add_row(
     "erf",
     _erf,
     lambda g, y, xs, v: (g * (2.0 / math.sqrt(math.pi)) * (-(xs[0] * xs[0])).apply("exp"),),
@@ -343,21 +343,21 @@ _row(
     bounds=ranges.within(-1.0, 1.0),
     costly=True,
 )
-_row(
+add_row(
     "gelu",
     lambda x: 0.5 * x * (1.0 + _erf(x * _ROOT_HALF)),
     _gelu_vjp,
     lambda x: 0.5 * x * (1.0 + S.call("erf", x * _ROOT_HALF)),
     costly=True,
 )
-_row(
+add_row(
     "silu",
     lambda x: x * _sigmoid(x),
     lambda g, y, xs, v: (g * ((s := xs[0].apply("sigmoid")) + y * (1.0 - s)),),
     lambda x: x / (1.0 + S.exp(-x)),
     costly=True,
 )
-_row(
+add_row(
     "softplus",
     lambda x: np.logaddexp(0.0, x),
     lambda g, y, xs, v: (g * xs[0].apply("sigmoid"),),
@@ -380,7 +380,7 @@ def _unless_nan(b: X, chosen: X) -> X:
     return S.select(S.call("eq", b, b), chosen, b)
 
 
-_row(
+add_row(
     "minimum",
     np.minimum,
     _extreme("less"),
@@ -392,7 +392,7 @@ _row(
     jumps=Jump.AT_TIES,
     usage="minimum(a, b)",
 )
-_row(
+add_row(
     "maximum",
     np.maximum,
     _extreme("greater"),
@@ -404,7 +404,7 @@ _row(
     jumps=Jump.AT_TIES,
     usage="maximum(a, b)",
 )
-_row(
+add_row(
     "where",
     np.where,
     lambda g, y, xs, v: (None, _choose(xs[0], g), xs[0].apply("where", g.builder.number(0.0), g)),
@@ -430,7 +430,7 @@ _COMPARISONS: tuple[tuple[str, Any, str, Callable[..., X]], ...] = (
     ("greater_equal", np.greater_equal, ">=", lambda a, b: S.call("le", b, a)),
 )
 for _name, _function, _symbol, _scalar in _COMPARISONS:
-    _row(
+    add_row(
         _name,
         _function,
         None,
@@ -443,7 +443,7 @@ for _name, _function, _symbol, _scalar in _COMPARISONS:
         compares=_symbol,
         jumps=Jump.AT_TIES,
     )
-_row(
+add_row(
     "equal",
     np.equal,
     None,
@@ -455,7 +455,7 @@ _row(
     symbol="{} == {}",
     jumps=Jump.AT_TIES,
 )
-_row(
+add_row(
     "not_equal",
     np.not_equal,
     None,
@@ -468,7 +468,7 @@ _row(
     jumps=Jump.AT_TIES,
 )
 for _name, _function in (("and", np.logical_and), ("or", np.logical_or)):
-    _row(
+    add_row(
         _name,
         _function,
         None,
@@ -478,7 +478,7 @@ for _name, _function in (("and", np.logical_and), ("or", np.logical_or)):
         samples=(((_condition, _condition), {}), ((_condition, BOOL), {})),
         symbol=f"{{}} {_name} {{}}",
     )
-_row(
+add_row(
     "not",
     np.logical_not,
     None,

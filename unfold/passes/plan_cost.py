@@ -41,7 +41,6 @@ from unfold.core.plan import (
 from unfold.core.scalar import X
 
 SAMPLES = 200  # points of an axis
-READ_AND_WRITTEN = ("add", "maximum")
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class Costs:
         each = sum(operations(x) for _, x in kernel.lines) + added
         reads = [leaf.access for leaf in kernel.leaves.values() if isinstance(leaf, Load)]
         stores = [s for _, s in kernel.stores]
-        reads += [s.access for s in stores if s.mode in READ_AND_WRITTEN]
+        reads += [s.access for s in stores if s.onto]
         picks = [a for x in (*reads, *(s.access for s in stores)) for a, _ in x.indirect]
         moved = dict.fromkeys((*reads, *picks))
         elements = sum(self._touched(a, dims) for a in moved)

@@ -24,6 +24,7 @@ from unfold.backends.native.host import Run
 from unfold.backends.native.protocol import Block, Machine
 from unfold.backends.native.share import Share, Written
 from unfold.core.bytes import too_large
+from unfold.core.op import OPS
 from unfold.core.plan import Plan
 from unfold.core.processors import processors
 from unfold.core.program import BATCH, Program
@@ -128,12 +129,13 @@ class Engine:
         for job in rest:
             job.result()
         for name, kind in plan.partial.items():
-            combine = np.maximum if kind == "max" else np.add
+            how = OPS[kind].reduces
+            assert how is not None, kind
             views = [b.bound.views[name] for b in bounds]
             step = 1
             while step < len(views):  # a tree, so that rounding hardly grows with the threads
                 for own, other in zip(views[:: 2 * step], views[step :: 2 * step], strict=False):
-                    combine(own, other, out=own)
+                    how.of_two(own, other, out=own)
                 step *= 2
         self._call(bounds[0], early, plan.late)
         return {n: self._gathered(bounds, n) for n in plan.results}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.affine import Affine
-from unfold.core.op import OPS
+from unfold.core.op import OPS, Source
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.random import stream
 
@@ -43,7 +43,7 @@ def host_value(program: Program, name: str, run: Run) -> Any:
     if name.startswith("last."):
         return run.lengths[name.removeprefix("last.")] - 1
     value = program[name]
-    return _count(value, run) if value.op == "count" else _random(value, run)
+    return _count(value, run) if value.source is Source.COUNT else _random(value, run)
 
 
 def _count(value: Value, run: Run) -> Any:

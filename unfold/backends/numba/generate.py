@@ -19,8 +19,9 @@ from math import prod
 
 from unfold.backends.native.loops import bounds, divided, placed
 from unfold.backends.native.protocol import ITEM, Block, Slot
-from unfold.backends.numba.scalars import kernel_text, number
+from unfold.backends.numba.scalars import folded, kernel_text, number
 from unfold.core.affine import Affine
+from unfold.core.op import SUM
 from unfold.core.plan import (
     Access,
     Buffer,
@@ -40,14 +41,16 @@ from unfold.core.plan import (
     Store,
 )
 from unfold.core.program import BATCH
-from unfold.core.scalar import X, call
+from unfold.core.scalar import X
 
+ACROSS = ("sum", "max", "argmax")  # what has vector instructions of its own
 HEADER = """\
 from numba import cfunc
 
 from unfold.backends.numba.calls import call, load_i64
 from unfold.backends.numba.functions import *
 from unfold.backends.numba.memory import fill_{dtype}, index_{dtype}, put_{dtype}
+from unfold.backends.numba.operands import fold
 from unfold.backends.numba.vector import vector_kernel
 """
 
@@ -262,14 +265,11 @@ class _Writer:
         vector = kernel.vector.name if kernel.vector else None
         leaves = dict(kernel.leaves)
         lines, stores = list(kernel.lines), list[tuple[str, Store]]()
-        for variable, store in kernel.stores:  # the largest so far is what is there and what comes
-            if store.mode == "maximum":
+        for variable, store in kernel.stores:
+            if store.onto and store.onto.scalar and store.mode != SUM.pair:
                 there, kept = f"m{len(leaves)}", f"w{len(lines)}"
                 leaves[there] = Load(store.access)
-                a, b = X(there), X(variable)
-                larger = call("select", call("lt", a, b), b, a)
-                nan = call("select", call("eq", b, b), larger, b)
-                lines.append((kept, nan))
+                lines.append((kept, store.onto.scalar(X(there), X(variable))))
                 variable, store = kept, Store(store.access)
             stores.append((variable, store))
         loads, arguments = "", list[str]()
@@ -340,8 +340,10 @@ class _Writer:
         address = self.address(store.access, depth, vector, waste=True)
         if store.reset is not None:
             self.put(depth, f"put_{self.dtype}({address}, {number(store.reset)})")
-        if store.mode in ("sum", "max", "argmax"):
+        if store.mode in ACROSS:
             return store.mode, [address]
+        if store.across:
+            return folded(store.across), [address]
         kind, stride = self.along(store.access, vector)
         assert kind != "b", store
         if kind == "v":

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unfold.backends.native.printing import Target
+from unfold.core.op import OPS, Reduction
 from unfold.core.scalar import FUNCTIONS, X
 
 HEADS = {
@@ -39,6 +40,21 @@ def number(value: float) -> str:
 
 
 PYTHON = Target(HEADS, number)
+
+
+class Code(str):
+    """Text that is written as it is, without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def folded(how: Reduction) -> str:
+    """Return how a reduction is stored that has no instructions of its own."""
+    pair = OPS[how.pair].scalar
+    assert pair is not None, how
+    text = PYTHON.expression(pair(X("a"), X("b")))
+    return Code(f"fold({number(how.neutral)}, lambda a, b: {text})")
 
 
 def kernel_text(

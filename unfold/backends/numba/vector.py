@@ -15,11 +15,12 @@ addresses in bytes, strides in bytes, in the order of loads and then stores.
 Loads, one letter per parameter:
     v  contiguous       b  one element, repeated         s  strided; a stride follows its address
     c  a number, given as float64 instead of an address  j  the index 0 .. n-1; no argument
-Stores, one word per result:
+Stores, one word, or `fold`, per result:
     store, add                    contiguous: memory = value, memory += value
     strided, strided_add          the same, elements apart by a stride that follows the address
     sum, max                      one element: += the sum, = the larger of it and the values
     argmax                        one element: the index of the first largest, NaN the largest
+    fold(start, pair)             one element: of it and the values, two made one at a time
     …_compensated                 of add, strided_add and sum: one more address (and stride) says
                                   where there is what rounding has added so far
 
@@ -47,20 +48,23 @@ from unfold.backends.numba.target import vector_bytes
 
 
 def vector_kernel(
-    dtype: str, *, loads: str, stores: Sequence[str], width: int | None = None
+    dtype: str, *, loads: str, stores: Sequence[str | type[Operand]], width: int | None = None
 ) -> Callable[[Callable[..., Any]], Any]:
     """Make a function of scalars a Numba intrinsic over vectors.
 
     Arguments:
         dtype: "float32" or "float64", of all memory.
         loads: a letter for every parameter.
-        stores: a word for every result.
+        stores: a word, or what `fold` returns, for every result.
         width: bytes of a vector; the target's where None.
 
     Returns:
         a decorator; what it returns is called `kernel(n, *loads' arguments, *stores' arguments)`.
     """
-    loaded, stored = [LOADS[kind] for kind in loads], [STORES[kind] for kind in stores]
+    loaded, stored = (
+        [LOADS[kind] for kind in loads],
+        [STORES[kind] if isinstance(kind, str) else kind for kind in stores],
+    )
     parameters = ["n"]
     for i, kind in enumerate((*loaded, *stored)):
         parameters += [f"{name}_{i}" for name in kind.arguments]
