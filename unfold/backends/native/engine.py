@@ -17,8 +17,6 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-import numpy as np
-
 from unfold.backends.native.arena import Arena
 from unfold.backends.native.host import Run
 from unfold.backends.native.protocol import Block, Machine
