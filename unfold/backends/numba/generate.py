@@ -49,8 +49,8 @@ from numba import cfunc
 
 from unfold.backends.numba.calls import call, load_i64
 from unfold.backends.numba.functions import *
+from unfold.backends.numba.folding import fold
 from unfold.backends.numba.memory import fill_{dtype}, index_{dtype}, put_{dtype}
-from unfold.backends.numba.operands import fold
 from unfold.backends.numba.vector import vector_kernel
 """
 

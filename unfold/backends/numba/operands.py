@@ -437,34 +437,6 @@ class ArgMax(Accumulated):
         self.store_element(self.first(where))
 
 
-class Fold(Accumulated):
-    """What is made of the element and all others, by a function of two in any order."""
-
-    @staticmethod
-    def pair(a: VX, b: VX) -> VX:
-        """Make one of two."""
-        raise NotImplementedError
-
-    def write(self, block: Block, value: VX | float) -> None:
-        """Join a vector with the accumulator."""
-        total = self.pair(self.held(block.trace, self.place), self.valid(block, value))
-        self.builder.store(total.value, self.place)
-
-    def finish(self) -> None:
-        """Join the lanes with each other, and with the element."""
-        trace = Trace(self.builder, self.lanes)
-        total = self.held(trace, self.place)
-        for upper in self.halves(trace):
-            total = self.pair(total, upper(total))
-        before = VX(trace, self.lanes.splat(self.builder, self.load_element()))
-        self.store_element(self.first(self.pair(before, total)))
-
-
-def fold(start: float, pair: Callable[[VX, VX], VX]) -> type[Fold]:
-    """Return the store of a reduction: what changes nothing, and what makes one of two."""
-    return type("Fold", (Fold,), {"start": start, "pair": staticmethod(pair)})
-
-
 LOADS: dict[str, type[Operand]] = {
     "v": Contiguous,
     "b": Repeated,
