@@ -2,7 +2,7 @@
 
     stores=(fold(1.0, lambda a, b: a * b),)      the product of the element and all values
 
-In come the neutral number and a function of two vectors; out comes an `Operand` for `vector_kernel`.
+In come the neutral number and a function of two vectors. Out comes a store for `vector_kernel`.
 """
 
 from __future__ import annotations
