@@ -31,8 +31,8 @@ from unfold.errors import SpecError
 FOUND = Path(__file__).parent / "differential" / "found"
 SEED = 1
 BLOCK = 10
-COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "200"))
-COMPILED = 6
+COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "100"))
+COMPILED = 4
 SMALL = """unfold: 1
 name: small
 axes: {t: 4}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,11 @@ def schema() -> int:
     return 0
 
 
-def _entries() -> list[Entry]:
+@cache
+def _entries() -> tuple[Entry, ...]:
     import unfold
 
-    return [_entry(path) for path in unfold.library()]
+    return tuple(map(_entry, unfold.library()))
 
 
 def _entry(path: Path) -> Entry:
