@@ -207,7 +207,9 @@ class Affine:
         True for -1, last + 1, -t - 1 and t - last - 1, whatever the extents are; an index with a
         divisor counts as inside.
         """
-        return self.is_linear and (_is_negative(self) or _is_negative(Affine.last(axis) - self))
+        if not (self.is_linear and self.constant):
+            return False
+        return _is_negative(self if self.constant < 0 else Affine.last(axis) - self)
 
     def may_pass_the_end(self, axis: str) -> bool:
         """Return whether the expression, as an index along `axis`, can be above its domain."""
