@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 
+from unfold.backends.native.integers import Integer, function, number, product, total
 from unfold.core.affine import Affine
 from unfold.core.plan import Dim
 
@@ -37,46 +38,49 @@ def placed(
 
 
 def bounds(
-    axis: str, extent: str, within: Iterable[Affine], text: Callable[[Affine], str]
-) -> tuple[str, str]:
+    axis: str, extent: Integer, within: Iterable[Affine], value: Callable[[Affine], Integer]
+) -> tuple[Integer, Integer]:
     """Return where a loop begins and ends so that no form is negative.
 
     Args:
         axis: that is looped over.
         extent: its number of points.
         within: forms of the axis and of those of loops around.
-        text: writes a form of the latter.
+        value: gives a form of the latter.
     """
-    firsts, ends = ["0"], [extent]
+    firsts, ends = [number(0)], [extent]
     for form in within:
         factor = form.coefficient(axis)
-        rest = text(form - Affine.axis(axis) * factor)
+        rest = function("group", value(form - Affine.axis(axis) * factor))
         if factor > 0:
-            firsts.append(f"-(({rest}) // {factor})")
+            whole = function("group", function("quotient", rest, factor))
+            firsts.append(function("negative", whole))
         else:
-            ends.append(f"({rest}) // {-factor} + 1")
-    first = firsts[0] if len(firsts) == 1 else f"max({', '.join(firsts)})"
-    return first, ends[0] if len(ends) == 1 else f"min({', '.join(ends)})"
+            ends.append(total(function("quotient", rest, -factor), 1))
+    first = firsts[0] if len(firsts) == 1 else function("largest", *firsts)
+    return first, ends[0] if len(ends) == 1 else function("least", *ends)
 
 
 def divided(
-    index: Affine, text: Callable[[Affine], str], variable: Callable[[str], str]
-) -> tuple[str, list[str]]:
+    index: Affine,
+    value: Callable[[Affine], Integer],
+    variable: Callable[[Integer], Integer],
+) -> tuple[Integer, list[Integer]]:
     """Return the variable of an index, and what holds where its divisions are exact.
 
     Args:
         index: with whole quotients and remainders, and a divisor.
-        text: writes a form without any of these.
-        variable: gives a text a variable.
+        value: gives a form without any of these.
+        variable: gives a number a variable.
     """
-    terms, checks = [text(replace(index, parts=(), divisor=1))], list[str]()
+    terms, checks = [value(replace(index, parts=(), divisor=1))], list[Integer]()
     for part, factor in index.parts:
-        (inner, own), (by, _) = (divided(e, text, variable) for e in (part.inner, part.by))
-        sign = "%" if part.remainder else "//"
-        terms.append(f"{factor}*{variable(f'{inner} {sign} {by}')}")
+        (inner, own), (by, _) = (divided(e, value, variable) for e in (part.inner, part.by))
+        sign = "remainder" if part.remainder else "quotient"
+        terms.append(product(factor, variable(function(sign, inner, by))))
         checks += own
-    number = variable(" + ".join(terms))
+    whole = variable(total(*terms))
     if index.divisor == 1:
-        return number, checks
-    whole = variable(f"{number} // {index.divisor}")
-    return whole, [f"{whole}*{index.divisor} == {number}", *checks]
+        return whole, checks
+    exact = variable(function("quotient", whole, index.divisor))
+    return exact, [function("equal", product(exact, index.divisor), whole), *checks]
