@@ -177,6 +177,7 @@ class Op:
         usage: how a spec calls it; by default with the one operand `x`.
         costly: whether computing an element twice is more than storing and loading it.
         jumps: where its derivative jumps, or what it says.
+        told: how a Plan in words names a part of an equation that it computes.
         compares: the sign of an order between two operands.
         reduces: how; of a product, what becomes of its summed letters and axes.
         by_mode: whether the mode of a run decides which operand it is.
@@ -211,6 +212,7 @@ class Op:
     usage: str | None = None
     costly: bool = False
     jumps: Jump | None = None
+    told: str = ""
     compares: str | None = None
     reduces: Reduction | None = None
     by_mode: bool = False

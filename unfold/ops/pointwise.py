@@ -44,6 +44,7 @@ def add_row(
     usage: str | None = None,
     costly: bool = False,
     jumps: Jump | None = None,
+    told: str = "",
     compares: str | None = None,
     view: View | None = None,
     vanishes: bool = False,
@@ -73,6 +74,7 @@ def add_row(
             usage=usage,
             costly=costly,
             jumps=jumps,
+            told=told,
             compares=compares,
             view=view,
             vanishes=vanishes,
@@ -279,6 +281,7 @@ add_row(
     lambda g, y, xs, v: (g * y,),
     S.exp,
     bounds=ranges.rising(ranges.exponential),
+    told="exp",
     poles=ranges.overflows,
     costly=True,
 )

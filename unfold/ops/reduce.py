@@ -99,7 +99,7 @@ def reduction(
 
     features = f"feature_{how.name}"
     same = {"bounds": bounds, "selects": selects, "domain": domain, "jumps": jumps}
-    same |= {"vanishes": vanishes, "reduces": how}
+    same |= {"vanishes": vanishes, "reduces": how, "told": how.name}
     register(
         Op(
             name=how.name,
@@ -172,6 +172,7 @@ register(
         name="sum_to",
         over=Over.SHAPE,
         reduces=SUM,
+        told=SUM.name,
         vanishes=True,
         hidden=True,
         bounds=ranges.total,

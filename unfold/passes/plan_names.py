@@ -112,9 +112,7 @@ class Names:
         plain = not value.node.startswith(("∂", NEXT))
         if plain and self.is_boundary(value):
             return f"{self.ref(value.operands[1])} or its boundary"
-        if value.is_named or "~" in name:
-            return ""
-        return value.reduction.name if value.reduction else "exp" if value.op == "exp" else ""
+        return "" if value.is_named or "~" in name else value.row.told
 
     def at(self, name: str, index: Iterable[tuple[str, Affine]]) -> str:
         """Return a value at an index point, without its batch index.
