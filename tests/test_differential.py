@@ -32,7 +32,7 @@ FOUND = Path(__file__).parent / "differential" / "found"
 SEED = 1
 BLOCK = 10
 COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "100"))
-COMPILED = 4
+COMPILED = (0, 1, 5)  # small ones: a large one takes a minute to compile
 SMALL = """unfold: 1
 name: small
 axes: {t: 4}
@@ -55,15 +55,15 @@ def test_random_specs_agree(block: int) -> None:
     assert kinds["agrees"] >= sum(kinds.values()) - 3, kinds
 
 
-@pytest.mark.parametrize("number", range(COMPILED))
+@pytest.mark.parametrize("number", COMPILED)
 def test_random_specs_agree_compiled(number: int) -> None:
     outcome = check(generate(SEED + 1, number).sample, "numba")
     assert not outcome.failed, f"{outcome.kind}: {outcome.message}"
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", range(4))
 def test_gradients_of_random_specs_are_central_differences(block: int) -> None:
-    for number in range(8 * block, 8 * (block + 1)):
+    for number in range(5 * block, 5 * (block + 1)):
         outcome = differences(generate(SEED, number).sample)
         assert not outcome.failed, f"case {number}: {outcome.message}"
 
