@@ -172,13 +172,23 @@ def compare_graphs(program: Program, most: int) -> None:
     domain = Domain(program, dict.fromkeys(Domain(program).free, most))
     fine, coarse = (UnfoldedGraph(program, domain, detail=d) for d in ("node", "cell"))
     contracted = Contraction(program, {v.name: inner(v) for v in fine.program})
+    edges = list(coarse.edges())
     pairs = {(e.source, e.target) for e in fine.edges()}
     wanted = {tuple(contracted.node(str(n)) for n in pair) for pair in pairs}
-    found = {(str(e.source), str(e.target)) for e in coarse.edges()}
-    own = {v.name for v in program.parameters}  # those of a cell are inside of it
-    assert {p for p in wanted if p[0] != p[1] and p[0].partition("[")[0] not in own} == {
-        p for p in found if p[0].partition("[")[0] not in own
+    inside, outside = (
+        {contracted.node(str(n)) for n in some} for some in (fine.nodes(), fine.boundary_nodes())
+    )
+    known = coarse.program.values  # parameters of a cell are inside of it
+    assert {(str(e.source), str(e.target)) for e in edges} == {
+        p for p in wanted if p[0] != p[1] and p[0].partition("[")[0] in known
     }
+    assert set(map(str, coarse.nodes())) == {n for n in inside if n.partition("[")[0] in known}
+    assert set(map(str, coarse.boundary_nodes())) == outside - inside
+    for node in (n for n in coarse.nodes() if n.value in contracted.kept):
+        into, out = coarse.in_edges(node), coarse.out_edges(node)
+        assert set(into) == {e for e in edges if e.target == node}
+        assert set(out) == {e for e in edges if e.source == node}
+        assert len({e.source for e in into}) == len(into)
 
 
 def covers(general: tuple[str, str, str], special: tuple[str, str, str]) -> bool:
@@ -230,7 +240,7 @@ def test_cells_are_equations_contracted(name: str) -> None:
     compare_graphs(pipeline.resolved(mode="teacher"), most=3)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(text=specs(), owners=st.lists(st.sampled_from(["", "c.", "d."]), min_size=4, max_size=4))
 def test_random_cells_are_equations_contracted(text: str, owners: list[str]) -> None:
     try:

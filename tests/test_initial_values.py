@@ -232,3 +232,14 @@ def test_points_any_number_of_steps_outside_are_named() -> None:
     found = model.forward({}, inputs)["a"][0]
     # k has 3 points: a[-1] + a[-2] + 0, then a[0] + a[-1] + a[-2], then a[1] + a[0] + a[-1].
     np.testing.assert_allclose(found, [1 + 6, 7 + 13, 20 + 28])
+
+
+def test_an_index_around_the_end_is_never_outside() -> None:
+    """x[(t+2)%(last+1)] reads no point outside of t, so what stands there may depend on t."""
+    model = unfold.loads(
+        HEAD + "inputs: {x[t]: []}\nnodes:\n  a[t]: 2 * x[t]\n  b[t]: a[(t+2)%(last+1)]\n"
+        "initial: {a: 3 * t}\noutputs: [b]\n"
+    )
+    x = np.arange(8.0).reshape(1, 8)
+    found = model.forward({}, {"x": x}, backend="reference")["b"]
+    assert np.array_equal(found, 2 * np.roll(x, -2, axis=1))

@@ -135,9 +135,10 @@ def outside(
     for value in program:
         for ref in program.reads(value):
             source = program[ref.value]
-            if source.name != name:
+            index = dict(zip(source.axes, ref.index, strict=True)).get(axis)
+            if source.name != name or index is None or not index.may_leave(axis):
                 continue
-            start = ref.index[source.axes.index(axis)] + Affine.axis(axis)
+            start = index + Affine.axis(axis)
             before = max(before, -reach(start, axis, extents).low)
             after = max(after, reach(start - Affine.last(axis), axis, extents).high)
     if inf in (before, after):

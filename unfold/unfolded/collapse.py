@@ -129,11 +129,8 @@ def _collapsed(reads: Reads, value: Value, lines: Sequence[Line]) -> Value:
 
 def _held(reads: Reads, value: Value, axis: str) -> tuple[Ref, ...]:
     """Return what a boundary holds, what is computed first."""
-    refs = [_ref(reads.program, x) for x in reads.held(value, axis)]
-    given = [reads.program[r.value].is_given for r in refs]
-    return tuple(
-        r for order in (False, True) for r, g in zip(refs, given, strict=True) if g == order
-    )
+    lines = sorted(reads.held(value, axis), key=lambda x: reads.program[x.source].is_given)
+    return tuple(_ref(reads.program, x) for x in lines)
 
 
 def _ref(program: Program, line: Line) -> Ref:
