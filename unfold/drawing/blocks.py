@@ -182,7 +182,8 @@ def _place_scalars(scheme: Scheme, order: list[str], homes: dict[str, Home]) -> 
         elif reads:
             home = homes[reads[-1].source]
             at = _column(reads[-1], home, scheme) if home.role == "column" else home.at
-            homes[name] = _scalar(home, "fixed", at)
+            moves = at is not None and at.axes  # with an axis that is inside of a cell
+            homes[name] = _scalar(home, "bar", None) if moves else _scalar(home, "fixed", at)
     for name in reversed(scalars):
         if name not in homes:
             near = [homes[x.target] for x in lines if x.source == name and x.target in homes]
