@@ -47,7 +47,7 @@ def explain_cycle(program: Program, inner: Sequence[Edge]) -> Diagnostic:
         behind = [e for e in inner if axis in e.offsets and e.offsets[axis].behind]
         ahead = [e for e in inner if axis in e.offsets and e.offsets[axis].ahead]
         if behind and ahead:
-            bits = {**{id(e): 1 for e in behind}, **{id(e): 2 for e in ahead}}
+            bits = {**dict.fromkeys(behind, 1), **dict.fromkeys(ahead, 2)}
             cycle = _shortest(program, inner, behind, bits, goal=3)
             if cycle:
                 return _diagnostic(
@@ -130,7 +130,7 @@ def _shortest(
     program: Program,
     edges: Iterable[Edge],
     through: Sequence[Edge],
-    marks: Mapping[int, int],
+    marks: Mapping[Edge, int],
     goal: int = 0,
 ) -> list[Edge] | None:
     """Return the shortest cycle found that starts with one of some edges.
@@ -139,7 +139,7 @@ def _shortest(
         program: whose equations they are.
         edges: what the cycle may use.
         through: edges to start with; those of the user's own equations are tried first.
-        marks: by the identity of an edge, bits that it adds to a walk.
+        marks: bits that an edge adds to a walk.
         goal: the bits that the walk must have when it is back.
     """
     readers: dict[str, list[Edge]] = {}
@@ -154,10 +154,10 @@ def _shortest(
 
 
 def _walk(
-    first: Edge, readers: Mapping[str, Sequence[Edge]], marks: Mapping[int, int], goal: int
+    first: Edge, readers: Mapping[str, Sequence[Edge]], marks: Mapping[Edge, int], goal: int
 ) -> list[Edge] | None:
     """Return the shortest walk that starts with an edge and ends where it starts, or None."""
-    start = (first.source, marks.get(id(first), 0))
+    start = (first.source, marks.get(first, 0))
     came: dict[tuple[str, int], tuple[tuple[str, int], Edge] | None] = {start: None}
     queue = [start]
     end = (first.reader, goal)
@@ -166,7 +166,7 @@ def _walk(
             break
         name, bits = state
         for e in readers.get(name, ()):
-            following = (e.source, bits | marks.get(id(e), 0))
+            following = (e.source, bits | marks.get(e, 0))
             if following not in came:
                 came[following] = (state, e)
                 queue.append(following)

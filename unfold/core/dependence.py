@@ -49,7 +49,7 @@ ANYWHERE = Span(-inf, inf)
 N = TypeVar("N", bound=Hashable)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edge:
     """`reader` reads `ref`, with a span of offsets along each axis of what is read."""
 

@@ -280,9 +280,9 @@ class Loop:
 Statement = Nest | Gemm | Call | Pack | Fill | Loop
 
 
-@dataclass
+@dataclass(eq=False)
 class Plan:
-    """Statements in order, and the buffers they use.
+    """Statements in order, and the buffers they use; the same Plan only if it is one object.
 
     Attributes:
         name: of the Program.

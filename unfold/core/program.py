@@ -171,9 +171,9 @@ class Value:
         return self.name == self.node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
-    """A set of equations.
+    """A set of equations; two are the same Program only if they are one object.
 
     Attributes:
         name: the spec's name.

@@ -117,7 +117,7 @@ class Execution:
         self.backends: dict[str, Backend] = {}
         self._planned: dict[Any, Planned] = {}
         self._calls: dict[Any, Call] = {}
-        self._read: dict[int, tuple[Program, tuple[str, ...]]] = {}
+        self._read: dict[Program, tuple[str, ...]] = {}
 
     def run(
         self,
@@ -174,7 +174,7 @@ class Execution:
         Raises:
             DataError: arrays that do not fit.
         """
-        key: list[Any] = [machine, id(program), batch, *(part.extents.items() if part else ())]
+        key: list[Any] = [machine, program, batch, *(part.extents.items() if part else ())]
         for arrays in (params, inputs):
             key.append(len(arrays))
             for name, array in arrays.items():
@@ -218,11 +218,10 @@ class Execution:
 
     def _needed(self, program: Program) -> tuple[str, ...]:
         """Return the inputs that a Program reads."""
-        key = id(program)
-        if key not in self._read:
+        if program not in self._read:
             read = {r.value for v in program for r in program.reads(v)}
-            self._read[key] = program, tuple(v.name for v in program.inputs if v.name in read)
-        return self._read[key][1]
+            self._read[program] = tuple(v.name for v in program.inputs if v.name in read)
+        return self._read[program]
 
     def backend(self, name: str | None) -> Backend:
         """Return a backend, made when it is needed first; default: see `run`.
@@ -266,7 +265,7 @@ class Execution:
                 for a in program.axes
                 if a != BATCH and bool((domain.length(a) != domain.extents[a]).any())
             )
-        key: tuple[Any, ...] = (id(program), varying)
+        key: tuple[Any, ...] = (program, varying)
         if key in self._planned and self._planned[key].reaches_far:
             key += tuple(n for a, n in domain.extents.items() if a != BATCH)
         if key not in self._planned:

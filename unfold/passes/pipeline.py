@@ -176,19 +176,19 @@ class Pipeline:
             ]
             return drop_dead(program.with_values(kept, outputs=outputs, loss=loss))
 
-        return self._once(("without", id(program), frozenset(lost)), make), lost
+        return self._once(("without", program, frozenset(lost)), make), lost
 
     def only(self, program: Program, names: Iterable[str]) -> Program:
         """Return what some values need."""
         outputs = tuple(names)
         return self._once(
-            ("only", id(program), outputs),
+            ("only", program, outputs),
             lambda: drop_dead(replace(program, outputs=outputs, loss=None)),
         )
 
     def with_state(self, program: Program) -> Program:
         """Return a resolved Program with the state for the next chunk among its outputs."""
-        return self._once(("state", id(program)), lambda: self._handed_over(program))
+        return self._once(("state", program), lambda: self._handed_over(program))
 
     def _handed_over(self, program: Program, overlap: int = 0) -> Program:
         axis = self.carry_axis

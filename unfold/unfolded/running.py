@@ -29,12 +29,12 @@ class Runner:
 
     def __init__(self, room: Callable[[int], float] = lambda held: inf) -> None:
         self.room = room
-        self._walks: dict[Any, tuple[Program, Walk, Needs]] = {}
+        self._walks: dict[Any, tuple[Walk, Needs]] = {}
 
     @property
     def held(self) -> int:
         """The bytes of the walks that are kept for the next run."""
-        return sum(found.walk for _, _, found in self._walks.values())
+        return sum(found.walk for _, found in self._walks.values())
 
     def run(
         self,
@@ -72,15 +72,14 @@ class Runner:
     def walk(self, program: Program, domain: Domain) -> Walk:
         """Return the unfolded graph of a Program over a domain."""
         lengths = tuple((a, domain.length(a).tobytes()) for a in program.axes)
-        key = (id(program), tuple(domain.extents.items()), lengths)
+        key = (program, tuple(domain.extents.items()), lengths)
         if key not in self._walks:
             if len(self._walks) >= MAX_KEPT:
                 self._walks.clear()
             found = needs(program, domain)
             self._make_room(program, domain, found)
-            # The Program is kept with its walk, so that its id stays its own.
-            self._walks[key] = (program, Walk(program, domain), found)
-        return self._walks[key][1]
+            self._walks[key] = (Walk(program, domain), found)
+        return self._walks[key][0]
 
     def _make_room(self, program: Program, domain: Domain, found: Needs) -> None:
         """Let go of walks of other runs, as many as it takes.

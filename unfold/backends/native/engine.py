@@ -49,8 +49,8 @@ class Engine:
         self.machine = machine
         self.threads = threads or processors()
         self.room = room
-        self._written: dict[tuple[int, str], tuple[Plan, tuple[Block, ...]]] = {}
-        self._compiled: dict[tuple[int, str], Written] = {}
+        self._written: dict[tuple[Plan, str], tuple[Block, ...]] = {}
+        self._compiled: dict[tuple[Plan, str], Written] = {}
         self._bound: dict[Any, list[Share]] = {}
 
     @cached_property
@@ -59,7 +59,7 @@ class Engine:
 
     def compiled(self, plan: Plan, program: Program, dtype: str) -> Written:
         """Return a Plan with its blocks compiled."""
-        key = (id(plan), dtype)
+        key = (plan, dtype)
         if key not in self._compiled:
             made = self._blocks(plan, dtype)
             try:
@@ -70,10 +70,10 @@ class Engine:
         return self._compiled[key]
 
     def _blocks(self, plan: Plan, dtype: str) -> tuple[Block, ...]:
-        key = (id(plan), dtype)
+        key = (plan, dtype)
         if key not in self._written:
-            self._written[key] = plan, self.machine.blocks(plan, dtype)
-        return self._written[key][1]
+            self._written[key] = self.machine.blocks(plan, dtype)
+        return self._written[key]
 
     def needs(self, plan: Plan, run: Run, dtype: str) -> int:
         """Return the bytes of the arenas of a run; nothing is allocated or compiled."""
@@ -115,7 +115,7 @@ class Engine:
         Returns:
             arrays of the results, [batch or 1, *extents, *stored].
         """
-        if (id(plan), dtype, *run.extents.items()) not in self._bound:
+        if (plan, dtype, *run.extents.items()) not in self._bound:
             self._make_room(plan, run, dtype)
         compiled = self.compiled(plan, program, dtype)
         bounds = self._bind(compiled, run)
@@ -149,7 +149,7 @@ class Engine:
         return [slice(a, b) for a, b in pairwise(ends)]
 
     def _bind(self, compiled: Written, run: Run) -> list[Share]:
-        key = (id(compiled.plan), compiled.dtype, *run.extents.items())
+        key = (compiled.plan, compiled.dtype, *run.extents.items())
         if key not in self._bound:
             if len(self._bound) >= MAX_BOUND:
                 self._bound.clear()

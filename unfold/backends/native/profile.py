@@ -70,7 +70,7 @@ class Clock(Engine):
 
     def __init__(self, engine: Engine) -> None:
         self._clocked = Clocked(engine.machine)
-        self._found: dict[tuple[int, str], Profile] = {}
+        self._found: dict[tuple[Plan, str], Profile] = {}
         super().__init__(self._clocked, engine.threads, engine.room)
 
     def run(
@@ -81,7 +81,7 @@ class Clock(Engine):
         began = time.perf_counter()
         values = super().run(plan, program, arrays, run, dtype=dtype)
         seconds = time.perf_counter() - began
-        key = (id(plan), dtype)
+        key = (plan, dtype)
         if key in self._found:
             self._found[key].add(seconds, self._clocked.calls)
         else:
