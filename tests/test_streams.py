@@ -162,12 +162,13 @@ def test_a_run_without_any_stream_writes_into_its_own_files_only(place: Path) ->
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals that hang up")
 def test_a_terminal_that_is_closed_stops_as_ctrl_c_does() -> None:
     """It may say so twice: the shell and the system both do."""
-    with stop_on_signals() as stopped:
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGHUP)
-        assert stopped()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     try:
+        with stop_on_signals() as stopped:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGHUP)
+            assert stopped()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with stop_on_signals() as stopped:  # under nohup
             os.kill(os.getpid(), signal.SIGHUP)
             assert not stopped()
