@@ -21,6 +21,7 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["shared", "pattern-last", "dynamical-system"])
 def test_oracles_compute_what_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = small(name, seed=0)
+    assert is_kept(drawn, "teacher", monkeypatch), "keep them:  make oracles"
     kept = samples.expect(drawn)
     forget(monkeypatch)
     computed = samples.expect(drawn)
