@@ -14,15 +14,14 @@ A component that no axis can carry is a mistake in the spec: a `CycleError` show
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import TypeVar
 
 from unfold.core.affine import Affine
 from unfold.core.bounds import Span, reach
 from unfold.core.cycles import explain_cycle
-from unfold.core.program import BATCH, Program, Ref
+from unfold.core.program import BATCH, Program, Ref, kept
 from unfold.errors import CycleError, Diagnostic
 
 
@@ -46,7 +45,6 @@ Block = Single | Loop
 
 
 ANYWHERE = Span(-inf, inf)
-N = TypeVar("N", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ class Edge:
         return all(o == (0, 0) for o in self.offsets.values())
 
 
-def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Edge]:
+def edges(program: Program, extents: Mapping[str, int] | None = None) -> Sequence[Edge]:
     """Return every reference of every equation, boundary values included.
 
     What is never inside of its domain, as h[-1], is no dependence.
@@ -77,7 +75,15 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Ed
         program: whose equations they are.
         extents: of the axes; default: those that the Program fixes.
     """
-    extents = fixed_extents(program) if extents is None else extents
+    return _own_edges(program) if extents is None else _edges(program, extents)
+
+
+@kept
+def _own_edges(program: Program) -> Sequence[Edge]:
+    return _edges(program, fixed_extents(program))
+
+
+def _edges(program: Program, extents: Mapping[str, int]) -> Sequence[Edge]:
     found: list[Edge] = []
     for value in program:
         for ref in program.reads(value):
@@ -93,7 +99,8 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> list[Ed
     return found
 
 
-def fixed_extents(program: Program) -> dict[str, int]:
+@kept
+def fixed_extents(program: Program) -> Mapping[str, int]:
     """Return the extents that no data can change, those derived from others of them too."""
     open_axes = [a for a in program.axes.values() if not a.from_data]
     found: dict[str, int] = {}
@@ -132,8 +139,16 @@ def order(program: Program, extents: Mapping[str, int] | None = None) -> tuple[B
     Raises:
         CycleError: cycles that have no delay, or need both directions of an axis.
     """
+    return _own_order(program) if extents is None else _ordered(program, edges(program, extents))
+
+
+@kept
+def _own_order(program: Program) -> tuple[Block, ...]:
+    return _ordered(program, edges(program))
+
+
+def _ordered(program: Program, within: Sequence[Edge]) -> tuple[Block, ...]:
     mistakes: list[Diagnostic] = []
-    within = edges(program, extents)
     blocks = _order(program, list(program.values), within, frozenset(), mistakes)
     if mistakes:
         raise CycleError(*mistakes)
@@ -202,22 +217,6 @@ def _carrier(
         elif all(s.low >= 0 for s in spans) and any(s.ahead for s in spans):
             found.append((not bounded, axis, -1))
     return min(found, key=lambda f: f[0])[1:] if found else None
-
-
-def reachable(start: Iterable[N], follow: Callable[[N], Iterable[N]]) -> set[N]:
-    """Return the nodes that paths from some lead to, the start included.
-
-    Args:
-        start: where paths begin.
-        follow: returns the next nodes of one.
-    """
-    found = set(start)
-    work = list(found)
-    while work:
-        fresh = set(follow(work.pop())) - found
-        found |= fresh
-        work += fresh
-    return found
 
 
 def components(names: Sequence[str], within: Iterable[Edge]) -> list[list[str]]:

@@ -23,9 +23,10 @@ Rules (checked by `unfold.core.verify`):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, Kind, Op, Reduction, Source
@@ -33,6 +34,7 @@ from unfold.core.types import Type
 from unfold.errors import Location
 
 BATCH = "batch"
+T = TypeVar("T")
 CARRY = "carry."  # what begins the names of states that a chunk begins with, and of their axes
 
 
@@ -166,6 +168,11 @@ class Value:
         return Ref(self.name, tuple(Affine.axis(a) for a in self.axes))
 
     @property
+    def refs(self) -> tuple[Ref, ...]:
+        """What is written in the equation: operands, and what stands outside of its domain."""
+        return (*self.operands, *self.boundary.values())
+
+    @property
     def is_named(self) -> bool:
         """Whether this is a named equation, parameter or input, not a part of one."""
         return self.name == self.node
@@ -183,6 +190,7 @@ class Program:
         loss: name of the scalar that is differentiated, if any.
         depth: how many times the Program was differentiated.
         aliases: other names of values: an instance of a cell is called like its output.
+        found: what was asked of it once; see `kept`.
     """
 
     name: str
@@ -192,6 +200,7 @@ class Program:
     loss: str | None = None
     depth: int = 0
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    found: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False)
 
     def __getitem__(self, name: str) -> Value:
         return self.values[self.aliases.get(name, name)]
@@ -238,6 +247,18 @@ class Program:
             ]
             work.extend(reversed(outside))
         return tuple(found)
+
+
+def kept(ask: Callable[[Program], T]) -> Callable[[Program], T]:
+    """Keep what a function finds of a Program with the Program, which never changes."""
+
+    @wraps(ask)
+    def once(program: Program) -> T:
+        if ask not in program.found:
+            program.found[ask] = ask(program)
+        return program.found[ask]
+
+    return once
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.paths import read_inputs
 from unfold.core.program import Program
 from unfold.errors import UnsupportedError
 from unfold.execution.asked import Asked
@@ -67,9 +68,7 @@ def domain_of_run(pipeline: Pipeline, asked: Asked) -> Domain:
         DataError: arrays that do not fit.
     """
     program = pipeline.resolved(**asked.options)
-    read = {r.value for v in program for r in program.reads(v)}
-    needed = [v.name for v in program.inputs if v.name in read]
-    arrays = check_inputs(program, asked.feeds(program), needed, dtype=None)
+    arrays = check_inputs(program, asked.feeds(program), read_inputs(program), dtype=None)
     return domain_of(program, arrays, asked.lengths)
 
 

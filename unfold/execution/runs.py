@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unfold.backends import chosen, load
+from unfold.core.paths import read_inputs
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 from unfold.core.verify import verify
@@ -117,7 +118,6 @@ class Execution:
         self.backends: dict[str, Backend] = {}
         self._planned: dict[Any, Planned] = {}
         self._calls: dict[Any, Call] = {}
-        self._read: dict[Program, tuple[str, ...]] = {}
 
     def run(
         self,
@@ -200,7 +200,7 @@ class Execution:
         batch: int | None,
         part: Part | None,
     ) -> Call:
-        arrays = check_inputs(program, inputs, self._needed(program), dtype=None)
+        arrays = check_inputs(program, inputs, read_inputs(program), dtype=None)
         domain = _domain(program, arrays, lengths, batch, part)
         fitting = check_parameters(program, domain, params, dtype=None)
         return Call(
@@ -215,13 +215,6 @@ class Execution:
             },
             tuple(n for n in inputs if n in program.values),
         )
-
-    def _needed(self, program: Program) -> tuple[str, ...]:
-        """Return the inputs that a Program reads."""
-        if program not in self._read:
-            read = {r.value for v in program for r in program.reads(v)}
-            self._read[program] = tuple(v.name for v in program.inputs if v.name in read)
-        return self._read[program]
 
     def backend(self, name: str | None) -> Backend:
         """Return a backend, made when it is needed first; default: see `run`.

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.op import Source
+from unfold.core.paths import read_inputs
 from unfold.core.program import BATCH, Program, StopRule
 from unfold.errors import DataError, UnsupportedError
 from unfold.execution.runs import Execution
@@ -228,8 +229,7 @@ class Machine:
         """Return how many steps there are inputs for; None where nothing bounds them."""
         axis = self.loop.axis
         free = self.pipeline.resolved(mode="free")
-        read = {r.value for v in free for r in free.reads(v)}
-        along = [v for v in free.inputs if axis in v.axes and v.name in read]
+        along = [v for v in map(free.__getitem__, read_inputs(free)) if axis in v.axes]
         sizes = [
             np.shape(inputs[v.name])[v.axes.index(axis)]
             for v in along

@@ -30,6 +30,7 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import reach
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
+from unfold.core.paths import inverted, reachable
 from unfold.core.program import BATCH, CARRY, Axis, Program, Ref, Value
 from unfold.core.types import BOOL, Type
 from unfold.passes.boundaries import zero_of
@@ -217,17 +218,12 @@ def _others(value: Value, axis: str) -> tuple[str, ...]:
 
 def per_sequence(program: Program, names: Iterable[str]) -> Program:
     """Let some values, and with them all that read them, differ per sequence."""
-    turned = {n for n in names if not program[n].batched}
-    grew = bool(turned)
-    while grew:
-        more = {
-            v.name
-            for v in program
-            if BATCH not in v.iteration
-            and any(r.value in turned for r in (*program.reads(v), *v.boundary.values()))
-        }
-        grew = not more <= turned
-        turned |= more
+    read = {
+        v.name: () if BATCH in v.iteration else [r.value for r in (*program.reads(v), *v.refs)]
+        for v in program
+    }
+    start = (n for n in names if not program[n].batched)
+    turned = reachable(start, inverted(read).__getitem__)
 
     def own(ref: Ref) -> Ref:
         return Ref(ref.value, (Affine.axis(BATCH), *ref.index)) if ref.value in turned else ref

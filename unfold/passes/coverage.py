@@ -24,6 +24,7 @@ from unfold.core.bounds import at_reader, can_hold
 from unfold.core.dependence import fixed_extents
 from unfold.core.letters import letters
 from unfold.core.op import OPS, Kind, Source, View
+from unfold.core.paths import reachable
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 
 ELEMENTS, POINTS = "elements", "points"
@@ -63,15 +64,16 @@ class Coverage:
         return _Seen.of(value, ref, self.program.axes, self.extents)
 
     def _certain(self) -> set[str]:
-        found, work = {self.of}, [self.of]
-        while work:
-            reader = self.program[work.pop()]
-            for position, ref in enumerate(reader.operands):
-                new = ref.value in self.active and ref.value not in found
-                if new and (self._bounds(reader) or self._takes(reader, position)):
-                    found.add(ref.value)
-                    work.append(ref.value)
-        return found
+        def follow(name: str) -> list[str]:
+            reader = self.program[name]
+            return [
+                ref.value
+                for position, ref in enumerate(reader.operands)
+                if ref.value in self.active
+                and (self._bounds(reader) or self._takes(reader, position))
+            ]
+
+        return reachable((self.of,), follow)
 
     def _bounds(self, reader: Value) -> bool:
         """Whether a `where` is about the index alone, as that of a boundary."""

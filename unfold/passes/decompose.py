@@ -19,6 +19,7 @@ from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.letters import letters, written
 from unfold.core.op import Kind, Over, View
+from unfold.core.paths import is_used_once
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.windows import Geometry
@@ -33,7 +34,6 @@ def decompose(program: Program, reach: Reach) -> Program:
         reach: which indices are no plain strides.
     """
     builder = Builder.of(program)
-    uses = _uses(program)
     for value in program:
         builder.about(value)
         if value.row.neutral and bounds_of(value):
@@ -41,7 +41,7 @@ def decompose(program: Program, reach: Reach) -> Program:
         elif value.is_contraction:
             _binary(builder, value)
         elif value.op == "add":
-            _joined(builder, program, value, uses)
+            _joined(builder, program, value)
         elif value.row.view is View.WINDOWS or value.row.over is Over.WINDOWS:
             _inside(builder, value)
     for value in [v for v in builder.values.values() if v.is_contraction]:
@@ -52,14 +52,6 @@ def decompose(program: Program, reach: Reach) -> Program:
         builder.about(value)
         _evenly_read(builder, value, reach)
     return builder.build(program)
-
-
-def _uses(program: Program) -> dict[str, int]:
-    found: dict[str, int] = dict.fromkeys(program.outputs, 2)
-    for value in program:
-        for ref in value.operands:
-            found[ref.value] = found.get(ref.value, 0) + 1
-    return found
 
 
 def _binary(builder: Builder, value: Value) -> None:
@@ -221,9 +213,9 @@ def _transposed(builder: Builder, source: Value, equation: str) -> str:
     return name
 
 
-def _joined(builder: Builder, program: Program, value: Value, uses: dict[str, int]) -> None:
+def _joined(builder: Builder, program: Program, value: Value) -> None:
     """Turn a sum of pads that do not overlap into a `concat` of what was padded."""
-    pads = _summands(program, value, uses)
+    pads = _summands(program, value)
     if pads is None or len(pads) < 2:
         return
     position, parts = 0, list[Term]()
@@ -282,7 +274,7 @@ def _zeros(builder: Builder, shape: tuple[int, ...]) -> Term:
     return builder.number(0.0).apply("broadcast_to", shape=shape)
 
 
-def _summands(program: Program, value: Value, uses: dict[str, int]) -> Sequence[Value] | None:
+def _summands(program: Program, value: Value) -> Sequence[Value] | None:
     """Return the pads that a tree of additions adds, None where something else is added."""
     found: list[Value] = []
     for ref in value.operands:
@@ -291,8 +283,8 @@ def _summands(program: Program, value: Value, uses: dict[str, int]) -> Sequence[
             return None
         if source.op == "pad" and len(source.type.shape) == len(value.type.shape):
             found.append(source)
-        elif source.op == "add" and uses.get(source.name) == 1:
-            inner = _summands(program, source, uses)
+        elif source.op == "add" and is_used_once(program, source.name):
+            inner = _summands(program, source)
             if inner is None:
                 return None
             found += inner

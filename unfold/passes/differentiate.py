@@ -23,8 +23,8 @@ from unfold.core.affine import Affine
 from unfold.core.align import align
 from unfold.core.bounds import at_reader, implies, moved
 from unfold.core.build import Builder, Term
-from unfold.core.dependence import reachable
 from unfold.core.op import OPS, Kind
+from unfold.core.paths import reachable, readers, reads
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.passes.absence import Absence
@@ -74,15 +74,9 @@ def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None
 
 def active_values(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
     """Return the real values that depend on `wrt` and that `of` depends on."""
-    readers: dict[str, set[str]] = {n: set() for n in program.values}
-    for value in program:
-        if OPS[value.op].vjp is not None:
-            for ref in value.operands:
-                readers[ref.value].add(value.name)
-    below = reachable(wrt, readers.__getitem__)
-    above = reachable(
-        (of,), lambda n: [r.value for r in program[n].operands if OPS[program[n].op].vjp]
-    )
+    smooth = {v.name for v in program if v.row.vjp}
+    below = reachable(wrt, lambda n: smooth.intersection(readers(program)[n]))
+    above = reachable((of,), lambda n: reads(program)[n] if n in smooth else ())
     return {n for n in below & above if program[n].type.kind == "real"}
 
 

@@ -21,6 +21,7 @@ from unfold.core.bounds import at_reader, bounds_of, implies, is_covered
 from unfold.core.dependence import Block, Loop
 from unfold.core.letters import letters
 from unfold.core.op import Kind, View
+from unfold.core.paths import uses
 from unfold.core.plan import Dim
 from unfold.core.program import BATCH, Program, Ref, Value
 
@@ -90,33 +91,30 @@ def decide(program: Program, blocks: tuple[Block, ...], results: Iterable[str]) 
     forms = Forms(program, paths)
     for value in program:
         forms.form[value.name] = _form(forms, value)
-    readers = _readers(program)
-    forms.zero = _zero(forms, readers, set(results))
-    forms.stored = _required(forms, readers, set(results)) | forms.zero
+    forms.zero = _zero(forms, set(results))
+    forms.stored = _required(forms, set(results)) | forms.zero
     size: dict[str, int] = {}
     for name in _in_order(blocks):
         value = program[name]
         if name not in forms.stored:
             below = [size.get(r.value, 1) for r in value.operands if r.value not in forms.stored]
             size[name] = 1 + sum(below)
-            if _worth_keeping(forms, value, readers[name], size[name]):
+            if _worth_keeping(forms, value, size[name]):
                 forms.stored.add(name)
     return forms
 
 
-def _zero(
-    forms: Forms, readers: Mapping[str, list[tuple[Value, Ref]]], results: set[str]
-) -> set[str]:
+def _zero(forms: Forms, results: set[str]) -> set[str]:
     """Return the values that somebody reads where they have no points.
 
     A product is computed for the box of its axes. So that it sums nothing beyond its bounds, or is
     itself zero there, one operand has to be; where none is, it becomes loops that stop in time.
     """
-    bounded = [v for v in forms.program if bounds_of(v)]
+    bounded, read = [v for v in forms.program if bounds_of(v)], uses(forms.program)
     found = {
         v.name
         for v in bounded
-        if v.name in results or not all(is_covered(r, ref, v) for r, ref in readers[v.name])
+        if v.name in results or not all(is_covered(r, ref, v) for r, ref in read[v.name])
     }
     products = [n for n in forms.products if forms.program[n].within]
     while products:
@@ -159,14 +157,6 @@ def _in_order(blocks: tuple[Block, ...]) -> Iterable[str]:
             yield from _in_order(block.body)
         else:
             yield block.name
-
-
-def _readers(program: Program) -> dict[str, list[tuple[Value, Ref]]]:
-    found: dict[str, list[tuple[Value, Ref]]] = {n: [] for n in program.values}
-    for value in program:
-        for ref in value.operands:
-            found[ref.value].append((value, ref))
-    return found
 
 
 def _form(forms: Forms, value: Value) -> Form:
@@ -259,15 +249,14 @@ _CLASSES = {
 }
 
 
-def _required(
-    forms: Forms, readers: Mapping[str, list[tuple[Value, Ref]]], results: set[str]
-) -> set[str]:
+def _required(forms: Forms, results: set[str]) -> set[str]:
     """Return the values that must have buffers."""
     stored: set[str] = set()
     for value in forms.program:
         form = forms.form[value.name]
         wanted = form is not Form.POINTWISE or value.name in results
-        if wanted or any(_needs_buffer(forms, value, *use) for use in readers[value.name]):
+        read = uses(forms.program)[value.name]
+        if wanted or any(_needs_buffer(forms, value, *use) for use in read):
             stored.add(value.name)
     return stored
 
@@ -301,7 +290,8 @@ def _is_largest(program: Program, name: str, seen: frozenset[str] = frozenset())
     return value.reduction is not None and value.row.selects
 
 
-def _worth_keeping(forms: Forms, value: Value, readers: list[tuple[Value, Ref]], size: int) -> bool:
+def _worth_keeping(forms: Forms, value: Value, size: int) -> bool:
+    readers = uses(forms.program)[value.name]
     if not value.operands or not readers:
         return False
     paths = {_path(forms, value, r) for r, _ in readers}

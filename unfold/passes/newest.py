@@ -18,6 +18,7 @@ from dataclasses import replace
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.op import Source
+from unfold.core.paths import ancestors
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import Type
 from unfold.passes.boundaries import zero_of
@@ -49,11 +50,7 @@ def count_newest(program: Program, axis: str) -> Program:
 
 def _ending(program: Program, axis: str) -> list[str]:
     """Return the reductions over an axis that nothing along the axis reads."""
-    within = {v.name for v in program if axis in v.axes}
-    grew = True
-    while grew:
-        reads = {r.value for n in within for r in program.reads(program[n])}
-        grew, within = not reads <= within, within | reads
+    within = ancestors(program, (v.name for v in program if axis in v.axes))
     return [v.name for v in program if axis in v.reduced and v.name not in within]
 
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.letters import letters, written
+from unfold.core.paths import is_used_once
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.simplify import drop_dead
 
@@ -151,16 +152,14 @@ def _transposed_key(program: Program, value: Value) -> Hashable | None:
 def _add_up(program: Program) -> Program:
     """Join products that are added up, each read once and at the same point."""
     builder = Builder.of(program)
-    uses: dict[str, int] = dict.fromkeys(program.outputs, 2)
-    for value in program:
-        for ref in value.operands:
-            uses[ref.value] = uses.get(ref.value, 0) + 1
     inner = {
         r.value
         for v in program
         if v.op == "add"
         for r in v.operands
-        if program[r.value].op == "add" and uses[r.value] == 1 and r == program[r.value].here
+        if program[r.value].op == "add"
+        and is_used_once(program, r.value)
+        and r == program[r.value].here
     }
     for value in program:
         if value.op == "add" and value.name not in inner:

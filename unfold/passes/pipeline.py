@@ -16,6 +16,7 @@ from typing import Any
 
 from unfold.core.align import align
 from unfold.core.build import Builder
+from unfold.core.paths import descendants
 from unfold.core.program import Program, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
@@ -155,15 +156,9 @@ class Pipeline:
 
     def without(self, program: Program, missing: Iterable[str]) -> tuple[Program, set[str]]:
         """Return a Program without some inputs and all that depends on them, and what was lost."""
-        lost, grew = set(missing), True
+        lost = descendants(program, missing)
         if not lost:
             return program, lost
-        while grew:
-            more = {
-                v.name for v in program if any(r.value in lost for r in program.reads(v))
-            } - lost
-            lost |= more
-            grew = bool(more)
 
         def make() -> Program:
             outputs = tuple(n for n in program.outputs if n not in lost)

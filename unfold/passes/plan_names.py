@@ -17,6 +17,7 @@ from math import prod
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, SUM, Source, View
+from unfold.core.paths import readers
 from unfold.core.plan import Access
 from unfold.core.printing import show_index
 from unfold.core.program import BATCH, Program, Ref, Value
@@ -38,14 +39,9 @@ class Names:
     def __init__(self, program: Program) -> None:
         self.program = program
 
-    @cached_property
-    def readers(self) -> Mapping[str, list[Value]]:
-        """The equations that read each value."""
-        found: dict[str, list[Value]] = {n: [] for n in self.program.values}
-        for value in self.program:
-            for name in dict.fromkeys(r.value for r in value.operands):
-                found[name].append(value)
-        return found
+    def readers(self, name: str) -> list[Value]:
+        """Return the equations that read a value."""
+        return [self.program[n] for n in readers(self.program)[name]]
 
     @cached_property
     def order(self) -> Mapping[str, int]:
@@ -70,11 +66,13 @@ class Names:
         """
         if "|" in name:
             return self.sorted(self.equation(n) for n in name.split("|"))
-        value, readers = self.program.values.get(name), self.readers.get(name, [])
-        if value is None or not value.is_contraction or not readers or value.is_named:
+        value = self.program.values.get(name)
+        if value is None or not value.is_contraction or value.is_named:
+            return (self.equation(name),)
+        if not (found := self.readers(name)):
             return (self.equation(name),)
         if self.is_split(name):
-            return self.sorted(self.equation(v.name) for v in readers)
+            return self.sorted(self.equation(v.name) for v in found)
         if value.node.startswith("∂"):
             return self.sorted(self._destinations(value)) or (self.equation(name),)
         return (self.equation(name),)
@@ -84,7 +82,7 @@ class Names:
         seen, work = {value.name}, [value]
         while work:
             source = work.pop()
-            for reader in self.readers[source.name]:
+            for reader in self.readers(source.name):
                 if "|" in reader.name:
                     yield from self.equations(reader.name)
                 elif reader.node != value.node or reader.is_named:
@@ -145,7 +143,7 @@ class Names:
 
     def is_split(self, product: str) -> bool:
         """Whether several equations have their parts of a product."""
-        return all(v.row.view is View.PART for v in self.readers[product])
+        return all(v.row.view is View.PART for v in self.readers(product))
 
     def joined(self, product: str) -> int:
         """Return how many products of the spec were joined in one."""

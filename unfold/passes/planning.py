@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from unfold.core.align import align
 from unfold.core.dependence import order
 from unfold.core.op import Source
+from unfold.core.paths import descendants, readers
 from unfold.core.plan import Access, Gemm, Loop, Pack, Plan, Statement
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.verify import verify
@@ -87,16 +88,8 @@ def _late(program: Program, forms: Forms) -> tuple[set[str], bool]:
 
     Shards cannot where a value that differs per sequence needs such a reduction.
     """
-    late: set[str] = set()
-    grew = True
-    while grew:
-        more = {
-            v.name
-            for v in program
-            if any(r.value in late or _adds_up(program[r.value]) for r in v.operands)
-        }
-        grew = not more <= late
-        late |= more
+    added = [v.name for v in program if _adds_up(v)]
+    late = descendants(program, (reader for n in added for reader in readers(program)[n]))
     mixed = any(BATCH in program[n].iteration for n in late)
     return (set[str](), False) if mixed else (late, True)
 

@@ -20,6 +20,7 @@ from unfold.core.bounds import is_covered, moved, simplified
 from unfold.core.build import Builder
 from unfold.core.letters import letters, written
 from unfold.core.op import SUM, Over, View
+from unfold.core.paths import is_used_once
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.forms import letter
 from unfold.passes.simplify import drop_dead
@@ -39,15 +40,11 @@ def join_products(program: Program) -> Program:
 
 def _sums(program: Program) -> Program:
     """Join every sum with the product that it alone reads."""
-    uses = dict.fromkeys((*program.outputs, *([program.loss] if program.loss else [])), 2)
-    for value in program:
-        for ref in value.operands:
-            uses[ref.value] = uses.get(ref.value, 0) + 1
     found = [
         joined
         for v in program
         if v.reduction is SUM
-        and uses.get(v.operands[0].value) == 1
+        and is_used_once(program, v.operands[0].value)
         and (joined := _joined(program, v)) is not None
     ]
     if not found:

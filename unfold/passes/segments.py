@@ -27,6 +27,7 @@ from unfold.core.bounds import reach
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
 from unfold.core.op import SUM, Source
+from unfold.core.paths import descendants, reads, uses
 from unfold.core.program import Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
@@ -159,23 +160,12 @@ class _Cut:
         self.body = {v.name for v in computed if axis in v.axes}
         self.sums = [v.name for v in computed if axis in v.reduced and v.source is not Source.COUNT]
         self.body |= set(self.sums)
-        self.late = self._depending(self.body) - self.body
+        self.late = descendants(program, self.body) - self.body
         for name in self.body:
             self._check(program[name])
         needed = self.body | self.late
-        read = {r.value for n in needed for r in program.reads(program[n])}
+        read = {r for n in needed for r in reads(program)[n]}
         self.shared = [v.name for v in computed if v.name in read and v.name not in needed]
-
-    def _depending(self, names: set[str]) -> set[str]:
-        found, grew = set(names), True
-        while grew:
-            more = {
-                v.name
-                for v in self.program
-                if v.name not in found and any(r.value in found for r in self.program.reads(v))
-            }
-            grew, found = bool(more), found | more
-        return found
 
     def _check(self, value: Value) -> None:
         """Refuse what cannot be computed from a segment and the state before it."""
@@ -294,7 +284,7 @@ def _source(value: Value) -> Value:
 def needed(program: Program) -> Program:
     """Return what a Program's outputs need, without parameters and inputs that nothing reads."""
     program = drop_dead(program)
-    read = {r.value for v in program for r in (*v.operands, *v.boundary.values())}
+    read = {r.value for v in program for r in v.refs}
     read |= set(program.outputs)
     return verify(program.with_values(v for v in program if not v.is_given or v.name in read))
 
@@ -305,8 +295,7 @@ def _is_real(program: Program, name: str) -> bool:
 
 def _read(program: Program, names: Iterable[str]) -> tuple[str, ...]:
     """Return the real values among some that a Program reads."""
-    read = {r.value for v in program for r in v.operands}
-    return tuple(n for n in names if n in read and _is_real(program, n))
+    return tuple(n for n in names if _is_real(program, n) and uses(program)[n])
 
 
 def pullback(lowered: Program, outputs: Iterable[str], wrt: Iterable[str]) -> Gradients:

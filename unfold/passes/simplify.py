@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from unfold.core.affine import Affine
-from unfold.core.dependence import reachable
 from unfold.core.op import View
+from unfold.core.paths import reachable
 from unfold.core.program import Program, Ref, Value
 
 
@@ -14,8 +14,7 @@ def drop_dead(program: Program) -> Program:
     """Return what a Program's outputs and loss need (inputs and parameters stay)."""
     roots = [*program.outputs, *([program.loss] if program.loss else [])]
     roots += [v.name for v in (*program.inputs, *program.parameters)]
-    reads = {v.name: [r.value for r in (*v.operands, *v.boundary.values())] for v in program}
-    needed = reachable(roots, reads.__getitem__)
+    needed = reachable(roots, lambda n: [r.value for r in program.values[n].refs])
     return program.with_values(v for v in program if v.name in needed)
 
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from unfold.core.bounds import reach
-from unfold.core.dependence import fixed_extents, reachable
+from unfold.core.dependence import fixed_extents
 from unfold.core.op import Source
+from unfold.core.paths import ancestors, reads
 from unfold.core.program import Program, Value
 from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
@@ -85,11 +86,7 @@ def step_map(program: Program, axis: str, mode: ProgramMode = "teacher") -> Step
 
 def _read(program: Program, names: Iterable[str]) -> set[str]:
     """Return all that the equations of some values read, directly or through others."""
-
-    def reads(name: str) -> set[str]:
-        return {r.value for r in program.reads(program[name])}
-
-    return reachable({r for n in names for r in reads(n)}, reads)
+    return ancestors(program, (r for n in names for r in reads(program)[n]))
 
 
 def _check(program: Program, value: Value, axis: str, states: dict[str, int]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unfold.core.paths import reachable
 from unfold.core.program import BATCH, Axis
 from unfold.core.types import Dim, Type, dims
 from unfold.errors import SpecError
@@ -157,18 +158,15 @@ class Inference:
 
     def _spoilt(self) -> set[int]:
         """Return the items that depend on a mistake, so that nothing is guessed about them."""
-        found: set[int] = set()
-        work = [p for p, item in enumerate(self.items) if self._is_spoilt(p, item)]
-        while work:
-            position = work.pop()
-            if position not in found:
-                found.add(position)
-                item = self.items[position]
-                if isinstance(item, Definition):
-                    work += self.readers.get(item.name, [])
-                elif not isinstance(item, Boundary):
-                    work += self.members[id(item.scope)]
-        return found
+
+        def follow(position: int) -> list[int]:
+            item = self.items[position]
+            if isinstance(item, Definition):
+                return self.readers.get(item.name, [])
+            return [] if isinstance(item, Boundary) else self.members[id(item.scope)]
+
+        spoilt = (p for p, item in enumerate(self.items) if self._is_spoilt(p, item))
+        return reachable(spoilt, follow)
 
     def _is_spoilt(self, position: int, item: Item) -> bool:
         return position in self.mistakes or any(map(self.names.is_broken, self._names(item)))

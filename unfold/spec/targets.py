@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import product
 
 from unfold.core.affine import Affine
-from unfold.core.dependence import reachable
+from unfold.core.paths import ancestors, descendants, reachable, readers, reads
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import Location
 from unfold.spec.problems import Problems, fail
@@ -52,26 +52,21 @@ def check_targets(
 def _reads_of_targets(program: Program) -> Iterator[tuple[Value, Ref]]:
     """Yield what the loss, and what is compared beside it, reads of data without a mask."""
     assert program.loss is not None
-    reads = {v.name: tuple(r.value for r in program.reads(v)) for v in program}
-    readers: dict[str, list[str]] = {n: [] for n in reads}
-    for name, own in reads.items():
-        for read in own:
-            readers[read].append(name)
-    learned = reachable((v.name for v in program.parameters), readers.__getitem__)
+    learned = descendants(program, (v.name for v in program.parameters))
     inputs = {v.name for v in program.inputs}
-    data = reachable(inputs, readers.__getitem__) - learned
-    cone = reachable([program.loss], reads.__getitem__)
+    data = descendants(program, inputs) - learned
+    cone = ancestors(program, [program.loss])
     node = program[program.loss].node
     side = {v.name for v in program if v.node == node}
 
     def is_target(name: str) -> bool:
         """Say whether only the loss, and what belongs to it, reads a value."""
-        return all(r in side for r in readers[name] if r in cone)
+        return all(r in side for r in readers(program)[name] if r in cone)
 
     if learned & cone:  # without parameters, what is computed of data is what a model says
         work = list(side)
         while work:
-            for name in reads[work.pop()]:
+            for name in reads(program)[work.pop()]:
                 if name in data - inputs - side and is_target(name):
                     side.add(name)
                     work.append(name)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from unfold.core.dependence import reachable
 from unfold.core.op import LEAD, OPS, Kind, Source
+from unfold.core.paths import reachable
 from unfold.core.program import BATCH, Program, Ref, Value
 
 STATIC = (Source.INDEX, Source.INSIDE, Source.CONSTANT)

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from unfold.core.affine import Affine
-from unfold.core.dependence import components, edges, reachable
+from unfold.core.dependence import components, edges
 from unfold.core.op import OPS, Kind
+from unfold.core.paths import ancestors, descendants, readers
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import DataError, UnsupportedError
 from unfold.unfolded.domain import Domain
@@ -300,34 +301,23 @@ class _Folding:
 
 def _unread(program: Program) -> list[str]:
     """Return the values that nothing reads."""
-    read = {r.value for v in program for r in program.reads(v)}
-    return [v.name for v in program if v.name not in read and not v.is_input]
+    return [v.name for v in program if not readers(program)[v.name] and not v.is_input]
 
 
 def _on_routes(program: Program, outputs: Iterable[str]) -> list[str]:
     """Return the values between an input and an output; all that outputs need, if no input is."""
-    sources = {v.name: [r.value for r in program.reads(v)] for v in program}
-    needed = reachable(outputs, sources.__getitem__)
+    needed = ancestors(program, outputs)
     inputs = [v.name for v in program.inputs if v.name in needed]
-    keep = needed & reachable(inputs, _readers(program).__getitem__) if inputs else needed
+    keep = needed & descendants(program, inputs) if inputs else needed
     return [v.name for v in program if v.name in keep]
 
 
 def _computed_from_parameters(program: Program) -> frozenset[str]:
     """Return the values that play the part of weights: of parameters alone, not recurrent."""
-    readers = _readers(program)
     linked = edges(program)
     varying = {v.name for v in program if v.is_input or v.row.is_random}
     varying |= {e.reader for e in linked if e.reader == e.source}
     for component in components(list(program.values), linked):
         varying |= set(component) if len(component) > 1 else set()
-    above = reachable((v.name for v in program.parameters), readers.__getitem__)
-    return frozenset(above - reachable(varying, readers.__getitem__))
-
-
-def _readers(program: Program) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {v.name: [] for v in program}
-    for value in program:
-        for ref in program.reads(value):
-            found[ref.value].append(value.name)
-    return found
+    above = descendants(program, (v.name for v in program.parameters))
+    return frozenset(above - descendants(program, varying))

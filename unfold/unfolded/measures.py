@@ -31,7 +31,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from unfold.core.dependence import reachable
+from unfold.core.paths import reachable
 from unfold.core.program import Program
 from unfold.errors import DataError, UnsupportedError
 from unfold.unfolded.folded import Arc, FoldedGraph, fold

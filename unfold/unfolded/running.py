@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 from unfold.core.bytes import too_large
+from unfold.core.paths import read_inputs
 from unfold.core.program import Program
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.feeds import check_inputs, check_parameters, domain_of
@@ -63,8 +64,7 @@ class Runner:
             DataError: arrays that do not fit.
             MemoryLimitError: the run would not fit into memory.
         """
-        read = {r.value for v in program for r in program.reads(v)}
-        arrays = check_inputs(program, inputs, [v.name for v in program.inputs if v.name in read])
+        arrays = check_inputs(program, inputs, read_inputs(program))
         domain = domain_of(program, arrays, lengths, batch)
         arrays.update(check_parameters(program, domain, params))
         return self.walk(program, domain).run(arrays, seed=seed), domain
