@@ -184,7 +184,7 @@ REFUSED = [
     ("tdnn", "teacher", "no state at a step needs the one before"),
     ("pattern-output", "teacher", "in mode teacher no state at a step needs the one before"),
     ("unshared", "teacher", "W differs from step to step"),
-    ("teacher-forcing", "free", "choice is a class, so the state cannot be changed a little"),
+    ("teacher-forcing", "free", "choice is a class, so the state cannot be perturbed"),
 ]
 
 
@@ -192,7 +192,7 @@ REFUSED = [
 def test_a_step_without_such_a_map_says_why(name: str, mode: str, why: str) -> None:
     with pytest.raises(UnfoldError) as caught:
         flow_of(unfold.load(name), mode=mode)
-    assert str(caught.value) == f"a step along t is no map from state to state: {why}" or (
+    assert str(caught.value) == f"a step along t is not a map from state to state: {why}" or (
         str(caught.value).endswith(why)
     )
 
@@ -207,7 +207,7 @@ def test_a_step_without_such_a_map_says_why(name: str, mode: str, why: str) -> N
     ],
 )
 def test_what_a_step_cannot_know_is_named(equation: str, why: str) -> None:
-    with pytest.raises(UnfoldError, match=r"a step along t is no map") as caught:
+    with pytest.raises(UnfoldError, match=r"a step along t is not a map") as caught:
         flow_of(scalar(equation))
     assert why in str(caught.value)
 
@@ -220,7 +220,7 @@ def test_arrays_that_do_not_fit_are_named() -> None:
         flow_of(model, inputs={"y": 1.0})
     with pytest.raises(DataError, match=r"states have the shape \[2, 4\], expected \[number, 3\]"):
         flow_of(model)(np.zeros((2, 4)))
-    with pytest.raises(UnfoldError, match="hands no state on along k; axes with a state: t"):
+    with pytest.raises(UnfoldError, match="passes no state along k; axes with a state: t"):
         flow_of(model, axis="k")
     with pytest.raises(DataError, match=r"input x is a class: expected a whole number, got 0\.5"):
         flow_of(unfold.load("hello"), inputs={"x": 0.5})

@@ -78,7 +78,7 @@ def test_a_run_is_analyzed_at_its_trained_parameters_and_drawn(
     told = capsys.readouterr().out
     assert "parameters after step 2" in told
     assert "one step along t; a state has 1 number: h [1]" in told
-    assert "attractor" in told and "come nearer" in told
+    assert "attractor" in told and "approach" in told
     first = picture.read_bytes()
     assert b"x = 1" in first and b"attractor" in first
     assert invoke(["analyze", run, "-o", str(picture)]) == 0
@@ -90,9 +90,9 @@ def test_a_run_is_analyzed_at_its_trained_parameters_and_drawn(
     [
         (["--input", "z=1"], "--input z=1: expected NAME=VALUE; a step reads x"),
         (["--input", "x=0.5"], "input x is a class: expected a whole number, got 0.5"),
-        (["--input", "x=7"], "input x[0, 0] is 7; classes are 0 to 1, -1 is none"),
+        (["--input", "x=7"], "input x[0, 0] is 7; classes are 0 to 1; -1 means no class"),
         (["-o", "states.txt"], "-o states.txt: expected one of .svg, .png, .pdf"),
-        (["--axis", "k"], "small-latch hands no state on along k; axes with a state: t"),
+        (["--axis", "k"], "small-latch passes no state along k; axes with a state: t"),
     ],
 )
 def test_mistakes_are_told(spec: Path, arguments: list[str], message: str) -> None:

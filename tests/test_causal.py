@@ -319,7 +319,7 @@ def test_a_past_that_another_index_reads_goes_on_from_no_chunk() -> None:
     model = unfold.loads(spec)
     params, x = model.init(), np.ones((1, 5, 2))
     state = model.forward(params, {"x": x}, backend="reference").carry
-    with pytest.raises(UnsupportedError, match=r"reads the past of .*, and a chunk has none"):
+    with pytest.raises(UnsupportedError, match=r"reads the whole past of .*, but a chunk has none"):
         model.forward(params, {"x": x}, carry=state, backend="reference")
 
 

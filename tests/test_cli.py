@@ -241,7 +241,7 @@ def test_check_several_files(hello: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "bad.yaml:11:14: " in out
     assert "  h[t]: tanh(U @ h[t-1] + U @ x[t])" in out
     assert "^^^^^" in out
-    assert "1 of 2 specs with mistakes" in out
+    assert "1 of 2 specs with errors" in out
 
 
 def test_check_in_json(hello: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -495,7 +495,7 @@ def test_our_own_failure_exits_with_70(
     monkeypatch.setattr("unfold.commands.check.read_changes", broken)
     assert invoke(["check", "hello.yaml"]) == 70
     err = capsys.readouterr().err
-    assert "unfold itself failed: TypeError: a slip of ours" in err
+    assert "internal error in unfold: TypeError: a slip of ours" in err
     assert "UNFOLD_DEBUG=1" in err
     assert "Traceback" not in err
     monkeypatch.setenv("UNFOLD_DEBUG", "1")

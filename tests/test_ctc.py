@@ -358,5 +358,5 @@ def test_training_says_that_there_are_too_few_frames(
     assert invoke(["run", "few.yaml", "--backend", "reference"]) == 1
     output = capsys.readouterr()
     said = " ".join((output.out + output.err).split())
-    assert "sequence 1 of 4): its labels need more frames than there are" in said
+    assert "sequence 1 of 4): its labels need more frames than the sequence has" in said
     assert "help: give it more frames or fewer labels" in said

@@ -98,7 +98,7 @@ def test_npz_that_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """What is unpacked is limited by the memory there is, and by the size of the file."""
     np.savez_compressed(tmp_path / "zeros.npz", n=np.zeros(10_000))
     little_memory(monkeypatch, 1 << 17)
-    message = r"what .*zeros\.npz holds needs 235 KiB of memory, and 128 KiB may be taken"
+    message = r"what .*zeros\.npz holds needs 235 KiB of memory, but only 128 KiB may be used"
     with pytest.raises(DataError, match=message):
         described(tmp_path, "zeros.npz")
     little_memory(monkeypatch, 1 << 40)
@@ -190,7 +190,7 @@ def test_json_lines_of_words_and_vectors(tmp_path: Path) -> None:
         ('{"x": [1], "y": 1}\n{"x": [2]}\n', "line 2: the key y is missing"),
         ('{"x": [1]}\n{"x": [2], "y": 1}\n', "line 2: the key y is new"),
         ('{"x": [1]}\n{"x": "a"}\n', 'line 2, key x: expected a list of numbers, got "a"'),
-        ('{"x": [1]}\n{"x": []}\n', "line 2, key x: .*\n  help: leave empty sequences out"),
+        ('{"x": [1]}\n{"x": []}\n', "line 2, key x: .*\n  help: omit empty sequences"),
         ('{"x": [1, null]}\n', "line 1, key x: expected a number, text, or a list"),
         ('{"x": [1, NaN]}\n', "line 1: this is not JSON: NaN is not a number"),
         (
@@ -235,7 +235,7 @@ def test_surrogate_in_labels_loses_the_run(tmp_path: Path, lines: str, message: 
 
 def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"x": [[1]]}\r{"x": [[1,2]], "x": [[3,4]]}\r')
-    with pytest.raises(DataError, match=r"t.jsonl, line 2: the key x comes twice"):
+    with pytest.raises(DataError, match=r"t.jsonl, line 2: the key x occurs twice"):
         make.describe({"sequences": {"file": "t.jsonl"}}, tmp_path)
 
 
@@ -366,7 +366,7 @@ def test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         png(tmp_path / f"p/{'ab'[place % 2]}/{place}.png", np.zeros((16, 32), dtype=np.uint8))
     make.describe(data, tmp_path)
     little_memory(monkeypatch, 65_536)
-    message = r"p with 8 images of 16×32 needs 96 KiB of memory, and 64 KiB may be taken"
+    message = r"p with 8 images of 16×32 needs 96 KiB of memory, but only 64 KiB may be used"
     with pytest.raises(DataError, match=message):
         make.describe(data, tmp_path)
     os.mkfifo(tmp_path / "p/a/pipe.png")

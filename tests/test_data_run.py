@@ -131,7 +131,7 @@ def test_data_that_have_changed_since_are_noticed(
     assert run("../specs/days.yaml") == 0
     (files / "w.csv").write_text("a,b\n" + "".join(f"{i % 4},{i}\n" for i in range(40)))
     assert run("--resume", "runs/days-1", "--set", "train.steps=9") == 1
-    assert "the data are not those it was trained on" in capsys.readouterr().err
+    assert "the data differ from those it was trained on" in capsys.readouterr().err
 
 
 def change_arrays(files: Path, **changes: Any) -> None:

@@ -106,10 +106,10 @@ def test_targets_of_several_steps_have_an_axis(tmp_path: Path, stride: int | Non
 @pytest.mark.parametrize(
     ("changes", "program", "message"),
     [
-        ({"ahead": [1, 2]}, "x[t]: []; y[t]: []", r"2 targets at every step, but .* is y\[t\]"),
+        ({"ahead": [1, 2]}, "x[t]: []; y[t]: []", r"every step has 2 targets, but .* is y\[t\]"),
         ({"ahead": [1, 2, 3]}, "x[t]: []; y[t,k]: []", "k has 2 points, but there are 3 targets"),
-        ({"ahead": 1}, "x[t]: []; y[t,k]: []", r"lies along t, but the input is y\[t, k\]"),
-        ({"ahead": [1, 2]}, "x[t]: []; y[k,t]: []", r"lies along t, but the input is y\[k, t\]"),
+        ({"ahead": 1}, "x[t]: []; y[t,k]: []", r"runs along t, but the input is y\[t, k\]"),
+        ({"ahead": [1, 2]}, "x[t]: []; y[k,t]: []", r"runs along t, but the input is y\[k, t\]"),
         ({"ahead": [1, 18]}, "x[t]: []; y[t,k]: []", "20 steps, but 1 rows of 3 steps need 21"),
     ],
 )
@@ -173,11 +173,11 @@ def test_columns_may_be_classes_and_sizes_follow(tmp_path: Path) -> None:
     assert found.train.batch(0).inputs["k"].tolist() == [[0, 1, 2, 0, 1], [0, 1, 2, 0, 1]]
     assert set(found.facts["normalisation"]) == {"wind", "rain"}  # type: ignore[call-overload]
     few = reading("x[t]: [1]", "y[t]: []", "k[t]: {category: 2}")
-    message = "w.csv, line 4, column kind: 2 is no class of k\n  help: classes are 0 to 1"
+    message = "w.csv, line 4, column kind: 2 is not a class of k\n  help: classes are 0 to 1"
     with pytest.raises(DataError, match=message):
         data.batches(few)
     data = weather(tmp_path, text=TABLE.replace("d4,16,96,1", "d4,16,96,0.5"), inputs={"k": "kind"})
-    with pytest.raises(DataError, match=r"line 6, column kind: 0\.5 is no class of k"):
+    with pytest.raises(DataError, match=r"line 6, column kind: 0\.5 is not a class of k"):
         data.batches(reading("y[t]: []", "k[t]: {category: 3}"))
 
 
@@ -307,7 +307,7 @@ def test_series_that_come_along_are_those_of_statsmodels(name: str) -> None:
         ({"targets": None}, "the input y gets no values\n  help: .*inputs: {y: wind}"),
         ({"targets": {"y": ["wind", "rain"]}}, "y is a number, but reads 2 columns"),
         ({"inputs": {"x": ["wind"]}}, "x is .n. = .2., but reads 1 columns"),
-        ({"axis": "s"}, r"the series lies along s, but the input is x\[t\]"),
+        ({"axis": "s"}, r"the series runs along s, but the input is x\[t\]"),
         ({"batch": 9}, "the series has 20 steps, but 9 rows of 3 steps need 28"),
         ({"validation": 3}, "its validation part has 3 steps, but 1 rows of 3 steps need 4"),
         ({"validation": 20}, "validation keeps 20 of 20 steps"),
@@ -322,9 +322,9 @@ def test_series_that_come_along_are_those_of_statsmodels(name: str) -> None:
         ),
         ({"text": TABLE.replace("49,93", "49;93")}, "line 9 has 3 fields, the header 4"),
         ({"text": TABLE.replace("day", "rain")}, "w.csv has 2 columns rain\n  help: rename one"),
-        ({"text": "wind,rain\n"}, "w.csv has no rows below its header"),
+        ({"text": "wind,rain\n"}, "w.csv has no rows after its header"),
         ({"text": ""}, "w.csv is empty"),
-        ({"text": 'wind,rain\n"1,2'}, "line 2 has 1 fields|is no CSV file"),
+        ({"text": 'wind,rain\n"1,2'}, "line 2 has 1 fields|is not a CSV file"),
         (
             {"text": "wind,rain\n" + ",1\n" * 9, "missing": "interpolate"},
             "column wind has no number",

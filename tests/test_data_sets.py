@@ -160,7 +160,7 @@ def test_numbers_that_the_precision_of_the_run_does_not_have() -> None:
     program = reading("x[t]: []")
     assert make.arrays(arrays).batches(program).train.batch(0).inputs["x"].max() == 4e38
     with pytest.raises(
-        DataError, match=r"sequence 2, element 2 is 4e\+38\n.* of float32 at most 3.4"
+        DataError, match=r"sequence 2, element 2 is 4e\+38\n.* in float32 at most 3.4"
     ):
         make.arrays(arrays).batches(program, dtype="float32")
 
@@ -205,11 +205,11 @@ def test_long_sequences_are_read_in_chunks_and_rows_begin_anew_one_by_one() -> N
 
 def test_chunks_need_one_axis() -> None:
     data = make.arrays(frames(), lengths={"t": "n"})
-    with pytest.raises(DataError, match="in chunks along t, but y lies along no axis"):
+    with pytest.raises(DataError, match="in chunks along t, but y runs along no axis"):
         data.batches(FRAMES, chunk={"t": 3})
     drawn = make.task("reber", inputs={"x": "symbol"})
     program = reading("x[t]: {category: n}", sizes="n: 7")
-    with pytest.raises(DataError, match="made anew for every batch cannot be read in chunks"):
+    with pytest.raises(DataError, match="generated for every batch cannot be read in chunks"):
         drawn.batches(program, chunk={"t": 3})
 
 

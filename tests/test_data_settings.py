@@ -89,7 +89,7 @@ CASES: list[tuple[dict[str, Any], list[tuple[str, str, int]]]] = [
         {"tekst": "pydoc"},
         [
             (
-                "data does not say where they come from | add one of the keys text, lines, series, "
+                "data does not name a source | add one of the keys text, lines, series, "
                 "arrays, sequences, images, task, random; docs/data.md has an example of each",
                 "",
                 1,
@@ -173,7 +173,7 @@ CASES: list[tuple[dict[str, Any], list[tuple[str, str, int]]]] = [
         {"arrays": {"file": "a.npz"}, "validation": -1, "order": "random"},
         [
             (
-                "data.validation: expected a share from 0 to 1 or a whole number, got -1",
+                "data.validation: expected a fraction from 0 to 1 or a whole number, got -1",
                 "validation",
                 2,
             ),

@@ -347,7 +347,7 @@ def test_what_is_drawn_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("unfold.core.bytes.available", lambda: 1 << 20)
     for key in ("count", "batch", "validation"):
         data = make.task("adding", {"length": 1000}, **{key: 50})
-        message = "50 sequences needs 2.29 MiB of memory, and 870 KiB may be taken"
+        message = "50 sequences needs 2.29 MiB of memory, but only 870 KiB may be used"
         with pytest.raises(DataError, match=message):
             data.fit(program)
     drawn = make.describe({"random": True, "batch": 100_000})

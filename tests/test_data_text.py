@@ -124,8 +124,8 @@ def test_the_size_that_the_vocabulary_sets() -> None:
             (X, Value("y", (BATCH, "t"), Type((Dim(2),)), "input")),
             "characters need a category, but y",
         ),
-        ((category("x", ("u",), 30), Y), r"lies along t, but the input is x\[u\]"),
-        ((category("x", (), 30), Y), "lies along t, but the input is x without an axis"),
+        ((category("x", ("u",), 30), Y), r"runs along t, but the input is x\[u\]"),
+        ((category("x", (), 30), Y), "runs along t, but the input is x without an axis"),
         ((X, Y, category("z", ("t",), 5)), "the text gives no values for the input z"),
     ],
 )
@@ -153,7 +153,7 @@ def test_files(tmp_path: Path) -> None:
     assert read("good.txt").vocabulary == "bä"
     for name, message in {
         "latin.txt": "is not UTF-8 text: byte 2 is 0xe4",
-        "short.txt": "the text is too short: no character follows another",
+        "short.txt": "the text is too short: it needs at least two characters",
         "empty.txt": "empty.txt is empty",
         "none.txt": "none.txt is not a file",
         ".": "is not a file",
@@ -225,7 +225,7 @@ def test_lines_are_sequences_between_two_ends() -> None:
         assert found.text.decode(batch.inputs["x"][row, :n]) == "\n" + line
         assert found.text.decode(batch.inputs["y"][row, :n]) == line + "\n"
         assert (batch.inputs["x"][row, n:] == -1).all()
-    with pytest.raises(DataError, match="there is no line that is not empty"):
+    with pytest.raises(DataError, match="all lines are empty"):
         make.lines(string="\n\r\n", input="x", target="y")
 
 

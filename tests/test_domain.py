@@ -89,7 +89,7 @@ REFUSALS: list[tuple[dict[str, int] | None, Mapping[str, Any] | None, int, str]]
         1,
         r"axis u = \(t\)/2 has 3 points \(where t = 6\), but the data has 4",
     ),
-    ({"t": 6}, {"t": [6, 4], "u": [3, 3]}, 2, "leave the lengths of u out"),
+    ({"t": 6}, {"t": [6, 4], "u": [3, 3]}, 2, "omit the lengths of u"),
     (None, {"t": [4, 1]}, 2, r"has 0 points in sequence 1, where t = 1"),
 ]
 

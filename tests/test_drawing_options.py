@@ -83,7 +83,7 @@ def test_a_folded_picture_to_the_right() -> None:
     ("section", "place", "message", "help"),
     [
         ("  stepps: 3\n", "15:3", "draw has no key 'stepps'", "did you mean steps?"),
-        ("  steps: {u: 3}\n", "15:11", "there is no axis 'u'", "choose among t"),
+        ("  steps: {u: 3}\n", "15:11", "there is no axis 'u'", "choose from t"),
         ("  steps: 0\n", "15:10", "expected a number of steps from 1 to 10000, found 0", None),
         ("  steps: many\n", "15:10", "expected a number of steps from 1 to 10000", None),
         (
@@ -92,8 +92,8 @@ def test_a_folded_picture_to_the_right() -> None:
             "there is no equation or input 'spar'",
             "did you mean spare?",
         ),
-        ("  rows: [x, [h, q]]\n", "15:17", "there is no equation or input 'q'", "choose among"),
-        ("  columns: s\n", "15:12", "there is no axis 's'", "choose among t"),
+        ("  rows: [x, [h, q]]\n", "15:17", "there is no equation or input 'q'", "choose from"),
+        ("  columns: s\n", "15:12", "there is no axis 's'", "choose from t"),
         ("  labels: {hh: x}\n", "15:12", "there is no equation or input 'hh'", "did you mean h?"),
         ("  labels: [h]\n", "15:11", "labels must be a mapping from names to texts", None),
         (
@@ -102,7 +102,7 @@ def test_a_folded_picture_to_the_right() -> None:
             "expected a colour, found 'red'",
             'write it as "#0072B2"',
         ),
-        ("  colours: {h: '#000000'}\n", "15:13", "there is no parameter 'h'", "choose among W, U"),
+        ("  colours: {h: '#000000'}\n", "15:13", "there is no parameter 'h'", "choose from W, U"),
         ("  labels: {h: [1]}\n", "15:15", "expected a text, found a list", None),
         ("  hide: [[h]]\n", "15:10", "expected the name of an equation or input, found a l", None),
         ("  direction: down\n", "15:14", "direction must be up or right, found 'down'", None),

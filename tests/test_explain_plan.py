@@ -193,7 +193,7 @@ def test_explain_plan_of_a_huge_batch(
 def test_options_of_the_plan_need_it(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["explain", str(spec), "--batch", "3"]) == 1
     assert capsys.readouterr().err == (
-        "--forward and --batch are about the plan\n  help: add  --plan\n"
+        "--forward and --batch apply only to the plan\n  help: add  --plan\n"
     )
 
 

@@ -40,7 +40,7 @@ MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "text": (
         {"x": np.full((3, 5, 2), "a")},
-        "input x holds <U1; an array of numbers [batch, t, 2] is expected ([2])",
+        "input x contains <U1; an array of numbers [batch, t, 2] is expected ([2])",
     ),
     "one-hot": (
         {"q": np.zeros((3, 6, 3), dtype=int)},
@@ -48,15 +48,15 @@ MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "real classes": (
         {"q": np.zeros((3, 6))},
-        "input q holds float64; an array of integers [batch, i] is expected (category(3))",
+        "input q contains float64; an array of integers [batch, i] is expected (category(3))",
     ),
     "class too large": (
         {"q": np.where(np.arange(18).reshape(3, 6) == 8, 3, Q)},
-        "input q[1, 2] is 3; classes are 0 to 2, -1 is none",
+        "input q[1, 2] is 3; classes are 0 to 2; -1 means no class",
     ),
     "class too small": (
         {"q": np.full((3, 6), -2)},
-        "input q[0, 0] is -2; classes are 0 to 2, -1 is none",
+        "input q[0, 0] is -2; classes are 0 to 2; -1 means no class",
     ),
     "batch": ({"y": X[:2]}, "inputs disagree along batch: x has 3, y has 2"),
     "steps": ({"y": X[:, :4]}, "inputs disagree along t: x has 5, y has 4"),
@@ -84,7 +84,7 @@ def test_quiet_conversions(name: str, kind: str, backend: str) -> None:
     """No backend drops an imaginary part, or takes durations for numbers."""
     model, params, inputs = fed()
     inputs[name] = inputs[name].astype(kind)
-    with pytest.raises(DataError, match=re.escape(f"input {name} holds {inputs[name].dtype}")):
+    with pytest.raises(DataError, match=re.escape(f"input {name} contains {inputs[name].dtype}")):
         model.forward(params, inputs, backend=backend)
 
 
@@ -104,7 +104,10 @@ def test_inputs_that_are_missing() -> None:
     [
         ({"W": np.zeros((2, 4))}, "parameter W has the shape [2, 4]; expected [4, 2] ([4, 2])"),
         ({"V": np.zeros((4, 2))}, "parameter V has the shape [4, 2]; expected [5, 2] ([2])"),
-        ({"W": np.zeros((4, 2), complex)}, "parameter W holds complex128, expected real numbers"),
+        (
+            {"W": np.zeros((4, 2), complex)},
+            "parameter W contains complex128, expected real numbers",
+        ),
         ({"W": None}, "parameter W is missing; start from model.init()"),
     ],
 )
@@ -118,7 +121,7 @@ def test_parameters_that_do_not_fit(changes: dict[str, Any], message: str) -> No
 
 def test_what_cannot_be_differentiated() -> None:
     model, params, inputs = fed()
-    with pytest.raises(DataError, match="by q; choose among W, V, x, y"):
+    with pytest.raises(DataError, match="with respect to q; choose from W, V, x, y"):
         model.value_and_grad(params, inputs, wrt=["q"], backend="reference")
     plain = unfold.loads(HEAD + "inputs: {x[t]: [2]}\nnodes:\n  h[t]: x[t]\n")
     with pytest.raises(UnsupportedError, match="no loss to differentiate; add one"):

@@ -69,7 +69,7 @@ def test_lock_symlink_truncates_any_file(
     (folder / name).symlink_to("../precious.txt")
     assert resumed(folder, STEPS + 1) == MISTAKE
     said = capsys.readouterr().err
-    assert f"{folder / name} is a symbolic link, but a regular file belongs there" in said
+    assert f"{folder / name} is a symbolic link, but must be a regular file" in said
     assert precious.read_text() == "precious\n"
 
 
@@ -231,7 +231,7 @@ def test_a_file_of_arrays_that_holds_none(tmp_path: Path) -> None:
     sums = (folder / "SHA256SUMS").read_text()
     new = hashlib.sha256(b"nothing").hexdigest()
     (folder / "SHA256SUMS").write_text(sums.replace(old, new))
-    with pytest.raises(DataError, match=r"optimizer\.safetensors does not hold arrays"):
+    with pytest.raises(DataError, match=r"optimizer\.safetensors does not contain arrays"):
         load(folder)
 
 

@@ -340,7 +340,7 @@ def test_a_drawn_symbol_ends_a_sequence_by_the_rule_of_the_spec() -> None:
     [
         ({}, "needs something to begin with"),
         ({"prompt": [7]}, "not one of 0 to 6"),
-        ({"prompt": [0.5]}, "symbols are whole numbers"),
+        ({"prompt": [0.5]}, "symbols must be whole numbers"),
         ({"prompt": np.zeros((1, 0), int)}, "the prompt is empty"),
         ({"prompt": np.zeros((1, 2, 3), int)}, r"expected \[steps\] or \[rows, steps\]"),
         ({"prompt": [0], "length": 0}, "expected at least 1 step"),
@@ -370,13 +370,13 @@ def test_a_spec_that_cannot_write_says_what_is_missing() -> None:
 @pytest.mark.parametrize("free", ["choice[t-2]", "argmax(V @ d[t-1])"])
 def test_a_feedback_of_another_kind_is_refused_at_its_place(free: str) -> None:
     model = decoder(free)
-    with pytest.raises(UnsupportedError, match=r"<string>:14:12: what prev feeds back"):
+    with pytest.raises(UnsupportedError, match=r"<string>:14:12: prev does not feed back"):
         model.generate(model.init(), {"v": np.ones((1, 3))})
 
 
 def test_a_feed_beside_a_feedback_is_refused() -> None:
     model = decoder()
-    with pytest.raises(UnsupportedError, match=r"<string>:14:12: prev is a feedback already"):
+    with pytest.raises(UnsupportedError, match=r"<string>:14:12: prev is already a feedback"):
         model.generate(model.init(), {"v": np.ones((1, 3))}, feed={"y": "o"})
 
 
@@ -392,7 +392,7 @@ def test_missing_and_unequal_inputs_are_named() -> None:
 
 def test_numbers_cannot_be_drawn_or_searched() -> None:
     model = unfold.load("pattern-output")
-    with pytest.raises(UnsupportedError, match="nothing to draw"):
+    with pytest.raises(UnsupportedError, match="no scores to draw from"):
         model.generate(model.init(), {"x": np.ones((1, 5, 6))}, temperature=1.0)
     with pytest.raises(UnsupportedError, match="nothing to search"):
         model.generate(model.init(), {"x": np.ones((1, 5, 6))}, beam=2)

@@ -250,7 +250,7 @@ def test_contexts_come_from_the_data_or_from_a_file(run: Runner, tmp_path: Path)
 MISTAKES = [
     ("text", ["--prompt=heX"], "has the character 'X' at place 3"),
     ("text", ["--prompt=HE"], "help: write 'h'"),
-    ("text", ["--beam=2", "--top-k=3"], "drop --top-k, or drop --beam"),
+    ("text", ["--beam=2", "--top-k=3"], "remove --top-k or --beam"),
     ("text", ["--beam=2", "--number=3"], "2 beams cannot give 3 sequences"),
     ("text", ["--top-p=0"], "generate.top_p: expected a number above 0"),
     ("text", ["-o", "x.svg"], "only numbers can be drawn"),
@@ -258,8 +258,8 @@ MISTAKES = [
     ("texd", [], "this is not the folder of a run: there is no such folder"),
     ("untrained", [], "has no checkpoint, so there are no weights"),
     ("mute", [], "help: feed it back in the spec, as in  prev[t]: feedback(teacher=y[t-1]"),
-    ("series", ["--prompt=a"], "writes numbers, which a text cannot begin"),
-    ("series", ["--temperature=1"], "nothing to draw"),
+    ("series", ["--prompt=a"], "generates numbers, so a text cannot be its prompt"),
+    ("series", ["--temperature=1"], "no scores to draw from"),
     ("context", ["--inputs=none.npz"], "--inputs none.npz: cannot be read"),
     ("context", ["--inputs=none.csv"], "expected a file .npz or .safetensors"),
 ]

@@ -255,7 +255,7 @@ def test_a_remainder_alone_carries_no_cycle() -> None:
 def test_a_segment_does_not_know_where_it_is() -> None:
     model = unfold.loads(reads("a heap").replace("h[(t-1) // 2]", "h[t-1]"))
     params, inputs = model.init(), {"x": np.ones((1, 8, 2))}
-    with pytest.raises(UnsupportedError, match="which is no delay"):
+    with pytest.raises(UnsupportedError, match="which is not a delay"):
         model.step(params, inputs, checkpoint=3, backend="numba")
 
 

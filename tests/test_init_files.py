@@ -105,7 +105,7 @@ def make_files(folder: Path) -> None:
         ("other.safetensors", "other.safetensors has no array A", "its arrays: B"),
         ("shape.safetensors", "of shape.safetensors has the shape [2, 3]", "[2, 2] is expected"),
         ("inf.safetensors", "A[1, 0] of inf.safetensors is inf", "finite numbers"),
-        ("bool.safetensors", "holds bool", "a parameter holds real numbers"),
+        ("bool.safetensors", "contains bool", "a parameter must contain real numbers"),
         ("f4.safetensors", "cannot read the arrays of", "it is damaged"),
     ],
 )

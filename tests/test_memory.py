@@ -64,7 +64,7 @@ def test_the_estimate_is_what_a_run_takes() -> None:
 def test_what_would_not_fit_is_refused_with_the_setting_that_would() -> None:
     whole, _ = lstm()[0].needs(batch=BATCH, backend="numba")
     model, params, inputs = lstm(Memory(budget=whole // 2))
-    words = r"needs .* and may take .*checkpoint: \d+\}"
+    words = r"needs .* but may use only .*checkpoint: \d+\}"
     with pytest.raises(MemoryLimitError, match=words) as told:
         model.step(params, inputs, backend="numba")
     assert not engine_of(model)._bound
@@ -281,6 +281,6 @@ def test_the_reference_estimates_what_it_takes(name: str, extents: dict[str, int
 
 def test_the_reference_is_refused_what_would_not_fit() -> None:
     model, params, inputs = lstm(Memory(budget=100_000))
-    with pytest.raises(MemoryLimitError, match=r"lstm-peephole needs .* and may take 97.7 KiB"):
+    with pytest.raises(MemoryLimitError, match=r"lstm-peephole needs .* but may use only 97.7 KiB"):
         model.forward(params, inputs, backend="reference")
     assert not model.backend("reference").held

@@ -73,7 +73,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(place: Path
         last = sorted(p.name for p in (folder / "checkpoint").iterdir() if p.name.isdigit())[-1]
         assert f"the last checkpoint is {last}" in failed.stderr
         goes_on = f"unfold run --resume {folder.relative_to(place)}"
-        assert f"help: make room, then go on with  {goes_on}" in failed.stderr
+        assert f"help: make room, then resume with  {goes_on}" in failed.stderr
         assert not list(folder.rglob("*.partial"))
         ballast.unlink()
         steps = int(last) + 5
@@ -88,7 +88,7 @@ def test_a_disk_without_room_for_a_run_folder(place: Path) -> None:
         (small / "ballast").write_bytes(bytes(8 * 1024))
         failed = run(place, "run", "tiny.yaml", "--runs", "small/runs")
         assert failed.returncode == 1
-        assert "cannot make a run folder in small/runs: no space left on device" in failed.stderr
+        assert "cannot create a run folder in small/runs: no space left on device" in failed.stderr
         assert "choose another place with --runs FOLDER" in failed.stderr
 
 
@@ -100,7 +100,7 @@ def test_a_file_that_may_not_grow_is_named(place: Path) -> None:
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, out + err
     assert "file too large" in err
-    assert "go on with  unfold run --resume runs/tiny-1" in err
+    assert "resume with  unfold run --resume runs/tiny-1" in err
     again = run(place, "run", "--resume", "runs/tiny-1", "--set", "train.steps=200")
     assert again.returncode == 0, again.stderr
     assert (place / "runs/tiny-1/checkpoint/000200").is_dir()
@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be_written_to(place: Path) -> None:
         failed = run(place, "run", "tiny.yaml", "--runs", "closed/runs")
         assert failed.returncode == 1
         words = (
-            r"cannot make a run folder in closed/runs: (read-only file system|permission denied)"
+            r"cannot create a run folder in closed/runs: (read-only file system|permission denied)"
         )
         assert re.search(words, failed.stderr), failed.stderr
         if (closed / "old").exists():
@@ -150,7 +150,7 @@ def test_a_second_process_is_refused_and_the_first_one_saves_when_asked(place: P
     first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 130, err
-    assert "go on with  unfold run --resume runs/tiny-1" in out
+    assert "resume with  unfold run --resume runs/tiny-1" in out
     assert len(list((folder / "checkpoint").iterdir())) == 2
 
 
@@ -209,7 +209,7 @@ def test_a_damaged_checkpoint_is_found_and_the_one_before_it_used(here: Say, dam
     said = here("run", "--resume", "runs/tiny-1")
     assert said.code == 0, said.err
     assert "runs/tiny-1/checkpoint/000024 is damaged: optimizer.safetensors" in said.err
-    assert "using 000021, the one before it" in said.err
+    assert "using the previous one, 000021" in said.err
     assert "after 21 of 24 steps; 3 steps to go" in said.out
     assert traces(folder) == expected
     assert (folder / "checkpoint/000024.damaged").is_dir()
@@ -226,7 +226,7 @@ def test_a_checkpoint_of_another_spec_is_refused_and_the_difference_named(here: 
         ("hidden: 3", "hidden: 4", ["parameter U is [3, 6], but the spec makes it [4, 6]"]),
         ("{adam: {rate: 0.05}}", "sgd", ["the optimiser's mean of U is [3, 6]", "it nothing"]),
         ("hello", "hellu", ["the text has other characters"]),
-        ("hello. ", "hollo. ", ["the data are not those it was trained on"]),
+        ("hello. ", "hollo. ", ["the data differ from those it was trained on"]),
         ("  save: 3", "  seed: 3", ["was trained with the seed 0, but train.seed is now 3"]),
     ):
         assert old in spec
@@ -242,7 +242,7 @@ def test_a_checkpoint_of_another_spec_is_refused_and_the_difference_named(here: 
     said = here("run", "--resume", "runs/tinny-1")
     assert "there is no such folder\n  help: did you mean runs/tiny-1?" in said.err
     said = here("run", "tiny.yaml", "--resume", "runs/tiny-1")
-    assert "the run has a spec of its own, drop tiny.yaml" in said.err
+    assert "the run has its own spec; remove tiny.yaml" in said.err
     assert "expected a SPEC, or --resume RUN" in here("run").err
 
 
@@ -254,7 +254,7 @@ def test_a_run_remembers_what_its_command_line_said(here: Say) -> None:
     assert "after 6 of 9 steps" in said.out
     weights = load_file("runs/tiny-1/checkpoint/000009/parameters.safetensors")
     assert {a.dtype for a in weights.values()} == {np.dtype("float32")}
-    assert "nothing is left to do" in here("run", "--resume", "runs/tiny-1").out
+    assert "nothing left to do" in here("run", "--resume", "runs/tiny-1").out
 
 
 # Numbers that are not finite
@@ -331,7 +331,8 @@ def test_a_gradient_that_overflows_is_followed_backwards(here: Say) -> None:
     said = here("run", "roots.yaml")
     assert said.code == 1
     told = (
-        "but its gradient is not finite for w; backwards it was first the derivative of k[t=3] (inf"
+        "but its gradient is not finite for w; in the backward pass it was first the "
+        "derivative of k[t=3] (inf"
     )
     assert told in said.out
 
@@ -351,7 +352,10 @@ def test_a_derivative_behind_what_was_not_chosen_is_found(here: Say) -> None:
     Path("slope.yaml").write_text(text.replace("name: line", "name: slope"))
     said = here("run", "slope.yaml")
     assert said.code == 1
-    told = "gradient is not finite for w; backwards it was first the derivative of k[t=2] (inf"
+    told = (
+        "gradient is not finite for w; in the backward pass it was first the derivative "
+        "of k[t=2] (inf"
+    )
     assert told in said.out
 
 

@@ -79,10 +79,10 @@ def test_damage_is_found_and_the_one_before_is_used(
     found = newest(tmp_path, told.append, move=True)
     assert found is not None and found.state.step == 5
     assert f"{file}" in told[0] and message in told[0]
-    assert "using 000005, the one before it" in told[0]
+    assert "using the previous one, 000005" in told[0]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["000005", "000009.damaged"]
     damage(tmp_path / "000005" / file)
-    with pytest.raises(DataError, match="no checkpoint is whole"):
+    with pytest.raises(DataError, match="no checkpoint is complete"):
         newest(tmp_path)
 
 

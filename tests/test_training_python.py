@@ -183,7 +183,7 @@ def test_event_files_for_tensorboard(tmp_path: Path) -> None:
         ({"optimiser": "adam"}, SpecError, "unknown key 'optimiser' in train"),
         ({"dtype": "float16"}, DataError, "dtype 'float16': expected one of float32, float64"),
         ({"params": {}}, DataError, "params lacks W"),
-        ({"validation": {"every": 2}}, DataError, "the data keep nothing to validate with"),
+        ({"validation": {"every": 2}}, DataError, "the data have no validation part"),
         ({"data": None}, SpecError, "sums has no data"),
         ({"data": {"x": np.zeros((2, 5, 2))}}, UnfoldError, "y"),
     ],
@@ -199,7 +199,7 @@ def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
     other = unfold.loads(SPEC.replace("tanh(W", "relu(W"))
     with pytest.raises(DataError, match="checkpoint of another spec"):
         unfold.train(other, arrays(), folder=tmp_path, **TRAIN)
-    with pytest.raises(DataError, match="the data are not those it was trained on"):
+    with pytest.raises(DataError, match="the data differ from those it was trained on"):
         unfold.train(model(), arrays(8), folder=tmp_path, **TRAIN)
 
 

@@ -167,8 +167,8 @@ CASES: list[tuple[Callable[[Section], object], dict[str, Any], list[tuple[str, s
         {"optimizer": "adamw", "weight_decay": 0.1},
         [
             (
-                "train: adamw has a weight decay of its own; set optimizer.adamw.weight_decay"
-                " and leave weight_decay out, or use adam",
+                "train: adamw has its own weight decay; set optimizer.adamw.weight_decay"
+                " and omit weight_decay, or use adam",
                 "",
                 2,
             )

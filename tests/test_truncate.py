@@ -440,7 +440,7 @@ MISTAKES = [
     ({"t": {"every": 9, "back": 5}}, "fewer than the 9 from one update to the next"),
     ({"t": {"every": 5, "back": 9}, "carry": False}, "the state has to be carried"),
     ({"t": 5, "carry": 1}, "carry: expected true or false, got 1"),
-    ({"u": 5}, "u cannot be truncated: the state goes on along t"),
+    ({"u": 5}, "u cannot be truncated: the state continues along t"),
 ]
 
 
@@ -460,5 +460,5 @@ def test_data_that_cannot_be_cut() -> None:
     flat = unfold.loads(
         HEAD + "axes: {t: 3}\ninputs: {x[t]: []}\nnodes: {y[t]: 2 * x[t]}\nloss: sum[t](y[t])"
     )
-    with pytest.raises(SpecError, match="no state goes on along any axis"):
+    with pytest.raises(SpecError, match="no state continues along any axis"):
         unfold.train(flat, {"x": np.zeros((2, 3))}, steps=1, truncate={"t": 2})

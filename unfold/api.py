@@ -259,7 +259,7 @@ class Model:
 
         names = self.pipeline.wrt(wrt)
         if carry is None and (states := [n for n in names if n.startswith(CARRY)]):
-            what = f"cannot differentiate by {states[0]} without a state"
+            what = f"cannot differentiate with respect to {states[0]} without a state"
             raise DataError(f"{what}; give one, as in  carry=model.forward(…).carry")
         kind, params = with_share(mode, params)
         chunk, own = chunk_of(carry, begins, known, overlap)

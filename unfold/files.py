@@ -78,7 +78,7 @@ def require_regular(path: Path) -> None:
     kind = kind_of(path)
     if kind not in (None, "a regular file"):
         raise DataError(
-            f"{path} is {kind}, but a regular file belongs there\n"
+            f"{path} is {kind}, but must be a regular file\n"
             "  help: remove it, or put a copy of the file in its place"
         )
 

@@ -48,5 +48,5 @@ def find(name: str | Path) -> Path:
     close = get_close_matches(path.stem, shipped, n=1)
     hint = f"did you mean {close[0]}?" if close else "`unfold specs` lists the names it knows"
     raise UnfoldError(
-        f"{name}: there is no such file, and no packaged spec of this name\n  help: {hint}"
+        f"{name}: there is no such file and no bundled spec of this name\n  help: {hint}"
     )

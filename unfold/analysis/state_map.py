@@ -196,9 +196,9 @@ def state_map(
     if axis is None or axis not in model.pipeline.recurrent_axes:
         known = ", ".join(model.pipeline.recurrent_axes) or "none"
         what = f"along {axis}" if axis else "along any axis"
-        raise UnsupportedError(f"{model.name} hands no state on {what}; axes with a state: {known}")
+        raise UnsupportedError(f"{model.name} passes no state {what}; axes with a state: {known}")
     if steps < 1:
-        raise DataError(f"steps is {steps}; a map takes at least one step")
+        raise DataError(f"steps is {steps}; a map needs at least one step")
     how = step_map(model.program, axis, mode)
     domain = Domain(how.forward, {axis: steps} if axis in how.forward.axes else None)
     params = {n: np.asarray(a, dtype=np.float64) for n, a in params.items()}

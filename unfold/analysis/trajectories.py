@@ -61,7 +61,7 @@ def trajectories(flow: StateMap, run: Run) -> Array:
         kept = np.full((batch, steps, delay, part.size // delay), np.nan)
         flat = values.reshape(batch, steps, -1)
         if flat.shape[2] != part.size // delay:
-            raise DataError(f"{part.name} has other extents in the run than in the map")
+            raise DataError(f"{part.name} has different extents in the run and in the map")
         for back in range(delay):
             kept[:, back:, delay - 1 - back] = flat[:, : steps - back]
         pieces.append(kept.reshape(batch, steps, -1))

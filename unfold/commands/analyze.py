@@ -269,9 +269,9 @@ def _eigenvalues(point: analysis.FixedPoint) -> str:
 
 def _turning(point: analysis.FixedPoint) -> str:
     """Say in words how states near a fixed point move along its leading direction."""
-    moves = "go away" if point.expanding else "come nearer" if point.kind != "neutral" else "stay"
+    moves = "move away" if point.expanding else "approach" if point.kind != "neutral" else "stay"
     if point.turn < 1e-9:
         return moves
     if abs(point.turn - np.pi) < 1e-9:
-        return f"{moves}, changing sides"
-    return f"{moves}, turning {np.degrees(point.turn):.0f}°"
+        return f"{moves}, alternating sides"
+    return f"{moves}, rotating by {np.degrees(point.turn):.0f}°"

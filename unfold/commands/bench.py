@@ -166,5 +166,5 @@ def compare(cells: str, shapes: str, seconds: float, *, as_json: bool) -> int:
     if as_json and done.stdout:
         echo(done.stdout, nl=False)
     elif done.returncode:
-        raise UnfoldError("the comparison did not take place; its last words are on stderr")
+        raise UnfoldError("the comparison failed; see stderr")
     return MISTAKE if done.returncode else 0

@@ -29,7 +29,7 @@ def check(specs: list[str], items: list[str], *, as_json: bool) -> int:
     if as_json:
         print_json({"ok": not failed, "specs": results})
     elif failed and len(specs) > 1:
-        echo(f"\n{failed} of {plural(len(specs), 'spec')} with mistakes")
+        echo(f"\n{failed} of {plural(len(specs), 'spec')} with errors")
     return MISTAKE if failed else 0
 
 

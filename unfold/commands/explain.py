@@ -39,7 +39,7 @@ class Question:
 def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
     """Print what the model's own explanation says, its measures and its cost; or its Plan."""
     if not asked.plan and (asked.forward or asked.batch is not None):
-        raise UnfoldError("--forward and --batch are about the plan\n  help: add  --plan")
+        raise UnfoldError("--forward and --batch apply only to the plan\n  help: add  --plan")
     changes = read_changes(items)
     model = load(spec, changes)
     if asked.plan:
@@ -57,10 +57,10 @@ def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> i
         return 0
     echo(text)
     for axis, counts in found.items():
-        echo(f"\nhow deep it is along {axis}, counting")
+        echo(f"\ndepth along {axis}, counting")
         rows = [(title, *(counts[c][key] for c in COUNTS)) for title, key in MEASURES]
         table(("", *COUNTS), rows, right=[1, 2, 3])
-    echo("\nwhat one sequence costs")
+    echo("\ncost of one sequence")
     rows = [(key.replace("_", " "), f"{n:,}") for key, n in cost.items() if n is not None]
     table(("", "number"), rows, right=[1])
     return 0

@@ -40,7 +40,7 @@ def forecast(
     teacher = machine.loop.teacher
     if settings.prompt:
         raise UnfoldError(
-            f"{trained.model.name} writes numbers, which a text cannot begin\n"
+            f"{trained.model.name} generates numbers, so a text cannot be its prompt\n"
             f"  help: drop --prompt, or put an array {teacher} into  --inputs numbers.npz"
         )
     columns, subtract, divide = _scale(trained, machine)
@@ -69,7 +69,7 @@ def forecast(
     given = None if begun is None else unscaled(np.asarray(begun)[-1])
 
     def draw(format: Format) -> bytes:
-        title = f"{trained.model.name}: {len(tables[-1])} steps written"
+        title = f"{trained.model.name}: {len(tables[-1])} steps generated"
         return draw_numbers(title, columns, given, tables[-1], format=format)
 
     return Result([Line(t, "", {}) for t in tables], _csv(columns, tables), False, columns, draw)

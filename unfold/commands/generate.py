@@ -103,7 +103,7 @@ def _settings(trained: Trained, given: Mapping[str, Any]) -> GenerateSettings:
     both = [n for n in DRAWING if mine.get(n)]
     if "beam" in mine and both:
         option = f"--{both[0].replace('_', '-')}"
-        raise UnfoldError(f"--beam searches and draws nothing: drop {option}, or drop --beam")
+        raise UnfoldError(f"--beam searches instead of drawing: remove {option} or --beam")
     drop = DRAWING if "beam" in mine else ("beam",) if set(mine) & set(DRAWING) else ()
     tree = {n: x for n, x in tree.items() if n not in drop} | mine
 
@@ -227,7 +227,9 @@ def _write(output: str, result: Result) -> None:
     content: str | bytes = result.text
     if kind is not None:
         if result.draw is None:
-            raise UnfoldError(f"--output {output}: only numbers can be drawn; name a file.txt")
+            raise UnfoldError(
+                f"--output {output}: only numbers can be plotted; use a name such as file.txt"
+            )
         content = result.draw(kind)
     try:
         write_whole(Path(output), content)

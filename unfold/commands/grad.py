@@ -48,7 +48,7 @@ def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
     asked = replace(asked, backend=choose_backend(asked.backend))
     model = load(spec, read_changes(items))
     if model.program.loss is None:
-        raise UnfoldError(f"{spec}: there is no loss to differentiate\n  help: add  loss: ...")
+        raise UnfoldError(f"{spec}: the spec has no loss to differentiate\n  help: add  loss: ...")
     rows, edges = check_gradients(model, asked)
     wrong, bad = ([r for r in some if not r["ok"]] for some in (rows, edges))
     if as_json:

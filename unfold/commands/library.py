@@ -73,7 +73,7 @@ def specs(words: Sequence[str], *, as_json: bool) -> int:
         print_json({"ok": True, "specs": [asdict(entry) for entry in found]})
         return 0
     if not found:
-        echo(f"no spec of the library is  {' '.join(words)}\n  help: ask {EXAMPLE}")
+        echo(f"no bundled spec matches  {' '.join(words)}\n  help: ask {EXAMPLE}")
         return 0
     rows: list[tuple[str, ...]] = []
     for family in dict.fromkeys(entry.family for entry in found):
@@ -82,8 +82,8 @@ def specs(words: Sequence[str], *, as_json: bool) -> int:
         rows += [entry.row for entry in found if entry.family == family]
     table(HEADINGS, rows, right=[2, 3, 4, 5], width=140)
     echo(
-        "\nd_r, d_f: recurrent and feedforward depth in layers, s: recurrent skip,"
-        " along each axis with a recurrence\nFind some with  unfold specs lstm 'd_r>=2' axis=t"
+        "\nd_r, d_f: recurrent and feedforward depth in layers, s: recurrent skip, along "
+        "each axis with a recurrence\nFind some with  unfold specs lstm 'd_r>=2' axis=t"
         f"   Run one with  unfold run {found[0].name}"
     )
     return 0
@@ -140,7 +140,7 @@ def _condition(word: str) -> Callable[[Entry], bool]:
     if key in WORDS and sign == "=":
         return lambda e: value in {"family": [e.family], "axis": e.axes, "name": [e.name]}[key]
     if key not in NUMBERS:
-        raise UnfoldError(f"{word}: there is nothing to look for called {key}\n  help: {EXAMPLE}")
+        raise UnfoldError(f"{word}: unknown condition {key}\n  help: {EXAMPLE}")
     number, holds = _number(word, value), COMPARE[sign]
     if key == "parameters":
         return lambda e: holds(e.parameters, number)
@@ -154,4 +154,4 @@ def _number(word: str, text: str) -> Fraction | float:
     try:
         return float("nan") if text == "–" else Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise UnfoldError(f"{word}: {text!r} is no number\n  help: {EXAMPLE}") from None
+        raise UnfoldError(f"{word}: {text!r} is not a number\n  help: {EXAMPLE}") from None

@@ -197,7 +197,7 @@ def summary_lines(found: Description, title: str, width: int) -> Iterator[Line]:
 
 
 def fate_lines(fates: Sequence[Fate], width: int) -> Iterator[Line]:
-    """Yield what became of each equation; those with one fate stand together."""
+    """Yield the form of each equation; those with one fate stand together."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for fate in fates:
         told = (*fate.became, *_kept(fate))
@@ -241,5 +241,5 @@ def plan_lines(found: Description, title: str, width: int = WIDTH) -> Iterator[L
         found.rows, cost_columns(found.rows, found.flops, found.bytes), width
     )
     yield line()
-    yield line("what became of each equation", BOLD)
+    yield line("form of each equation", BOLD)
     yield from fate_lines(found.fates, width)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 MODEL, DATA = "model", "data"
 LOADING, DRAWING, SAVING = "loading the spec and its data", "pictures", "checkpoints"
-FIRST, REST = "first runs: compiling", "all else: updates, metrics, the loop"
+FIRST, REST = "first runs: compiling", "everything else: updates, metrics, the loop"
 LONG_ENOUGH, MOST_STEPS = 1.0, 1000  # seconds and steps of a run that has no data
 USUAL = 8  # extents of which costs are counted
 FACTS = ("dtype", "runs", "threads", "first", "total", "waited")

@@ -220,7 +220,9 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         for each in before:  # a terminal that is closed says so twice
             signal.signal(each, signal.SIG_IGN if each == HANGUP else signal.SIG_DFL)
         cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
-        words = "finishing this step and saving (Ctrl-C again stops at once, without saving)"
+        words = (
+            "finishing this step and saving (press Ctrl-C again to stop at once, without saving)"
+        )
         with suppress(OSError):  # nobody may be there to read it
             os.write(2, f"{cursor}\n{words}\n".encode())  # print is not safe in a handler
 

@@ -83,7 +83,7 @@ def _values(model: Any, run: str | None) -> dict[str, Any]:
     if run is not None:
         checkpoint = latest(Path(run) / "checkpoint")
         if checkpoint is None:
-            raise UnfoldError(f"--run: {run} has no checkpoint; name the folder that a run left")
+            raise UnfoldError(f"--run: {run} has no checkpoint; give the folder of a training run")
         parameters = read_checkpoint(checkpoint).state.parameters
     return {
         "params": parameters,

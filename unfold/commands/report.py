@@ -92,7 +92,7 @@ def report_failure(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, OSError) and error.filename is not None:
         error = UnfoldError(f"{error.filename}: {(error.strerror or str(error)).lower()}")
     if isinstance(error, MemoryError):
-        error = UnfoldError("there is not enough memory for these sizes and extents")
+        error = UnfoldError("not enough memory for these sizes and extents")
     ours = not isinstance(error, UnfoldError) or isinstance(error, BackendError)
     debugging = os.environ.get("UNFOLD_DEBUG", "") not in ("", "0")
     if ours and debugging:
@@ -100,7 +100,7 @@ def report_failure(error: Exception, *, as_json: bool) -> int:
 
         traceback.print_exception(error)
     if not isinstance(error, UnfoldError):
-        error = UnfoldError(f"unfold itself failed: {type(error).__name__}: {error}")
+        error = UnfoldError(f"internal error in unfold: {type(error).__name__}: {error}")
     if as_json:
         print_json(
             {"ok": False, **({"internal": True} if ours else {}), "errors": errors_json(error)}
@@ -109,7 +109,9 @@ def report_failure(error: Exception, *, as_json: bool) -> int:
         show_error(error)
     if ours:
         hint = (
-            "Please report it" if debugging else "Please report it with what UNFOLD_DEBUG=1 shows"
+            "Please report it"
+            if debugging
+            else "Please report it with the output of UNFOLD_DEBUG=1"
         )
         echo(f"{hint}, and the spec.", err=True)
     return OURS if ours else MISTAKE

@@ -64,7 +64,7 @@ def find_run(path: str, option: str = "--resume ") -> Path:
     found = "it has no spec.yaml" if folder.is_dir() else "there is no such folder"
     if (kind := kind_of(folder / "spec.yaml")) is not None:
         found = f"its spec.yaml is {kind}"
-    hint = f"did you mean {beside / close[0]}?" if close else "`unfold run SPEC` begins a run"
+    hint = f"did you mean {beside / close[0]}?" if close else "start a run with  unfold run SPEC"
     raise UnfoldError(f"{option}{path}: this is not the folder of a run: {found}\n  help: {hint}")
 
 

@@ -96,7 +96,7 @@ def run(asked: Request, *, as_json: bool) -> int:
                 code, document = train(task, task.source, folder, state, told)
         if asked.profile:
             document["profile"] = told.watch.conclude(folder, quiet=as_json)
-    told.teller.say(f"\neverything is in {paint(str(folder), bold=True)}")
+    told.teller.say(f"\nall files are in {paint(str(folder), bold=True)}")
     if as_json:
         print_json({"ok": code == 0, "name": task.model.name, "folder": str(folder), **document})
     return code
@@ -107,11 +107,11 @@ def _run_to_resume(asked: Request) -> Path | None:
     if asked.resume is not None:
         if asked.spec is not None:
             raise UnfoldError(
-                f"--resume {asked.resume}: the run has a spec of its own, drop {asked.spec}"
+                f"--resume {asked.resume}: the run has its own spec; remove {asked.spec}"
             )
         return find_run(asked.resume)
     if asked.spec is None:
-        raise UnfoldError("expected a SPEC, or --resume RUN to go on with a run")
+        raise UnfoldError("expected a SPEC, or --resume RUN to resume a run")
     return Path(asked.spec) if is_run_folder(asked.spec) else None
 
 

@@ -138,7 +138,7 @@ def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: 
     if data is None and train is not None:
         raise SpecError(
             Diagnostic(
-                "there is nothing to train on",
+                "the spec has no training data",
                 train.locate_key(()),
                 help="add  data: {random: true}  or  data: {text: pydoc, input: x, target: y}",
             )
@@ -170,8 +170,8 @@ def _with_validation(settings: TrainSettings, data: Data, train: Any) -> TrainSe
         return settings.model_copy(update={"validation": settings.validation or Validation()})
     if settings.validation is not None:
         place = train.locate_key(("validation",))
-        help = "keep some, as in  data: {..., validation: 0.1}"
-        raise SpecError(Diagnostic("there are no data to validate with", place, help=help))
+        help = "hold some out, as in  data: {..., validation: 0.1}"
+        raise SpecError(Diagnostic("the data have no validation part", place, help=help))
     return settings
 
 

@@ -63,7 +63,7 @@ def train(
     )
     if state.step:
         left = settings.steps - state.step
-        more = f"{plural(left, 'step')} to go" if left > 0 else "nothing is left to do"
+        more = f"{plural(left, 'step')} to go" if left > 0 else "nothing left to do"
         teller.fact("resumed", f"after {state.step:,} of {plural(settings.steps, 'step')}; {more}")
     writers: list[Writer] = []
     if settings.tensorboard:
@@ -147,21 +147,22 @@ def _say_ending(task: Task, outcome: Outcome, folder: Path, teller: Teller) -> N
     steps = outcome.state.step
     if outcome.ending == "diverged":
         teller.say(paint(f"stopped at {outcome.diagnosis}", fg="red"))
-        teller.say(f"kept the weights after step {steps:,}, the last whose loss is known finite")
+        teller.say(f"kept the weights after step {steps:,}, the last with a finite loss")
         cure = "try a smaller rate" if task.train.clip else "try a smaller rate, or clip: {norm: 5}"
         if NO_ALIGNMENT in (outcome.diagnosis or ""):
             cure = (
-                "give it more frames or fewer labels, or leave it out:  ctc[t,u](…, impossible=0)"
+                "use more frames or fewer labels, or ignore the sequence:  ctc[t,u](…, "
+                "impossible=0)"
             )
         teller.say(paint(f"  help: {cure}", fg="cyan"))
     elif outcome.ending == "interrupted":
         total = plural(task.train.steps, "step")
         teller.say(f"interrupted: saved after {steps:,} of {total}")
-        teller.say(paint(f"  go on with  unfold run --resume {folder}", fg="cyan"))
+        teller.say(paint(f"  resume with  unfold run --resume {folder}", fg="cyan"))
     elif outcome.ending == "early":
         best = outcome.best
         since = f"after step {best.step:,}" if best else "lately"
-        teller.say(f"stopped early after {plural(steps, 'step')}: nothing better {since}")
+        teller.say(f"stopped early after {plural(steps, 'step')}: no improvement {since}")
 
 
 def _draw(task: Task, outcome: Outcome, folder: Path) -> None:

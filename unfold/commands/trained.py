@@ -154,9 +154,7 @@ def open_trained(path: str, told: Callable[[str], None]) -> Trained:
         how = f"train it with  unfold run --resume {folder}"
         if model.spec.data is None:
             how = "give the spec a loss and data to train on, as in  data: {text: pydoc, …}"
-        raise UnfoldError(
-            f"{folder} has no checkpoint, so there are no weights to write with\n  help: {how}"
-        )
+        raise UnfoldError(f"{folder} has no checkpoint, so it has no weights\n  help: {how}")
     best = found.state.best
     step, params = (
         (best.step, best.parameters) if best else (found.state.step, found.state.parameters)
@@ -215,6 +213,6 @@ def context_of(
     if left == number:
         names = ", ".join(machine.context) or machine.loop.teacher
         raise UnfoldError(
-            f"{trained.folder} has no data to take {names} from\n"
-            "  help: give arrays by name, as in  --inputs inputs.npz"
+            f"{trained.folder} has no data for {names}\n"
+            "  help: pass arrays by name, as in  --inputs inputs.npz"
         )

@@ -51,15 +51,18 @@ def too_large(
     own = {a: n for a, n in extents.items() if "." not in a}
     states = {a: n for a, n in extents.items() if a.startswith(CARRY)}
     over = ", ".join(f"{a} = {n}" for a, n in own.items())
-    said = f"{name} needs {show_size(needed)} for a run over {over}, and may take {show_size(room)}"
+    said = (
+        f"{name} needs {show_size(needed)} for a run over {over}, but may use only "
+        f"{show_size(room)}"
+    )
     axis = max(states, key=lambda a: states[a], default="")
     if not states or states[axis] <= max(own.values()):
         return MemoryLimitError(said)
     value = axis.removeprefix(CARRY).rpartition(".")[0]
     return MemoryLimitError(
-        f"{said}; the state for the next chunk keeps {extents[axis]:,} points of {value}, which is"
-        " as far back as an index reaches",
-        help="shorten that delay, or do without the state: train: {carry: false}, or state=False",
+        f"{said}; the state for the next chunk keeps {extents[axis]:,} points of {value}, "
+        f"because an index reaches that far back",
+        help="shorten that delay, or run without the state: train: {carry: false}, or state=False",
     )
 
 

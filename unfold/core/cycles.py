@@ -54,7 +54,8 @@ def explain_cycle(program: Program, inner: Sequence[Edge]) -> Diagnostic:
                     program,
                     cycle,
                     f"this cycle needs both earlier and later values of axis {axis}",
-                    f"a cycle may use {axis}-1 or {axis}+1, not both: make two sets of equations",
+                    f"a cycle may use {axis}-1 or {axis}+1, not both: split it into two "
+                    f"sets of equations",
                 )
     loose = [e for e in inner if any(s.low != s.high for s in e.offsets.values())]
     other = [e for e in loose if _reads_by_other(program, e)]
@@ -66,7 +67,7 @@ def explain_cycle(program: Program, inner: Sequence[Edge]) -> Diagnostic:
         "this cycle cannot be computed in the order of any axis",
         _masked(program, inner)
         or _by_distance(program, cycle)
-        or "every reference of a cycle must be a delay such as h[t-1] along one common axis",
+        or "every reference in a cycle must be a delay such as h[t-1] along one common axis",
     )
 
 
@@ -95,8 +96,8 @@ def _masked(program: Program, inner: Sequence[Edge]) -> str | None:
         if left != axis and right == axis:
             left, right, sign = right, left, sign.translate(str.maketrans("<>", "><"))
         return (
-            f"a mask hides later steps from the numbers, not from the order: in place of"
-            f" where({left} {sign} {right}, …) bound what is reduced, as in"
+            f"a mask does not change the order of evaluation: instead of where({left} "
+            f"{sign} {right}, …) bound the reduction, as in"
             f" softmax[{left} {sign} {right}](…) or sum[{left} {sign} {right}](…)"
         )
     return None
@@ -120,8 +121,8 @@ def _by_distance(program: Program, cycle: Sequence[Edge]) -> str | None:
                 if a != BATCH
             ]
             return (
-                f"{name}[{other}] may be any step; say how far back it is: {name}{_brackets(away)}"
-                f" is earlier, with  axes: {{{free}: {axis}}}  in place of {other}"
+                f"{name}[{other}] may be any step; state its distance: {name}{_brackets(away)}"
+                f" is earlier, with  axes: {{{free}: {axis}}}  instead of {other}"
             )
     return None
 

@@ -149,7 +149,7 @@ class _Reader:
         known = list(dict.fromkeys(known))
         close = get_close_matches(str(name)[:60], known, n=1)
         shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-        help = f"did you mean {close[0]}?" if close else f"choose among {shown}"
+        help = f"did you mean {close[0]}?" if close else f"choose from {shown}"
         self.problems.append(Diagnostic(message, at, (), help))
 
     def _name(self, name: Any, known: list[str], kind: str, path: KeyPath) -> str:

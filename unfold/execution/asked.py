@@ -69,7 +69,7 @@ def chunk_of(
         DataError: what does not make sense.
     """
     if overlap < 0:
-        raise DataError(f"overlap is {overlap}; it is a number of steps")
+        raise DataError(f"overlap is {overlap}; it must be a number of steps")
     given: dict[str, Any] = {}
     if begins is not None and carry is not None:  # without a state, all begin anyway
         given[BEGINS] = np.asarray(begins, dtype=bool)

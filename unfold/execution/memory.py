@@ -59,4 +59,6 @@ def advised(
     if length is None:
         return MemoryLimitError(f"{error}; use a smaller batch or smaller sizes")
     advice = f"memory: {{checkpoint: {length}}} needs {show_size(needs(length))}"
-    return MemoryLimitError(f"{error}; {advice}, and memory: {{checkpoint: auto}} finds it itself")
+    return MemoryLimitError(
+        f"{error}; {advice}; memory: {{checkpoint: auto}} finds it automatically"
+    )

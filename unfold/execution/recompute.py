@@ -92,12 +92,15 @@ def cut(
     others = [n for n in wrt if not pipeline.program[n].is_parameter]
     why = ""
     if others:
-        why = f"the gradient by {others[0]}, which is no parameter, needs the whole run"
+        why = (
+            f"the gradient with respect to {others[0]}, which is not a parameter, needs the "
+            f"whole run"
+        )
     elif length < 1:
         why = f"a segment has at least one step, not {length}"
     elif len(given) > 1 or not axes or axes[0] not in pipeline.recurrent_axes:
         known = ", ".join(pipeline.recurrent_axes) or "none"
-        why = f"name one axis along which states go on; there are {known}"
+        why = f"name one axis along which states continue; the axes are {known}"
     if why:
         raise UnsupportedError(f"cannot recompute segments (checkpoint={checkpoint}): {why}")
     refused: UnsupportedError | None = None

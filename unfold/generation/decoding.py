@@ -55,7 +55,7 @@ class Decoding:
             raise DataError(f"length penalty {self.length_penalty}: expected a finite number")
         if self.beam is not None and (warm or self.narrows):
             what = "top-k" if self.top_k else "top-p" if self.top_p else "a temperature"
-            raise DataError(f"a beam search draws nothing: drop {what}, or drop the beam")
+            raise DataError(f"a beam search does not draw: remove {what}, or remove the beam")
 
     @property
     def narrows(self) -> bool:

@@ -265,7 +265,7 @@ class Machine:
         if prompt is None:
             if self.needs_start:
                 raise DataError(
-                    f"{self.program.name} needs something to begin with: a prompt for"
+                    f"{self.program.name} needs a prompt for"
                     f" {self.loop.teacher}, of at least one step"
                 )
             return State()
@@ -426,7 +426,7 @@ def _closed(program: Program, feed: Mapping[str, str]) -> Program:
     if program.feedbacks:
         return program
     if len(feed) > 1:
-        raise UnsupportedError(f"one input can be fed with output, not {', '.join(feed)}")
+        raise UnsupportedError(f"only one input can be fed with output, not {', '.join(feed)}")
     for reads, says in feed.items():
         for name in (reads, says):
             if program.aliases.get(name, name) not in program.values:
@@ -436,10 +436,12 @@ def _closed(program: Program, feed: Mapping[str, str]) -> Program:
     reads = category or next((v.name for v in program.inputs), "x")
     output = next(iter(program.outputs), "o")
     raise UnsupportedError(
-        f"{program.name} cannot write: nothing says how its output becomes its next input\n"
+        f"{program.name} cannot generate: the spec does not define how its output becomes its next "
+        f"input\n"
         f"  help: feed it back in the spec, as in  prev[t]: feedback(teacher=y[t-1],"
         f" free=argmax({output}[t-1]))\n"
-        f"        or say which input reads which output:  generate: {{feed: {{{reads}: {output}}}}}"
+        f"        or name the input that reads an output:  generate: "
+        f"{{feed: {{{reads}: {output}}}}}"
     )
 
 
@@ -454,12 +456,12 @@ def _ending(
         axes = [a for a in program[when].axes if a != BATCH]
         if axes != [loop.axis]:
             raise UnsupportedError(
-                f"{program.name} writes along {loop.axis}, but its stop is along {axes[0]}"
+                f"{program.name} generates along {loop.axis}, but its stop is along {axes[0]}"
             )
         end = end_symbol(program, loop, when)
     other = [a for a in stop.extents if a != loop.axis]
     if other:
         raise UnsupportedError(
-            f"{program.name} writes along {loop.axis}, but its stop predicts {', '.join(other)}"
+            f"{program.name} generates along {loop.axis}, but its stop predicts {', '.join(other)}"
         )
     return end, None if end is not None else when, stop.extents.get(loop.axis), stop.at_most

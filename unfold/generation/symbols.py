@@ -63,7 +63,7 @@ class Alphabet:
         shown = ", ".join(map(repr, self.symbols[:SHOWN]))
         more = f" and {len(self.symbols) - SHOWN} more" if len(self.symbols) > SHOWN else ""
         help = f"write {near!r}" if near else f"the model knows {shown}{more}"
-        message = f"the prompt has the {what} {piece!r} at place {place}"
+        message = f"the prompt has the {what} {piece!r} at position {place}"
         return f"{message}; the training text has no {what} {piece!r}\n  help: {help}"
 
     def decode(self, codes: Array) -> str:

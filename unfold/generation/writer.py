@@ -121,8 +121,8 @@ class Writer:
         own = self._program.feedbacks
         if feed and own:
             raise UnsupportedError(
-                f"{own[0].at}: {own[0].node} is a feedback already\n"
-                f"  help: drop  feed: {{{', '.join(f'{x}: {o}' for x, o in feed.items())}}}"
+                f"{own[0].at}: {own[0].node} is already a feedback\n"
+                f"  help: remove  feed: {{{', '.join(f'{x}: {o}' for x, o in feed.items())}}}"
             )
         feed = self._feed if feed is None else feed
         key = (tuple(feed.items()), narrow)
@@ -186,8 +186,8 @@ class Writer:
         if machine.loop.scores is None and (rule.narrows or rule.temperature):
             what = "is the largest of no scores" if machine.symbols else "is numbers"
             raise UnsupportedError(
-                f"{self._program.name}: {machine.loop.teacher} {what}, so there is nothing to draw"
-                " from\n  help: drop temperature, top-k and top-p"
+                f"{self._program.name}: {machine.loop.teacher} {what}, so there are no "
+                f"scores to draw from\n  help: remove temperature, top-k and top-p"
             )
         given, state, left = self._begin(machine, params, wish, backend)
         chunk = None if machine.whole else chunk  # what is written needs all that was
@@ -218,7 +218,8 @@ class Writer:
         machine, width = self.machine(wish.feed), wish.decoding.beam or 1
         if machine.loop.scores is None:
             raise UnsupportedError(
-                f"{self._program.name} writes no symbols with scores, so there is nothing to search"
+                f"{self._program.name} generates no symbols with scores, so there is "
+                f"nothing to search"
                 "\n  help: drop beam"
             )
         if wish.number > width:
@@ -257,7 +258,7 @@ class Writer:
         for name, size in sizes.items():
             if size != contexts:
                 raise DataError(
-                    f"input {name} has {size} rows, another one or the prompt {contexts}"
+                    f"input {name} has {size} rows, but another input or the prompt has {contexts}"
                 )
         rows = np.repeat(np.arange(contexts), number)
         given = Given(params, wish.inputs, wish.lengths, contexts, backend, wish.seed).take(rows)
@@ -277,14 +278,16 @@ class Writer:
         if room is not None:
             room -= read - 1 + machine.loop.lead if read else 0
             if room < 1:
-                raise DataError(f"the prompt has {read} steps, which leaves no inputs to go on")
+                raise DataError(
+                    f"the prompt has {read} steps, which leaves no inputs to continue with"
+                )
         rows = machine.rows(params)
         if rows is not None:
             name, most = rows
             most -= read - 1 + machine.loop.lead if read else 0
             if most < max(length or 1, 1):
                 raise DataError(
-                    f"{self._program.name} writes at most {max(most, 0)} steps"
+                    f"{self._program.name} generates at most {max(most, 0)} steps"
                     f"{f' after {read} of a prompt' if read else ''}: its parameter {name} has"
                     f" {rows[1]} rows along {machine.loop.axis}, one for each step; found"
                     f" length {length or 1}"
@@ -314,12 +317,12 @@ def _prompt(machine: Machine, prompt: Any) -> Array | None:
             f" or [rows, steps{wanted}]"
         )
     if array.shape[1] < 1:
-        raise DataError("the prompt is empty; leave it out, or give it at least one step")
+        raise DataError("the prompt is empty; omit it, or give it at least one step")
     if symbols is not None:
         if array.dtype.kind not in "iu":
-            raise DataError(f"the prompt holds {array.dtype}; symbols are whole numbers")
+            raise DataError(f"the prompt contains {array.dtype}; symbols must be whole numbers")
         if array.min() < NO_SYMBOL or array.max() >= symbols:
-            raise DataError(f"the prompt holds a symbol that is not one of 0 to {symbols - 1}")
+            raise DataError(f"the prompt contains a symbol outside 0 to {symbols - 1}")
     return array
 
 

@@ -55,7 +55,7 @@ def _numbers(terms: Terms) -> Terms:
 
 def _vector(term: Term, name: str) -> Term:
     if not term.type.shape:
-        advice = f"over an index axis it is written {name}[t](…)" if name in REDUCTIONS else None
+        advice = f"over an index axis, write  {name}[t](…)" if name in REDUCTIONS else None
         raise OpError(f"{name} needs a vector", help=advice, at=0)
     return term
 
@@ -119,7 +119,7 @@ def _cross_entropy(xs: Terms, a: Attributes) -> Term:
         )
     if logits.type.kind == "category":
         raise OpError(
-            "cross_entropy needs the logits first, and a category stands there",
+            "cross_entropy needs the logits first, found a category",
             help="write  cross_entropy(logits, target)",
             at=0,
         )
@@ -127,7 +127,7 @@ def _cross_entropy(xs: Terms, a: Attributes) -> Term:
         raise OpError(
             "shapes do not match",
             f"the logits are {logits.type.show()}; the target is {target.type.show()}",
-            help="there must be one logit per class of the target",
+            help="give one logit per class of the target",
         )
     return -_log_softmax([logits], {}).apply("einsum", target, equation="i,i->")
 
@@ -147,7 +147,7 @@ def _dropout(xs: Terms, a: Attributes) -> Term:
     if not 0 <= rate < 1:
         raise OpError(
             f"the rate of dropout cannot be {rate}",
-            help="it is the share that is dropped: at least 0 and less than 1",
+            help="use the fraction of elements to drop: at least 0 and less than 1",
             at="rate",
         )
     axes = {BATCH, *x.axes}
@@ -162,7 +162,7 @@ def _sample(xs: Terms, a: Attributes) -> Term:
     if float(a["temperature"]) <= 0:
         raise OpError(
             f"the temperature of sample cannot be {a['temperature']}",
-            help="it is larger than 0; the most likely class is argmax(x)",
+            help="use a number larger than 0; the most likely class is argmax(x)",
             at="temperature",
         )
     axes = {BATCH, *logits.axes}

@@ -29,7 +29,7 @@ PRODUCTS = {(2, 1): "ij,j->i", (1, 1): "i,i->", (2, 2): "ij,jk->ik", (1, 2): "i,
 def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     letters, result = split(attributes["equation"])
     if len(letters) != len(types):
-        raise OpError(f"the equation has {len(letters)} operands, and {len(types)} are given")
+        raise OpError(f"the equation has {len(letters)} operands, but {len(types)} are given")
     refuse_bools(types)
     sizes: dict[str, int] = {}
     for i, (own, t) in enumerate(zip(letters, types, strict=True)):
@@ -38,7 +38,7 @@ def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
         if len(own) != len(t.shape):
             named = f"{own or 'no letter'} names {len(own)} dimension{'s' * (len(own) != 1)}"
             raise OpError(
-                f"{named}, and this value has {len(t.shape)}",
+                f"{named}, but this value has {len(t.shape)}",
                 help="give one letter per dimension",
                 at=i,
             )
@@ -52,7 +52,10 @@ def _infer(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
 
 def _must(letter: str, a: int, b: int) -> str:
     first, second = (d.show() for d in dims((a, b)))
-    return f"{letter} is {first} in one value and {second} in another; it must be the same in all"
+    return (
+        f"{letter} is {first} in one value and {second} in another; it must be the same "
+        f"in all values"
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -37,7 +37,7 @@ def _classes(types: Sequence[Type | None], attributes: Attributes) -> Type:
     if log_probs.kind != "real" or len(log_probs.shape) != 1:
         raise OpError(
             "ctc needs a vector of log-probabilities first",
-            help="one for each class and the blank, as in  log_softmax(o[t])",
+            help="give one for each class and the blank, as in  log_softmax(o[t])",
             at=0,
         )
     if labels.kind != "category":
@@ -50,7 +50,7 @@ def _classes(types: Sequence[Type | None], attributes: Attributes) -> Type:
     if blank >= classes:
         raise OpError(
             f"the blank cannot be class {blank} of {classes}",
-            help=f"classes are 0 to {int(classes) - 1}; blank=last is the last one",
+            help=f"use a class from 0 to {int(classes) - 1}; blank=last is the last one",
             at="blank",
         )
     fits = known == classes or (blank in (LAST, classes - 1) and known == classes - 1)
@@ -58,8 +58,8 @@ def _classes(types: Sequence[Type | None], attributes: Attributes) -> Type:
         raise OpError(
             "shapes do not match",
             f"the log-probabilities are {log_probs.show()}; the labels are {labels.show()}",
-            help="the blank is a class, too: there must be as many log-probabilities as classes of"
-            " the labels, or one more with blank=last",
+            help="the blank is a class, too: give as many log-probabilities as the labels have "
+            "classes, or one more with blank=last",
         )
     return log_probs
 
@@ -133,7 +133,7 @@ def _occupancy_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[T
 
 
 def _curvature_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
-    raise UnsupportedError("the third derivatives of ctc are not known; the first two are")
+    raise UnsupportedError("ctc has no third derivative, only the first two")
 
 
 register(

@@ -25,9 +25,7 @@ def join_shapes(types: Sequence[Type | None]) -> tuple[int, ...] | None:
     result: list[int] = list(known[0])
     for shape in known[1:]:
         if len(shape) != len(result):
-            raise OpError(
-                "shapes do not match", help="they must have the same number of dimensions"
-            )
+            raise OpError("shapes do not match", help="use the same number of dimensions")
         for i, d in enumerate(shape):
             if result[i] == 1:
                 result[i] = d
@@ -46,8 +44,8 @@ def refuse_bools(types: Sequence[Type | None]) -> None:
     for i, t in enumerate(types):
         if t is not None and t.kind == "bool":
             raise OpError(
-                "true or false stands where a number is needed",
-                help="choose numbers with where(condition, 1, 0)",
+                "expected a number, found true or false",
+                help="select numbers with where(condition, 1, 0)",
                 at=i,
             )
 
@@ -77,7 +75,7 @@ def equal(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
         return compare(types, attributes)
     if len(set(categories)) > 1 or any(t not in categories and t != Type() for t in known):
         raise OpError(
-            "a category equals a category of the same classes, or a class number",
+            "a category can equal only a category of the same classes, or a class number",
             help="compare it with a number, as in x[t] == 3, or with another of its kind",
         )
     return BOOL
@@ -87,7 +85,7 @@ def logical(types: Sequence[Type | None], attributes: Attributes) -> Type | None
     """A combination of conditions."""
     for i, t in enumerate(types):
         if t is not None and t.kind != "bool":
-            raise OpError("a condition is needed", help="compare it, as in x > 0", at=i)
+            raise OpError("expected a condition", help="compare it, as in x > 0", at=i)
     shape = join_shapes(types)
     return None if shape is None else Type(shape, "bool")
 
@@ -101,13 +99,13 @@ def where(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     if categories:
         if yes is not None and no is not None and yes != no:
             raise OpError(
-                "where must choose between values of one kind",
-                help="both must be categories of the same classes, or both numbers;"
-                " one_hot(x) makes a vector of a category",
+                "where must select between values of one kind",
+                help="use two categories of the same classes, or two numbers; one_hot(x) turns a "
+                "category into a vector",
             )
         if condition is not None and condition.shape:
             raise OpError(
-                "to choose between categories takes one condition, not a vector of them",
+                "selecting between categories needs one condition, not a vector of conditions",
                 help="compare numbers, or a category with ==",
                 at=0,
             )
@@ -115,8 +113,8 @@ def where(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     kinds = {t.kind for t in (yes, no) if t is not None}
     if len(kinds) > 1:
         raise OpError(
-            "where must choose between values of one kind",
-            help="both must be numbers, or both conditions",
+            "where must select between values of one kind",
+            help="use two numbers, or two conditions",
         )
     shape = join_shapes(types)
     return None if shape is None else Type(shape, kinds.pop() if kinds else "real")

@@ -47,7 +47,7 @@ def _feature(types: Sequence[Type | None], attributes: Attributes) -> Type | Non
     if not t.shape:
         raise OpError(
             "a number has no dimension to reduce",
-            help="to reduce over an index axis, name it, as in sum[t](…)",
+            help="to reduce over an index axis, name the axis, as in sum[t](…)",
             at=0,
         )
     return Type((*t.shape[:-1], 1)) if attributes.get("keep") else Type(t.shape[:-1])
@@ -207,7 +207,7 @@ def _argmax(types: Sequence[Type | None], attributes: Attributes) -> Type | None
     t = types[0]
     assert t is not None
     if len(t.shape) != 1 or t.kind != "real":
-        advice = "argmax is over the features of a vector, such as logits[t]"
+        advice = "use argmax over the features of a vector, such as logits[t]"
         raise OpError("argmax needs a vector", help=advice, at=0)
     return Type(t.shape, "category")
 

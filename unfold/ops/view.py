@@ -36,7 +36,7 @@ def _slice(types: Types, attributes: Attributes) -> Type:
             f"there are no elements {start} to {stop}"
             if start < stop
             else f"start {start} is not before stop {stop}",
-            help=f"start=0, stop={int(t.shape[0])} is all of it; stop itself is not included",
+            help=f"start=0, stop={int(t.shape[0])} selects everything; stop itself is excluded",
         )
     return Type((attributes.get("dim") or Dim(stop - start), *t.shape[1:]))
 
@@ -72,8 +72,8 @@ def _concat(types: Types, attributes: Attributes) -> Type:
     rest = {s[1:] for s in shapes}
     if len(rest) > 1:
         raise OpError(
-            "concat joins along the first dimension, and the others differ",
-            help="all dimensions after the first must be equal",
+            "concat joins along the first dimension, but the other dimensions differ",
+            help="make all dimensions after the first equal",
         )
     parts = dims(s[0] for s in shapes)
     text = " + ".join(d.text for d in parts)
@@ -219,9 +219,9 @@ def _feedback(types: Types, attributes: Attributes) -> Type | None:
     teacher, free = types
     if teacher is not None and free is not None and teacher != free:
         kinds = {teacher.kind, free.kind}
-        advice = "both must have the same shape"
+        advice = "give both the same shape"
         if "category" in kinds and len(kinds) > 1:
-            advice = "use argmax(…) for a category, or one_hot(…) for the vector of one"
+            advice = "use argmax(…) for a category, or one_hot(…) for its one-hot vector"
         raise OpError(
             "the branches of feedback differ",
             f"teacher is {teacher.show()}; free is {free.show()}",

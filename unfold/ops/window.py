@@ -133,7 +133,7 @@ def _counts(value: Any, rank: int, name: str) -> Counts:
     given = value if isinstance(value, tuple) else (value,) * rank
     if len(given) != rank:
         raise OpError(
-            f"{name} has {len(given)} numbers, and windows are over {_dimensions(rank)}",
+            f"{name} has {len(given)} numbers, but windows are over {_dimensions(rank)}",
             help=f"give {rank} numbers, or one for all of them",
             at=name,
         )
@@ -163,7 +163,7 @@ def geometry(shape: Sequence[int], size: Sequence[int], a: Attributes) -> Geomet
         if any(s != 1 for s in stride):
             raise OpError(
                 "padding=same needs a stride of 1",
-                help="give the padding as numbers; (size-1)/2 keeps the windows centred",
+                help="give padding as numbers; (size-1)/2 keeps the windows centred",
                 at="padding",
             )
         start, count = tuple(-((r - 1) // 2) for r in reach), tuple(shape)
@@ -176,7 +176,7 @@ def geometry(shape: Sequence[int], size: Sequence[int], a: Attributes) -> Geomet
             room = f"{n.show()}" if not p else f"{n.show()} and {p} of padding on both sides"
             raise OpError(
                 f"a window of {wide} does not fit into {room}",
-                help="make it smaller, or give padding=same to let it reach beyond the ends",
+                help="make it smaller, or set padding=same to let it reach beyond the ends",
             )
         counts.append((int(n) + 2 * p - r) // s + 1)
     return Geometry(tuple(size), stride, dilation, tuple(-p for p in padding), tuple(counts))
@@ -195,7 +195,7 @@ def _image(x: Term, rank: int, name: str, *, channels: bool = False) -> tuple[in
             f"{name} needs {wanted}",
             help=f"for one channel write  reshape(…, shape=[1, {sizes}])"
             if flat
-            else f"bring it to {wanted} with reshape",
+            else f"convert it to {wanted} with reshape",
             at=0,
         )
     return shape[len(shape) - rank :]
@@ -230,7 +230,7 @@ def _conv(xs: Sequence[Term], a: Attributes, *, rank: int) -> Term:
         found, wanted = (d.show() for d in dims((channels, x.type.shape[0])))
         raise OpError(
             "channels do not match",
-            help=f"the weights take {found} channels, and there are {wanted}; declare the weights"
+            help=f"the weights expect {found} channels, but there are {wanted}; declare the weights"
             f" as [{dims((out,))[0].text}, {dims(x.type.shape)[0].text}, …]",
             at=1,
         )
@@ -242,8 +242,8 @@ def _conv(xs: Sequence[Term], a: Attributes, *, rank: int) -> Term:
         return y
     if rest[0].type.shape != (out,):
         raise OpError(
-            "the bias does not fit",
-            help=f"it is a vector with one number per channel out, {dims((out,))[0].show()}",
+            "the bias does not match",
+            help=f"use a vector with one number per output channel, {dims((out,))[0].show()}",
             at=2,
         )
     return y + rest[0].apply("reshape", shape=(out, *[1] * rank))
@@ -258,7 +258,7 @@ def _pool(xs: Sequence[Term], a: Attributes, *, rank: int, largest: bool) -> Ter
         if any(p > k // 2 for p, k in zip(padding, size, strict=True)):
             raise OpError(
                 f"padding of {max(padding)} is more than half of a window",
-                help="a window must always see something",
+                help="every window must contain at least one element",
                 at="padding",
             )
     own = geometry(shape, size, a)

@@ -94,8 +94,9 @@ def close(program: Program, reads: str, says: str) -> Program:
     fits = source.type.shape == value.type.shape if scores else source.type == value.type
     if not value.is_input or len(axes) != 1 or source.axes != value.axes or not fits:
         raise UnsupportedError(
-            f"{says} cannot be fed back as {reads}: {reads} must be an input over one axis, and"
-            f" {says} have the same axis and {'one score per class' if scores else 'its shape'}\n"
+            f"{says} cannot be fed back as {reads}: {reads} must be an input over one axis, "
+            f"and {says} must have the same axis and "
+            f"{'one score per class' if scores else 'its shape'}\n"
             f"  {reads} is {_show(value)}, {says} is {_show(source)}"
         )
     builder = Builder.of(program)
@@ -133,8 +134,8 @@ def separate(program: Program) -> tuple[Program, Loop]:
     for other in others:
         if (other.axis, other.teacher, other.lead) != (first.axis, first.teacher, first.lead):
             raise UnsupportedError(
-                f"{program.name} feeds back two outputs, in place of {first.teacher} and of"
-                f" {other.teacher}; it can be run in free mode, but not be made to write"
+                f"{program.name} feeds back two outputs, instead of {first.teacher} and "
+                f"{other.teacher}; it can run in free mode, but cannot generate"
             )
     return builder.build(program), replace(first, said=tuple(n for p in loops for n in p.said))
 
@@ -224,8 +225,9 @@ def _separated(builder: Builder, program: Program, value: Value) -> Loop:
         origins = {r for r in cone if program[r.value].is_named and not _is_source(program, r)}
     if len(inputs) != 1 or len(origins) != 1 or _axis(program, *origins) is None:
         raise UnsupportedError(
-            f"{f'{value.at}: ' if value.at else ''}what {value.node} feeds back is not the output"
-            " of one step before, in place of one input\n"
+            f"{f'{value.at}: ' if value.at else ''}{value.node} does not feed back the "
+            f"output of the previous step in place of "
+            f"one input\n"
             f"  help: write  {value.node}[t]: feedback(teacher=y[t-1], free=choice[t-1])"
         )
     (read,), (shown,) = inputs, origins

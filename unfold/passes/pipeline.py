@@ -100,7 +100,9 @@ class Pipeline:
         known += [f"{PREFIX}{n}" for n in states]
         for name in (names := tuple(names)):
             if name not in known:
-                raise DataError(f"cannot differentiate by {name}; choose among {', '.join(known)}")
+                raise DataError(
+                    f"cannot differentiate with respect to {name}; choose from {', '.join(known)}"
+                )
         return names
 
     def resolved(
@@ -143,8 +145,9 @@ class Pipeline:
         axis = self.carry_axis if carry else None
         for source, reader in (remembered(self.program, axis) if axis else {}).items():
             raise UnsupportedError(
-                f"{self.program.name} cannot go on along {axis} where a chunk before stopped:"
-                f" {reader} reads the past of {source}, and a chunk has none\n"
+                f"{self.program.name} cannot continue along {axis} where the previous chunk "
+                f"stopped:"
+                f" {reader} reads the whole past of {source}, but a chunk has none\n"
                 f"  help: read whole sequences without carry; or read some steps alone, as in"
                 f"  sum[k](x[{axis}-k])"
             )
@@ -240,8 +243,8 @@ class Pipeline:
             return self._once(("adjoint", names, mode, training, carry, chunk, state), make)
         except CycleError as error:
             raise UnsupportedError(
-                "the equations can be computed, but their gradients in no order of an axis that"
-                f" this engine can see; give the delays of one axis one direction\n{error}"
+                "the equations can be computed, but no order of an axis was found for their "
+                f"gradients; give all delays along an axis the same direction\n{error}"
             ) from error
 
     def segments(

@@ -172,7 +172,7 @@ class _Cut:
         if self.axis in value.reduced and value.row.reduces is not SUM:
             raise _refused(self.axis, f"{value.node} takes a {value.op} over it")
         if value.source is Source.INDEX and value.attributes["index"].ends:
-            raise _refused(self.axis, f"{value.node} asks where it ends")
+            raise _refused(self.axis, f"{value.node} uses its end")
         for ref in self.program.reads(value):
             source = self.program[ref.value]
             if ref.value in self.late or ref.value in self.sums:
@@ -180,7 +180,7 @@ class _Cut:
                 raise _refused(self.axis, why)
             for own, index in zip(source.axes, ref.index, strict=True):
                 if not self._is_near(value, source, own, index):
-                    why = f"{value.node} reads {source.node} at {index}, which is no delay"
+                    why = f"{value.node} reads {source.node} at {index}, which is not a delay"
                     raise _refused(self.axis, why)
 
     def _is_near(self, value: Value, source: Value, own: str, index: Affine) -> bool:

@@ -93,7 +93,7 @@ def _check(program: Program, value: Value, axis: str, states: dict[str, int]) ->
     """Refuse a value that is not a function of the state and of what is held fixed."""
     node = value.node or value.name
     if value.name in states and value.type.kind != "real":
-        raise _refused(axis, f"{node} is a class, so the state cannot be changed a little")
+        raise _refused(axis, f"{node} is a class, so the state cannot be perturbed")
     if value.source is Source.RANDOM:
         raise _refused(axis, f"{node} is drawn at random")
     if axis in value.axes and value.source in (Source.INDEX, Source.PARAMETER):
@@ -114,4 +114,4 @@ def _check(program: Program, value: Value, axis: str, states: dict[str, int]) ->
 
 
 def _refused(axis: str, why: str) -> UnsupportedError:
-    return UnsupportedError(f"a step along {axis} is no map from state to state: {why}")
+    return UnsupportedError(f"a step along {axis} is not a map from state to state: {why}")

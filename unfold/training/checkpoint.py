@@ -223,15 +223,15 @@ def newest(
             found = load(path)
         except DataError as error:
             older = all_of_them[-number - 1].name if number < len(all_of_them) else None
-            told(f"{error}; {f'using {older}, the one before it' if older else 'none is left'}")
+            told(f"{error}; {f'using the previous one, {older}' if older else 'none is left'}")
             if move and older:
                 _set_aside(path)
             continue
         return found
     if all_of_them:
         raise DataError(
-            f"{folder}: no checkpoint is whole\n"
-            f"  help: to train from the start, remove {folder} and run it again"
+            f"{folder}: no checkpoint is complete\n"
+            f"  help: to train from the start, remove {folder} and start a new run"
         )
     return None
 
@@ -285,7 +285,7 @@ def _read_arrays(file: Path) -> Arrays:
     try:
         return load_file(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise DataError(f"{file} does not hold arrays: {error}") from None
+        raise DataError(f"{file} does not contain arrays: {error}") from None
 
 
 def _check_sums(path: Path) -> None:
@@ -309,7 +309,7 @@ def _compare_sums(path: Path, listed: Mapping[str, str]) -> None:
         if _sum(file) != expected:
             size = file.stat().st_size
             raise DataError(
-                f"{path} is damaged: {file.name} ({size:,} bytes) is not what was written"
+                f"{path} is damaged: {file.name} ({size:,} bytes) differs from what was written"
             )
 
 
@@ -344,8 +344,8 @@ def numbered(folder: Path) -> list[Path]:
         return []
     if not is_folder(folder):
         raise DataError(
-            f"{folder} is {kind}, but the folder of a run's checkpoints belongs there\n"
-            "  help: put the checkpoints themselves in its place"
+            f"{folder} is {kind}, but must be the folder of the run's checkpoints\n"
+            "  help: replace it with the checkpoints themselves"
         )
     named = (p for p in folder.iterdir() if NUMBER.fullmatch(p.name))
     return sorted((p for p in named if not is_regular(p)), key=lambda p: int(p.name))

@@ -34,7 +34,7 @@ from unfold.unfolded.origins import reaching
 from unfold.unfolded.running import Runner
 
 Array = np.ndarray
-NO_ALIGNMENT = "its labels need more frames than there are"
+NO_ALIGNMENT = "its labels need more frames than the sequence has"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ def explain_failure(trainer: Trainer) -> str | None:
     told += f", but its gradient is not finite for {', '.join(names)}"
     with np.errstate(all="ignore"):
         found = first_gradient(trainer, failure, names)
-    return told if found is None else f"{told}; backwards it was first {found.show(batch)}"
+    return (
+        told if found is None else f"{told}; in the backward pass it was first {found.show(batch)}"
+    )
 
 
 def _is_unaligned(program: Program, found: Found) -> bool:

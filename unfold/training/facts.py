@@ -3,7 +3,7 @@
 facts    name, equations, optimiser, seed, fingerprint of the data: in state.json
 fits     compares them, and names the first difference:
 
-runs/x-1/checkpoint/000040 is a checkpoint of another spec
+runs/x-1/checkpoint/000040 is a checkpoint of a different spec
   it was trained with  h[t] = tanh(h.3[t])
   the spec now has     h[t] = relu(h.3[t])
 """
@@ -95,21 +95,21 @@ def _compare_equations(path: Path, found: Sequence[str], expected: Sequence[str]
     gone = [line for line in found if line not in expected]
     new = [line for line in expected if line not in found]
     raise DataError(
-        f"{path} is a checkpoint of another spec\n"
+        f"{path} is a checkpoint of a different spec\n"
         f"  it was trained with  {gone[0] if gone else 'the same equations in another order'}\n"
         f"  the spec now has     {new[0] if new else 'nothing in its place'}\n"
-        "  help: undo the change of the spec, or train the new one in a folder of its own"
+        "  help: undo the change of the spec, or train the new spec in a separate folder"
     )
 
 
 def _compare_data(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Say that the data have changed."""
     if found.get("vocabularies") != expected.get("vocabularies"):
-        raise DataError(f"{path}: the text has other characters than it was trained on")
+        raise DataError(f"{path}: the text has different characters from those it was trained on")
     if found.get("fingerprint") != expected.get("fingerprint"):
         raise DataError(
-            f"{path}: the data are not those it was trained on\n"
-            "  help: bring the old data back, or begin a new run"
+            f"{path}: the data differ from those it was trained on\n"
+            "  help: restore the old data, or start a new run"
         )
 
 

@@ -85,7 +85,7 @@ def train(
     if found.validation is not None:
         how = how.model_copy(update={"validation": how.validation or Validation()})
     elif how.validation is not None:
-        raise DataError("validation: the data keep nothing to validate with")
+        raise DataError("validation: the data have no validation part")
     learner = Learner(model, backend)
     mine = facts(learner, how, found.facts)
     begin = start(learner, how, dtype)
@@ -133,14 +133,14 @@ def _read_data(
     if data is None:
         section = model.spec.data
         if section is None:
-            place = Diagnostic(f"{model.name} has no data", help="give some, or add  data: …")
+            place = Diagnostic(f"{model.name} has no data", help="pass data, or add  data: …")
             raise SpecError(place)
         data = open_data(read_data(section), section, Path(model.spec.file).parent)
     elif isinstance(data, Mapping):
         data = arrays(data, batch=batch, lengths=lengths or {})
     if isinstance(data, Source):
         if how.truncate is not None:
-            raise DataError("truncate: a source of your own makes its own chunks; drop truncate")
+            raise DataError("truncate: a custom source makes its own chunks; remove truncate")
         return Data(data, None, "")
     return read_batches(
         data, model.program, how.truncate, model.spec.train, dtype=dtype, carry=how.carries
@@ -149,7 +149,7 @@ def _read_data(
 
 def _cast(name: str, params: Mapping[str, Any], like: Any) -> Any:
     if name not in params:
-        raise DataError(f"params lacks {name}; it needs all that model.init() has")
+        raise DataError(f"params lacks {name}; pass all parameters that model.init() returns")
     if params[name].shape != like.shape:
         raise DataError(
             f"params[{name!r}] has the shape {list(params[name].shape)}, expected"

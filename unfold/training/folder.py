@@ -67,7 +67,7 @@ def create_run_folder(
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise DataError(
-            f"cannot make a run folder in {root}: {explain(error)}\n"
+            f"cannot create a run folder in {root}: {explain(error)}\n"
             "  help: choose another place with --runs FOLDER"
         ) from None
 
@@ -111,11 +111,11 @@ def _take(handle: int, folder: Path) -> None:
     if not held:
         raise DataError(
             f"{folder} is in use by {_owner(handle)}\n"
-            "  help: wait until it has ended, or stop it with Ctrl-C"
+            "  help: wait until it ends, or stop it with Ctrl-C"
         )
     if not OWNER.fullmatch(os.read(handle, 64)):
         raise DataError(
-            f"{folder / LOCK} is not a lock of unfold: it holds something else\n  help: remove it"
+            f"{folder / LOCK} is not a lock of unfold: it has other contents\n  help: remove it"
         )
     os.ftruncate(handle, 0)
     os.lseek(handle, 0, os.SEEK_SET)
@@ -136,21 +136,21 @@ def write_error(error: OSError, folder: Path) -> DataError:
     """Return the error for a file of a run that could not be written, and how to go on."""
     if not is_folder(folder) and not folder.is_symlink():
         return DataError(
-            f"{folder} is no longer there: it was moved or removed while the run went on\n"
-            "  its checkpoints are where it is now; nothing after the last one is kept\n"
-            "  help: go on with  unfold run --resume  and its new name"
+            f"{folder} no longer exists: it was moved or removed during the run\n"
+            "  its checkpoints moved with it; everything after the last one is lost\n"
+            "  help: resume with  unfold run --resume  and its new name"
         )
     if error.errno in FULL:
         fix = "make room"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         fix = "make the folder writable"
     else:
-        fix = "mend that"
+        fix = "fix that"
     kept = [p.name for p in numbered(folder / "checkpoint")]
     state = f"the last checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
     where = Path(str(error.filename)).name if error.filename else "a file"
     return DataError(
         f"cannot write {where} in {folder}: {explain(error)}\n"
         f"  {state}\n"
-        f"  help: {fix}, then go on with  unfold run --resume {folder}"
+        f"  help: {fix}, then resume with  unfold run --resume {folder}"
     )

@@ -107,8 +107,9 @@ class MetricsFile:
                 self._take_up(file, keep, told)
             if lines is not None and self.lines < lines:
                 told(
-                    f"{file} has {self.lines:,} of the {lines:,} lines that were written up to step"
-                    f" {keep:,}; the loss curve lacks the others"
+                    f"{file} has {self.lines:,} of the {lines:,} lines written up to step "
+                    f"{keep:,}; the loss curve lacks the "
+                    f"others"
                 )
             self._handle = open_log(file)
         self._flushed = time.monotonic()
@@ -132,7 +133,7 @@ class MetricsFile:
         _copy_whole_lines(file, keep, aside)
         told(
             f"{file} is damaged: {max(damaged, 1):,} of its lines cannot be read or are out of"
-            f" order; it is kept as {aside.name}, and its {self.lines:,} whole lines are used"
+            f" order; it is kept as {aside.name}, and its {self.lines:,} intact lines are used"
         )
 
     def _remember(self, record: Mapping[str, Any]) -> None:

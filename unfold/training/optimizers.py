@@ -168,8 +168,8 @@ class Adagrad(Optimizer):
         """Check the constants."""
         if min(self.epsilon, self.start_at) < 0 or not self.epsilon + self.start_at > 0:
             raise ValueError(
-                "epsilon and start_at must not be below 0, and one of them must be above it,"
-                f" got {self.epsilon} and {self.start_at}"
+                "epsilon and start_at must be at least 0, and one of them above 0, got "
+                f"{self.epsilon} and {self.start_at}"
             )
 
     def start(self, weights: Array) -> list[Array]:

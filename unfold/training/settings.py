@@ -128,8 +128,8 @@ class TrainSettings(Settings):
         if self.weight_decay is not None and self.optimizer.decay:
             name = self.optimizer.key
             raise ValueError(
-                f"{name} has a weight decay of its own; set optimizer.{name}.weight_decay"
-                " and leave weight_decay out, or use adam"
+                f"{name} has its own weight decay; set optimizer.{name}.weight_decay"
+                " and omit weight_decay, or use adam"
             )
         return self
 
@@ -184,7 +184,7 @@ class GenerateSettings(Settings):
         drawn = ("temperature", "top_k", "top_p")
         wanted = next((n for n in drawn if getattr(self, n)), None)
         if self.beam is not None and wanted is not None:
-            raise ValueError(f"a beam search draws nothing: drop {wanted}, or drop beam")
+            raise ValueError(f"a beam search does not draw: remove {wanted}, or remove beam")
         return self
 
 

@@ -73,11 +73,11 @@ def read_truncate(value: object) -> object:
     assert isinstance(every, int) and isinstance(back, int)
     if back < every:
         raise ValueError(
-            f"gradients flow back {back} steps, fewer than the {every} from one update to the next;"
-            f" steps before them would not be learned from: set every: {back}, or a larger back"
+            f"gradients flow back {back} steps, fewer than the {every} between updates, so "
+            f"some steps would not be learned from: set every: {back}, or a larger back"
         )
     if back > every and carry is False:
-        raise ValueError("back reaches into the chunk before, so the state has to be carried")
+        raise ValueError("back reaches into the previous chunk, so the state must be carried")
     return {"axis": str(axes[0]), "every": every, "back": back, "carry": carry}
 
 
@@ -101,7 +101,11 @@ def read_batches(
         return data.batches(program, **options)
     axis, known = how.axis, Pipeline(program).recurrent_axes
     if axis != next(iter(known), None):
-        told = f"the state goes on along {known[0]}" if known else "no state goes on along any axis"
+        told = (
+            f"the state continues along {known[0]}"
+            if known
+            else "no state continues along any axis"
+        )
         raise _refused(section, f"{axis} cannot be truncated: {told}")
     found = data.batches(program, **options, chunk={axis: how.every})
     source = found.train
@@ -114,4 +118,4 @@ def read_batches(
 
 def _refused(section: Section | None, message: str) -> SpecError:
     place = section.locate_key(("truncate",)) if section else None
-    return SpecError(Diagnostic(f"train.truncate: {message}", place, help="drop truncate"))
+    return SpecError(Diagnostic(f"train.truncate: {message}", place, help="remove truncate"))

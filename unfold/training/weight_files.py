@@ -72,8 +72,8 @@ class WeightFiles:
             raise refuse(f"{path} has no array {value.name}", help)
         array = arrays[value.name]
         if array.dtype.kind not in "iuf":
-            message = f"the array {value.name} of {path} holds {array.dtype}"
-            raise refuse(message, "a parameter holds real numbers")
+            message = f"the array {value.name} of {path} contains {array.dtype}"
+            raise refuse(message, "a parameter must contain real numbers")
         if len(array.shape) != len(shape) or any(
             w not in (None, n) for n, w in zip(array.shape, shape, strict=True)
         ):
@@ -88,7 +88,7 @@ class WeightFiles:
             first = tuple(int(i) for i in bad[0])
             shown = "".join(f"[{', '.join(map(str, first))}]" if first else "")
             message = f"{value.name}{shown} of {path} is {array[first]}, not a number of {dtype}"
-            raise refuse(message, "a parameter starts from finite numbers")
+            raise refuse(message, "a parameter must start from finite numbers")
         return numbers
 
 

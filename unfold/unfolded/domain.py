@@ -211,7 +211,7 @@ class Domain:
             which = int(np.argmax(own != following))
             raise DataError(
                 f"sequence {which} has length {own[which]} along {axis}, but {axis} = {rule} gives"
-                f" {following[which]}; leave the lengths of {axis} out"
+                f" {following[which]}; omit the lengths of {axis}"
             )
 
     def _given_lengths(self, axis: str, lengths: Mapping[str, ArrayLike]) -> Lengths | None:
@@ -222,8 +222,8 @@ class Domain:
         if array.shape != (self.batch,):
             found = f"an array of shape {list(array.shape)}" if array.ndim != 1 else f"{len(array)}"
             within = (
-                f". Lengths within lengths are an input, such as n[w], and a mask,"
-                f" where({axis} < n[w], …): see 'Lengths within lengths' in docs/language.md"
+                f". Give lengths within lengths as an input, such as n[w], and a mask, "
+                f"where({axis} < n[w], …): see 'Lengths within lengths' in docs/language.md"
             )
             raise DataError(
                 f"lengths of {axis}: expected one per sequence ({self.batch}), found {found}"

@@ -70,11 +70,11 @@ def _array(value: Value, given: Any, dtype: str | None) -> Any:
         raise DataError(f"input {value.name} has the shape {list(array.shape)}; {_expected(value)}")
     if value.type.kind == "category":
         if array.dtype.kind not in "iu":
-            raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
+            raise DataError(f"input {value.name} contains {array.dtype}; {_expected(value)}")
         check_classes(value, array)
         return array.astype(np.int64, copy=False)
     if array.dtype.kind not in "biuf":
-        raise DataError(f"input {value.name} holds {array.dtype}; {_expected(value)}")
+        raise DataError(f"input {value.name} contains {array.dtype}; {_expected(value)}")
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
@@ -89,7 +89,7 @@ def check_classes(value: Value, array: Any) -> None:
         at = tuple(map(int, np.argwhere((array < -1) | (array >= classes))[0]))
         raise DataError(
             f"input {value.name}{list(at)} is {array[at]};"
-            f" classes are 0 to {classes - 1}, -1 is none"
+            f" classes are 0 to {classes - 1}; -1 means no class"
         )
 
 
@@ -113,7 +113,7 @@ def check_parameters(
             raise DataError(f"parameter {value.name} is missing; start from model.init()")
         array = np.asarray(parameters[value.name])
         if array.dtype.kind not in "biuf":
-            raise DataError(f"parameter {value.name} holds {array.dtype}, expected real numbers")
+            raise DataError(f"parameter {value.name} contains {array.dtype}, expected real numbers")
         array = array if dtype is None else array.astype(dtype, copy=False)
         wanted = domain.shape(value.axes) + tuple(map(int, value.type.shape))
         longer = value.axes and array.shape[len(value.axes) :] == tuple(value.type.shape)
@@ -173,8 +173,9 @@ def domain_of(
         if size != wanted:
             name = found[axis][1]
             raise DataError(
-                f"{name} holds {size} steps, expected the last {wanted}; give it what a run of the"
-                " chunk before returned"
+                f"{name} contains {size} steps, expected the last {wanted}; pass the state "
+                f"that the "
+                f"run of the previous chunk returned"
             )
     domain = Domain(program, sizes, lengths, count, least=least)
     _check_lengths(program, domain)

@@ -232,8 +232,8 @@ def _by_step(graph: FoldedGraph, arcs: Sequence[Arc]) -> list[Arc]:
     if len(ready) < len(nodes):
         stuck = ", ".join(sorted(set(_names(graph, [n for n in nodes if waiting[n]]))))
         raise UnsupportedError(
-            f"cannot measure depth: what {stuck} reads of itself is not equally many steps away at"
-            " every step"
+            f"cannot measure depth: {stuck} reads itself at a distance that varies from "
+            f"step to step"
         )
     position = {node: i for i, node in enumerate(ready)}
     return sorted(arcs, key=lambda a: position[a.source])

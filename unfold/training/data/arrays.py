@@ -50,7 +50,7 @@ def read_arrays(path: str, section: Section, at: KeyPath, folder: Path) -> Array
 
     def refuse_unreadable(error: Exception) -> NoReturn:
         message = f"cannot read the arrays of {file}: {error or type(error).__name__}"
-        help = "it is damaged, cut short, or holds more than arrays of numbers; write it again"
+        help = "it is damaged, truncated, or contains more than arrays of numbers; write it again"
         raise data_error(section, at, message, help) from None
 
     try:
@@ -60,7 +60,7 @@ def read_arrays(path: str, section: Section, at: KeyPath, folder: Path) -> Array
     if size > max(MAX_RATIO * len(content), FREE_RATIO):
         times = f"{size // len(content):,} times its size"
         message = f"{file} would unpack to {show_size(size)}, {times}"
-        raise data_error(section, at, message, "if that is meant, save it with numpy.savez")
+        raise data_error(section, at, message, "if that is intended, save it with numpy.savez")
     require_room(COPIES * size, f"what {file} holds", section, at)
     try:
         arrays = READERS[file.suffix](content)
@@ -187,8 +187,8 @@ def _lengths(section: Section, axis: str, name: str, columns: Mapping[str, Colum
     values, where = columns[name].values, columns[name].where
     if values.ndim != 1 or values.dtype.kind not in "iu":
         message = f"{where} is {values.dtype} {list(values.shape)}"
-        raise data_error(section, at, message, "lengths are whole numbers, one per sequence")
+        raise data_error(section, at, message, "lengths must be whole numbers, one per sequence")
     if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
         message = f"{where}, sequence {int(values.argmax()) + 1} is {values.max()}"
-        raise data_error(section, at, message, "lengths are numbers of steps")
+        raise data_error(section, at, message, "lengths must be numbers of steps")
     return values.astype(np.int64)

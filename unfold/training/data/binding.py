@@ -126,7 +126,7 @@ class Binder:
                 help = suggest(column, examples.columns, "they have")
                 if value.name not in self.mapping:
                     first = next(iter(examples.columns))
-                    help += f"; say which one it reads: inputs: {{{value.name}: {first}}}"
+                    help += f"; name the one to read: inputs: {{{value.name}: {first}}}"
                 raise self.error(value, message, help)
         return tuple(
             Part(
@@ -202,7 +202,7 @@ class Binder:
                 raise self.error(value, f"{where} is empty")
             if count != first.count:
                 message = f"unequal counts: {first.where} has {first.count} sequences,"
-                help = "they go together one by one"
+                help = "they are paired one by one"
                 raise self.error(value, f"{message} {where} has {count}", help)
         for axis, own in examples.lengths.items():
             if len(own) != first.count:
@@ -220,11 +220,11 @@ class Binder:
             dimensions = "".join(f", {n}" for n in column.values.shape[1:])
             steps = ", steps" if is_ragged else ""
             message = f"{column.where} is [sequences{steps}{dimensions}], but {_declared(value)}"
-            help = "an array is [sequences, *extents of the axes, *shape]"
+            help = "an array must be [sequences, *extents of the axes, *shape]"
             raise self.error(value, message, help)
         if found != stored:
             message = f"{column.where} has the shape {list(found)} at each point, but "
-            raise self.error(value, message + _declared(value), "give it a size of that number")
+            raise self.error(value, message + _declared(value), "give it a size of that value")
 
     def _check_lengths(
         self,
@@ -244,18 +244,18 @@ class Binder:
                     row = int(np.flatnonzero(mine != own)[0])
                     message = f"unequal lengths along {axis}: {column.place(row)} has {mine[row]}"
                     message += f" steps, but another input has {own[row]} there"
-                    help = "inputs of unequal length need axes of their own"
+                    help = "inputs of unequal length need separate axes"
                     raise self.error(value, message, help)
                 if mine.min() < 1:
                     message = f"{column.place(int(mine.argmin()))} is empty"
-                    raise self.error(value, message, "leave it out, or give it one step")
+                    raise self.error(value, message, "omit it, or give it at least one step")
                 continue
             extent = column.values.shape[place + 1]
             if own is not None and (own.min() < 1 or own.max() > extent):
                 row = int(np.flatnonzero((own < 1) | (own > extent))[0])
                 message = f"the length of sequence {row + 1} along {axis} is {own[row]}, but"
                 message += f" {column.where} has {extent} steps there"
-                raise self.error(value, message, f"lengths are 1 to {extent}")
+                raise self.error(value, message, f"lengths must be from 1 to {extent}")
             other = extents.setdefault(axis, (extent, column.where))
             if other[0] != extent:
                 message = f"unequal extents along {axis}: {other[1]} has {other[0]}, {column.where}"
@@ -274,15 +274,15 @@ class Binder:
             classes = int(value.type.shape[0])
             if column.classes is not None and column.classes > classes:
                 message = f"{column.where} has {column.classes} classes, but {_declared(value)}"
-                help = f"give {value.name} a named size: it is then set from the data"
+                help = f"give {value.name} a named size: the data then determine it"
                 raise self.error(value, message, help)
             bad = (values < -1) | (values >= classes)
-            wanted = f"classes of {value.name} are 0 to {classes - 1}, -1 is none"
+            wanted = f"classes of {value.name} are 0 to {classes - 1}; -1 means no class"
         elif kind == "f":
             largest = np.finfo(dtype).max
             with np.errstate(invalid="ignore"):
                 bad = ~(np.abs(values) <= largest)
-            wanted = f"numbers are finite, and of {dtype} at most {largest:.2g}"
+            wanted = f"numbers must be finite, and in {dtype} at most {largest:.2g}"
         else:
             return
         if not bad.any():

@@ -171,9 +171,9 @@ def set_source(
     ((axis, length),) = chunk.items()
     for part in binding.parts:
         if part.axes != (axis,):
-            message = f"sequences are read in chunks along {axis}, but {part.input} lies along"
+            message = f"sequences are read in chunks along {axis}, but {part.input} runs along"
             message += f" {', '.join(part.axes) or 'no axis'}"
-            raise data_error(section, (), message, "train on whole sequences: drop truncate")
+            raise data_error(section, (), message, "train on whole sequences: remove truncate")
     return ChunkSource(binding, examples, axis, length, settings.batch, settings.seed)
 
 
@@ -186,7 +186,7 @@ def held_out(validation: float | int, count: int, section: Section, what: str) -
     kept = validation if isinstance(validation, int) else round(validation * count)
     if kept >= count or (validation and not kept):
         message = f"validation keeps {kept:,} of {count:,} {what}"
-        raise data_error(section, ("validation",), message, "keep at least one for either part")
+        raise data_error(section, ("validation",), message, "keep at least one for each part")
     return kept
 
 

@@ -69,11 +69,11 @@ def _check_patch(settings: ImagesData, section: Section, size: tuple[int, int]) 
     patch = settings.patch
     if patch > 1 and settings.layout not in ("pixels", "grid"):
         message = f"layout {settings.layout} has no squares of {patch} by {patch} pixels"
-        raise data_error(section, ("patch",), message, "patch goes with layout pixels or grid")
+        raise data_error(section, ("patch",), message, "use patch with layout pixels or grid")
     if any(length % patch for length in size):
         height, width = size
         message = f"squares of {patch} by {patch} pixels do not fill images of {height}×{width}"
-        raise data_error(section, ("patch",), message, "take a divisor of both")
+        raise data_error(section, ("patch",), message, "use a divisor of both")
 
 
 def arrange(images: Array, layout: str, patch: int = 1) -> Array:
@@ -129,16 +129,18 @@ def _from_arrays(source: ImageFile, section: Section, folder: Path) -> tuple[Col
     images, labels = arrays[source.image], arrays[source.label]
     if images.ndim not in (3, 4) or not images.size or images.dtype.kind not in "uif":
         message = f"array {source.image} of {source.file} is {images.dtype} {list(images.shape)}"
-        help = "images are numbers [N, height, width] or [N, height, width, channels]"
+        help = "images must be numbers [N, height, width] or [N, height, width, channels]"
         raise data_error(section, ("images", "file"), message, help)
     if labels.ndim != 1 or labels.dtype.kind not in "ui" or len(labels) != len(images):
         message = f"array {source.label} of {source.file} is {labels.dtype} {list(labels.shape)}"
-        help = f"labels are whole numbers, one for each of {len(images)} images"
+        help = f"labels must be whole numbers, one for each of {len(images)} images"
         raise data_error(section, ("images", "file"), message, help)
     if labels.dtype == np.uint64 and labels.max() > np.iinfo(np.int64).max:
         row = int(labels.argmax())
         message = f"array {source.label} of {source.file}, sequence {row + 1} is {labels[row]}"
-        raise data_error(section, ("images", "file"), message, "labels are classes, from 0 on")
+        raise data_error(
+            section, ("images", "file"), message, "labels must be classes, starting from 0"
+        )
     scaled = images / 255.0 if images.dtype == np.uint8 else images
     where = f"of {source.file}"
     image = Column(scaled, where=f"array {source.image} {where}")
@@ -159,7 +161,7 @@ def _from_folder(name: str, section: Section, folder: Path) -> tuple[Column, Col
         if unwritable(path.name) is not None:
             shown = os.fsencode(path.name).decode("utf-8", "backslashreplace")
             message = f"the name of the folder {shown} in {root} is not UTF-8"
-            raise data_error(section, at, message, "rename it: its name is that of a class")
+            raise data_error(section, at, message, "rename it: its name is used as a class")
     first = _read_png(files[0][0], section)
     what = f"{root} with {len(files):,} images of {_size(first)}"
     require_room(COPIES * len(files) * first.nbytes, what, section, at)
@@ -168,7 +170,7 @@ def _from_folder(name: str, section: Section, folder: Path) -> tuple[Column, Col
         image = _read_png(file, section)
         if image.shape != first.shape:
             message = f"{file} is {_size(image)}, but {files[0][0]} is {_size(first)}"
-            raise data_error(section, at, message, "images have to have one size")
+            raise data_error(section, at, message, "all images must have the same size")
         images[place] = image
     labels = np.array([label for _, label in files], dtype=np.int64)
     symbols = tuple(c.name for c in classes)
@@ -202,7 +204,7 @@ def _plain(mode: str) -> str:
 
 def _damaged(file: Path, section: Section, why: str) -> DataError:
     message = f"cannot read {file}: {why}"
-    return data_error(section, ("images", "folder"), message, "mend it or take it out")
+    return data_error(section, ("images", "folder"), message, "fix it or remove it")
 
 
 def _size(image: Array) -> str:

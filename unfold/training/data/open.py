@@ -78,7 +78,7 @@ def check_batch(settings: DataSettings, section: Section, program: Program) -> N
         if settings.batch * numbers > MAX_ELEMENTS:
             message = f"in a batch of {settings.batch:,}, {value.name} would hold"
             message += f" {settings.batch * numbers:,} numbers"
-            help = f"at most {MAX_ELEMENTS:,} fit into one value"
+            help = f"a value can hold at most {MAX_ELEMENTS:,}"
             raise data_error(section, ("batch",), message, help)
 
 

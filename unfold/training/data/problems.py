@@ -117,8 +117,10 @@ def require_room(needed: int, what: str, section: Section, at: KeyPath) -> None:
     """
     free = may_be_taken()
     if needed > free:
-        message = f"{what} needs {show_size(needed)} of memory, and {show_size(free)} may be taken"
-        raise data_error(section, at, message, "use fewer data at a time, or smaller ones")
+        message = (
+            f"{what} needs {show_size(needed)} of memory, but only {show_size(free)} may be used"
+        )
+        raise data_error(section, at, message, "use less data at a time, or smaller data")
 
 
 def unwritable(value: object) -> str | None:

@@ -90,7 +90,7 @@ def _read(text: str, path: str, section: Section) -> dict[str, list[tuple[int, A
         try:
             record = json.loads(line, parse_constant=_refuse, object_pairs_hook=_object)
         except LookupError as twice:
-            raise error(number, f"the key {twice.args[0]} comes twice", "drop one") from None
+            raise error(number, f"the key {twice.args[0]} occurs twice", "delete one") from None
         except (ValueError, RecursionError) as problem:
             raise error(number, f"this is not JSON: {problem}", "one object per line") from None
         if not isinstance(record, dict) or not record:
@@ -101,12 +101,12 @@ def _read(text: str, path: str, section: Section) -> dict[str, list[tuple[int, A
             if (bad := unwritable(list(record))) is not None:
                 raise error(number, f"the key {bad} is not text", "use letters")
         for key in (k for k in found if k not in record):
-            raise error(number, f"the key {key} is missing", "every line has the same keys")
+            raise error(number, f"the key {key} is missing", "every line must have the same keys")
         for key, value in record.items():
             if key not in found:
-                raise error(number, f"the key {key} is new", "every line has the same keys")
+                raise error(number, f"the key {key} is new", "every line must have the same keys")
             if (bad := unwritable(value)) is not None:
-                help = "it is half of a character; write the whole one"
+                help = "it is half of a character; write the whole character"
                 raise error(number, f"key {key}: {bad} is not text", help)
             found[key].append((number, value))
     if not found:
@@ -142,9 +142,9 @@ def _field(name: str, found: list[tuple[int, Any]], path: str, section: Section)
         if here != kind:
             expected = KINDS.get(kind, "a number, text, or a list of numbers, words or lists")
             message = f"{where}: expected {expected}, got {show(value)}"
-            help = "values of a key are all of one kind" if kind else None
+            help = "all values of a key must have the same kind" if kind else None
             if value == []:
-                help = "leave empty sequences out"
+                help = "omit empty sequences"
             raise data_error(section, ("sequences", "file"), message, help)
         if kind == "vectors":
             width = width or len(value[0])

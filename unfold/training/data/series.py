@@ -118,7 +118,7 @@ class SeriesDataset:
             if value.name not in settings.inputs and value.name not in settings.targets:
                 message = f"the input {value.name} gets no values"
                 first = next(iter(self.table.columns))
-                help = f"say which column it reads: inputs: {{{value.name}: {first}}}"
+                help = f"name the column to read: inputs: {{{value.name}: {first}}}"
                 raise data_error(self.section, ("series",), message, help)
             self._check_axes(value, at)
             width, rank = len(self._columns(value.name)), len(value.type.stored)
@@ -136,12 +136,10 @@ class SeriesDataset:
         shown = f"{value.name}[{', '.join(axes)}]" if axes else f"{value.name} without axis"
         several = isinstance(settings.ahead, tuple) and value.name in settings.targets
         if axes[:1] != [settings.axis] or len(axes) > 1 + several:
-            message = f"the series lies along {settings.axis}, but the input is {shown}"
+            message = f"the series runs along {settings.axis}, but the input is {shown}"
             raise data_error(self.section, at, message, "set data.axis to its axis")
         if several and len(axes) < 2:
-            message = (
-                f"there are {len(settings.ahead)} targets at every step, but the input is {shown}"
-            )
+            message = f"every step has {len(settings.ahead)} targets, but the input is {shown}"
             help = f"give it an axis for them, as in  {value.name}[{settings.axis},k]"
             raise data_error(self.section, at, message, help)
 
@@ -166,7 +164,7 @@ class SeriesDataset:
         for part, rows in zip(parts, ("training", "validation"), strict=False):
             if np.isnan(part).all():
                 message = f"{self.table.name}: column {name} has no number in its {rows} part"
-                raise data_error(self.section, ("series",), message, "leave the column out")
+                raise data_error(self.section, ("series",), message, "omit the column")
         return np.concatenate([fill(part) for part in parts])
 
     def _array(
@@ -198,9 +196,7 @@ class SeriesDataset:
             message = (
                 f"{self.table.name}: the numbers of {', '.join(names)} are too large for {dtype}"
             )
-            raise data_error(
-                self.section, self._at(value.name), message, "divide them, or leave out"
-            )
+            raise data_error(self.section, self._at(value.name), message, "divide them, or omit")
         return array.astype(dtype)
 
     def _classes(self, value: Value, name: str, column: Array) -> Array:
@@ -208,14 +204,14 @@ class SeriesDataset:
         classes = int(value.type.shape[0])
         if (gaps := np.flatnonzero(np.isnan(self.table.columns[name]))).size:
             message = f"{self.table.name}, line {self.table.lines[gaps[0]]}, column {name}:"
-            message += f" {value.name} needs a class, and no line can be drawn between classes"
-            raise data_error(self.section, self._at(value.name), message, "-1 is no class")
+            message += f" {value.name} needs a class, and classes cannot be interpolated"
+            raise data_error(self.section, self._at(value.name), message, "-1 means no class")
         bad = (column != np.floor(column)) | (column < -1) | (column >= classes)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             message = f"{self.table.name}, line {self.table.lines[row]}, column {name}:"
-            message += f" {column[row]:g} is no class of {value.name}"
-            help = f"classes are 0 to {classes - 1}, -1 is none"
+            message += f" {column[row]:g} is not a class of {value.name}"
+            help = f"classes are 0 to {classes - 1}; -1 means no class"
             raise data_error(self.section, self._at(value.name), message, help)
         return column.astype(np.int64)
 

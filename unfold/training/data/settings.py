@@ -139,7 +139,7 @@ def _read_share(value: Any) -> float | int:
     """Refuse what is neither a share nor a count, in one message."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not value >= 0 or (isinstance(value, float) and value >= 1):
-        raise ValueError(f"expected a share from 0 to 1 or a whole number, got {show(value)}")
+        raise ValueError(f"expected a fraction from 0 to 1 or a whole number, got {show(value)}")
     return value
 
 
@@ -394,7 +394,7 @@ def read_data(section: Section) -> DataSettings:
     name = family(section.tree)
     if name is None:
         known = ", ".join(FAMILIES)
-        message = "data does not say where they come from"
+        message = "data does not name a source"
         help = f"add one of the keys {known}; docs/data.md has an example of each"
         raise SpecError(Diagnostic(message, section.locate_key(()), help=help))
     kind: Any = FAMILIES[name]

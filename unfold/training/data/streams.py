@@ -84,7 +84,7 @@ class TextDataset:
             categories = int(program[name].type.shape[0])
             if categories < symbols:
                 message = f"the text has {symbols} different {self.text.kind}, but {name} has"
-                help = f"give {name} a named size (category: vocab): it is then set from the text"
+                help = f"give {name} a named size (category: vocab): the text then determines it"
                 message += f" {categories} categories"
                 raise data_error(self.section, (key,), message, help)
 
@@ -135,7 +135,7 @@ def _text_input(
     axes = tuple(a for a in value.axes if a != BATCH)
     if axes != (settings.axis,):
         shown = f"{name}[{', '.join(axes)}]" if axes else f"{name} without an axis"
-        message = f"the text lies along {settings.axis}, but the input is {shown}"
+        message = f"the text runs along {settings.axis}, but the input is {shown}"
         raise data_error(section, (key,), message, "set data.axis to the axis of the input")
     return value
 

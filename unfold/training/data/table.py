@@ -24,7 +24,7 @@ from unfold.training.data.problems import data_error, lines_of, suggest
 from unfold.training.data.settings import SeriesData
 from unfold.training.sections import KeyPath, Section
 
-FILL = "mend the file, or set  missing: interpolate"
+FILL = "correct the file, or set  missing: interpolate"
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ def read_table(
     try:
         header, rows = _rows(text, separator)
     except csv.Error as error:
-        refuse(f" is no CSV file: {error}", 'quote fields with " and set the separator')
+        refuse(f" is not a CSV file: {error}", 'quote fields with " and set the separator')
     if not rows:
-        refuse(" has no rows below its header")
+        refuse(" has no rows after its header")
     for number, row in rows:
         if not row and settings.missing == "error":
             refuse(f", line {number} is blank", FILL)
         if row and len(row) != len(header):
             message = f", line {number} has {len(row)} fields, the header {len(header)}"
-            refuse(message, "mend the line, or set the separator")
+            refuse(message, "correct the line, or set the separator")
     columns: Arrays = {}
     for key, reads, column in _wanted(settings):
         if (times := header.count(column)) != 1:
@@ -82,7 +82,7 @@ def read_table(
                 try:
                     numbers.append(_number(field))
                 except ValueError as error:
-                    refuse(f"{where}: {error}", "mend the file, or leave the column out")
+                    refuse(f"{where}: {error}", "correct the file, or omit the column")
                 if math.isnan(numbers[-1]) and settings.missing == "error":
                     found = f"{field} is not a finite number" if field else "the field is empty"
                     refuse(f"{where}: {found}", FILL)

@@ -110,8 +110,8 @@ class TaskDataset:
         sample = examples or self._sample()
         binding = self._binder(program).bind(sample, dtype)
         if chunk and settings.count is None:
-            message = "sequences that are made anew for every batch cannot be read in chunks"
-            raise data_error(self.section, ("task",), message, "give their number:  count: 1000")
+            message = "sequences that are generated for every batch cannot be read in chunks"
+            raise data_error(self.section, ("task",), message, "set their number:  count: 1000")
         if examples is None:
             train = DrawnSource(binding, self.draw, settings.batch, settings.seed)
         else:

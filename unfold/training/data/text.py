@@ -89,7 +89,7 @@ def read_text(settings: TextData, section: Section, folder: Path) -> Text:
     """
     text = Text.of(_written(settings, "text", section, folder), settings.level)
     if len(text.codes) < 2:
-        message = f"the text is too short: no {text.kind[:-1]} follows another"
+        message = f"the text is too short: it needs at least two {text.kind}"
         raise data_error(section, ("text",), message)
     return text
 
@@ -107,7 +107,7 @@ def read_lines(settings: LinesData, section: Section, folder: Path) -> tuple[Tex
     written = _written(settings, "lines", section, folder)
     lines = [line for line in lines_of(written) if line]
     if not lines:
-        raise data_error(section, ("lines",), "there is no line that is not empty")
+        raise data_error(section, ("lines",), "all lines are empty")
     text = Text.of(END + END.join(lines) + END, settings.level)
     ends = np.flatnonzero(text.codes == text.encode(END)[0])
     return text, [text.codes[a : b + 1] for a, b in pairwise(ends)]
@@ -122,7 +122,7 @@ def _written(settings: TextData | LinesData, key: str, section: Section, folder:
     if isinstance(source, TextFile):
         return read_utf8(source.file, section, (key, "file"), folder)[1]
     if (bad := unwritable(source.string)) is not None:
-        help = "it is half of a character; write the whole one"
+        help = "it is half of a character; write the whole character"
         raise data_error(section, (key, "string"), f"{bad} is not text", help)
     return source.string
 
