@@ -101,7 +101,7 @@ def test_run_trains_and_leaves_a_run_folder(
     folder = hello / "runs" / "hello-1"
     assert "24 characters, 6 different ones; guessing costs 1.792 (ln 6 per symbol)" in printed.out
     assert "bits/char" in printed.out
-    assert "everything is in runs/hello-1" in printed.out
+    assert "all files are in runs/hello-1" in printed.out
     assert "step  1/60   loss" in printed.err
     assert "step 60/60   loss" in printed.err
 
