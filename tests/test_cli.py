@@ -221,7 +221,7 @@ def test_a_run_can_be_taken_up_again(hello: Path, capsys: pytest.CaptureFixture[
     for change, message in {
         "size.hidden=4": "parameter U is [5, 6], but the spec makes it [4, 6]",
         "train.optimizer=sgd": "the optimiser's mean of U is [5, 6], but the spec makes it nothing",
-        "data.text={string: abcdh abcdh abcdh abcdh}": "the text has other characters",
+        "data.text={string: abcdh abcdh abcdh abcdh}": "the text has different characters",
     }.items():
         code, document = run_json(capsys, "run", "runs/hello-2", "--set", change)
         assert code == 1
@@ -438,7 +438,7 @@ def test_schema_is_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "hello.yaml", "--mode", "fre"], "expected teacher, free or scheduled:P"),
         (["run", "hello.yaml", "--backend", "cuda"], "cuda"),
         (["run", "hello.yaml", "--dtype", "int8"], "--dtype"),
-        (["run", "hello.yaml", "--runs", "hello.yaml"], "cannot make a run folder"),
+        (["run", "hello.yaml", "--runs", "hello.yaml"], "cannot create a run folder"),
         (["run", "bad.yaml"], "bad.yaml:11:14"),
         (["render", "hello.yaml", "--view", "fold"], "--view: expected one of folded"),
         (["render", "hello.yaml", "-o", "a.gif"], "-o a.gif: expected one of svg"),

@@ -249,7 +249,10 @@ def test_run_folder_that_moves_or_has_links(tmp_path: Path) -> None:
     told: list[str] = []
     found = newest(place, told.append)
     assert found is not None and found.state.step == 3
-    assert "000006 is a symbolic link, not the folder of a checkpoint; using 000003" in told[0]
+    assert (
+        "000006 is a symbolic link, not the folder of a checkpoint; using the previous one, 000003"
+        in told[0]
+    )
     for step in (6, 9, 12):
         save(replace(STATE, step=step), place, {})
     (place / "000009").rename(disk / "000009")
@@ -277,7 +280,9 @@ def test_a_folder_of_checkpoints_that_is_a_link(tmp_path: Path) -> None:
     save(STATE, tmp_path / "real", {})
     (tmp_path / "checkpoint").symlink_to("real")
     for use in (newest, lambda place: save(replace(STATE, step=9), place, {})):
-        with pytest.raises(DataError, match="checkpoint is a symbolic link, but the folder of"):
+        with pytest.raises(
+            DataError, match="checkpoint is a symbolic link, but must be the folder of"
+        ):
             use(tmp_path / "checkpoint")
     assert [p.name for p in (tmp_path / "real").iterdir()] == ["000005"]
 
@@ -307,7 +312,7 @@ def test_a_run_whose_folder_moves_says_so(folder: Path, monkeypatch: pytest.Monk
                     resume=str(folder))  # fmt: skip
     with pytest.raises(DataError) as told:
         run(asked, as_json=True)
-    assert f"{folder} is no longer there: it was moved or removed" in str(told.value)
+    assert f"{folder} no longer exists: it was moved or removed" in str(told.value)
     assert "unfold run --resume  and its new name" in str(told.value)
     assert not folder.exists()
     monkeypatch.undo()

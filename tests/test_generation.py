@@ -338,8 +338,8 @@ def test_a_drawn_symbol_ends_a_sequence_by_the_rule_of_the_spec() -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({}, "needs something to begin with"),
-        ({"prompt": [7]}, "not one of 0 to 6"),
+        ({}, "needs a prompt for x"),
+        ({"prompt": [7]}, "contains a symbol outside 0 to 6"),
         ({"prompt": [0.5]}, "symbols must be whole numbers"),
         ({"prompt": np.zeros((1, 0), int)}, "the prompt is empty"),
         ({"prompt": np.zeros((1, 2, 3), int)}, r"expected \[steps\] or \[rows, steps\]"),
@@ -348,7 +348,7 @@ def test_a_drawn_symbol_ends_a_sequence_by_the_rule_of_the_spec() -> None:
         ({"prompt": [0], "top_k": 0}, "top-k 0"),
         ({"prompt": [0], "top_p": 1.5}, "top-p 1.5"),
         ({"prompt": [0], "beam": 0}, "beam 0"),
-        ({"prompt": [0], "beam": 2, "temperature": 1.0}, "a beam search draws nothing"),
+        ({"prompt": [0], "beam": 2, "temperature": 1.0}, "a beam search does not draw"),
         ({"prompt": [0], "beam": 2, "number": 3}, "2 beams cannot give 3 sequences"),
         ({"prompt": [0], "feed": {"x": "z"}}, "has no z to feed back"),
         ({"prompt": [0], "feed": {"x": "h"}}, "h cannot be fed back as x"),

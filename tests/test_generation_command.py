@@ -248,15 +248,15 @@ def test_contexts_come_from_the_data_or_from_a_file(run: Runner, tmp_path: Path)
 
 
 MISTAKES = [
-    ("text", ["--prompt=heX"], "has the character 'X' at place 3"),
+    ("text", ["--prompt=heX"], "has the character 'X' at position 3"),
     ("text", ["--prompt=HE"], "help: write 'h'"),
     ("text", ["--beam=2", "--top-k=3"], "remove --top-k or --beam"),
     ("text", ["--beam=2", "--number=3"], "2 beams cannot give 3 sequences"),
     ("text", ["--top-p=0"], "generate.top_p: expected a number above 0"),
-    ("text", ["-o", "x.svg"], "only numbers can be drawn"),
+    ("text", ["-o", "x.svg"], "only numbers can be plotted"),
     ("text", ["-o", "nowhere/x.txt"], "--output nowhere/x.txt: cannot be written"),
     ("texd", [], "this is not the folder of a run: there is no such folder"),
-    ("untrained", [], "has no checkpoint, so there are no weights"),
+    ("untrained", [], "has no checkpoint, so it has no weights"),
     ("mute", [], "help: feed it back in the spec, as in  prev[t]: feedback(teacher=y[t-1]"),
     ("series", ["--prompt=a"], "generates numbers, so a text cannot be its prompt"),
     ("series", ["--temperature=1"], "no scores to draw from"),
@@ -300,6 +300,6 @@ def test_a_damaged_checkpoint_is_not_used(run: Runner, trained: Path) -> None:
         code, out, err = run("text")
         assert (code, out) == (0, before)
         assert "is damaged" in err
-        assert "using 000004" in err
+        assert "using the previous one, 000004" in err
     finally:
         shutil.rmtree(copy)

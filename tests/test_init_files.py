@@ -101,7 +101,7 @@ def make_files(folder: Path) -> None:
         ("folder.safetensors", "folder.safetensors is not a file", "relative"),
         ("/dev/zero", "/dev/zero is not a file", "relative"),
         ("w.txt", "w.txt is neither .npz nor .safetensors", "numpy.savez"),
-        ("cut.safetensors", "cannot read the arrays of", "it is damaged, cut short"),
+        ("cut.safetensors", "cannot read the arrays of", "it is damaged, truncated"),
         ("other.safetensors", "other.safetensors has no array A", "its arrays: B"),
         ("shape.safetensors", "of shape.safetensors has the shape [2, 3]", "[2, 2] is expected"),
         ("inf.safetensors", "A[1, 0] of inf.safetensors is inf", "finite numbers"),

@@ -225,7 +225,7 @@ def test_a_checkpoint_of_another_spec_is_refused_and_the_difference_named(here: 
         ("h[t]: tanh(W", "h[t]: relu(W", [trained, now]),
         ("hidden: 3", "hidden: 4", ["parameter U is [3, 6], but the spec makes it [4, 6]"]),
         ("{adam: {rate: 0.05}}", "sgd", ["the optimiser's mean of U is [3, 6]", "it nothing"]),
-        ("hello", "hellu", ["the text has other characters"]),
+        ("hello", "hellu", ["the text has different characters"]),
         ("hello. ", "hollo. ", ["the data differ from those it was trained on"]),
         ("  save: 3", "  seed: 3", ["was trained with the seed 0, but train.seed is now 3"]),
     ):

@@ -62,8 +62,8 @@ def test_checkpoints_say_what_sha256sum_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: f.write_bytes(f.read_bytes()[:-1]), "is not what was written"),
-        (lambda f: f.write_bytes(b"x" + f.read_bytes()[1:]), "is not what was written"),
+        (lambda f: f.write_bytes(f.read_bytes()[:-1]), "differs from what was written"),
+        (lambda f: f.write_bytes(b"x" + f.read_bytes()[1:]), "differs from what was written"),
         (lambda f: f.unlink(), "is missing"),
     ],
     ids=["cut", "changed", "gone"],
@@ -104,7 +104,7 @@ def test_run_folders_are_numbered_and_their_names_are_safe(tmp_path: Path) -> No
     assert create_run_folder(root, "../../etc/x y").parent == root
     assert create_run_folder(root, "..").name == "run-1"
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot make a run folder"):
+    with pytest.raises(DataError, match="cannot create a run folder"):
         create_run_folder(tmp_path / "file", "x")
 
 

@@ -197,7 +197,7 @@ def test_mistakes_are_named(options: dict[str, Any], error: type, message: str) 
 def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
     unfold.train(model(), arrays(), folder=tmp_path, **TRAIN)
     other = unfold.loads(SPEC.replace("tanh(W", "relu(W"))
-    with pytest.raises(DataError, match="checkpoint of another spec"):
+    with pytest.raises(DataError, match="checkpoint of a different spec"):
         unfold.train(other, arrays(), folder=tmp_path, **TRAIN)
     with pytest.raises(DataError, match="the data differ from those it was trained on"):
         unfold.train(model(), arrays(8), folder=tmp_path, **TRAIN)

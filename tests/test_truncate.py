@@ -437,8 +437,8 @@ MISTAKES = [
     ({"t": 0}, "t.every: expected a number of steps"),
     ({"t": {"every": 5, "forward": 2}}, "t has no key 'forward', only every and back"),
     ({"t": {"back": 5}}, "t.every: expected a number of steps"),
-    ({"t": {"every": 9, "back": 5}}, "fewer than the 9 from one update to the next"),
-    ({"t": {"every": 5, "back": 9}, "carry": False}, "the state has to be carried"),
+    ({"t": {"every": 9, "back": 5}}, "fewer than the 9 between updates"),
+    ({"t": {"every": 5, "back": 9}, "carry": False}, "the state must be carried"),
     ({"t": 5, "carry": 1}, "carry: expected true or false, got 1"),
     ({"u": 5}, "u cannot be truncated: the state continues along t"),
 ]
@@ -455,7 +455,7 @@ def test_data_that_cannot_be_cut() -> None:
     model = unfold.loads(SPEC + "data: {random: true}\n")
     with pytest.raises(SpecError, match="data of this kind are not read in chunks along t"):
         unfold.train(model, steps=1, truncate={"t": 2})
-    with pytest.raises(DataError, match="a source of your own makes its own chunks"):
+    with pytest.raises(DataError, match="a custom source makes its own chunks"):
         unfold.train(model, FixedSource({}, 1), steps=1, truncate={"t": 2})
     flat = unfold.loads(
         HEAD + "axes: {t: 3}\ninputs: {x[t]: []}\nnodes: {y[t]: 2 * x[t]}\nloss: sum[t](y[t])"
