@@ -13,8 +13,9 @@ import unfold
 from unfold.cli import invoke
 from unfold.commands.plan_text import amount, fate_lines, plan_lines, unit
 from unfold.commands.profile import FILE, Measured, Watch
-from unfold.execution.runs import Planned
 from unfold.passes.describe import Description, describe
+from unfold.passes.lowering import lower, to_backend
+from unfold.passes.planning import plan
 from unfold.unfolded.domain import Domain
 
 ELMAN = """
@@ -144,10 +145,10 @@ def test_a_plan_says_why_something_is_no_gemm() -> None:
 
 def test_lengths_that_differ_are_described_too() -> None:
     model = unfold.load("pattern-last")
-    planned = Planned(model.pipeline.resolved(), ("t",))
-    extents = Domain(planned.program, batch=2).extents
-    assert "last" in str(planned.plan.buffers)
-    assert "W @ " in show(describe(planned.program, planned.plan, extents))
+    found = plan(lower(model.pipeline.resolved(), to_backend(("t",))), ("t",))
+    extents = Domain(found.program, batch=2).extents
+    assert "last" in str(found.buffers)
+    assert "W @ " in show(describe(found, extents))
 
 
 def test_the_command_prints_the_plan_or_writes_it_as_json(

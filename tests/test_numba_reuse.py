@@ -54,7 +54,7 @@ def texts(spec: str, **options: Any) -> set[str]:
     """Return the kernels of a model's training step."""
     model = unfold.loads(spec, **options)
     program = model.pipeline.adjoint(tuple(model.init()), state=True)
-    plan = model._execution.planned(program, Domain(program)).plan
+    plan = model._execution.planned(program, Domain(program))
     return {b.text for b in blocks(plan, "float32")}
 
 

@@ -19,9 +19,9 @@ import unfold
 from unfold.commands.plan_text import plan_lines
 from unfold.core.plan import Gemm, Kernel, Load, Loop, Nest, Plan, Statement
 from unfold.core.program import BATCH
-from unfold.execution.runs import Planned
+from unfold.passes.lowering import lower, to_backend
 from unfold.passes.plan_names import Names
-from unfold.passes.planning import prepare
+from unfold.passes.planning import plan
 from unfold.shipped import find
 
 HERE = Path(__file__).parent
@@ -101,9 +101,8 @@ class Facts:
         self.model = unfold.loads(text)
         wrt = [v.name for v in self.model.program.parameters]
         program = self.model.pipeline.adjoint(wrt, mode=mode, state=True)
-        planned = Planned(program, ())
-        self.plan: Plan = planned.plan
-        self.names = Names(prepare(planned.program))
+        self.plan: Plan = plan(lower(program, to_backend()))
+        self.names = Names(self.plan.program)
 
     def _walk(
         self, statements: list[Statement], loops: tuple[str, ...] = ()

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from unfold.core.plan import Plan
-from unfold.core.program import Program
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,6 @@ class Profile:
 
     Attributes:
         plan: what ran.
-        program: what it was made from.
         extents: how often it ran with which extents, the first run included.
         dtype: element type.
         first: seconds of the first run, which compiles, and touches memory that nobody has used;
@@ -44,7 +42,6 @@ class Profile:
     """
 
     plan: Plan
-    program: Program
     extents: Counter[tuple[tuple[str, int], ...]]
     dtype: str
     first: float

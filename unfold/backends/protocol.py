@@ -24,21 +24,7 @@ Arrays = Mapping[str, Any]
 Room = Callable[[int], float]  # from the bytes held to those that may be taken beside them
 
 
-class Planned(Protocol):
-    """A Plan, and the Program that it was made from: lowered, with masks for unequal lengths."""
-
-    @property
-    def plan(self) -> Plan:
-        """What to do in which order."""
-        ...
-
-    @property
-    def program(self) -> Program:
-        """The equations that it computes."""
-        ...
-
-
-Planner = Callable[[Program, Domain], Planned]
+Planner = Callable[[Program, Domain], Plan]
 
 
 class Prepared(Protocol):

@@ -184,10 +184,7 @@ def _described(profile: Profile) -> Description:
     from unfold.passes.describe import describe
 
     usual = profile.extents.most_common(USUAL)
-    found = [
-        describe(profile.program, profile.plan, dict(extents), dtype=profile.dtype)
-        for extents, _ in usual
-    ]
+    found = [describe(profile.plan, dict(extents), dtype=profile.dtype) for extents, _ in usual]
     weights = [count / sum(n for _, n in usual) for _, count in usual]
 
     def mean(numbers: Iterable[int]) -> int:

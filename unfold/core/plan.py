@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, Kind, Op, Reduction
+from unfold.core.program import Program
 from unfold.core.scalar import X
 
 VECTOR = "#"  # the label of the feature dimension that a kernel runs over
@@ -285,7 +286,7 @@ class Plan:
     """Statements in order, and the buffers they use; the same Plan only if it is one object.
 
     Attributes:
-        name: of the Program.
+        program: the equations that it computes, lowered and decomposed.
         buffers: by value name.
         packs: by name.
         statements: at the top level.
@@ -296,7 +297,7 @@ class Plan:
         slow: why a product runs as loops over vectors and not as a GEMM, by value; for people.
     """
 
-    name: str
+    program: Program
     buffers: dict[str, Buffer]
     packs: dict[str, Pack]
     statements: list[Statement]
@@ -305,6 +306,11 @@ class Plan:
     parallel: bool = True
     partial: dict[str, str] = field(default_factory=dict[str, str])
     slow: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def name(self) -> str:
+        """The name of the Program."""
+        return self.program.name
 
     def walk(self, statements: list[Statement] | None = None) -> Iterator[Statement]:
         """Yield every statement, those in loops after their loop."""

@@ -7,7 +7,7 @@ the code that names all stages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,9 @@ from unfold.backends import chosen, load
 from unfold.core.paths import read_inputs
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
-from unfold.core.verify import verify
 from unfold.execution.memory import Memory
-from unfold.passes.boundaries import lower_boundaries
-from unfold.passes.lengths import mask_lengths
+from unfold.passes.lowering import lower, to_backend
 from unfold.passes.planning import plan
-from unfold.passes.products import join_products
 from unfold.passes.reach import reaches_far
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.feeds import check_classes, check_inputs, check_parameters, domain_of
@@ -33,25 +30,6 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, Any]
 MAX_CALLS = 64
-
-
-class Planned:
-    """A Program, and its Plan for some extents: any, unless an index reaches far.
-
-    Args:
-        source: what is meant.
-        varying: axes whose length differs per sequence.
-        extents: of axes.
-    """
-
-    def __init__(
-        self, source: Program, varying: Iterable[str], extents: Mapping[str, int] | None = None
-    ) -> None:
-        self.source, self.varying = source, tuple(varying)
-        lowered = verify(join_products(verify(lower_boundaries(source))))
-        self.program = verify(mask_lengths(lowered, self.varying)) if self.varying else lowered
-        self.reaches_far = reaches_far(self.program)
-        self.plan: Plan = plan(self.program, self.varying, extents)
 
 
 @dataclass
@@ -116,7 +94,8 @@ class Execution:
         self.memory = Memory()
         self.segments: dict[Any, int] = {}
         self.backends: dict[str, Backend] = {}
-        self._planned: dict[Any, Planned] = {}
+        self._lowered: dict[Any, Program] = {}
+        self._planned: dict[Any, Plan] = {}
         self._calls: dict[Any, Call] = {}
 
     def run(
@@ -242,11 +221,10 @@ class Execution:
         from unfold.passes.describe import describe
 
         own = {a: n for a, n in extents.items() if a != BATCH}
-        planned = self.planned(program, Domain(program, own, batch=extents[BATCH]))
-        domain = Domain(planned.program, own, batch=extents[BATCH])
-        return describe(planned.program, planned.plan, domain.extents)
+        plan = self.planned(program, Domain(program, own, batch=extents[BATCH]))
+        return describe(plan, Domain(plan.program, own, batch=extents[BATCH]).extents)
 
-    def planned(self, program: Program, domain: Domain) -> Planned:
+    def planned(self, program: Program, domain: Domain) -> Plan:
         """Return the Plan of a Program for the lengths of a domain.
 
         It depends on extents only where an index reaches far beyond them.
@@ -258,11 +236,14 @@ class Execution:
                 for a in program.axes
                 if a != BATCH and bool((domain.length(a) != domain.extents[a]).any())
             )
-        key: tuple[Any, ...] = (program, varying)
-        if key in self._planned and self._planned[key].reaches_far:
+        if (program, varying) not in self._lowered:
+            self._lowered[program, varying] = lower(program, to_backend(varying))
+        lowered = self._lowered[program, varying]
+        key: tuple[Any, ...] = (lowered,)
+        if reaches_far(lowered):
             key += tuple(n for a, n in domain.extents.items() if a != BATCH)
         if key not in self._planned:
-            self._planned[key] = Planned(program, varying, domain.extents)
+            self._planned[key] = plan(lowered, varying, domain.extents)
         return self._planned[key]
 
 

@@ -21,13 +21,10 @@ from dataclasses import dataclass, replace
 from unfold.core.affine import Affine
 from unfold.core.plan import Call, Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
 from unfold.core.printing import show_form
-from unfold.core.program import BATCH, Program
-from unfold.passes.expressions import last_name
+from unfold.core.program import BATCH
 from unfold.passes.fates import Fate, fates
 from unfold.passes.plan_cost import Costs, Effort
 from unfold.passes.plan_names import Names
-from unfold.passes.planning import prepare
-from unfold.passes.reach import Reach
 
 ITEM = {"float32": 4, "float64": 8}
 
@@ -85,7 +82,6 @@ class Description:
 
 
 def describe(
-    program: Program,
     plan: Plan,
     extents: Mapping[str, int],
     *,
@@ -94,13 +90,11 @@ def describe(
     """Return a Plan in words.
 
     Args:
-        program: as it was given to `unfold.passes.planning.plan`.
-        plan: what was made of it.
+        plan: what to describe.
         extents: of every axis, "batch" included.
         dtype: element type to count bytes in.
     """
-    varying = [a for a in program.axes if last_name(a) in plan.buffers]
-    names = Names(prepare(program, Reach.of(program, varying, extents)))
+    names = Names(plan.program)
     costs = Costs(plan, extents, ITEM[dtype])
     rows = tuple(_Writer(plan, names, costs).rows())
     total = costs.statements(plan.statements)

@@ -1,4 +1,4 @@
-"""Which Program each kind of run needs: the passes in their order, with what they made kept.
+"""Which Program each kind of run needs, by the lists of `unfold.passes.lowering`; all is kept.
 
     forward     the spec's Program -> modes -> (carry)
     gradients   ... -> boundaries -> differentiate
@@ -14,27 +14,31 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from unfold.core.align import align
 from unfold.core.build import Builder
 from unfold.core.paths import descendants
 from unfold.core.program import Program, Value
 from unfold.core.types import Type
-from unfold.core.verify import verify
 from unfold.errors import CycleError, DataError, UnsupportedError
-from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.carry import (
     NEXT,
     PREFIX,
     WHOLE,
     Chunk,
-    carry_state,
     delays,
-    hand_over,
     remembered,
 )
-from unfold.passes.differentiate import adjoint_name, differentiate
-from unfold.passes.modes import Mode, ProgramMode, resolve_modes
-from unfold.passes.newest import count_newest
+from unfold.passes.differentiate import adjoint_name
+from unfold.passes.lowering import (
+    ALIGN,
+    ZEROS,
+    Passes,
+    lower,
+    to_chunk,
+    to_derivative,
+    to_mode,
+    to_next,
+)
+from unfold.passes.modes import Mode, ProgramMode
 from unfold.passes.segments import Segments, segments
 from unfold.passes.simplify import drop_dead
 
@@ -69,7 +73,7 @@ class Pipeline:
 
     def _once(self, key: Any, make: Callable[[], Program]) -> Program:
         if key not in self._made:
-            self._made[key] = verify(align(make()))
+            self._made[key] = lower(make(), ALIGN)
         return self._made[key]
 
     @cached_property
@@ -123,16 +127,18 @@ class Pipeline:
         """
 
         def make() -> Program:
-            whole = self._counted(replace(self.program, outputs=self.nodes), chunk)
             axis = self.carry_axis if carry else None
             self.check_carries(carry)
-            some = axis if chunk.begins else None
-            program = resolve_modes(
-                whole, mode=mode, training=training, start=not carry, some_begin=some
+            passes = to_mode(
+                mode,
+                training=training,
+                start=not carry,
+                some_begin=axis if chunk.begins else None,
+                counted=self.carry_axis if chunk.known else None,
             )
-            if axis is None:
-                return program
-            return carry_state(program, axis, self.delays, some_begin=chunk.begins)
+            if axis is not None:
+                passes += to_chunk(axis, self.delays, some_begin=chunk.begins)
+            return lower(replace(self.program, outputs=self.nodes), passes)
 
         return self._once((mode, training, carry, chunk), make)
 
@@ -151,11 +157,6 @@ class Pipeline:
                 f"  help: read whole sequences without carry; or read some steps alone, as in"
                 f"  sum[k](x[{axis}-k])"
             )
-
-    def _counted(self, program: Program, chunk: Chunk) -> Program:
-        """Return a Program whose loss counts what no chunk before has counted."""
-        axis = self.carry_axis if chunk.known else None
-        return verify(count_newest(program, axis)) if axis else program
 
     def without(self, program: Program, missing: Iterable[str]) -> tuple[Program, set[str]]:
         """Return a Program without some inputs and all that depends on them, and what was lost."""
@@ -186,11 +187,11 @@ class Pipeline:
 
     def with_state(self, program: Program) -> Program:
         """Return a resolved Program with the state for the next chunk among its outputs."""
-        return self._once(("state", program), lambda: self._handed_over(program))
+        return self._once(("state", program), lambda: lower(program, self._to_next()))
 
-    def _handed_over(self, program: Program, overlap: int = 0) -> Program:
+    def _to_next(self, overlap: int = 0) -> Passes:
         axis = self.carry_axis
-        return hand_over(program, axis, self.delays, overlap) if axis else program
+        return to_next(axis, self.delays, overlap) if axis else ()
 
     def state(
         self,
@@ -234,10 +235,9 @@ class Pipeline:
 
         def make() -> Program:
             program = self.resolved(mode=mode, training=training, carry=carry, chunk=chunk)
-            whole = replace(program, outputs=())
-            whole = self._handed_over(whole, chunk.overlap) if state else whole
-            lowered = verify(lower_boundaries(whole))
-            return differentiate(lowered, names)
+            passes = self._to_next(chunk.overlap) if state else ()
+            passes += (*ZEROS, *to_derivative(names))
+            return lower(replace(program, outputs=()), passes)
 
         try:
             return self._once(("adjoint", names, mode, training, carry, chunk, state), make)
@@ -271,12 +271,12 @@ class Pipeline:
         if key not in self._cut:
             own = self.delays if axis == self.carry_axis else {}
             states = {n: d + chunk.overlap for n, d in own.items()}
-            whole = self._counted(replace(self.program, outputs=tuple(states)), chunk)
+            whole = replace(self.program, outputs=tuple(states))
+            counted = self.carry_axis if chunk.known else None
             some = axis if carry and chunk.begins and axis == self.carry_axis else None
-            start, later = (
-                resolve_modes(whole, mode=mode, training=training, start=begins, some_begin=some)
-                for begins, some in ((not carry, some), (False, None))
-            )
+            common = {"mode": mode, "training": training, "counted": counted}
+            start = lower(whole, to_mode(**common, start=not carry, some_begin=some))
+            later = lower(whole, to_mode(**common, start=False))
             self._cut[key] = segments(
                 start, later, axis, key[0], states=states, going_on=carry, some_begin=bool(some)
             )
@@ -295,7 +295,8 @@ class Pipeline:
             builder.node = "directional"
             products = [_inner_product(builder, first[n]) for n in names]
             builder.emit("identity", (builder.total(products),), name=TOTAL, type=Type())
-            second = differentiate(builder.build(first, outputs=()), names, of=TOTAL)
+            whole = builder.build(first, outputs=())
+            second = lower(whole, to_derivative(names, of=TOTAL))
             return drop_dead(replace(second, loss=None))
 
         return self._once(("curvature", names, mode), make)

@@ -1,4 +1,4 @@
-"""Make the Plan of a Program: decompose, decide, schedule, pack, place.
+"""Make the Plan of a Program: decide, schedule, pack, place.
 
 In: a Program of one mode, without boundaries and feedback. Out: a Plan (`unfold.core.plan`), which
 says for every equation where it is computed; `unfold.passes.describe` says it in words.
@@ -7,33 +7,20 @@ says for every equation where it is computed; `unfold.passes.describe` says it i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from unfold.core.align import align
 from unfold.core.dependence import order
 from unfold.core.op import Source
 from unfold.core.paths import descendants, readers
-from unfold.core.plan import Access, Gemm, Loop, Pack, Plan, Statement
+from unfold.core.plan import Access, Buffer, Gemm, Loop, Pack, Plan, Statement, Stored
 from unfold.core.program import BATCH, Program, Value
-from unfold.core.verify import verify
-from unfold.passes.decompose import decompose
 from unfold.passes.expressions import last_name
-from unfold.passes.forms import Form, Forms, decide
-from unfold.passes.pack import pack
+from unfold.passes.forms import Forms, decide
+from unfold.passes.lowering import lower, to_plan
 from unfold.passes.reach import Reach
 from unfold.passes.schedule import Schedule
-from unfold.passes.simplify import drop_dead
 from unfold.passes.storage import buffers, fills
 from unfold.passes.works import Works
-
-
-def prepare(program: Program, reach: Reach | None = None) -> Program:
-    """Return the Program whose equations a Plan computes: decomposed, with joined products.
-
-    Args:
-        program: as for `plan`.
-        reach: which indices are no plain strides.
-    """
-    return verify(align(pack(drop_dead(decompose(program, reach or Reach())))))
 
 
 def plan(
@@ -42,14 +29,14 @@ def plan(
     """Return the Plan of a Program.
 
     Args:
-        program: without boundaries and feedback.
+        program: lowered for a backend; see `unfold.passes.lowering`.
         varying: axes whose length differs per sequence (their masks are in the Program).
         extents: of axes, which decide which reads are checked; default: none reaches far.
     """
     loss = (program.loss,) if program.loss else ()
     results = tuple(dict.fromkeys((*program.outputs, *loss)))
     reach = Reach.of(program, varying, extents or {})
-    ready = prepare(program, reach)
+    ready = lower(program, to_plan(reach))
     blocks = order(ready)
     forms = decide(ready, blocks, results)
     works = Works(forms, reach)
@@ -65,7 +52,7 @@ def plan(
     first, second = fills(first, kept), fills(second, kept)
     partial = {n: k for n, k in _partial(ready, early).items() if n in kept} if parallel else {}
     return Plan(
-        program.name,
+        ready,
         kept,
         packs,
         first + second,
@@ -77,9 +64,7 @@ def plan(
     )
 
 
-def _lengths(axis: str):
-    from unfold.core.plan import Buffer, Stored
-
+def _lengths(axis: str) -> Buffer:
     return Buffer(last_name(axis), (Stored(BATCH),), (), "host")
 
 
@@ -137,8 +122,6 @@ def _pack_loop(
             if key not in made:
                 made[key] = Pack(f"pack.{len(made)}", statement.b, statement.n, statement.k, over)
                 packs.append(made[key])
-            from dataclasses import replace
-
             statement = replace(statement, packed=made[key].name)
         body.append(statement)
     return Loop(loop.axis, loop.direction, body)
@@ -151,6 +134,3 @@ def _is_fixed(gemm: Gemm, forms: Forms) -> bool:
     plain = all(len(dims) == 1 for dims in (gemm.n, gemm.k))
     still = not any(b.moves(d.name) for d in gemm.outer)
     return not forms.paths[b.buffer] and features and plain and still and not b.guarded
-
-
-__all__ = ["Form", "plan", "prepare"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from unfold.core.affine import Affine
 from unfold.core.dependence import outreach
-from unfold.core.program import Program
+from unfold.core.program import Program, kept
 
 NEAR = 64  # numbers up to this are no reason to look at extents: so short a halo costs nothing
 
@@ -60,6 +60,7 @@ class Reach:
         return max(outreach(index, axis, self.extents)) > max(NEAR, *known)
 
 
+@kept
 def reaches_far(program: Program) -> bool:
     """Whether it can depend on extents which reads are checked."""
     reads = (ref for value in program for ref in value.operands)

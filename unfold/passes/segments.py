@@ -32,9 +32,8 @@ from unfold.core.program import Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
-from unfold.passes.boundaries import lower_boundaries
-from unfold.passes.carry import NEXT, PREFIX, carry_state, delays, hand_over
-from unfold.passes.differentiate import differentiate
+from unfold.passes.carry import NEXT, PREFIX, delays
+from unfold.passes.lowering import ZEROS, lower, to_chunk, to_derivative, to_next
 from unfold.passes.simplify import drop_dead
 
 DIRECTION = "direction."
@@ -133,7 +132,7 @@ def _carried(
     program: Program, axis: str, states: Mapping[str, int], some_begin: bool = False
 ) -> Program:
     """Return the Program of a segment that is given states, which are as long as they are read."""
-    program = carry_state(program, axis, states, some_begin=some_begin)
+    program = lower(program, to_chunk(axis, states, some_begin=some_begin))
     return program.with_values(
         replace(v, boundary={a: r for a, r in v.boundary.items() if not a.startswith(PREFIX)})
         for v in program
@@ -219,12 +218,12 @@ class _Cut:
         if not self.shared:
             return None, None
         program = needed(replace(self.program, outputs=tuple(self.shared), loss=None))
-        lowered = verify(lower_boundaries(program))
+        lowered = lower(program, ZEROS)
         return program, pullback(lowered, self.shared, wrt)
 
     def after(self, states: Mapping[str, int], wrt: tuple[str, ...]) -> Gradients:
         """Return the loss and its gradients."""
-        handed = hand_over(self.program, self.axis, states)
+        handed = lower(self.program, to_next(self.axis, states))
         builder = Builder.of(handed)
         given = (*self.sums, *self.shared, *(f"{NEXT}{n}" for n in states))
         for name in given:
@@ -238,9 +237,9 @@ class _Cut:
             operands = tuple(self._ended(handed, r, states) for r in value.operands)
             builder.values[name] = replace(value, operands=operands)
         program = drop_dead(builder.build(handed, outputs=()))
-        lowered = verify(lower_boundaries(program))
+        lowered = lower(program, ZEROS)
         names = _read(lowered, (*wrt, *given))
-        return Gradients(needed(differentiate(lowered, names)), names)
+        return Gradients(needed(lower(lowered, to_derivative(names))), names)
 
     def _ended(self, handed: Program, ref: Ref, states: Mapping[str, int]) -> Ref:
         """Read the last values of a state from where the last segment hands them over."""
@@ -257,7 +256,7 @@ class _Cut:
 
 def _body(cut: _Cut, program: Program, states: Mapping[str, int], wrt: tuple[str, ...]) -> Body:
     """Return the Programs of a segment."""
-    handed = hand_over(program, cut.axis, states)
+    handed = lower(program, to_next(cut.axis, states))
     outputs = (*cut.sums, *(f"{NEXT}{n}" for n in states))
     values = [_source(v) if v.name in cut.shared else v for v in handed]
     values = [
@@ -268,7 +267,7 @@ def _body(cut: _Cut, program: Program, states: Mapping[str, int], wrt: tuple[str
     ]
     forward = needed(handed.with_values(values, outputs=outputs, loss=None))
     carried = tuple(f"{PREFIX}{n}" for n in states)
-    lowered = verify(lower_boundaries(forward))
+    lowered = lower(forward, ZEROS)
     return Body(forward, pullback(lowered, outputs, (*wrt, *cut.shared, *carried)))
 
 
@@ -320,5 +319,5 @@ def pullback(lowered: Program, outputs: Iterable[str], wrt: Iterable[str]) -> Gr
         flat = product.apply("sum_to", shape=()) if value.type.shape else product
         terms.append(builder.sum(flat, value.axes))
     builder.emit("identity", (builder.total(terms),), name=TOTAL, type=Type())
-    whole = differentiate(builder.build(lowered, outputs=()), names, of=TOTAL)
+    whole = lower(builder.build(lowered, outputs=()), to_derivative(names, of=TOTAL))
     return Gradients(needed(replace(whole, loss=None)), names, of)

@@ -21,11 +21,10 @@ from unfold.core.dependence import fixed_extents
 from unfold.core.op import Source
 from unfold.core.paths import ancestors, reads
 from unfold.core.program import Program, Value
-from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
-from unfold.passes.boundaries import lower_boundaries
-from unfold.passes.carry import NEXT, PREFIX, carry_state, delays, hand_over
-from unfold.passes.modes import ProgramMode, resolve_modes
+from unfold.passes.carry import NEXT, PREFIX, delays
+from unfold.passes.lowering import ZEROS, lower, to_chunk, to_mode, to_next
+from unfold.passes.modes import ProgramMode
 from unfold.passes.segments import Gradients, needed, pullback
 
 
@@ -60,10 +59,11 @@ def step_map(program: Program, axis: str, mode: ProgramMode = "teacher") -> Step
         UnsupportedError: there is no such map.
     """
     every = tuple(v.name for v in program if not v.is_given)
-    whole = resolve_modes(replace(program, outputs=every, loss=None), mode=mode, start=False)
+    resolved = replace(program, outputs=every, loss=None)
+    whole = lower(resolved, to_mode(mode, start=False))
     found = delays(whole, axis)
     states = {n: d for n, d in found.items() if not whole[n].is_input}
-    handed = hand_over(carry_state(whole, axis, found), axis, states)
+    handed = lower(whole, (*to_chunk(axis, found), *to_next(axis, states)))
     while True:  # what is read later, but by no later state, is not part of the state
         read = _read(handed, states)
         recurring = {n: d for n, d in states.items() if f"{PREFIX}{n}" in read}
@@ -73,11 +73,11 @@ def step_map(program: Program, axis: str, mode: ProgramMode = "teacher") -> Step
     if not states:
         raise _refused(axis, f"in mode {mode} no state at a step needs the one before")
     outputs = tuple(f"{NEXT}{n}" for n in states)
-    forward = verify(needed(replace(handed, outputs=outputs)))
+    forward = needed(replace(handed, outputs=outputs))
     for value in forward:
         _check(forward, value, axis, states)
     carried = tuple(f"{PREFIX}{n}" for n in states)
-    backward = pullback(verify(lower_boundaries(forward)), forward.outputs, carried)
+    backward = pullback(lower(forward, ZEROS), forward.outputs, carried)
     inputs = {
         n: d for n, d in found.items() if n not in states and f"{PREFIX}{n}" in forward.values
     }

@@ -14,7 +14,8 @@ from typing import Any
 from unfold.backends.native.engine import Engine
 from unfold.backends.native.host import Run
 from unfold.backends.native.profile import Clock
-from unfold.backends.protocol import Arrays, Planned, Planner
+from unfold.backends.protocol import Arrays, Planner
+from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 from unfold.unfolded.domain import Domain
 
@@ -47,7 +48,7 @@ class Native:
 
     def needs(self, program: Program, domain: Domain, dtype: str) -> int:
         """Return the bytes that a run takes."""
-        plan = self.planner(program, domain).plan
+        plan = self.planner(program, domain)
         return self.engine.needs(plan, over(domain, 0, {}), dtype)
 
     @contextmanager
@@ -63,16 +64,15 @@ class Native:
 class Ready:
     """A Plan for a domain, and what it was run over last."""
 
-    def __init__(self, backend: Native, planned: Planned, domain: Domain, dtype: str) -> None:
-        self.backend, self.planned, self.domain, self.dtype = backend, planned, domain, dtype
+    def __init__(self, backend: Native, plan: Plan, domain: Domain, dtype: str) -> None:
+        self.backend, self.plan, self.domain, self.dtype = backend, plan, domain, dtype
         self._over = over(domain, 0, {})
 
     def run(self, arrays: Arrays, *, seed: int, origin: Mapping[str, int]) -> dict[str, Any]:
         """Compute the results of the Plan."""
         if (self._over.seed, self._over.origin) != (seed, origin):
             self._over = over(self.domain, seed, origin)
-        engine, planned = self.backend.engine, self.planned
-        return engine.run(planned.plan, planned.program, arrays, self._over, dtype=self.dtype)
+        return self.backend.engine.run(self.plan, arrays, self._over, dtype=self.dtype)
 
 
 def over(domain: Domain, seed: int, origin: Mapping[str, int]) -> Run:

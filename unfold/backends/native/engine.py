@@ -1,7 +1,7 @@
 """Run Plans: compile their blocks, bind them to memory, feed them, call them, gather results.
 
     engine = Engine(machine)
-    values = engine.run(plan, program, arrays, Run(extents, lengths, seed=0), dtype="float32")
+    values = engine.run(plan, arrays, Run(extents, lengths, seed=0), dtype="float32")
 
 The sequences of a batch are independent until something adds them up: each thread runs the whole
 Plan for its share of them, in an arena of its own and without waiting for the others; then sums
@@ -57,7 +57,7 @@ class Engine:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max(self.threads - 1, 1), thread_name_prefix="unfold")
 
-    def compiled(self, plan: Plan, program: Program, dtype: str) -> Written:
+    def compiled(self, plan: Plan, dtype: str) -> Written:
         """Return a Plan with its blocks compiled."""
         key = (plan, dtype)
         if key not in self._compiled:
@@ -65,8 +65,8 @@ class Engine:
             try:
                 addresses = self.machine.functions([b.text for b in made])
             except BackendError as error:
-                raise _explained(error, made, program) from error
-            self._compiled[key] = Written(plan, program, dtype, made, addresses)
+                raise _explained(error, made, plan.program) from error
+            self._compiled[key] = Written(plan, dtype, made, addresses)
         return self._compiled[key]
 
     def _blocks(self, plan: Plan, dtype: str) -> tuple[Block, ...]:
@@ -100,14 +100,11 @@ class Engine:
                 raise too_large(plan.name, needed, room, run.extents)
             del self._bound[next(iter(self._bound))]
 
-    def run(
-        self, plan: Plan, program: Program, arrays: Mapping[str, Any], run: Run, *, dtype: str
-    ) -> dict[str, Any]:
+    def run(self, plan: Plan, arrays: Mapping[str, Any], run: Run, *, dtype: str) -> dict[str, Any]:
         """Compute the results of a Plan.
 
         Args:
             plan: what to run.
-            program: what it was made from.
             arrays: inputs [batch, *extents, *stored] and parameters [*extents, *stored] by name.
             run: extents, lengths and seed.
             dtype: element type, "float32" or "float64".
@@ -117,7 +114,7 @@ class Engine:
         """
         if (plan, dtype, *run.extents.items()) not in self._bound:
             self._make_room(plan, run, dtype)
-        compiled = self.compiled(plan, program, dtype)
+        compiled = self.compiled(plan, dtype)
         bounds = self._bind(compiled, run)
         for bound in bounds:
             bound.feed(arrays, run)

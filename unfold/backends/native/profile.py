@@ -23,7 +23,6 @@ from unfold.backends.native.host import Run
 from unfold.backends.native.protocol import Block, Machine, Memory, Products
 from unfold.backends.profiles import Call, Profile
 from unfold.core.plan import Plan
-from unfold.core.program import Program
 
 
 class Clocked:
@@ -73,19 +72,17 @@ class Clock(Engine):
         self._found: dict[tuple[Plan, str], Profile] = {}
         super().__init__(self._clocked, engine.threads, engine.room)
 
-    def run(
-        self, plan: Plan, program: Program, arrays: Mapping[str, Any], run: Run, *, dtype: str
-    ) -> dict[str, Any]:
+    def run(self, plan: Plan, arrays: Mapping[str, Any], run: Run, *, dtype: str) -> dict[str, Any]:
         """Compute the results of a Plan; see `Engine.run`."""
         self._clocked.calls.clear()
         began = time.perf_counter()
-        values = super().run(plan, program, arrays, run, dtype=dtype)
+        values = super().run(plan, arrays, run, dtype=dtype)
         seconds = time.perf_counter() - began
         key = (plan, dtype)
         if key in self._found:
             self._found[key].add(seconds, self._clocked.calls)
         else:
-            self._found[key] = Profile(plan, program, Counter(), dtype, seconds)
+            self._found[key] = Profile(plan, Counter(), dtype, seconds)
         self._found[key].extents[tuple(run.extents.items())] += 1
         return values
 

@@ -16,7 +16,7 @@ from unfold.backends.native.bind import Bound
 from unfold.backends.native.host import Run, host_value
 from unfold.backends.native.protocol import Block, Machine, Memory
 from unfold.core.plan import Buffer, Plan
-from unfold.core.program import BATCH, Program
+from unfold.core.program import BATCH
 
 
 @dataclass
@@ -24,7 +24,6 @@ class Written:
     """A Plan's blocks, and the addresses of their functions, for one element type."""
 
     plan: Plan
-    program: Program
     dtype: str
     blocks: tuple[Block, ...]
     functions: tuple[int, ...]
@@ -51,7 +50,7 @@ class Share:
 
     def __init__(self, compiled: Written, machine: Machine, run: Run, rows: slice) -> None:
         extents = {**run.extents, BATCH: rows.stop - rows.start}
-        self.program, self.rows = compiled.program, rows
+        self.program, self.rows = compiled.plan.program, rows
         self.bound = Bound(
             compiled.plan,
             compiled.blocks,
