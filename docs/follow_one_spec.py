@@ -60,7 +60,7 @@ def page() -> str:
         _section("6. The order", "unfold/core/dependence.py", _ORDER, _order(adjoint)),
         _section("7. The unfolded graph", "unfold/unfolded/graph.py", _GRAPH, _graph(model)),
         _section("8. The run", "unfold/unfolded/reference.py", _RUN, _run(model)),
-        _section("9. The Plan", "unfold/passes/planning.py", _PLAN, _plan(model)),
+        _section("9. The Plan", "unfold/planning/plan.py", _PLAN, _plan(model)),
     ]
     return "\n".join(parts)
 

@@ -24,8 +24,8 @@ from unfold.errors import CycleError, DataError, UnsupportedError
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.decoding import close, separate
 from unfold.passes.modes import resolve_modes
-from unfold.passes.planning import plan
 from unfold.passes.products import join_products
+from unfold.planning.plan import plan
 
 HEAD = (
     "unfold: 1\nname: bounded\naxes: {t: 4, s: t}\nsizes: {n: 3}\ninputs: {x[t]: [], z[t]: [n]}\n"

@@ -22,7 +22,7 @@ from unfold.core.plan import Call
 from unfold.errors import SpecError, UnsupportedError
 from unfold.ops.lattice import Lattice
 from unfold.passes.differentiate import differentiate
-from unfold.passes.planning import plan
+from unfold.planning.plan import plan
 from unfold.shipped import find
 
 BACKENDS = ("reference", "numba")

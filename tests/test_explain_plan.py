@@ -13,9 +13,9 @@ import unfold
 from unfold.cli import invoke
 from unfold.commands.plan_text import amount, fate_lines, plan_lines, unit
 from unfold.commands.profile import FILE, Measured, Watch
-from unfold.passes.describe import Description, describe
+from unfold.explain.describe import Description, describe
 from unfold.passes.lowering import lower, to_backend
-from unfold.passes.planning import plan
+from unfold.planning.plan import plan
 from unfold.unfolded.domain import Domain
 
 ELMAN = """

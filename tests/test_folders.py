@@ -16,7 +16,7 @@ from unfold.backends import BACKENDS
 
 PACKAGE = Path(__file__).parent.parent / "unfold"
 
-LAYERS = {"core", "spec", "ops", "passes", "unfolded", "errors"}
+LAYERS = {"core", "spec", "ops", "passes", "planning", "explain", "unfolded", "errors"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
@@ -26,6 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "spec": {"core", "errors"},
     "ops": {"core", "errors"},
     "passes": {"core", "errors"},
+    "planning": {"core", "errors", "passes"},
+    "explain": {"core", "errors", "passes", "planning"},
     "unfolded": {"core", "errors"},
     "backends": {"core", "errors", "files", "unfolded"},
     "backends/reference": {"backends", "core", "errors", "unfolded"},

@@ -19,9 +19,9 @@ import unfold
 from unfold.commands.plan_text import plan_lines
 from unfold.core.plan import Gemm, Kernel, Load, Loop, Nest, Plan, Statement
 from unfold.core.program import BATCH
+from unfold.explain.names import Names
 from unfold.passes.lowering import lower, to_backend
-from unfold.passes.plan_names import Names
-from unfold.passes.planning import plan
+from unfold.planning.plan import plan
 from unfold.shipped import find
 
 HERE = Path(__file__).parent

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from unfold.drawing.unfolding import Unfolding
     from unfold.execution.memory import Checkpoint, Memory
     from unfold.execution.runs import Execution
+    from unfold.explain.describe import Description
     from unfold.generation import Writer, Written
-    from unfold.passes.describe import Description
     from unfold.unfolded.cost import Cost
     from unfold.unfolded.measures import Measures
     from unfold.unfolded.results import Run, Step

@@ -21,8 +21,8 @@ from unfold.commands.report import named
 from unfold.commands.screen import echo, paint
 
 if TYPE_CHECKING:
-    from unfold.passes.describe import Description, Row
-    from unfold.passes.fates import Fate
+    from unfold.explain.describe import Description, Row
+    from unfold.explain.fates import Fate
 
 WIDTH = 100
 NARROW, WIDE = 60, 120

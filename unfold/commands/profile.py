@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from unfold.backends.profiles import Profile
     from unfold.backends.protocol import Clock
     from unfold.commands.task import Task
-    from unfold.passes.describe import Description
+    from unfold.explain.describe import Description
 
 MODEL, DATA = "model", "data"
 LOADING, DRAWING, SAVING = "loading the spec and its data", "pictures", "checkpoints"
@@ -181,7 +181,7 @@ def repeat(step: Any) -> None:
 
 def _described(profile: Profile) -> Description:
     """Return a Plan in words, at its usual extents; costs are the mean over the usual ones."""
-    from unfold.passes.describe import describe
+    from unfold.explain.describe import describe
 
     usual = profile.extents.most_common(USUAL)
     found = [describe(profile.plan, dict(extents), dtype=profile.dtype) for extents, _ in usual]

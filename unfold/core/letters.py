@@ -25,3 +25,8 @@ def letters(value: Value) -> Letters:
 def written(operands: Sequence[str], result: str) -> str:
     """Return the equation of some letters."""
     return f"{','.join(operands)}->{result}"
+
+
+def letter(name: str) -> str:
+    """Name the dimension of an einsum's letter; axes have names without the sign."""
+    return f"#{name}"

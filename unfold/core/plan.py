@@ -1,4 +1,4 @@
-"""`Plan`: the loop nest that a backend receives, made from a Program by `unfold.passes.planning`.
+"""`Plan`: the loop nest that a backend receives, made from a Program by `unfold.planning.plan`.
 
 A Plan computes buffers of floats. Each materialised value has one buffer; its dimensions are the
 axes that it keeps (looped ones first, then "batch"), then its features. What is not materialised is

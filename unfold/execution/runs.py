@@ -19,14 +19,14 @@ from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 from unfold.execution.memory import Memory
 from unfold.passes.lowering import lower, to_backend
-from unfold.passes.planning import plan
 from unfold.passes.reach import reaches_far
+from unfold.planning.plan import plan
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.feeds import check_classes, check_inputs, check_parameters, domain_of
 
 if TYPE_CHECKING:
     from unfold.backends.protocol import Backend, Prepared
-    from unfold.passes.describe import Description
+    from unfold.explain.describe import Description
 
 Arrays = Mapping[str, Any]
 MAX_CALLS = 64
@@ -218,7 +218,7 @@ class Execution:
             program: as `run` takes it.
             extents: of axes, "batch" among them; default: those of the Program.
         """
-        from unfold.passes.describe import describe
+        from unfold.explain.describe import describe
 
         own = {a: n for a, n in extents.items() if a != BATCH}
         plan = self.planned(program, Domain(program, own, batch=extents[BATCH]))

@@ -5,7 +5,7 @@ and verifies the Program after each pass.
 
     forward      to_mode (to_chunk) (to_next)
     gradients    ... ZEROS to_derivative
-    compiled     ... to_backend to_plan, and then `unfold.passes.planning` makes the Plan
+    compiled     ... to_backend to_plan, and then `unfold.planning.plan` makes the Plan
 
 `unfold.passes.pipeline` keeps what these lists make of one spec. `unfold.passes.segments` and
 `unfold.passes.step_map` cut a Program, and lower the pieces by the same lists.

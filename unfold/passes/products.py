@@ -18,11 +18,10 @@ from string import ascii_lowercase
 from unfold.core.affine import Affine
 from unfold.core.bounds import is_covered, moved, simplified
 from unfold.core.build import Builder
-from unfold.core.letters import letters, written
+from unfold.core.letters import letter, letters, written
 from unfold.core.op import SUM, Over, View
 from unfold.core.paths import is_used_once
 from unfold.core.program import Program, Ref, Value
-from unfold.passes.forms import letter
 from unfold.passes.simplify import drop_dead
 
 Factors = tuple[Sequence[Ref], Sequence[str], str]  # operands, their letters, the result's

@@ -19,18 +19,13 @@ from enum import Enum
 from unfold.core.affine import Affine
 from unfold.core.bounds import at_reader, bounds_of, implies, is_covered
 from unfold.core.dependence import Block, Loop
-from unfold.core.letters import letters
+from unfold.core.letters import letter, letters
 from unfold.core.op import Kind, View
 from unfold.core.paths import uses
 from unfold.core.plan import Dim
 from unfold.core.program import BATCH, Program, Ref, Value
 
 LONG, VERY_LONG = 20, 200  # operations of an expression that is written out more than once
-
-
-def letter(name: str) -> str:
-    """Name the dimension of an einsum's letter; axes have names without the sign."""
-    return f"#{name}"
 
 
 class Form(Enum):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from unfold.core.plan import Access, Call, Dim, Kernel
 from unfold.core.program import BATCH, Ref, Value
-from unfold.passes.expressions import Feature
-from unfold.passes.works import Works
+from unfold.planning.expressions import Feature
+from unfold.planning.works import Works
 
 
 def call(works: Works, value: Value) -> Call:

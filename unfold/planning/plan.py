@@ -1,7 +1,7 @@
 """Make the Plan of a Program: decide, schedule, pack, place.
 
 In: a Program of one mode, without boundaries and feedback. Out: a Plan (`unfold.core.plan`), which
-says for every equation where it is computed; `unfold.passes.describe` says it in words.
+says for every equation where it is computed; `unfold.explain.describe` says it in words.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from unfold.core.op import Source
 from unfold.core.paths import descendants, readers
 from unfold.core.plan import Access, Buffer, Gemm, Loop, Pack, Plan, Statement, Stored
 from unfold.core.program import BATCH, Program, Value
-from unfold.passes.expressions import last_name
-from unfold.passes.forms import Forms, decide
 from unfold.passes.lowering import lower, to_plan
 from unfold.passes.reach import Reach
-from unfold.passes.schedule import Schedule
-from unfold.passes.storage import buffers, fills
-from unfold.passes.works import Works
+from unfold.planning.expressions import last_name
+from unfold.planning.forms import Forms, decide
+from unfold.planning.schedule import Schedule
+from unfold.planning.storage import buffers, fills
+from unfold.planning.works import Works
 
 
 def plan(

@@ -16,10 +16,10 @@ from unfold.core.dependence import Block
 from unfold.core.dependence import Loop as Recurrence
 from unfold.core.plan import Access, Call, Dim, Fill, Gemm, Kernel, Loop, Nest, Statement, Store
 from unfold.core.scalar import X
-from unfold.passes.calls import call
-from unfold.passes.expressions import Expressions
-from unfold.passes.forms import Form
-from unfold.passes.works import Work, Works
+from unfold.planning.calls import call
+from unfold.planning.expressions import Expressions
+from unfold.planning.forms import Form
+from unfold.planning.works import Work, Works
 
 WIDE = 40  # leaves of a kernel beyond which another one is begun
 
@@ -126,8 +126,8 @@ class Schedule:
         latest = self._latest(level, work)
         for position in range(max(latest, 0), len(level.entries)):
             entry = level.entries[position]
-            same = isinstance(entry, Group) and entry.dims == work.dims
-            if same and entry.within == work.within:
+            own = (work.dims, work.within)
+            if isinstance(entry, Group) and (entry.dims, entry.within) == own:
                 if position > latest or self._fits(level, entry, work, position):
                     entry.works.append(work)
                     self._made(level, work, position)

@@ -28,7 +28,7 @@ from unfold.core.plan import (
     Stored,
 )
 from unfold.core.program import BATCH, Program, Value
-from unfold.passes.forms import Form, Forms
+from unfold.planning.forms import Form, Forms
 
 SHORT = 16  # how many numbers may be added to one without regard to rounding
 Place = tuple[Loop | Nest, ...]

@@ -30,8 +30,8 @@ from unfold.core.plan import (
     Store,
 )
 from unfold.core.program import BATCH
+from unfold.explain.names import HIDDEN, Names
 from unfold.passes.carry import NEXT
-from unfold.passes.plan_names import HIDDEN, Names
 
 MANY = 5  # names in a list
 

@@ -22,9 +22,9 @@ from unfold.core.affine import Affine
 from unfold.core.plan import Call, Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
 from unfold.core.printing import show_form
 from unfold.core.program import BATCH
-from unfold.passes.fates import Fate, fates
-from unfold.passes.plan_cost import Costs, Effort
-from unfold.passes.plan_names import Names
+from unfold.explain.costs import Costs, Effort
+from unfold.explain.fates import Fate, fates
+from unfold.explain.names import Names
 
 ITEM = {"float32": 4, "float64": 8}
 

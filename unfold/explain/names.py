@@ -6,7 +6,7 @@
     W~ij~ji                  W transposed                     so that a category picks rows
     i.7 = W_i|W_f @ x[t]     i, f: [W_i W_f] @ x[t]           one product for both
 
-In: the Program that planning works on (`unfold.passes.planning.prepare`).
+In: the Program of a Plan (`Plan.program`).
 """
 
 from __future__ import annotations

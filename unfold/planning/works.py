@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from unfold.core.affine import Affine
-from unfold.core.letters import letters
+from unfold.core.letters import letter, letters
 from unfold.core.op import Over, View
 from unfold.core.plan import VECTOR, Access, Dim, Gemm, Kernel, Load, Store
 from unfold.core.program import BATCH, Value
 from unfold.core.scalar import X
-from unfold.passes.expressions import At, Expressions, Feature, strides, windowed
-from unfold.passes.forms import Form, Forms, letter
 from unfold.passes.reach import Reach
+from unfold.planning.expressions import At, Expressions, Feature, strides, windowed
+from unfold.planning.forms import Form, Forms
 
 Root = Callable[[Expressions, At], X]
 
