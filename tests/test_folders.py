@@ -99,6 +99,21 @@ def backend_names(source: str) -> list[str]:
     return [f"line {n.lineno}: {n.value!r}" for n in found if n.value in NAMES]
 
 
+def compilers(source: str) -> list[str]:
+    """Return where a module imports a compiler."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        else:
+            continue
+        tops = (name.partition(".")[0] for name in names)
+        found += [f"line {node.lineno}: {top}" for top in tops if top in COMPILERS]
+    return found
+
+
 def is_part(name: str) -> bool:
     """Say whether the package has a folder or a module of this name."""
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
@@ -112,6 +127,7 @@ def violations(source: str, part: str, package: tuple[str, ...]) -> list[str]:
 
 
 NAMES = tuple(BACKENDS)
+COMPILERS = ("numba", "llvmlite")
 FILES = sorted(p for p in PACKAGE.rglob("*.py"))
 
 
@@ -132,6 +148,17 @@ def test_only_the_registry_names_a_backend(file: Path) -> None:
 
 def test_the_rule_of_names_can_fail() -> None:
     assert backend_names('def f(x):\n    return x == "numba"') == ["line 2: 'numba'"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_only_its_backend_imports_a_compiler(file: Path) -> None:
+    if part_of(file) != "backends/numba":
+        assert compilers(file.read_text(encoding="utf-8")) == []
+
+
+def test_the_rule_of_compilers_can_fail() -> None:
+    assert compilers("def f():\n    from numba.core import types") == ["line 2: numba"]
+    assert compilers("import numpy, llvmlite.ir") == ["line 1: llvmlite"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.runs import PATIENCE
+from unfold.core.rule import Applied, Rule, interpret
 from unfold.training.checkpoint import TrainingState, load
 from unfold.training.data import Batch, StreamSource
 from unfold.training.data.text import Text
@@ -91,6 +92,10 @@ class Bigrams:
         np.add.at(gradient, x, g)
         s = np.broadcast_to(0.5 * state + 1.0, x.shape)[:, 0]
         return Result(loss, {"W": gradient, "b": g.sum((0, 1))}, {"s": s}, logits)
+
+    def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:
+        """Let NumPy do what rules say."""
+        return tuple(interpret(rule, arrays) for rule, arrays in rules)
 
     def forward(self, params: Mapping[str, np.ndarray], inputs: Arrays, **options: Any) -> Result:
         """Run forward."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import perf_counter_ns
@@ -187,6 +188,10 @@ class Interpreted:
     def call(self, table: int, count: int) -> None:
         """Run the blocks of a table."""
         self.timed(table, count)
+
+    def caller(self, table: int, count: int) -> Callable[[], None]:
+        """Return a function that runs them."""
+        return partial(self.call, table, count)
 
     def timed(self, table: int, count: int) -> Any:
         """Run the blocks of a table, and read a clock before the first and after each."""

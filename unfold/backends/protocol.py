@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from unfold.backends.profiles import Profile
 from unfold.core.plan import Plan
 from unfold.core.program import Program
+from unfold.core.rule import Applied, Rule
 from unfold.unfolded.domain import Domain
 
 Arrays = Mapping[str, Any]
@@ -82,6 +83,17 @@ class Backend(Protocol):
 
     def needs(self, program: Program, domain: Domain, dtype: str) -> int:
         """Return the bytes that a run takes; nothing is allocated or compiled."""
+        ...
+
+    def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:
+        """Return functions that do what rules say with flat arrays, where these lie.
+
+        Args:
+            rules: each with its arrays [n] by name, all of one type.
+
+        Raises:
+            BackendError: what was generated does not compile.
+        """
         ...
 
     def clocked(self) -> AbstractContextManager[Clock]:

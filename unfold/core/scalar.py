@@ -15,7 +15,7 @@ constants in its own language.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,19 @@ class X:
             return variables[self.head]
         return functions[self.head](*(a.evaluate(variables, functions) for a in self.arguments))
 
+    def variables(self) -> Iterator[str]:
+        """Yield the names of variables, from left to right."""
+        if not self.arguments and self.head != "number":
+            yield self.head
+        for argument in self.arguments:
+            yield from argument.variables()
+
+    def substitute(self, values: Mapping[str, X]) -> X:
+        """Put a tree in the place of every variable."""
+        if not self.arguments:
+            return self if self.head == "number" else values[self.head]
+        return call(self.head, *(a.substitute(values) for a in self.arguments))
+
 
 def call(head: str, *arguments: X | float) -> X:
     """Make a tree; numbers become leaves, and what needs nothing else is computed."""
@@ -141,6 +154,11 @@ def call(head: str, *arguments: X | float) -> X:
 def exp(x: X) -> X:
     """e to the x."""
     return call("exp", x)
+
+
+def sqrt(x: X) -> X:
+    """Square root."""
+    return call("sqrt", x)
 
 
 def log1p(x: X) -> X:

@@ -10,24 +10,33 @@ min-char-rnn: the direction may change.
 
 from __future__ import annotations
 
-from functools import cache
 from math import isfinite, sqrt
-from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from unfold.core.rule import Applied, Rule, interpret
+from unfold.core.scalar import X, less, select
 from unfold.training.sections import Settings
 
 Array = np.ndarray
+SAFE = {"f": 1e-28, "d": 1e-298}  # sums of squares above have lost nothing to underflow
 
 
-@cache
-def compiled() -> Any:
-    """Return the compiled loops, which are loaded when they are needed first."""
-    from unfold.training import kernels
-
-    return kernels
+G, FACTOR, LIMIT = X("g"), X("factor"), X("limit")
+ABOVE, BELOW = less(LIMIT, G), less(G, -LIMIT)
+SQUARES = Rule("squares", ("g",), (), (("square", G * G),), sums=("square",))
+SCALE = Rule("scale", ("g",), ("factor",), (("g", FACTOR * G),))
+CUT = Rule(
+    "cut",
+    ("g",),
+    ("limit",),
+    (
+        ("changed", select(ABOVE, 1.0, select(BELOW, 1.0, 0.0))),
+        ("g", select(ABOVE, LIMIT, select(BELOW, -LIMIT, G))),
+    ),
+    sums=("changed",),
+)
 
 
 class ClipNorm(Settings):
@@ -35,11 +44,21 @@ class ClipNorm(Settings):
 
     norm: float = Field(gt=0, allow_inf_nan=False)
 
-    def clip(self, gradient: Array, norm: float) -> float:
-        """Scale a gradient of a known norm; return 1 where that changed it, else 0."""
+    @property
+    def rule(self) -> Rule:
+        """What is done with the gradient."""
+        return SCALE
+
+    def clip(self, apply: Applied, norm: float, size: int) -> float:
+        """Scale a gradient of a known norm; return 1 where that changed it, else 0.
+
+        Arguments:
+            apply: does what the rule says.
+            norm, size: of the gradient.
+        """
         if not norm > self.norm:
             return 0.0
-        compiled().scale(gradient, np.array([self.norm / norm], gradient.dtype))
+        apply(self.norm / norm)
         return 1.0
 
 
@@ -48,20 +67,28 @@ class ClipValue(Settings):
 
     value: float = Field(gt=0, allow_inf_nan=False)
 
-    def clip(self, gradient: Array, norm: float) -> float:
+    @property
+    def rule(self) -> Rule:
+        """What is done with the gradient."""
+        return CUT
+
+    def clip(self, apply: Applied, norm: float, size: int) -> float:
         """Cut a gradient; return the share of its entries that were changed."""
-        if gradient.size == 0:
-            return 0.0
-        changed: int = compiled().cut(gradient, np.array([self.value], gradient.dtype))
-        return changed / gradient.size
+        (changed,) = apply(self.value)
+        return changed / max(size, 1)
 
 
-def euclidean(gradient: Array) -> float:
-    """Return the Euclidean norm of a flat array, without overflow or underflow on the way."""
-    total: float = compiled().sum_of_squares(gradient)
-    if isfinite(total) and total > 1e-280:
+def euclidean(gradient: Array, squares: Applied | None = None) -> float:
+    """Return the Euclidean norm of a flat array, without overflow or underflow on the way.
+
+    Arguments:
+        gradient: the array.
+        squares: does what `SQUARES` says with it; default: NumPy does.
+    """
+    (total,) = (squares or interpret(SQUARES, {"g": gradient}))()
+    if isfinite(total) and total > SAFE[gradient.dtype.char]:
         return sqrt(total)
     peak = float(np.abs(gradient).max(initial=0))
     if peak == 0 or not isfinite(peak):
         return peak
-    return peak * sqrt(compiled().sum_of_squares(gradient.astype(np.float64) / peak))
+    return peak * sqrt(float(np.square(gradient.astype(np.float64) / peak).sum()))

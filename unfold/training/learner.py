@@ -16,6 +16,7 @@ import numpy as np
 
 from unfold.core.program import Program
 from unfold.core.random import stream
+from unfold.core.rule import Applied, Rule
 from unfold.training.teaching import Mode
 
 Array = np.ndarray
@@ -59,6 +60,14 @@ class Run(Protocol):
     def __iter__(self) -> Iterator[str]: ...
 
 
+class Binding(Protocol):
+    """What training needs of a backend itself."""
+
+    def bind(self, *rules: tuple[Rule, Mapping[str, Array]]) -> tuple[Applied, ...]:
+        """Return functions that do what rules say with flat arrays."""
+        ...
+
+
 class Model(Protocol):
     """What training needs of a model."""
 
@@ -79,6 +88,11 @@ class Model(Protocol):
     @property
     def forward(self) -> Callable[..., Run]:
         """Runs forward over one chunk."""
+        ...
+
+    @property
+    def backend(self) -> Callable[[str | None], Binding]:
+        """Returns a backend by name."""
         ...
 
 
@@ -126,3 +140,7 @@ class Learner:
     def forward(self, params: Mapping[str, Array], inputs: Arrays, **options: Any) -> Any:
         """Run forward; options as in `unfold.Model.forward`."""
         return self.model.forward(params, inputs, backend=self.backend, **options)
+
+    def bind(self, *rules: tuple[Rule, Mapping[str, Array]]) -> tuple[Applied, ...]:
+        """Return functions that do what rules say with flat arrays, on the backend."""
+        return self.model.backend(self.backend).bind(*rules)

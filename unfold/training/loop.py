@@ -26,13 +26,13 @@ import numpy as np
 
 from unfold.core.random import stream
 from unfold.training.checkpoint import Best, TrainingState
-from unfold.training.clip import euclidean
 from unfold.training.data.batches import Batch, Source
 from unfold.training.learner import Learner
 from unfold.training.metrics import Metrics
 from unfold.training.rules import power
 from unfold.training.settings import TrainSettings
 from unfold.training.teaching import Mode, share_of
+from unfold.training.update import Update
 from unfold.training.weights import Layout, Weights
 
 Array = np.ndarray
@@ -133,8 +133,7 @@ class Trainer:
                 layout.gather(state.slots[name], slot)
         self._weights = Weights(layout, [flat, *slots], frozen)
         self._gradient = np.empty_like(flat)
-        self._kernel = self._optimizer.compiled()
-        self._shrinks = bool(settings.decay and layout.decaying)
+        self._update = Update(settings, self._weights, self._gradient, learner.bind)
         self.begun = counters = state.counters
         self._now = _Between(
             state.step,
@@ -195,15 +194,15 @@ class Trainer:
         gradient = self._weights.layout.gather(found.grads, self._gradient)
         sequences = next(iter(batch.inputs.values())).shape[0] if batch.inputs else 1
         loss = self._reduce(float(found.loss), gradient, sequences)
-        norm = euclidean(gradient)
+        norm = self._update.norm()
         rate = self._optimizer.rate * settings.schedule.factor(now.step, settings.steps)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self.failure = Failure(now.step + 1, views, batch, carry, mode, seed, loss, found.grads)
             return Metrics(now.step + 1, loss, now.smoothed, norm, 0.0, rate, share_of(mode))
         if settings.noise is not None:
             self._add_noise()
-        share = settings.clip.clip(gradient, norm) if settings.clip is not None else 0.0
-        self._update(rate)
+        share = self._update.clip(norm)
+        self._update.take(rate, now.step + 1)
         smoothed = now.smoothed if now.smoothed == now.smoothed else loss
         smoothed = SMOOTH * smoothed + (1 - SMOOTH) * loss
         self._before, self._now = (
@@ -223,22 +222,6 @@ class Trainer:
         if self._before is not self._now:
             self._weights.take_back()
             self._now = self._before
-
-    def _update(self, rate: float) -> None:
-        weights = self._weights
-        numbers = self._optimizer.constants(rate, self._now.step + 1)
-        constants = np.array(numbers, weights.layout.dtype)
-        now = weights.now
-        self._kernel(now[0], self._gradient, *now[1:], *weights.before, constants)
-        if self._shrinks:
-            self._shrink(rate)
-
-    def _shrink(self, rate: float) -> None:
-        from unfold.training import kernels
-
-        weights, part = self._weights, slice(0, self._weights.layout.decaying)
-        constants = np.array([rate * self.settings.decay], weights.layout.dtype)
-        kernels.shrink(weights.before[0][part], weights.now[0][part], constants)
 
     def _add_noise(self) -> None:
         noise, step = self.settings.noise, self._now.step

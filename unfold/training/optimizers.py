@@ -1,8 +1,9 @@
 """Optimisers: from weights, a gradient and slots to the next weights and slots.
 
-Every rule is a small frozen dataclass whose fields are its constants; it names the arrays that it
-keeps beside the weights (its slots), the compiled formula, and the numbers the formula needs at a
-step. All arrays are flat and of one length, see `weights`.
+An optimiser is a small frozen dataclass. Its fields are the constants that a spec may set. It names
+the arrays that it keeps beside the weights (its slots), and gives its equations and their numbers
+at a step. All arrays are flat and of one length, see `weights`. The backend of a run computes the
+equations (`unfold.core.rule`), so a new optimiser is one class and its place in `OPTIMIZERS`.
 
     Adagrad(rate=0.1):   s' = s + g²,   p' = p - rate g / (√s' + ε)
 
@@ -12,18 +13,19 @@ applied by the loop after any of these rules.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from math import isfinite, sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from unfold.training.kernels import Kernel
+from unfold.core.rule import Lines, Rule, interpret
+from unfold.core.scalar import X, sqrt
 
 Array = np.ndarray
+P, G, RATE = X("p"), X("g"), X("rate")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Optimizer(ABC):
     def __post_init__(self) -> None:
         for field in fields(self):
             number = getattr(self, field.name)
-            if isinstance(number, float) and not isfinite(number):
+            if isinstance(number, float) and not math.isfinite(number):
                 raise ValueError(f"{field.name} must be a finite number, got {number}")
         if not self.rate > 0:
             raise ValueError(f"rate must be above 0, got {self.rate}")
@@ -58,12 +60,12 @@ class Optimizer(ABC):
 
     @property
     @abstractmethod
-    def kernel(self) -> str:
-        """The formula, a function of `unfold.training.kernels`."""
+    def lines(self) -> Lines:
+        """The equations of p and the slots, from these, the gradient g and the constants."""
 
     @abstractmethod
-    def constants(self, rate: float, step: int) -> tuple[float, ...]:
-        """Return the formula's numbers at a step, counted from 1."""
+    def constants(self, rate: float, step: int) -> Mapping[str, float]:
+        """Return the numbers of the equations at a step, counted from 1, by name."""
 
     @property
     def decay(self) -> float:
@@ -74,12 +76,11 @@ class Optimizer(ABC):
         """Return the slots before the first step."""
         return [np.zeros_like(weights) for _ in self.slots]
 
-    def compiled(self) -> Kernel:
-        """Return the formula: f(weights, gradient, *slots, old weights, *old slots, constants)."""
-        from unfold.training import kernels
-
-        kernel: Kernel = getattr(kernels, self.kernel)
-        return kernel
+    @property
+    def rule(self) -> Rule:
+        """The equations over p, g and the slots."""
+        numbers = tuple(self.constants(self.rate, 1))
+        return Rule(self.key, ("p", "g", *self.slots), numbers, self.lines)
 
     def update(
         self,
@@ -97,12 +98,10 @@ class Optimizer(ABC):
             step: of this update, counted from 1.
             rate: default: the optimiser's own.
         """
-        arrays = [weights.copy(), *(s.copy() for s in slots)]
-        old = [np.empty_like(a) for a in arrays]
+        own = {"p": weights.copy(), **{n: s.copy() for n, s in zip(self.slots, slots, strict=True)}}
         numbers = self.constants(self.rate if rate is None else rate, step)
-        constants = np.array(numbers, weights.dtype)
-        self.compiled()(arrays[0], gradient, *arrays[1:], *old, constants)
-        return arrays[0], arrays[1:]
+        interpret(self.rule, {**own, "g": gradient})(*numbers.values())
+        return own["p"], [own[n] for n in self.slots]
 
 
 @dataclass(frozen=True)
@@ -130,15 +129,17 @@ class Sgd(Optimizer):
         return ("velocity",) if self.momentum else ()
 
     @property
-    def kernel(self) -> str:
-        """One of three formulas."""
+    def lines(self) -> Lines:
+        """One of three rules."""
+        v, share, pull = X("velocity"), X("momentum"), RATE * G
         if not self.momentum:
-            return "sgd"
-        return "nesterov" if self.nesterov else "momentum"
+            return (("p", P - pull),)
+        moved = P + share * v - pull if self.nesterov else P + v
+        return ("velocity", share * v - pull), ("p", moved)
 
-    def constants(self, rate: float, step: int) -> tuple[float, ...]:
+    def constants(self, rate: float, step: int) -> Mapping[str, float]:
         """Return rate, μ."""
-        return (rate, self.momentum)
+        return {"rate": rate, "momentum": self.momentum}
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,10 @@ class Adagrad(Optimizer):
         return ("squares",)
 
     @property
-    def kernel(self) -> str:
-        """The formula."""
-        return "adagrad"
+    def lines(self) -> Lines:
+        """s' and p'."""
+        s = X("squares")
+        return ("squares", s + G * G), ("p", P - RATE * G / (sqrt(s) + X("epsilon")))
 
     def check(self) -> None:
         """Check the constants."""
@@ -176,9 +178,9 @@ class Adagrad(Optimizer):
         """Return the sums before the first step."""
         return [np.full_like(weights, self.start_at)]
 
-    def constants(self, rate: float, step: int) -> tuple[float, ...]:
+    def constants(self, rate: float, step: int) -> Mapping[str, float]:
         """Return rate, ε."""
-        return (rate, self.epsilon)
+        return {"rate": rate, "epsilon": self.epsilon}
 
 
 @dataclass(frozen=True)
@@ -206,13 +208,20 @@ class RmsProp(Optimizer):
         return ("square", "velocity") if self.momentum else ("square",)
 
     @property
-    def kernel(self) -> str:
-        """One of two formulas."""
-        return "rmsprop_momentum" if self.momentum else "rmsprop"
+    def lines(self) -> Lines:
+        """s', v' where there is momentum, and p'."""
+        s, v = X("square"), X("velocity")
+        square = ("square", X("rho") * s + X("rest") * (G * G))
+        pull = RATE * G / (sqrt(s) + X("epsilon"))
+        if not self.momentum:
+            return square, ("p", P - pull)
+        return square, ("velocity", X("momentum") * v - pull), ("p", P + v)
 
-    def constants(self, rate: float, step: int) -> tuple[float, ...]:
+    def constants(self, rate: float, step: int) -> Mapping[str, float]:
         """Return rate, ρ, 1-ρ, ε, μ."""
-        return (rate, self.rho, 1 - self.rho, self.epsilon, self.momentum)
+        rest, momentum = 1 - self.rho, self.momentum
+        own = {"rho": self.rho, "rest": rest, "epsilon": self.epsilon, "momentum": momentum}
+        return {"rate": rate, **own}
 
 
 @dataclass(frozen=True)
@@ -231,9 +240,14 @@ class Adam(Optimizer):
         return ("mean", "square")
 
     @property
-    def kernel(self) -> str:
-        """The formula."""
-        return "adam"
+    def lines(self) -> Lines:
+        """m', v' and p'."""
+        m, v = X("mean"), X("square")
+        return (
+            ("mean", X("beta1") * m + X("rest1") * G),
+            ("square", X("beta2") * v + X("rest2") * (G * G)),
+            ("p", P - RATE * m / (X("root") * sqrt(v) + X("epsilon"))),
+        )
 
     def check(self) -> None:
         """Check the constants."""
@@ -241,12 +255,18 @@ class Adam(Optimizer):
         _require_share("beta2", self.beta2)
         _require_positive("epsilon", self.epsilon)
 
-    def constants(self, rate: float, step: int) -> tuple[float, ...]:
+    def constants(self, rate: float, step: int) -> Mapping[str, float]:
         """Return rate / (1-β₁ⁿ), β₁, 1-β₁, β₂, 1-β₂, 1 / √(1-β₂ⁿ), ε."""
         first, second = self.beta1, self.beta2
-        root = 1 / sqrt(1 - second**step)
-        corrected = rate / (1 - first**step)
-        return (corrected, first, 1 - first, second, 1 - second, root, self.epsilon)
+        return {
+            "rate": rate / (1 - first**step),
+            "beta1": first,
+            "rest1": 1 - first,
+            "beta2": second,
+            "rest2": 1 - second,
+            "root": 1 / math.sqrt(1 - second**step),
+            "epsilon": self.epsilon,
+        }
 
 
 @dataclass(frozen=True)

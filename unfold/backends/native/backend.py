@@ -14,9 +14,11 @@ from typing import Any
 from unfold.backends.native.engine import Engine
 from unfold.backends.native.host import Run
 from unfold.backends.native.profile import Clock
+from unfold.backends.native.rules import bind
 from unfold.backends.protocol import Arrays, Planner
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
+from unfold.core.rule import Applied, Rule
 from unfold.unfolded.domain import Domain
 
 
@@ -50,6 +52,10 @@ class Native:
         """Return the bytes that a run takes."""
         plan = self.planner(program, domain)
         return self.engine.needs(plan, over(domain, 0, {}), dtype)
+
+    def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:
+        """Return functions that do what rules say, compiled together."""
+        return bind(self.engine.machine, rules)
 
     @contextmanager
     def clocked(self) -> Iterator[Clock]:

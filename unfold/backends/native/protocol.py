@@ -9,7 +9,7 @@ strides and addresses in the machine's memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,7 +44,10 @@ class Memory(Protocol):
     def view(
         self, store: Any, offset: int, shape: Sequence[int], strides: Sequence[int], dtype: Any
     ) -> Any:
-        """Return an array over a part of what was allocated; offset and strides are bytes."""
+        """Return an array over a part of what was allocated; offset and strides are bytes.
+
+        Its `tolist` gives numbers, as NumPy's does.
+        """
         ...
 
     def address(self, array: Any) -> int:
@@ -56,7 +59,7 @@ class Memory(Protocol):
         ...
 
     def upload(self, array: Any, view: Any) -> None:
-        """Copy an array of the host into a view, as `view[...] = array` does."""
+        """Copy an array or numbers of the host into a view, as `view[...] = array` does."""
         ...
 
     def download(self, views: Sequence[Any]) -> Any:
@@ -118,6 +121,10 @@ class Machine(Protocol):
 
     def call(self, table: int, count: int, /) -> None:
         """Call the functions of a table of (function, slots), one after another."""
+        ...
+
+    def caller(self, table: int, count: int, /) -> Callable[[], None]:
+        """Return a function that does this `call`, for small blocks that are called often."""
         ...
 
     def timed(self, table: int, count: int, /) -> Any:

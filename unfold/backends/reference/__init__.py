@@ -13,6 +13,7 @@ from typing import Any
 from unfold.backends.profiles import Profile
 from unfold.backends.protocol import Arrays, Planner, Room
 from unfold.core.program import Program
+from unfold.core.rule import Applied, Rule, interpret
 from unfold.unfolded.domain import Domain
 from unfold.unfolded.needs import needs
 from unfold.unfolded.running import Runner
@@ -44,6 +45,10 @@ class Reference:
         """Return the bytes that a run takes."""
         found = needs(program, domain)
         return found.walk + found.run
+
+    def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:
+        """Return functions that do what rules say with NumPy."""
+        return tuple(interpret(rule, arrays) for rule, arrays in rules)
 
     @contextmanager
     def clocked(self) -> Iterator[Untimed]:
