@@ -144,7 +144,7 @@ def test_numbers_that_are_not_finite_pass_through() -> None:
         (lambda: Sgd(rate=math.inf), "rate must be a finite number, got inf"),
         (lambda: Sgd(momentum=1), "momentum must be at least 0 and below 1, got 1"),
         (lambda: Sgd(nesterov=True), "nesterov needs a momentum above 0"),
-        (lambda: Adagrad(epsilon=0), "one of them must be above it, got 0 and 0.0"),
+        (lambda: Adagrad(epsilon=0), "one of them above 0, got 0 and 0.0"),
         (lambda: RmsProp(rho=-0.1), "rho must be at least 0 and below 1, got -0.1"),
         (lambda: Adam(epsilon=0), "epsilon must be above 0, got 0"),
         (lambda: AdamW(weight_decay=1), "weight_decay must be at least 0 and below 1, got 1"),
