@@ -24,6 +24,7 @@ from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.windows import Geometry
 from unfold.passes.reach import Reach
+from unfold.passes.simplify import drop_dead
 
 
 def decompose(program: Program, reach: Reach) -> Program:
@@ -51,7 +52,7 @@ def decompose(program: Program, reach: Reach) -> Program:
     for value in strided:
         builder.about(value)
         _evenly_read(builder, value, reach)
-    return builder.build(program)
+    return drop_dead(builder.build(program))
 
 
 def _binary(builder: Builder, value: Value) -> None:

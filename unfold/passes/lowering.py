@@ -6,6 +6,7 @@ and verifies the Program after each pass.
     forward      to_mode (to_chunk) (to_next)
     gradients    ... ZEROS to_derivative
     compiled     ... to_backend to_plan, and then `unfold.planning.plan` makes the Plan
+    written      settle close separate choose (`unfold.passes.decoding`), and then as above
 
 `unfold.passes.pipeline` keeps what these lists make of one spec. `unfold.passes.segments` and
 `unfold.passes.step_map` cut a Program, and lower the pieces by the same lists.
@@ -29,7 +30,6 @@ from unfold.passes.newest import count_newest
 from unfold.passes.pack import pack
 from unfold.passes.products import join_products
 from unfold.passes.reach import Reach
-from unfold.passes.simplify import drop_dead
 
 Pass = Callable[[Program], Program]
 Passes = tuple[tuple[Pass, str], ...]
@@ -111,7 +111,6 @@ def to_plan(reach: Reach) -> Passes:
     """
     return (
         (partial(decompose, reach=reach), "a GEMM has two operands"),
-        (drop_dead, "`pack` joins what is read, and not what was taken apart"),
         (pack, "products that share an operand are one GEMM"),
         *ALIGN,
     )

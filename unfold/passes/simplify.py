@@ -15,6 +15,8 @@ def drop_dead(program: Program) -> Program:
     roots = [*program.outputs, *([program.loss] if program.loss else [])]
     roots += [v.name for v in (*program.inputs, *program.parameters)]
     needed = reachable(roots, lambda n: [r.value for r in program.values[n].refs])
+    if len(needed) == len(program.values):
+        return program
     return program.with_values(v for v in program if v.name in needed)
 
 
