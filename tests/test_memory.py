@@ -151,7 +151,7 @@ def test_a_run_shows_its_estimate_and_takes_the_setting(tmp_path: Path) -> None:
     command += ["--runs", str(tmp_path), "--backend", "numba", "--set", "train.steps=2"]
     done = subprocess.run([*command, "--set", "memory.budget=1 kB"], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
-    assert "may take" in json.loads(done.stdout)["errors"][0]["message"]
+    assert "may use" in json.loads(done.stdout)["errors"][0]["message"]
 
 
 # Memory follows extents, not the numbers of an index
