@@ -39,11 +39,11 @@ def test_what_is_no_text_is_shown_as_such() -> None:
 @pytest.mark.parametrize(
     ("alphabet", "text", "message"),
     [
-        (Alphabet.of("abc"), "abd", "character 'd' at place 3"),
+        (Alphabet.of("abc"), "abd", "character 'd' at position 3"),
         (Alphabet.of("abc"), "aB", "help: write 'b'"),
         (Alphabet.of("abc"), "é", "help: the model knows 'a', 'b', 'c'$"),
         (Alphabet.of(BYTES[97:123]), "?", "'h' and 18 more"),
-        (Alphabet.of(["a", "cat"]), "a dog", "word 'dog' at place 2"),
+        (Alphabet.of(["a", "cat"]), "a dog", "word 'dog' at position 2"),
     ],
 )
 def test_unknown_symbols_are_named(alphabet: Alphabet, text: str, message: str) -> None:

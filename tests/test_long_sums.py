@@ -182,7 +182,7 @@ def test_plans_compensate_what_adds_up_over_axes_and_nothing_else() -> None:
     model = unfold.loads(EVERY_WAY)
     engine = interpret(model)
     step(model, "float64", 1, 4)
-    ((plan, _),) = engine._written.values()
+    ((plan, _),) = engine._written
     beside = {n for n, b in plan.buffers.items() if b.errors}
     assert {"∂b", "∂E.1"} <= beside, beside
     stores = [
