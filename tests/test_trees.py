@@ -71,7 +71,7 @@ def test_a_complete_tree_is_an_index() -> None:
     check(model, p, {"x": x}, [list(side) for side in zip(*inside, strict=True)], 0)
     spans = [model.cost(n=2**height - 1).span for height in (3, 4, 5, 6)]
     assert set(np.diff(spans)) == {spans[1] - spans[0]}, "the longest path grows with the height"
-    with pytest.raises(UnsupportedError, match="what h reads of itself"):
+    with pytest.raises(UnsupportedError, match="h reads itself at a distance that varies"):
         model.measures()
 
 
