@@ -18,6 +18,7 @@ import unfold
 from examples.reproductions.experiment import BACKEND, Experiment, Finding, data_of, learn, spec
 from examples.reproductions.long_lags import sum_error
 from unfold import analysis
+from unfold.core.rule import interpret
 from unfold.execution.memory import Memory
 from unfold.training.clip import ClipNorm, ClipValue, euclidean
 from unfold.training.data import make
@@ -142,6 +143,11 @@ def _angle(one: Array, other: Array) -> float:
     return float(np.degrees(2 * np.arcsin(min(1.0, np.linalg.norm(unit[0] - unit[1]) / 2))))
 
 
+def _clip(how: ClipNorm | ClipValue, gradient: np.ndarray, norm: float) -> float:
+    """Clip a gradient in place, and return the share that changed."""
+    return how.clip(interpret(how.rule, {"g": gradient}), norm, gradient.size)
+
+
 def _direction(seed: int) -> Finding:
     """Clip a gradient that has exploded, both ways, and measure the angle to what it was."""
     model = spec("exploding")
@@ -151,8 +157,8 @@ def _direction(seed: int) -> Finding:
     gradient = np.concatenate([grads[n].ravel() for n in sorted(grads)])
     length = euclidean(gradient)
     by_norm, by_value = gradient.copy(), gradient.copy()
-    ClipNorm(norm=1).clip(by_norm, length)
-    share = ClipValue(value=0.05).clip(by_value, length)
+    _clip(ClipNorm(norm=1), by_norm, length)
+    share = _clip(ClipValue(value=0.05), by_value, length)
     kept, turned = _angle(gradient, by_norm), _angle(gradient, by_value)
     cells = (f"{length:.3g}", f"{kept:.1e}°", f"{turned:.1f}°", f"{100 * share:.0f} %")
     return Finding(kept < 1e-5 and turned > 5, cells)
