@@ -14,7 +14,7 @@ import numpy as np
 
 from unfold.core import scalar as S
 from unfold.core.build import Term
-from unfold.core.op import Infer, Jump, Kind, Op, Range, Sample, View, register
+from unfold.core.op import Infer, Jump, Kind, Op, Sample, View, register
 from unfold.core.program import Value
 from unfold.core.scalar import X
 from unfold.core.types import BOOL, Type
@@ -34,22 +34,17 @@ def add_row(
     arity: int = 1,
     domain: tuple[float, float] = (-2.0, 2.0),
     samples: tuple[Sample, ...] | None = None,
-    categories: tuple[int, ...] = (),
     symbol: str | None = None,
-    bounds: Callable[[Sequence[Range]], Range] | None = None,
-    poles: Callable[[Sequence[Range]], bool] | None = None,
-    selects: bool = False,
-    factors: bool = False,
-    chooses: bool = False,
-    usage: str | None = None,
-    costly: bool = False,
-    jumps: Jump | None = None,
-    told: str = "",
-    compares: str | None = None,
-    view: View | None = None,
-    vanishes: bool = False,
+    **facts: Any,
 ) -> None:
-    """Add a row; what a spec writes with a sign it does not call by its name."""
+    """Add a row; what a spec writes with a sign it does not call by its name.
+
+    Args:
+        name, evaluate, vjp, scalar, infer, domain, symbol: as in `Op`.
+        arity: how many operands there are.
+        samples: default: vectors.
+        facts: other attributes of an `Op`.
+    """
     shapes: tuple[tuple[int, ...] | Type, ...] = ((3,),) if arity == 1 else ((3,), (3,))
     register(
         Op(
@@ -63,21 +58,9 @@ def add_row(
             partial=True,
             domain=domain,
             samples=((shapes, {}),) if samples is None else samples,
-            categories=categories,
             symbol=symbol,
-            bounds=bounds,
-            poles=poles,
-            selects=selects,
-            factors=factors,
-            chooses=chooses,
             hidden=symbol is not None,
-            usage=usage,
-            costly=costly,
-            jumps=jumps,
-            told=told,
-            compares=compares,
-            view=view,
-            vanishes=vanishes,
+            **facts,
         )
     )
 
