@@ -20,8 +20,12 @@ STATIC = (Source.INDEX, Source.INSIDE, Source.CONSTANT)
 
 def is_static(program: Program, ref: Ref) -> bool:
     """Return whether a value depends on nothing but the index point."""
-    parts = reachable([ref.value], lambda n: [r.value for r in program[n].operands])
-    return all(map(_is_static, (program[n] for n in parts)))
+
+    def follow(name: str) -> list[str]:
+        value = program[name]
+        return [r.value for r in value.operands] if _is_static(value) else []
+
+    return all(_is_static(program[n]) for n in reachable([ref.value], follow))
 
 
 def _is_static(value: Value) -> bool:
