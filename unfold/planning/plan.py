@@ -46,7 +46,7 @@ def plan(
     first = _packed(Schedule(works).statements(blocks, early), forms, made)
     second = _packed(Schedule(works).statements(blocks, late), forms, made)
     packs = {s.name: s for s in first + second if isinstance(s, Pack)}
-    kept = buffers(forms, first + second, set(results) | (_crossing(ready, early, late)))
+    kept = buffers(forms, first + second, set(results) | _crossing(ready, early, late))
     for axis in sorted(reach.varying):
         kept[last_name(axis)] = _lengths(axis)
     first, second = fills(first, kept), fills(second, kept)
