@@ -118,7 +118,7 @@ def _follows(extent: Affine, known: Mapping[str, int]) -> bool:
 
 
 def outreach(index: Affine, axis: str, extents: Mapping[str, int]) -> tuple[int, int]:
-    """Return how far a linear index reaches before the first and after the last point of an axis."""
+    """Return how far a linear index reaches before the first and after the last point."""
     low = high = index.constant
     for name, factor in index.lasts:
         low += factor * (extents[name] - 1)
