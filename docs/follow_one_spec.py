@@ -18,7 +18,7 @@ from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.differentiate import differentiate
 from unfold.passes.modes import resolve_modes
 from unfold.shipped import find
-from unfold.spec.sections import parse_spec
+from unfold.spec.file.sections import parse_spec
 from unfold.training.data import random_inputs
 from unfold.unfolded.graph import Node
 from unfold.unfolded.levels import levels
@@ -41,9 +41,12 @@ def page() -> str:
     parts = [
         _INTRODUCTION,
         _section("1. The file", "specs/unfolding/pattern-last.yaml", _FILE, text, "yaml"),
-        _section("2. The parsed spec", "unfold/spec/sections.py", _PARSED, _spec(text)),
+        _section("2. The parsed spec", "unfold/spec/file/sections.py", _PARSED, _spec(text)),
         _section(
-            "3. The Program", "unfold/spec/elaborate.py", _PROGRAM, show_program(model.program)
+            "3. The Program",
+            "unfold/spec/meaning/elaborate.py",
+            _PROGRAM,
+            show_program(model.program),
         ),
         _section(
             "4. Boundaries made explicit",

@@ -16,7 +16,7 @@ import unfold
 import unfold.ops
 from unfold.core.op import OPS, Kind
 from unfold.core.printing import show_type
-from unfold.spec.operators import features_row, operators
+from unfold.spec.meaning.operators import features_row, operators
 
 PAGE = Path(__file__).parent / "language.md"
 BEGIN = "<!-- written by docs/operators.py: begin -->"

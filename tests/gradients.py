@@ -21,7 +21,7 @@ import numpy as np
 
 import unfold
 from unfold.core.program import BATCH
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 TOLERANCE = 1e-6
 STEP = 3e-5

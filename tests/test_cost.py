@@ -13,8 +13,8 @@ from unfold.core.types import Type
 from unfold.errors import DataError
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.differentiate import differentiate
+from unfold.runs.domain import Domain
 from unfold.unfolded.cost import cost
-from unfold.unfolded.domain import Domain
 
 SPEC = """
 unfold: 1

@@ -12,8 +12,8 @@ import unfold
 from unfold.errors import SpecError
 from unfold.training.data import judge, make
 from unfold.training.data.images import digit_images
-from unfold.training.data.task_settings import DigitLines
-from unfold.training.data.tasks import draw
+from unfold.training.tasks.settings import DigitLines
+from unfold.training.tasks.tasks import draw
 
 
 def cut(frames: np.ndarray, digits: int, gap: int) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ import unfold
 from unfold.errors import DataError
 from unfold.training.data import check_data, open_data, read_data
 from unfold.training.data.settings import FAMILIES
-from unfold.training.data.task_settings import TASKS
+from unfold.training.tasks.settings import TASKS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

@@ -9,9 +9,9 @@ import pytest
 
 from unfold.training.data import make
 from unfold.training.data.images import digit_images
-from unfold.training.data.moving_digits import DIRECTIONS, STEPS
-from unfold.training.data.task_settings import MovingDigits
-from unfold.training.data.tasks import draw
+from unfold.training.tasks.moving_digits import DIRECTIONS, STEPS
+from unfold.training.tasks.settings import MovingDigits
+from unfold.training.tasks.tasks import draw
 
 
 @pytest.mark.parametrize("unseen", [False, True])

@@ -18,7 +18,7 @@ from unfold.training.data.settings import (
     TaskData,
     read_data,
 )
-from unfold.training.data.task_settings import TASKS, Copy, Reber, Tomita
+from unfold.training.tasks.settings import TASKS, Copy, Reber, Tomita
 
 
 @dataclass(frozen=True)

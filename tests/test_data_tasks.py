@@ -17,7 +17,8 @@ from tests.feeding import reading
 from unfold.errors import DataError
 from unfold.training.data import make
 from unfold.training.data.columns import Examples
-from unfold.training.data.grammars import (
+from unfold.training.data.judge import right_by_rank, right_by_threshold, right_sequences
+from unfold.training.tasks.grammars import (
     EMBEDDED_REBER,
     REBER,
     REBER_SYMBOLS,
@@ -25,8 +26,7 @@ from unfold.training.data.grammars import (
     counting_legal,
     draw_string,
 )
-from unfold.training.data.judge import right_by_rank, right_by_threshold, right_sequences
-from unfold.training.data.task_settings import (
+from unfold.training.tasks.settings import (
     Adding,
     AnBn,
     AnBnCn,
@@ -36,7 +36,7 @@ from unfold.training.data.task_settings import (
     Task,
     Tomita,
 )
-from unfold.training.data.tasks import draw
+from unfold.training.tasks.tasks import draw
 
 # The seven languages as Tomita (1982) describes them, with the means of another formalism.
 TOMITA_BY_HAND: dict[int, Callable[[str], bool]] = {

@@ -10,10 +10,10 @@ import pytest
 from tests.feeding import reading
 from unfold.errors import DataError
 from unfold.training.data import make
-from unfold.training.data.task_settings import Tones
-from unfold.training.data.tasks import draw
-from unfold.training.data.tones import SOUNDS
-from unfold.training.data.topics import COMMON, TOPICS, WORDS, topics
+from unfold.training.tasks.settings import Tones
+from unfold.training.tasks.tasks import draw
+from unfold.training.tasks.tones import SOUNDS
+from unfold.training.tasks.topics import COMMON, TOPICS, WORDS, topics
 
 
 def parts(sounds: np.ndarray) -> list[tuple[str, slice]]:

@@ -9,10 +9,10 @@ from tests.feeding import reading
 from unfold.errors import SpecError
 from unfold.training.data import make
 from unfold.training.data.columns import Examples
-from unfold.training.data.number_words import WORDS, words
-from unfold.training.data.spelling import LETTERS, SOUNDS, pronounce
-from unfold.training.data.task_settings import NumberWords, Spelling
-from unfold.training.data.tasks import draw
+from unfold.training.tasks.number_words import WORDS, words
+from unfold.training.tasks.settings import NumberWords, Spelling
+from unfold.training.tasks.spelling import LETTERS, SOUNDS, pronounce
+from unfold.training.tasks.tasks import draw
 
 # One word for each rule, and for what it must not touch.
 SPOKEN = {

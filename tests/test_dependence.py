@@ -158,7 +158,7 @@ def test_what_is_read_was_computed(name: str) -> None:
 
 
 def unfold_domain(program: Program, sizes: Mapping[str, int]) -> Mapping[str, int]:
-    from unfold.unfolded.domain import Domain
+    from unfold.runs.domain import Domain
 
     return Domain(program, {a: n for a, n in sizes.items() if a in program.axes}).extents
 

@@ -11,7 +11,7 @@ import pytest
 from unfold.core.affine import Affine
 from unfold.core.program import Axis, Program
 from unfold.errors import DataError
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 T = Affine.axis("t")
 

@@ -25,7 +25,7 @@ from unfold.drawing.unroll import Unrolling
 from unfold.drawing.window import GAP
 from unfold.errors import CycleError, SpecError
 from unfold.passes.pipeline import Pipeline
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.graph import UnfoldedGraph
 from unfold.unfolded.lines import Line
 from unfold.unfolded.reading import inner

@@ -20,7 +20,7 @@ from unfold.drawing.palette import HUES, NEAR, LineStyle, Styles, distance
 from unfold.drawing.scheme import Scheme, make_scheme
 from unfold.drawing.sketch import Sketch
 from unfold.drawing.unroll import Unrolling
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 LIBRARY = {p.stem: p for p in unfold.library()}
 

@@ -16,7 +16,7 @@ from unfold.commands.profile import FILE, Measured, Watch
 from unfold.explain.describe import Description, describe
 from unfold.passes.lowering import lower, to_backend
 from unfold.planning.plan import plan
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 ELMAN = """
 unfold: 1

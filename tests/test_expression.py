@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.work import work
 from unfold.errors import SpecError
-from unfold.spec.expression import (
+from unfold.spec.text.expression import (
     Binary,
     Call,
     Compare,
@@ -25,9 +25,9 @@ from unfold.spec.expression import (
     children,
     walk,
 )
-from unfold.spec.parse_expression import parse_expression
-from unfold.spec.reader import MapNode, read
-from unfold.spec.text import Text
+from unfold.spec.text.parse_expression import parse_expression
+from unfold.spec.text.reader import MapNode, read
+from unfold.spec.text.text import Text
 
 
 def parse(text: str) -> Expr:

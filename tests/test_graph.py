@@ -21,7 +21,7 @@ from unfold.errors import DataError
 from unfold.passes.boundaries import lower_boundaries
 from unfold.passes.differentiate import differentiate
 from unfold.passes.modes import resolve_modes
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.graph import Edge, Node, UnfoldedGraph
 from unfold.unfolded.levels import check_levels, levels
 

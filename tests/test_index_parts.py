@@ -19,7 +19,7 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import reach
 from unfold.core.dependence import Loop, order
 from unfold.errors import CycleError, SpecError, UnsupportedError
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.graph import UnfoldedGraph
 
 BACKENDS = ["reference", "numba"]

@@ -16,7 +16,7 @@ from gradients import check_each_alone, check_model, sample
 import unfold
 from unfold.core.program import BATCH
 from unfold.errors import SpecError
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.graph import Node, UnfoldedGraph
 
 BACKENDS = ["reference", "numba"]

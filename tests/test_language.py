@@ -10,7 +10,7 @@ import pytest
 
 import unfold
 from unfold.errors import SpecError
-from unfold.spec.sections import parse_spec
+from unfold.spec.file.sections import parse_spec
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "language.md").read_text(encoding="utf-8")

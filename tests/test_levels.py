@@ -11,7 +11,7 @@ from programs import SMALL, Net, S, T, attention, grid, lstm, rnn
 
 from tests.work import work
 from unfold.core.program import BATCH, Program
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.levels import check_levels, levels, wavefronts
 
 

@@ -19,8 +19,8 @@ from unfold.cli import app
 from unfold.core.bytes import available, show_size
 from unfold.errors import MemoryLimitError, SpecError
 from unfold.execution.memory import Memory
+from unfold.runs.domain import Domain
 from unfold.training.data import random_inputs
-from unfold.unfolded.domain import Domain
 from unfold.unfolded.needs import needs
 
 BATCH, T = 2, 1500

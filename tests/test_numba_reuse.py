@@ -17,7 +17,7 @@ import unfold
 from unfold.backends import kept, listening
 from unfold.backends.numba.compiler import STORE as store
 from unfold.backends.numba.generate import blocks
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 LSTM = """unfold: 1
 name: char-lstm

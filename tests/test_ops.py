@@ -29,7 +29,7 @@ from unfold.core.scalar import X
 from unfold.core.types import Type
 from unfold.core.verify import verify
 from unfold.passes.differentiate import adjoint_name, differentiate
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.reference import Walk
 
 BATCHES, STEPS = 7, 9

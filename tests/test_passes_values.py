@@ -25,7 +25,7 @@ from unfold.passes.differentiate import differentiate
 from unfold.passes.modes import resolve_modes
 from unfold.passes.products import join_products
 from unfold.passes.simplify import drop_dead, merge_copies
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.reference import Walk
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.work import work
 from unfold.errors import SpecError
-from unfold.spec.problems import Problems
-from unfold.spec.reader import (
+from unfold.spec.text.problems import Problems
+from unfold.spec.text.reader import (
     MAX_CHARACTERS,
     ListNode,
     MapNode,
@@ -26,8 +26,8 @@ from unfold.spec.reader import (
     read_file,
     scalar_value,
 )
-from unfold.spec.scalars import STAND_IN, mask_brackets
-from unfold.spec.text import Source, Text
+from unfold.spec.text.scalars import STAND_IN, mask_brackets
+from unfold.spec.text.text import Source, Text
 
 
 def scalars(node: Node) -> Iterator[Text]:

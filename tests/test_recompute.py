@@ -12,7 +12,7 @@ from tests.differential.compare import draw
 from tests.differential.generate import generate
 from tests.differential.interpreted import interpret
 from unfold.errors import DataError, SpecError, UnsupportedError
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 T, BATCH = 7, 3
 SPECS = {

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from unfold.spec.reader import ListNode, MapNode, Node, read, scalar_value
-from unfold.spec.schema import json_schema
-from unfold.spec.sections import parse_spec
-from unfold.spec.sections_table import SECTIONS
-from unfold.spec.text import Text
+from unfold.spec.file.schema import json_schema
+from unfold.spec.file.sections import parse_spec
+from unfold.spec.file.sections_table import SECTIONS
+from unfold.spec.text.reader import ListNode, MapNode, Node, read, scalar_value
+from unfold.spec.text.text import Text
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json_schema()

@@ -11,11 +11,11 @@ import pytest
 
 from tests.work import work
 from unfold.errors import SpecError
-from unfold.spec.expression import Call, Name, Number, Reference
-from unfold.spec.model import Init, Spec, Target
-from unfold.spec.problems import MAX_REPORTED, Problems
-from unfold.spec.sections import parse_spec, parse_spec_partly
-from unfold.spec.suggest import closest, did_you_mean, listing
+from unfold.spec.file.model import Init, Spec, Target
+from unfold.spec.file.sections import parse_spec, parse_spec_partly
+from unfold.spec.text.expression import Call, Name, Number, Reference
+from unfold.spec.text.problems import MAX_REPORTED, Problems
+from unfold.spec.text.suggest import closest, did_you_mean, listing
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = """\
@@ -521,7 +521,7 @@ def test_mutated_files_give_a_spec_or_diagnostics() -> None:
 
 def test_parsing_imports_nothing_heavy() -> None:
     code = (
-        "import sys, unfold.spec.sections; "
+        "import sys, unfold.spec.file.sections; "
         "print([m for m in ('numpy', 'networkx', 'rich', 'typer', 'pydantic') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -28,9 +28,9 @@ from unfold.passes.modes import Mode
 from unfold.passes.pipeline import Pipeline
 from unfold.shipped import find
 from unfold.shipped import library as library
-from unfold.spec.elaborate import Elaborated, elaborate
-from unfold.spec.model import Spec
-from unfold.spec.reader import read_file
+from unfold.spec.file.model import Spec
+from unfold.spec.meaning.elaborate import Elaborated, elaborate
+from unfold.spec.text.reader import read_file
 
 if TYPE_CHECKING:
     from unfold.backends.protocol import Backend
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from unfold.execution.runs import Execution
     from unfold.explain.describe import Description
     from unfold.generation import Writer, Written
+    from unfold.runs.results import Run, Step
     from unfold.unfolded.cost import Cost
     from unfold.unfolded.measures import Measures
-    from unfold.unfolded.results import Run, Step
 
 Arrays = Mapping[str, Any]
 VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
@@ -83,7 +83,7 @@ class Model:
     """A spec that can be run.
 
     Args:
-        elaborated: what a file means, from `unfold.spec.elaborate`.
+        elaborated: what a file means, from `unfold.spec.meaning.elaborate`.
     """
 
     def __init__(self, elaborated: Elaborated) -> None:
@@ -137,8 +137,8 @@ class Model:
 
     def init(self, seed: int = 0, dtype: str = "float64") -> dict[str, Any]:
         """Return fresh parameters, learned initial states included, [*axes, *shape] by name."""
+        from unfold.runs.domain import Domain
         from unfold.training.initialize import initialize
-        from unfold.unfolded.domain import Domain
 
         extents = Domain(self.program).extents
         folder = Path(self.spec.file).parent
@@ -183,7 +183,7 @@ class Model:
         """
         from unfold.execution.asked import Asked, chunk_of, with_share
         from unfold.execution.steps import stopped
-        from unfold.unfolded.results import Run, whole_batch
+        from unfold.runs.results import Run, whole_batch
 
         kind, params = with_share(mode, params)
         chunk, carried = chunk_of(carry, begins)
@@ -320,7 +320,7 @@ class Model:
     def unfold(self, *, mode: Mode = "teacher", detail: str = "node", **extents: int) -> Unfolding:
         """Return the unfolded graph of a mode, as in `model.unfold(t=5, mode="free")`."""
         from unfold.drawing.unfolding import Unfolding
-        from unfold.unfolded.domain import Domain
+        from unfold.runs.domain import Domain
 
         program = self.pipeline.resolved(mode=mode)
         return Unfolding(
@@ -357,8 +357,8 @@ class Model:
 
     def cost(self, *, batch: int = 1, mode: Mode = "teacher", **extents: int) -> Cost:
         """Return work, span, parameters, state, operations and bytes of a run, and of training."""
+        from unfold.runs.domain import Domain
         from unfold.unfolded.cost import cost
-        from unfold.unfolded.domain import Domain
 
         program = self.pipeline.resolved(mode=mode)
         adjoint = None
@@ -433,7 +433,7 @@ class Model:
 
         The norm is taken over the batch and the features; arguments as in `forward`.
         """
-        from unfold.unfolded.results import norms
+        from unfold.runs.results import norms
 
         program = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, training=False)
         given = (params, inputs)
@@ -473,7 +473,7 @@ class Model:
     ) -> tuple[int, str]:
         """Return the bytes that a step takes on a backend, and how it is run."""
         from unfold.execution.steps import estimate
-        from unfold.unfolded.domain import Domain
+        from unfold.runs.domain import Domain
 
         domain = Domain(self.program, extents, None, batch)
         options = {"mode": mode, "training": True, "carry": False}
@@ -486,7 +486,7 @@ class Model:
 
     def summary(self) -> dict[str, Any]:
         """Return sizes, axes, inputs, parameters and nodes as plain data."""
-        from unfold.unfolded.domain import Domain
+        from unfold.runs.domain import Domain
 
         extents = Domain(self.program).extents
         return {

@@ -18,7 +18,7 @@ from examples.reproductions.criteria import unlike, written_right
 from examples.reproductions.experiment import BACKEND, Experiment, Finding, learn, spec, spec_file
 from unfold.training.data import make
 from unfold.training.data.columns import Examples
-from unfold.training.data.spelling import SOUNDS, UNSTRESSED
+from unfold.training.tasks.spelling import SOUNDS, UNSTRESSED
 
 Array = np.ndarray
 TRAIN, TEST = range(2)

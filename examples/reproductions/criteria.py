@@ -20,7 +20,7 @@ import unfold
 from examples.reproductions.experiment import BACKEND
 from unfold.training.data import judge, make
 from unfold.training.data.columns import Examples
-from unfold.training.data.grammars import counting_legal, counting_string
+from unfold.training.tasks.grammars import counting_legal, counting_string
 
 Array = np.ndarray
 

@@ -23,7 +23,7 @@ from examples.reproductions.criteria import (
 )
 from examples.reproductions.experiment import BACKEND, Experiment, Finding, learn, spec
 from unfold.training.data import judge, make
-from unfold.training.data.grammars import TOMITA
+from unfold.training.tasks.grammars import TOMITA
 
 Array = np.ndarray
 ACCEPTED = tuple("1" * n for n in range(1, 9))

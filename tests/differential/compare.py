@@ -28,7 +28,7 @@ from tests.differential.case import Run, Sample
 from tests.differential.engines import Engine, Watch, engine, walking
 from unfold.core.program import BATCH
 from unfold.errors import DataError, SpecError, UnsupportedError
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
 MARGIN = {"float64": 1e-9, "float32": 3e-4}

@@ -20,7 +20,7 @@ import unfold
 from tests.differential.interpreted import interpret
 from unfold.core.op import LEAD
 from unfold.core.program import Program
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.reference import Step, Walk, _equal_rank, _reduction, gather
 from unfold.unfolded.running import Runner
 

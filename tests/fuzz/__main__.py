@@ -100,7 +100,7 @@ def _run(model: object, text: str) -> None:
 
 def _elements(program: Program) -> int:
     """Return how many numbers all values of a Program hold, for one sequence."""
-    from unfold.unfolded.domain import Domain
+    from unfold.runs.domain import Domain
 
     extents = Domain(program).extents
     return sum(

@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 
 from unfold.errors import UnfoldError
-from unfold.spec.expression import walk
-from unfold.spec.parse_expression import parse_expression
-from unfold.spec.text import Text
+from unfold.spec.text.expression import walk
+from unfold.spec.text.parse_expression import parse_expression
+from unfold.spec.text.text import Text
 
 ROOT = Path(__file__).parents[2]
 TOKEN = re.compile(r"\w+|[^\w\s]|\s+")

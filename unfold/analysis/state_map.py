@@ -31,7 +31,7 @@ from unfold.passes.modes import Mode
 from unfold.passes.pipeline import Pipeline
 from unfold.passes.segments import DIRECTION
 from unfold.passes.step_map import StepMap, step_map
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 Array = np.ndarray
 Arrays = Mapping[str, Any]

@@ -16,7 +16,7 @@ import numpy as np
 
 from unfold.analysis.state_map import StateMap
 from unfold.errors import DataError
-from unfold.unfolded.results import Run
+from unfold.runs.results import Run
 
 Array = np.ndarray
 

@@ -19,7 +19,7 @@ from unfold.backends.profiles import Profile
 from unfold.core.plan import Plan
 from unfold.core.program import Program
 from unfold.core.rule import Applied, Rule
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 Arrays = Mapping[str, Any]
 Room = Callable[[int], float]  # from the bytes held to those that may be taken beside them

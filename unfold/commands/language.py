@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from unfold.generation.feed import plain
-from unfold.spec.expression import Call, Expr, Reference, walk
-from unfold.spec.model import Spec
+from unfold.spec.file.model import Spec
+from unfold.spec.text.expression import Call, Expr, Reference, walk
 from unfold.training.data.settings import LinesData, TextData
 
 IN_NATS = {"cross_entropy", "bce", "ctc"}

@@ -91,7 +91,7 @@ def specs(words: Sequence[str], *, as_json: bool) -> int:
 
 def schema() -> int:
     """Print the JSON Schema of a spec file."""
-    from unfold.spec.schema import json_schema
+    from unfold.spec.file.schema import json_schema
 
     print_json(json_schema())
     return 0

@@ -18,7 +18,7 @@ from unfold.errors import Location, SpecError, UnfoldError
 
 if TYPE_CHECKING:
     import unfold
-    from unfold.spec.model import Settings
+    from unfold.spec.file.model import Settings
     from unfold.training.settings import Mode
 
 KeyPath = tuple[str | int, ...]
@@ -169,9 +169,9 @@ def yaml_value(told: str, text: str) -> Any:
     Raises:
         UnfoldError: it cannot be read.
     """
-    from unfold.spec.reader import read
-    from unfold.spec.sections_settings import parse_settings
-    from unfold.spec.text import Text
+    from unfold.spec.file.sections_settings import parse_settings
+    from unfold.spec.text.reader import read
+    from unfold.spec.text.text import Text
 
     try:
         return parse_settings(Text.of(told), read(f"value: {text}", told)).tree["value"]

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from unfold.spec.model import Spec
-from unfold.spec.text import Span
+from unfold.spec.file.model import Spec
+from unfold.spec.text.text import Span
 
 Edit = tuple[int, int, str]
 

@@ -14,7 +14,7 @@ from typing import final
 
 from unfold.core.program import Program
 from unfold.drawing.render import Figure
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.graph import UnfoldedGraph
 
 

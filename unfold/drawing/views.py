@@ -24,7 +24,7 @@ from unfold.drawing.render import Figure
 from unfold.drawing.scheme import Detail, Scheme, make_scheme
 from unfold.drawing.unroll import Unrolling
 from unfold.errors import Diagnostic, Location, SpecError, UnsupportedError
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 Mode = str | tuple[str, float]
 Steps = int | Mapping[str, int] | None

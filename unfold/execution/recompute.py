@@ -26,9 +26,9 @@ from unfold.passes.carry import NEXT, PREFIX
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.pipeline import Pipeline
 from unfold.passes.segments import DIRECTION, Body, Gradients, Segments
-from unfold.unfolded.domain import Domain
-from unfold.unfolded.feeds import check_inputs, domain_of
-from unfold.unfolded.results import Step
+from unfold.runs.domain import Domain
+from unfold.runs.feeds import check_inputs, domain_of
+from unfold.runs.results import Step
 
 Arrays = Mapping[str, Any]
 

@@ -21,8 +21,8 @@ from unfold.execution.memory import Memory
 from unfold.passes.lowering import lower, to_backend
 from unfold.passes.reach import reaches_far
 from unfold.planning.plan import plan
-from unfold.unfolded.domain import Domain
-from unfold.unfolded.feeds import check_classes, check_inputs, check_parameters, domain_of
+from unfold.runs.domain import Domain
+from unfold.runs.feeds import check_classes, check_inputs, check_parameters, domain_of
 
 if TYPE_CHECKING:
     from unfold.backends.protocol import Backend, Prepared

@@ -24,9 +24,9 @@ from unfold.passes.carry import NEXT
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.pipeline import Pipeline
 from unfold.passes.segments import Segments
-from unfold.unfolded.domain import Domain
-from unfold.unfolded.results import Step, padded
-from unfold.unfolded.stopping import stopped_lengths
+from unfold.runs.domain import Domain
+from unfold.runs.results import Step, padded
+from unfold.runs.stopping import stopped_lengths
 
 
 def step(

@@ -23,7 +23,7 @@ from unfold.execution.runs import Execution, element_type
 from unfold.generation.beam import search
 from unfold.generation.decoding import Decoding, Noise
 from unfold.generation.machine import Given, Machine, State
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 Array = np.ndarray
 Arrays = Mapping[str, Any]

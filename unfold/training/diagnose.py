@@ -26,9 +26,9 @@ from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import resolve_modes
 from unfold.passes.newest import KNOWN
 from unfold.passes.pipeline import Pipeline
+from unfold.runs.domain import Domain
 from unfold.training.learner import Run
 from unfold.training.loop import Failure, Trainer, about
-from unfold.unfolded.domain import Domain
 from unfold.unfolded.levels import levels
 from unfold.unfolded.origins import reaching
 from unfold.unfolded.running import Runner

@@ -33,7 +33,7 @@ from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X
 from unfold.core.types import Type
 from unfold.errors import DataError
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.levels import levels
 
 INDEX_BYTES = 8

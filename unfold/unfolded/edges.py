@@ -21,8 +21,8 @@ import numpy as np
 from unfold.core.affine import Affine
 from unfold.core.bounds import bounds_of
 from unfold.core.program import Program, Ref, Value
+from unfold.runs.domain import Domain
 from unfold.unfolded.collapse import bound_axes, boundary_refs, operand_guards
-from unfold.unfolded.domain import Domain
 from unfold.unfolded.reading import (
     Bools,
     Environment,

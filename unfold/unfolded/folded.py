@@ -24,7 +24,7 @@ from unfold.core.op import OPS, Kind
 from unfold.core.paths import ancestors, descendants, readers
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.errors import DataError, UnsupportedError
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.reading import Environment, Environments, Ints, bounded, inner
 from unfold.unfolded.relative import relative
 

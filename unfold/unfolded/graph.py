@@ -35,10 +35,10 @@ import numpy as np
 from unfold.core.op import Source
 from unfold.core.program import Program
 from unfold.errors import DataError
+from unfold.runs.domain import Domain
 from unfold.unfolded.cells import Cells, find_cells
 from unfold.unfolded.collapse import collapse
 from unfold.unfolded.contraction import Contraction
-from unfold.unfolded.domain import Domain
 from unfold.unfolded.edges import Block, Edges
 from unfold.unfolded.reading import Ints, inner
 

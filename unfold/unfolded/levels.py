@@ -26,8 +26,8 @@ import numpy as np
 
 from unfold.core.dependence import Block, Loop, Single, order
 from unfold.core.program import Program, Value
+from unfold.runs.domain import Domain
 from unfold.unfolded.collapse import bound_axes, operand_guards
-from unfold.unfolded.domain import Domain
 from unfold.unfolded.reading import (
     Environment,
     Environments,

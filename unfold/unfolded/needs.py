@@ -19,7 +19,7 @@ from math import prod
 from unfold.core.dependence import Block, Loop, order
 from unfold.core.op import OPS, Kind
 from unfold.core.program import BATCH, Program, Value
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 WORD = 8  # bytes of a number, and of an index
 STEP = 1700  # bytes of the objects of one step of a walk

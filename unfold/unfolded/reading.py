@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Program, Ref, Value
+from unfold.runs.domain import Domain
 from unfold.unfolded.conditions import decide
-from unfold.unfolded.domain import Domain
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -24,11 +24,10 @@ from unfold.core.bounds import bounds_of
 from unfold.core.op import LEAD, OPS, Kind, Source
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.random import stream
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import EMPTY, Domain
 from unfold.unfolded.levels import wavefronts
 
 DTYPES = {"real": np.float64, "category": np.int64, "bool": np.bool_}
-EMPTY = {"real": 0.0, "category": -1, "bool": False}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 from unfold.core.bytes import too_large
 from unfold.core.paths import read_inputs
 from unfold.core.program import Program
-from unfold.unfolded.domain import Domain
-from unfold.unfolded.feeds import check_inputs, check_parameters, domain_of
+from unfold.runs.domain import Domain
+from unfold.runs.feeds import check_inputs, check_parameters, domain_of
 from unfold.unfolded.needs import Needs, needs
 from unfold.unfolded.reference import Walk
 

@@ -19,7 +19,7 @@ from unfold.backends.protocol import Arrays, Planner
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 from unfold.core.rule import Applied, Rule
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 
 
 class Native:

@@ -14,7 +14,7 @@ from unfold.backends.profiles import Profile
 from unfold.backends.protocol import Arrays, Planner, Room
 from unfold.core.program import Program
 from unfold.core.rule import Applied, Rule, interpret
-from unfold.unfolded.domain import Domain
+from unfold.runs.domain import Domain
 from unfold.unfolded.needs import needs
 from unfold.unfolded.running import Runner
 

@@ -1,9 +1,9 @@
 """Data: from the section `data` of a spec, or from Python, to batches of input arrays.
 
-    settings   what may be written, one model per family        (task_settings: of the tasks)
+    settings   what may be written, one model per family
     open       the one place that knows all families            (make: the same from Python)
-    text, streams, series, arrays, sequences, images, tasks, random: a family each
-    grammars   formal languages: members, legal successors, draws; judge: was the answer legal?
+    text, streams, series, arrays, sequences, images, random: a family each; tasks: see there
+    judge      was the answer legal?
     columns    named arrays over sequences that may differ in length
     binding    which input reads which column, and whether it fits
     dataset    what has been read: what it wants of a spec, and its batches, split and facts

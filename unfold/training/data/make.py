@@ -20,7 +20,7 @@ from unfold.training.data.dataset import Dataset
 from unfold.training.data.open import open_data
 from unfold.training.data.problems import Unplaced
 from unfold.training.data.settings import SERIES, ArraysData, read_data
-from unfold.training.data.tasks import TaskDataset
+from unfold.training.tasks.tasks import TaskDataset
 
 
 def describe(data: Mapping[str, Any], folder: str | Path = ".") -> Dataset:

@@ -30,9 +30,9 @@ from unfold.training.data.settings import (
     TextData,
 )
 from unfold.training.data.streams import TextDataset, check_text_inputs, lines_dataset
-from unfold.training.data.tasks import TaskDataset
 from unfold.training.data.text import read_text
 from unfold.training.sections import Section
+from unfold.training.tasks.tasks import TaskDataset
 
 
 def open_data(settings: DataSettings, section: Section, folder: Path) -> Dataset:

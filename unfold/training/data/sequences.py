@@ -25,8 +25,8 @@ from unfold.training.data.dataset import SetDataset
 from unfold.training.data.problems import data_error, lines_of, read_utf8, unwritable
 from unfold.training.data.settings import BuiltIn, SequencesData
 from unfold.training.data.text import Text
-from unfold.training.data.topics import TOPICS, WORDS, topics
 from unfold.training.sections import Section, show
+from unfold.training.tasks.topics import TOPICS, WORDS, topics
 
 KINDS = {
     "number": "a number",

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from unfold.errors import Diagnostic, SpecError
-from unfold.training.data.task_settings import (
+from unfold.training.sections import MAX_SEED, Section, Settings, only_key, show, validate
+from unfold.training.tasks.settings import (
     TASKS,
     Adding,
     AnBn,
@@ -31,7 +32,6 @@ from unfold.training.data.task_settings import (
     Tomita,
     Tones,
 )
-from unfold.training.sections import MAX_SEED, Section, Settings, only_key, show, validate
 
 Batch = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]

@@ -1,0 +1,1 @@
+"""Nodes to declarations: the sections of a spec file and their syntax."""

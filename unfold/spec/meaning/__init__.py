@@ -1,0 +1,1 @@
+"""Declarations to a Program: names, cells, shapes and operators."""

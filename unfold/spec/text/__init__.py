@@ -1,0 +1,1 @@
+"""Characters to nodes and expressions: YAML and formulas, read without knowing any section."""
