@@ -16,12 +16,12 @@ from unfold.api import Model
 from unfold.core.affine import Affine
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.drawing import Figure
-from unfold.drawing.backward import ADJOINT, adjoint_scheme, forward_scheme
 from unfold.drawing.blocks import Plan, plan_adjoint, plan_blocks
 from unfold.drawing.cells import join_cells
 from unfold.drawing.scheme import Scheme, make_scheme
 from unfold.drawing.sketch import Sketch
 from unfold.drawing.unroll import Unrolling
+from unfold.drawing.views.backward import ADJOINT, adjoint_scheme, forward_scheme
 from unfold.drawing.window import GAP
 from unfold.errors import CycleError, SpecError
 from unfold.passes.pipeline import Pipeline

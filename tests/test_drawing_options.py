@@ -9,7 +9,7 @@ import pytest
 import unfold
 import unfold.shipped
 from unfold.cli import invoke
-from unfold.drawing import Figure, views
+from unfold.drawing import Figure, scene
 from unfold.errors import SpecError, UnsupportedError
 
 SPEC = """\
@@ -174,7 +174,7 @@ def test_where_nobody_asks_for_steps_as_many_are_drawn_as_can_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = labels(unfold.loads(GRID).draw())
-    monkeypatch.setattr(views, "MOST_DRAWN", 60)
+    monkeypatch.setattr(scene, "MOST_DRAWN", 60)
     fewer = labels(unfold.loads(GRID).draw())
     assert "h[2,9999]" in whole and "h[2,9999]" not in fewer
     assert "h[1,9999]" in fewer

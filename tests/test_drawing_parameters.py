@@ -10,7 +10,6 @@ import pytest
 import unfold
 from unfold.api import Model
 from unfold.drawing import Figure, palette
-from unfold.drawing.backward import ADJOINT, adjoint_scheme, forward_scheme
 from unfold.drawing.blocks import plan_adjoint, plan_blocks
 from unfold.drawing.cells import join_cells
 from unfold.drawing.fold import fold
@@ -20,6 +19,7 @@ from unfold.drawing.palette import HUES, NEAR, LineStyle, Styles, distance
 from unfold.drawing.scheme import Scheme, make_scheme
 from unfold.drawing.sketch import Sketch
 from unfold.drawing.unroll import Unrolling
+from unfold.drawing.views.backward import ADJOINT, adjoint_scheme, forward_scheme
 from unfold.runs.domain import Domain
 
 LIBRARY = {p.stem: p for p in unfold.library()}

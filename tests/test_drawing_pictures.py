@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,14 +18,16 @@ from geometry import hidden_words, overlaps, run_through
 import unfold
 from tests.work import work
 from unfold.api import Model
-from unfold.drawing import Figure, palette
+from unfold.cli import invoke
+from unfold.drawing import VIEWS, Figure, Options, Scene, palette
 from unfold.drawing.curves import sample
 from unfold.drawing.picture import Edge, Node
+from unfold.drawing.scene import View
 from unfold.drawing.window import GAP, Window
 from unfold.errors import DataError, UnsupportedError
 
 LIBRARY = {p.stem: p for p in unfold.library()}
-VIEWS = ("folded", "unfolded", "backward", "compare")
+PLAIN = tuple(name for name, view in VIEWS.items() if not view.values)
 
 
 def library(name: str, **axes: int) -> Model:
@@ -264,16 +268,9 @@ def test_the_adjoint_has_its_arrows_the_other_way() -> None:
     assert found["∂loss"].y > found["∂o[0]"].y
 
 
-def test_gradients_of_parameters_sum_over_the_steps() -> None:
-    model = library("shared", t=3)
-    adjoint = model.pipeline.adjoint(["W"], training=False)
-    from unfold.drawing import draw_backward
-
-    drawn = edges(draw_backward(adjoint, parameters=True))
-    assert {a for a, b in drawn if b == "∂W"} == {"∂h[0]", "∂h[1]", "∂h[2]"}
-    assert not any(b == "∂W" for _, b in edges(draw_backward(adjoint)))
-    with pytest.raises(UnsupportedError, match="differentiated"):
-        draw_backward(model.program)
+def test_gradients_of_parameters_are_left_out_of_the_adjoint() -> None:
+    backward = library("shared", t=3).draw("backward")
+    assert "∂h[1]" in nodes(backward) and "∂W" not in nodes(backward)
 
 
 @pytest.mark.parametrize(("scale", "grows"), [(0.4, False), (1.6, True)])
@@ -301,11 +298,23 @@ def darkness(colour: str | None) -> float:
 
 
 def test_norms_that_are_zero_or_infinite_are_drawn() -> None:
-    from unfold.drawing import draw_gradients
-
     program = library("shared", t=4).program
     for norms in ([0, 0, 0, 0], [np.inf, 1, 0, np.nan], [1, 1, 1, 1]):
-        ET.fromstring(draw_gradients(program, {"h": np.array(norms, dtype=float)}).to_svg())
+        given = {"h": np.array(norms, dtype=float)}
+        scene = Scene(program, norms=lambda given=given: given)
+        ET.fromstring(VIEWS["gradients"].draw(scene).to_svg())
+
+
+def test_a_view_is_a_function_and_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe of CONTRIBUTING: the view is then drawn by the library and by the command."""
+
+    def bare(scene: Scene) -> Figure:
+        return VIEWS["folded"].draw(replace(scene, options=Options(hide=("o",))))
+
+    monkeypatch.setitem(cast(Any, VIEWS), "bare", View(bare))
+    model = library("shared", t=3)
+    assert set(nodes(model.draw("folded"))) - set(nodes(model.draw("bare"))) == {"o"}
+    assert invoke(["render", "shared", "--view", "bare", "-o", "-"]) == 0
 
 
 def test_two_modes_stand_side_by_side_with_one_layout() -> None:
@@ -329,7 +338,7 @@ def test_two_modes_stand_side_by_side_with_one_layout() -> None:
 # All of them
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", PLAIN)
 @pytest.mark.parametrize("name", SWEPT)
 def test_every_picture_is_well_formed_and_nothing_covers_anything(name: str, view: str) -> None:
     figure = library(name).draw(view)

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from unfold.unfolded.measures import Measures
 
 Arrays = Mapping[str, Any]
-VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
 
 
 def load(
@@ -393,28 +392,31 @@ class Model:
         """
         from unfold import drawing
 
-        options = drawing.read_options(self.spec.draw, self.program)
-        shared: dict[str, Any] = {"detail": detail, "options": options}
-        if view == "folded":
-            return drawing.draw_folded(self.program, mode=mode, **shared)
-        run = None
+        if view not in drawing.VIEWS:
+            raise UnsupportedError(f"unknown view {view}; choose {', '.join(drawing.VIEWS)}")
+        chosen, run = drawing.VIEWS[view], None
+        given: dict[str, Any] = {"mode": mode, "lengths": lengths}
         if params is not None and inputs is not None:
-            run = self.forward(params, inputs, mode=mode, lengths=lengths, state=False)
+            run = self.forward(params, inputs, state=False, **given)
             extents = {a: int(max(n)) for a, n in run.lengths.items()} | dict(extents or {})
-        shared.update(steps=steps, extents=extents)
-        if view == "unfolded":
-            return drawing.draw_unfolded(self.program, mode=mode, run=run, **shared)
-        if view == "backward":
-            adjoint = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, training=False)
-            return drawing.draw_backward(adjoint, **shared)
-        if view == "compare":
-            return drawing.draw_modes(self.program, **shared)
-        if view == "gradients":
-            if params is None or inputs is None:
-                raise UnsupportedError("a picture of gradients needs params and inputs")
-            norms = self.gradient_norms(params, inputs, mode=mode, lengths=lengths)
-            return drawing.draw_gradients(self.program, norms, mode=mode, **shared)
-        raise UnsupportedError(f"unknown view {view}; choose {', '.join(VIEWS)}")
+        elif chosen.values:
+            raise UnsupportedError(f"a picture of {view} needs params and inputs")
+        options = drawing.read_options(self.spec.draw, self.program)
+        pipeline = self.pipeline
+        scene = drawing.Scene(
+            self.program,
+            steps=steps,
+            extents=extents or {},
+            detail=detail,
+            mode=mode,
+            options=options,
+            run=run,
+            adjoint=lambda: pipeline.adjoint(pipeline.wrt(None), mode=mode, training=False),
+            norms=lambda: self.gradient_norms(
+                params or {}, inputs or {}, mode=mode, lengths=lengths
+            ),
+        )
+        return chosen.draw(scene)
 
     def render(self, view: str = "unfolded", *, format: str = "svg", **options: Any) -> str | bytes:
         """Return a picture as "svg", "dot" (text), "png" or "pdf" (bytes); see `draw`."""

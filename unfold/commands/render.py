@@ -6,6 +6,7 @@ unfold render char-rnn --view folded -o folded.svg
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,9 @@ from typing import Any
 from unfold.commands.loading import load, read_changes, read_mode
 from unfold.commands.report import print_json
 from unfold.commands.screen import echo
+from unfold.drawing import DETAILS, FORMATS, VIEWS
 from unfold.errors import UnfoldError
 
-VIEWS = ("folded", "unfolded", "backward", "gradients", "compare")
-DETAILS = ("cell", "node", "op")
-FORMATS = ("svg", "png", "pdf", "dot")
 SEED, BATCH = 0, 8  # of the random inputs that gradients are drawn for
 
 
@@ -58,7 +57,7 @@ def render(
         detail=picture.detail,
         mode=read_mode(picture.mode),
         format=form,
-        **(_values(model, picture.run) if picture.view == "gradients" else {}),
+        **(_values(model, picture.run) if VIEWS[picture.view].values else {}),
     )
     content = drawn.encode("utf-8") if isinstance(drawn, str) else drawn
     if output == "-":
@@ -91,6 +90,6 @@ def _values(model: Any, run: str | None) -> dict[str, Any]:
     }
 
 
-def _require(option: str, value: str, allowed: tuple[str, ...]) -> None:
+def _require(option: str, value: str, allowed: Iterable[str]) -> None:
     if value not in allowed:
         raise UnfoldError(f"{option}: expected one of {', '.join(allowed)}, got {value!r}")

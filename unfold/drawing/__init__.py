@@ -7,33 +7,23 @@ about:
     Program ── scheme ──▶ boxes and lines ── fold, unroll ──▶ sketch ── place, connect ──▶ picture
     ── render ──▶ SVG
 
-    draw_unfolded(model.program, steps=4, extents={"t": 1000000}).save("unfolded.svg")
+    VIEWS["unfolded"].draw(Scene(model.program, steps=4, extents={"t": 1000000})).save("a.svg")
 """
 
 from __future__ import annotations
 
 from unfold.drawing.options import Options, read_options
 from unfold.drawing.render import FORMATS, Figure
-from unfold.drawing.views import (
-    check_options,
-    draw_backward,
-    draw_compare,
-    draw_folded,
-    draw_gradients,
-    draw_modes,
-    draw_unfolded,
-)
+from unfold.drawing.scene import DETAILS, Scene, check_options
+from unfold.drawing.views import VIEWS
 
 __all__ = [
+    "DETAILS",
     "FORMATS",
+    "VIEWS",
     "Figure",
     "Options",
+    "Scene",
     "check_options",
-    "draw_backward",
-    "draw_compare",
-    "draw_folded",
-    "draw_gradients",
-    "draw_modes",
-    "draw_unfolded",
     "read_options",
 ]

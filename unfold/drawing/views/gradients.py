@@ -1,83 +1,37 @@
-"""Pictures of the backward pass: the adjoint Program unfolded, or gradient norms over the forward.
+"""Norms of gradients over the forward picture, on a logarithmic scale.
 
-In: a differentiated Program, or norms by value and index point. Out: a `Scheme` of adjoints alone
-(`adjoint_scheme`), or the forward picture with colour and width that say how much gradient arrives
-(`with_norms`), on a logarithmic scale: where gradients vanish or explode, the colour changes along
-the steps.
-
-    forward   h[0] -> h[1] -> h[2]          adjoint   ∂h[0] <- ∂h[1] <- ∂h[2]
+Where gradients vanish or explode, colours and widths change along the steps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from unfold.core.affine import Affine
-from unfold.core.program import Program, Ref
 from unfold.drawing import palette
-from unfold.drawing.boxes import Box
+from unfold.drawing.finish import finish
+from unfold.drawing.legend import notes
 from unfold.drawing.picture import Edge, Node, Patch, Picture, Words
-from unfold.drawing.scheme import Scheme
-from unfold.unfolded.lines import Line
+from unfold.drawing.render import Figure
+from unfold.drawing.scene import Scene
 
-ADJOINT = "∂"
 BAR_WIDTH = 240.0
 STOPS = 48
 NARROW, WIDE = 0.8, 4.5
 
 
-def adjoint_scheme(scheme: Scheme, parameters: bool = False) -> Scheme:
-    """Return the part of a differentiated Program's scheme that is adjoint.
-
-    Args:
-        scheme: of the whole differentiated Program.
-        parameters: whether to draw the gradients of parameters, which sum over the steps.
-    """
-    program = scheme.program
-    names = [
-        n
-        for n in scheme.boxes
-        if n.startswith(ADJOINT) and (parameters or not _parameter(program, n))
-    ]
-    found = scheme.between(names)
-    lines = [_turned(program, x, found.boxes) for x in found.lines]
-    # Parameters that only the forward values in an adjoint depend on are not seen here.
-    read = {n: dict.fromkeys(p for x in lines if x.target == n for p in _factors(x)) for n in names}
-    boxes = {n: replace(b, parameters=tuple(read[n])) for n, b in found.boxes.items()}
-    return replace(found, boxes=boxes, lines=tuple(lines))
-
-
-def _factors(line: Line) -> Iterator[str]:
-    return (r.value for r in (*line.via, *line.others))
-
-
-def _turned(program: Program, line: Line, boxes: Mapping[str, Box]) -> Line:
-    """Colour a line as its forward one: by the parameter nearest to the forward source.
-
-    A line into the gradient of a parameter is coloured as that parameter.
-    """
-    parameter = _parameter(program, line.target)
-    if parameter:
-        index = tuple(Affine.axis(a) for a in boxes[line.target].axes)
-        return replace(line, via=(Ref(parameter, index),), others=())
-    return replace(line, via=line.via[::-1])
-
-
-def _parameter(program: Program, adjoint: str) -> str | None:
-    """Return the parameter that an adjoint belongs to, if it does."""
-    plain = adjoint.removeprefix(ADJOINT)
-    is_parameter = plain in program.values and program[plain].is_parameter
-    return plain if adjoint.startswith(ADJOINT) and is_parameter else None
-
-
-def forward_scheme(scheme: Scheme) -> Scheme:
-    """Return the part of a differentiated Program's scheme that is not adjoint."""
-    return scheme.between([n for n in scheme.boxes if not n.startswith(ADJOINT)])
+def draw(scene: Scene) -> Figure:
+    """Draw how much gradient arrives at each node."""
+    unrolling = scene.unrolled()
+    title = f"{scene.program.name}, gradient norms"
+    sketch = unrolling.sketch(title, scene.styles, scene.options.rows)
+    legend = tuple(notes(unrolling.scheme, ()))  # no parameters: the colours are norms
+    picture = finish(replace(sketch, legend=legend))
+    return Figure(with_norms(picture, scene.norms(), unrolling.places))
 
 
 def with_norms(
