@@ -98,16 +98,16 @@ def imported_parts(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[in
                 yield node.lineno, part_named(parts[1:]) if known else "unfold"
 
 
-def backend_names(source: str) -> list[str]:
+def backend_names(tree: ast.AST) -> list[str]:
     """Return where a module has the name of a backend as a string of its own."""
-    found = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant))
+    found = (n for n in ast.walk(tree) if isinstance(n, ast.Constant))
     return [f"line {n.lineno}: {n.value!r}" for n in found if n.value in NAMES]
 
 
-def compilers(source: str) -> list[str]:
+def compilers(tree: ast.AST) -> list[str]:
     """Return where a module imports a compiler."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -124,53 +124,40 @@ def is_part(name: str) -> bool:
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
 
-def violations(source: str, part: str, package: tuple[str, ...]) -> list[str]:
+def violations(tree: ast.AST, part: str, package: tuple[str, ...]) -> list[str]:
     """Return the imports of a module that its part may not have."""
-    found = imported_parts(ast.parse(source), package)
+    found = imported_parts(tree, package)
     allowed = MAY_IMPORT[part] | {part}
     return [f"line {line}: {part} imports {other}" for line, other in found if other not in allowed]
 
 
+REGISTRY = PACKAGE / "backends" / "__init__.py"
 NAMES = tuple(BACKENDS)
 COMPILERS = ("numba", "llvmlite")
 FILES = sorted(p for p in PACKAGE.rglob("*.py"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_imports_follow_the_folder_rule(file: Path) -> None:
+def test_a_file_keeps_the_rules_of_the_house(file: Path) -> None:
+    """It imports what its folder may; a registry alone names backends, and they alone compilers."""
     part = part_of(file)
     assert part in MAY_IMPORT, f"{part} is not in the table of the design"
-    package = ("unfold", *file.relative_to(PACKAGE).parent.parts)
-    assert violations(file.read_text(encoding="utf-8"), part, package) == []
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_only_the_registry_names_a_backend(file: Path) -> None:
-    """Nothing else compares with a name: what differs is asked of the backend itself."""
-    if file != PACKAGE / "backends" / "__init__.py":
-        assert backend_names(file.read_text(encoding="utf-8")) == []
+    text = file.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert violations(tree, part, ("unfold", *file.relative_to(PACKAGE).parent.parts)) == []
+    assert file == REGISTRY or backend_names(tree) == []
+    assert part == "backends/numba" or compilers(tree) == []
+    assert ast.get_docstring(tree), "a file says first what it is for"
+    assert len(text.splitlines()) <= 500
 
 
 def test_the_rule_of_names_can_fail() -> None:
-    assert backend_names('def f(x):\n    return x == "numba"') == ["line 2: 'numba'"]
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_only_its_backend_imports_a_compiler(file: Path) -> None:
-    if part_of(file) != "backends/numba":
-        assert compilers(file.read_text(encoding="utf-8")) == []
+    assert backend_names(ast.parse('def f(x):\n    return x == "numba"')) == ["line 2: 'numba'"]
 
 
 def test_the_rule_of_compilers_can_fail() -> None:
-    assert compilers("def f():\n    from numba.core import types") == ["line 2: numba"]
-    assert compilers("import numpy, llvmlite.ir") == ["line 1: llvmlite"]
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_every_file_opens_with_a_docstring_and_is_short(file: Path) -> None:
-    source = file.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(source)), "a file says first what it is for"
-    assert len(source.splitlines()) <= 500
+    assert compilers(ast.parse("def f():\n    from numba.core import types")) == ["line 2: numba"]
+    assert compilers(ast.parse("import numpy, llvmlite.ir")) == ["line 1: llvmlite"]
 
 
 @pytest.mark.parametrize(
@@ -193,4 +180,4 @@ def test_every_file_opens_with_a_docstring_and_is_short(file: Path) -> None:
     ],
 )
 def test_the_rule_can_fail(source: str, part: str, expected: list[str]) -> None:
-    assert violations(source, part, ("unfold", part)) == expected
+    assert violations(ast.parse(source), part, ("unfold", part)) == expected

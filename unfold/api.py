@@ -394,22 +394,20 @@ class Model:
 
         if view not in drawing.VIEWS:
             raise UnsupportedError(f"unknown view {view}; choose {', '.join(drawing.VIEWS)}")
-        chosen, run = drawing.VIEWS[view], None
+        chosen, pipeline, run = drawing.VIEWS[view], self.pipeline, None
         given: dict[str, Any] = {"mode": mode, "lengths": lengths}
         if params is not None and inputs is not None:
             run = self.forward(params, inputs, state=False, **given)
             extents = {a: int(max(n)) for a, n in run.lengths.items()} | dict(extents or {})
         elif chosen.values:
             raise UnsupportedError(f"a picture of {view} needs params and inputs")
-        options = drawing.read_options(self.spec.draw, self.program)
-        pipeline = self.pipeline
         scene = drawing.Scene(
             self.program,
             steps=steps,
             extents=extents or {},
             detail=detail,
             mode=mode,
-            options=options,
+            options=drawing.read_options(self.spec.draw, self.program),
             run=run,
             adjoint=lambda: pipeline.adjoint(pipeline.wrt(None), mode=mode, training=False),
             norms=lambda: self.gradient_norms(
