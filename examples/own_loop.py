@@ -1,9 +1,9 @@
-"""A training loop of one's own: `model.step` gives loss, gradients and the state to carry on.
+"""A custom training loop: `model.step` returns loss, gradients and the state to carry on.
 
     python examples/own_loop.py
 
-Here a small character model reads a text in chunks, the state of one chunk begins the next, and
-plain gradient descent with a momentum changes the weights. Anything else may stand in its place.
+Here a small character model reads a text in chunks. Each chunk starts from the state of the one
+before, and plain gradient descent with momentum updates the weights. You can replace any of this.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Train a model from Python: data as arrays, a schedule, a callback, a folder to go on from.
+"""Train a model from Python: data as arrays, a schedule, a callback, a folder for resuming.
 
     python examples/train_in_python.py runs/parity
 
-The task: say at every step whether the number of ones so far is odd. Interrupt it and run it again:
-it goes on from its last checkpoint. A callback that returned True would end the training.
+The task: decide at every step whether the number of ones so far is odd. If you interrupt the
+training and run it again, it resumes from its last checkpoint. A callback can end it: it returns
+True.
 """
 
 from __future__ import annotations

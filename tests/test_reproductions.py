@@ -257,9 +257,7 @@ def test_a_block_says_what_was_found() -> None:
     text = block(_toy(published="all", notes="Some notes."), _found(_toy()))
     assert text.startswith("### toy\n\nSome notes.\n\n|")
     assert "| shown | a toy (E5, E7) |" in text and "| published | all |" in text
-    assert (
-        "**not reached** (8 of 10 are asked for): 3 of 10 seeds; the best, seed 0: seed: 0" in text
-    )
+    assert "**not reached** (8 of 10 needed): 3 of 10 seeds; the best, seed 0: seed: 0" in text
     assert "| 9 | no | 9 | a\\|b | 0.0 |" in text
 
 
@@ -271,7 +269,7 @@ def test_one_seed_shows_all_its_figures() -> None:
 def test_what_was_not_reached_is_listed_with_the_reason() -> None:
     toy = _toy(why="it is\na toy.")
     assert missed([(toy, _found(toy))]).endswith("* [a toy](#toy) (E5, E7): it is a toy.")
-    assert missed([]).endswith("Nothing: all criteria are met.")
+    assert missed([]).endswith("None: all criteria are met.")
 
 
 def test_a_page_needs_its_marks() -> None:

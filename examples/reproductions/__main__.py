@@ -11,15 +11,29 @@ from examples.reproductions.results import keep, record, stale
 
 
 def main() -> None:
-    """Do experiments, say how each seed went, keep what was found, and write the page."""
-    about = "Measure what every row of the library shows, and judge it by its criterion."
+    """Run experiments, print the result of each seed, store the results, and write the page."""
+    about = "Run the experiments of every row of the library, and judge them by their criteria."
     parser = argparse.ArgumentParser(prog="python -m examples.reproductions", description=about)
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these experiments")
-    parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="these rows, as E5")
-    parser.add_argument("--missing", action="store_true", help="what has no up-to-date results")
-    parser.add_argument("--seeds", type=int, help="so many; another number is not kept")
-    parser.add_argument("--list", action="store_true", help="name them, and measure nothing")
-    parser.add_argument("--page", action="store_true", help="write the page, and measure nothing")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="run these experiments"
+    )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        default=[],
+        metavar="ROW",
+        help="run the experiments of these rows, such as E5",
+    )
+    parser.add_argument(
+        "--missing", action="store_true", help="run those without up-to-date results"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        help="use this many seeds, and store nothing if an experiment has another number",
+    )
+    parser.add_argument("--list", action="store_true", help="list the experiments, and run nothing")
+    parser.add_argument("--page", action="store_true", help="write the page, and run nothing")
     asked = parser.parse_args()
     if asked.seeds is not None and asked.seeds < 1:
         parser.error(f"--seeds {asked.seeds}: expected a number from 1")
@@ -41,7 +55,7 @@ def main() -> None:
 
 
 def _measure(experiment: Experiment, seeds: int) -> None:
-    """Run an experiment, seed by seed; keep what was found if all seeds were asked for."""
+    """Run an experiment, seed by seed; store the results if all of its seeds were run."""
     print(f"{experiment.name}: {', '.join(experiment.columns)}", flush=True)
     outcomes = []
     for seed in range(seeds):
@@ -56,7 +70,7 @@ def _measure(experiment: Experiment, seeds: int) -> None:
         keep(found)
         write()
     else:
-        print(f"  not kept: the page has {experiment.seeds} seeds", flush=True)
+        print(f"  not stored: the page uses {experiment.seeds} seeds", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Labels without places: what paths collapse to, and a network that reads lines of digits.
+"""Labels without places: the labels of paths, and a network that reads lines of digits.
 
-In: the specs `ctc` and `ctc-equations`. A line is judged by best-path decoding: the most likely
-class of every frame, repeats merged, blanks dropped; errors are edit distances to what is written.
+In: the specs `ctc` and `ctc-equations`. Best-path decoding reads a line: the most likely class of
+every frame, repeats merged, blanks dropped. Errors are edit distances to the written labels.
 
     python -m examples.reproductions --only ctc-paths ctc-lattice ctc
 """
@@ -35,7 +35,7 @@ loss: each
 
 
 def _collapsed(path: tuple[int, ...]) -> list[int]:
-    """Return what a path says."""
+    """Return the labels that a path collapses to."""
     (said,) = judge.best_path(np.eye(3)[[list(path)]], blank=BLANK)
     return [int(k) for k in said]
 
@@ -88,7 +88,7 @@ def _read(model: unfold.Model, params: Any, digits: Any, seed: int) -> tuple[flo
 
 
 def _digit_lines(seed: int, **settings: Any) -> Finding:
-    """Train on lines of one to four digits, and read lines of images that none of them showed."""
+    """Train on lines of one to four digits, and read lines made from other images."""
     model = spec("ctc")
     outcome = learn(model, seed, **{"steps": STEPS, **settings})
     rate, right, blank = _read(model, outcome.params, [1, 4], seed)
@@ -101,9 +101,9 @@ EXPERIMENTS = (
     Experiment(
         name="ctc-paths",
         systems=("D7",),
-        title="a−ab− and −aa−−abb say aab, as do other paths, and the loss adds them all up",
-        criterion="both collapse to aab, and -log of the sum of the probabilities of all paths of"
-        f" {FRAMES} frames that do equals the loss",
+        title="a−ab−, −aa−−abb and other paths collapse to aab, and the loss adds them all up",
+        criterion="both collapse to aab, and the loss equals -log of the sum of the probabilities"
+        f" of all paths of {FRAMES} frames that do",
         columns=("say aab", f"paths of {FRAMES} frames that do", "largest difference"),
         measure=_paths,
         published="a−ab− and −aa−−abb collapse to aab (Graves et al. 2006)",
@@ -114,7 +114,7 @@ EXPERIMENTS = (
         name="ctc-lattice",
         systems=("D7",),
         title="the lattice of alignments is a recurrence over two axes",
-        criterion="the equations of `ctc-equations` and the operator `ctc[t,u]` have one loss",
+        criterion="the equations of `ctc-equations` and the operator `ctc[t,u]` give equal losses",
         columns=("equations", "operator", "relative difference"),
         measure=_lattice,
         specs=("ctc-equations",),
@@ -123,8 +123,8 @@ EXPERIMENTS = (
         name="ctc",
         systems=("D7",),
         title="a bidirectional LSTM reads lines of digits without being told where they are",
-        criterion="trained on lines of one to four digits, at most 5 % of the labels of lines of"
-        " other images are wrong (edit distance, best path)",
+        criterion="after training on lines of one to four digits, at most 5 % of the labels are"
+        " wrong in lines made from other images (edit distance, best path)",
         columns=(
             "label error rate",
             "lines without error",
@@ -134,10 +134,10 @@ EXPERIMENTS = (
         measure=_digit_lines,
         seeds=3,
         needed=3,
-        notes=f"The training of the spec, {STEPS:,} steps of it. Nobody says where a digit begins:"
-        " most columns say the blank, and each digit is said in a few. Lines of six digits are"
-        " longer than any of the training.",
-        published="phonemes of TIMIT, which are other data: label error rate 31.5 % by the best"
-        " path, 33.8 % for a hybrid of BLSTM and HMM (Graves et al. 2006)",
+        notes=f"Training is that of the spec, for {STEPS:,} steps. The labels do not tell where a"
+        " digit begins: the network assigns the blank to most columns, and each digit to a few."
+        " Lines of six digits are longer than any in training.",
+        published="phonemes of TIMIT, which are different data: label error rate 31.5 % by the"
+        " best path, 33.8 % for a hybrid of BLSTM and HMM (Graves et al. 2006)",
     ),
 )

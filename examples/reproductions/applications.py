@@ -1,7 +1,7 @@
 """Networks at work: digits read in turn, letters to sounds, numbers to words, reversal, sunspots.
 
-In: specs of `specs/architectures` and built-in data. Everything is judged on data that were not
-trained on; where two networks are compared, they see the same data.
+In: specs of `specs/architectures` and built-in data. All tests use data that were not trained on.
+Two networks that are compared see the same data.
 
     python -m examples.reproductions --only letter-to-sound sunspots
 """
@@ -48,7 +48,7 @@ def percent(share: float) -> str:
 
 
 def digit_images(layout: str) -> tuple[Array, Array]:
-    """Return the images, laid out as sequences or grids, and their classes."""
+    """Return the images, as sequences or grids, and their classes."""
     data: Any = make.images("digits", layout=layout, inputs={})
     columns = data.read(None).columns
     return columns["image"].values, columns["label"].values
@@ -261,8 +261,8 @@ EXPERIMENTS = (
         name="captions",
         systems=("D10",),
         title="captions of digits: an image is named letter by letter",
-        criterion=f"{SPLIT}: the network writes the right name, all letters and the end, of at"
-        " least 90 %",
+        criterion=f"{SPLIT}: the network writes the right name of at least 90 %, with all letters"
+        " and the end",
         columns=("right names",),
         measure=_captions,
         seeds=3,
@@ -273,8 +273,8 @@ EXPERIMENTS = (
         name="letter-to-sound",
         systems=("D1", "D3"),
         title="letters to sounds: a window of seven letters against a bidirectional network",
-        criterion="the bidirectional network gives at least 98 % of the letters of new words their"
-        " right sounds, and more than the window does",
+        criterion="the bidirectional network gives at least 98 % of the letters of new words the"
+        " right sounds, more than the window does",
         columns=(
             "sounds right, window",
             "words right, window",
@@ -287,22 +287,22 @@ EXPERIMENTS = (
         seeds=3,
         needed=3,
         published=(
-            "NETtalk's window on English: 95 % of the sounds of the text it was trained on, 78 % of"
+            "NETtalk's window on English: 95 % of the sounds of its training text, 78 % of those of"
             " new text (Sejnowski & Rosenberg 1987)"
         ),
         specs=("nettalk", "nettalk-birnn"),
         notes="""\
-The lexicon is not English but made up: 2,000 words to train on and others to test on, with
+The lexicon is not English but synthetic: 2,000 words for training and others for the test, with
 rules that have no exceptions, so the figures are not NETtalk's. All rules but one need at most
-two letters on either side; whether a vowel is stressed depends on the number of syllables that
-follow, and that a window does not see.""",
+two letters on either side. The stress of a vowel depends on the number of syllables that follow,
+which a window does not see.""",
     ),
     Experiment(
         name="reversal",
         systems=("D5",),
         title="strings of up to 12 symbols written backwards, without attention and with it",
         criterion="with attention at least 95 % of new strings are right from the first symbol to"
-        " the end, and more than without",
+        " the end, more than without",
         columns=("without attention", "with attention"),
         measure=_reversal,
         specs=("encoder-decoder", "attention"),
@@ -311,8 +311,8 @@ follow, and that a window does not see.""",
         name="number-words",
         systems=("D5",),
         title="numbers below a million written in words, without attention and with it",
-        criterion="trained on 2,000 numbers, at least 95 % of other numbers are right from the"
-        " first word to the end with attention, and more than without",
+        criterion="after training on 2,000 numbers, with attention at least 95 % of other numbers"
+        " are right from the first word to the end, more than without",
         columns=("without attention", "with attention"),
         measure=_number_words,
         specs=("number-words", "number-words-attention"),
@@ -320,9 +320,9 @@ follow, and that a window does not see.""",
     Experiment(
         name="sunspots",
         systems=("D12",),
-        title="next year's sunspots: better than those of 11 years ago",
+        title="a network forecasts next year's sunspots better than those of 11 years ago do",
         criterion="the root of the mean squared error of the forecasts for 1921 to 1955 is below"
-        " that of the seasonal naive forecast, the number 11 years before",
+        " that of the seasonal naive forecast, the number of 11 years before",
         columns=(
             "error",
             "seasonal naive",

@@ -1,8 +1,8 @@
 """Architectures, each against the simplest thing it must beat: rows D1, D3 to D6 and D10 to D12.
 
-In: specs of `specs/architectures`, with their own data. What they are compared with is the same
-spec with one equation in another form, or a forecast without any network. Everything is judged
-on data that were not trained on.
+In: specs of `specs/architectures`, with their own data. The rival is the same spec with one
+equation in another form, or a forecast without any network. All tests use data that were not
+trained on.
 
     python -m examples.reproductions --only glimpses text-classification
 """
@@ -124,9 +124,9 @@ def against(
     Arguments:
         name: of the spec.
         least: the share of right answers that it must reach.
-        others: what it is compared with: arguments of `taught`, and perhaps another `name`.
+        others: its rivals: arguments of `taught`, and perhaps another `name`.
         kept: how many sequences are not trained on.
-        majority: whether always saying the commonest class is one of the others.
+        majority: whether the constant answer of the commonest class is one of the others.
     """
 
     def measure(seed: int, **settings: Any) -> Finding:
@@ -193,7 +193,7 @@ def _unequal_lengths(seed: int) -> Finding:
 
 
 def _alignment(seed: int, **settings: Any) -> Finding:
-    """Look where attention lies while strings are written backwards: at step t on S - 1 - t."""
+    """Find the place of attention while strings are written backwards: at step t, S - 1 - t."""
     learnt = taught("attention", seed, settings)
     hits, weights, count = 0, 0.0, 0
     for batch in learnt.kept:
@@ -225,7 +225,7 @@ def _hello(seed: int, **settings: Any) -> Finding:
 
 
 def _smoothed(seed: int, **settings: Any) -> Finding:
-    """Run min-char-rnn on a text of 65 characters, and look at the loss that it prints."""
+    """Run min-char-rnn on a text of 65 characters, and read the loss that it prints."""
     from pydoc_data import topics
 
     text = "".join(topics.topics[name] for name in sorted(topics.topics))
@@ -309,20 +309,20 @@ EXPERIMENTS = (
         name="frame-window",
         systems=("D1",),
         title="sounds of single frames: a window of five against the frame alone",
-        criterion="at least 80 % of the frames of new sequences get their right sound, and more"
-        " than from the frame alone",
+        criterion="at least 80 % of the frames of new sequences get the right sound, more than with"
+        " the frame alone",
         columns=("window", "the commonest sound", "frame alone"),
         measure=against("frame-window", 0.8, {"change": ALONE}),
     ),
     Experiment(
         name="tdnn",
         systems=("D1",),
-        title="one sound somewhere in a sequence, told by a time-delay network",
-        criterion="at least 90 % of new sequences are recognised",
+        title="a time-delay network recognises one sound anywhere in a sequence",
+        criterion="the network recognises at least 90 % of new sequences",
         columns=("right", "the commonest sound"),
         measure=against("tdnn", 0.9),
         notes="""\
-The three sounds are made up, tones that stay level, rise or fall; those of Waibel et al. were b, d
+The three sounds are synthetic tones that stay level, rise or fall; those of Waibel et al. were b, d
 and g, recorded from speakers.""",
     ),
     Experiment(
@@ -338,18 +338,18 @@ and g, recorded from speakers.""",
         name="bidirectional",
         systems=("D3",),
         title="sounds of single frames: both directions against either alone",
-        criterion="more frames of new sequences get their right sound than from either direction",
+        criterion="more frames of new sequences get the right sound than with either direction",
         columns=("both directions", "the commonest sound", "forward alone", "backward alone"),
         measure=against("bidirectional", 0.0, {"change": FORWARD}, {"change": BACKWARD}),
-        notes="Each direction keeps its units, 16 forward and 12 backward, so that either alone has"
+        notes="Each direction keeps its units, 16 forward and 12 backward, so either alone has"
         " fewer weights than both.",
     ),
     Experiment(
         name="rnn-2d-four",
         systems=("D4",),
         title="digits as grids of four by four squares: four directions against one",
-        criterion="at least 90 % of the digits kept are right, and more than from one corner, be it"
-        " with as many units as each of the four has or with as many weights as all of them",
+        criterion="at least 90 % of the held-out digits are right, more than from one corner with"
+        " the units of each of the four, and more than from one corner with the weights of all",
         columns=("four directions", "one, as many units each", "one, as many weights"),
         measure=against(
             "rnn-2d-four",
@@ -366,9 +366,9 @@ and g, recorded from speakers.""",
     Experiment(
         name="alignment",
         systems=("D5",),
-        title="where attention looks while a string is written backwards",
-        criterion="at 90 % of the steps or more, the largest weight lies on the symbol that is"
-        " written next",
+        title="attention follows the symbols while a string is written backwards",
+        criterion="at 90 % of the steps or more, the symbol that is written next has the largest"
+        " weight",
         columns=("largest weight there", "mean weight there"),
         measure=_alignment,
         specs=("attention",),
@@ -377,7 +377,7 @@ and g, recorded from speakers.""",
         name="hello",
         systems=("D6",),
         title="the word hello",
-        criterion="asked to go on from h, it writes ello",
+        criterion="after the prompt h, it writes ello",
         columns=("written", "probability of ello"),
         measure=_hello,
         seeds=5,
@@ -387,8 +387,8 @@ and g, recorded from speakers.""",
         name="min-char-rnn",
         systems=("D6",),
         title="the loss that min-char-rnn prints",
-        criterion="with 65 characters it begins at 25·ln 65 = 104.3597, which is also the first"
-        " loss, to a tenth, and it falls below 0.7 of that",
+        criterion="with 65 characters it begins at 25·ln 65 = 104.3597, which equals the first"
+        " loss to a tenth, and it falls below 0.7 of that",
         columns=("smoothed loss begins at", "first loss", "smoothed loss at the end", "steps"),
         measure=_smoothed,
         notes="The text is the 65 commonest characters of Python's own help.",
@@ -397,33 +397,33 @@ and g, recorded from speakers.""",
         name="caption-attention",
         systems=("D10",),
         title="names of digits, written with attention to squares of the image",
-        criterion="at least 90 % of the names of digits kept are written right",
+        criterion="the network writes at least 90 % of the names of held-out digits correctly",
         columns=("right", "mean of the largest weight"),
         measure=_attentive_captions,
     ),
     Experiment(
         name="glimpses",
         systems=("D11",),
-        title="digits told by six looks of nine filters",
-        criterion="at least 90 % of the digits kept are right, and more than by a single look",
+        title="six looks of nine filters recognise digits",
+        criterion="at least 90 % of the held-out digits are right, more than with a single look",
         columns=("six looks", "the commonest digit", "one look"),
         measure=against("glimpses", 0.9, {"axes": {"t": 1}}, kept=IMAGES),
     ),
     Experiment(
         name="text-classification",
         systems=("D12",),
-        title="which of eight topics twenty words are from",
-        criterion="at least 70 % of the pieces kept are right, and more than always saying the"
-        " commonest topic",
+        title="twenty words identify one of eight topics",
+        criterion="at least 70 % of the held-out pieces are right, more than with the commonest"
+        " topic as constant answer",
         columns=("right", "the commonest topic"),
         measure=against("text-classification", 0.7, kept=PIECES),
     ),
     Experiment(
         name="self-attention",
         systems=("D12",),
-        title="the same topics, told by a block of a transformer",
-        criterion="at least 70 % of the pieces kept are right, and more than always saying the"
-        " commonest topic",
+        title="a block of a transformer identifies the same topics",
+        criterion="at least 70 % of the held-out pieces are right, more than with the commonest"
+        " topic as constant answer",
         columns=("right", "the commonest topic"),
         measure=against("self-attention", 0.7, kept=PIECES),
         asked=False,
@@ -432,19 +432,19 @@ and g, recorded from speakers.""",
         name="forecast",
         systems=("D12",),
         title="carbon dioxide at Mauna Loa, a week ahead",
-        criterion="its error in the last fifth of the series, which it was not trained on, is less"
-        " than that of the forecast that nothing changes, and that of the change a year ago",
+        criterion="its error in the last fifth of the series, which was not trained on, is smaller"
+        " than those of two forecasts: that nothing changes, and the change of a year ago",
         columns=("error", "nothing changes", "as a year ago"),
         measure=_forecast,
-        notes="200 steps were chosen by trying others on the same last fifth: 600 of them with 24"
-        " units came to know the training part by heart, and were no better than no network.",
+        notes="The number of 200 steps was chosen by trying others on the same last fifth: 600"
+        " steps with 24 units memorised the training part, and were no better than no network.",
     ),
     Experiment(
         name="speech-commands",
         systems=("D12",),
-        title="commands of two sounds, told with attention",
-        criterion="at least 90 % of new commands are right, and more than where the mean of all"
-        " steps or the last one takes the place of what attention lets through",
+        title="attention recognises commands of two sounds",
+        criterion="at least 90 % of new commands are right, more than if the mean of all steps or"
+        " the last step replaces the result of attention",
         columns=("with attention", "the commonest command", "mean of all steps", "last step"),
         measure=against("speech-commands", 0.9, {"change": MEAN}, {"change": LAST}),
         seeds=3,

@@ -174,40 +174,40 @@ EXPERIMENTS = (
         name="cells-text",
         systems=("C1", "C2", "C3", "C4", "C5", "C6"),
         title="all cells on the same text",
-        criterion="after 400 updates every cell predicts characters better than their frequency",
+        criterion="after 400 updates every cell predicts characters better than frequencies do",
         columns=("by frequency", *SPECS, *PACKAGED),
         measure=_text,
         seeds=2,
         needed=2,
         specs=SPECS,
         notes="""\
-Bits per character on text that was kept back: 400 updates on 16 rows of 25 characters of
-`pydoc`, 48 hidden units each, Adam with rate 0.005. All cells see the same batches. They have
-as many units, not as many weights, and so short a training says how quickly a cell learns, not
-what it can do in the end.""",
+Bits per character on held-out text: 400 updates on 16 rows of 25 characters of `pydoc`, 48
+hidden units each, Adam with rate 0.005. All cells see the same batches. They have the same
+number of units, but not of weights. Such a short training shows how quickly a cell learns, not
+how well it can learn in the end.""",
     ),
     Experiment(
         name="cell-measures",
         systems=("C1", "C2", "C3", "C4", "C5", "C6"),
         title="depth measures of all cells; the memory of gated ones is a path without layers",
-        criterion="recurrent depth, feedforward depth and skip coefficient are those found by hand",
+        criterion="recurrent depth, feedforward depth and skip coefficient equal those by hand",
         columns=tuple(MEASURES),
         measure=_measures,
         specs=SPECS,
         quick=True,
         notes="""\
-*d_r, d_f, s*, counting products with matrices, between one-hot characters and an output layer. By
-hand: the way back is W in Elman's network, V and R in Jordan's. Where the state is carried by
-gates alone, a cycle has length 0, and *s* is infinite: the memory of LSTM and NAS, and h itself
-in GRU and MUT. The reset gate acts before the product, so a step of GRU and MUT crosses two
-matrices: *d_r* = 2. MUT1 and MUT2 read embedded characters, one layer more; but in MUT2 nothing
-else stands before the reset gate.""",
+The columns give *d_r, d_f, s* between one-hot characters and an output layer; they count products
+with matrices. By hand: the path back is W in Elman's network, V and R in Jordan's. If gates alone
+carry the state, a cycle has length 0, and *s* is infinite: this holds for the memory of LSTM and
+NAS, and for h itself in GRU and MUT. The reset gate acts before the product, so a step of GRU and
+MUT crosses two matrices: *d_r* = 2. MUT1 and MUT2 read embedded characters, which adds a layer; in
+MUT2 nothing else precedes the reset gate.""",
     ),
     Experiment(
         name="lstm-digits",
         systems=("C2",),
         title="an LSTM reads digits row by row",
-        criterion="over 90 % of the images that were kept back are named right",
+        criterion="the network names over 90 % of the held-out images correctly",
         columns=("right",),
         measure=_digits,
         seeds=3,
@@ -218,7 +218,7 @@ else stands before the reset gate.""",
         name="lstm-peephole-tones",
         systems=("C3",),
         title="an LSTM with peepholes names the sound of every frame",
-        criterion="over 70 % of the frames that were kept back are named right",
+        criterion="the network names over 70 % of the held-out frames correctly",
         columns=("right",),
         measure=_tones,
         seeds=3,
@@ -233,13 +233,14 @@ else stands before the reset gate.""",
         columns=("states differ by", "z and 1 - z differ by", "gradients differ by"),
         measure=_conventions,
         specs=(),
-        notes="In float64; weights are normal with deviation 0.1, sequences have 25 characters.",
+        notes="The run uses float64. Weights are normal with deviation 0.1, and sequences have 25"
+        " characters.",
     ),
     Experiment(
         name="second-order-cost",
         systems=("C7",),
-        title="a symbol picks its matrix: the size of the alphabet costs nothing",
-        criterion="a step of training takes as many operations with 1,000 symbols as with 2",
+        title="a symbol selects its matrix: the size of the alphabet costs nothing",
+        criterion="a training step takes the same number of operations with 1,000 symbols and 2",
         columns=("operations per symbol read, of 2", "of 1,000"),
         measure=_picked,
         specs=("dynamical-recognizer",),

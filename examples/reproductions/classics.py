@@ -1,6 +1,6 @@
-"""Experiments of papers done again: embedded Reber, aⁿbⁿ with two units, adding.
+"""Experiments of papers, repeated: embedded Reber, aⁿbⁿ with two units, adding.
 
-In: the specs of their names, beside this file. Test data are other draws than training data.
+In: the specs of the same names. Test data and training data are separate draws.
 
     python -m examples.reproductions --only anbn-srn
 """
@@ -135,13 +135,13 @@ EXPERIMENTS = (
         seeds=10,
         needed=8,
         published=(
-            "LSTM without forget gates: 97 to 100 % of 30 trials, after 8,440 strings and more in"
-            " the mean (Hochreiter & Schmidhuber 1997, table 1)"
+            "LSTM without forget gates: 97 to 100 % of 30 trials, after a mean of 8,440 strings or"
+            " more (Hochreiter & Schmidhuber 1997, table 1)"
         ),
         notes=f"""\
 {REBER_NOTES}
-16 cells with forget gates (Gers, Schmidhuber & Cummins 2000), softmax outputs, Adam with rate
-0.02, one string per update.""",
+The network has 16 cells with forget gates (Gers, Schmidhuber & Cummins 2000) and softmax outputs.
+Training uses Adam with rate 0.02 and one string per update.""",
     ),
     Experiment(
         name="embedded-reber-lstm-1997",
@@ -153,17 +153,17 @@ EXPERIMENTS = (
         seeds=10,
         needed=10,
         published=(
-            "100 % of 30 trials, after 8,440 strings in the mean (Hochreiter & Schmidhuber 1997,"
+            "100 % of 30 trials, after a mean of 8,440 strings (Hochreiter & Schmidhuber 1997,"
             " table 1: 3 blocks of size 2, 276 weights, rate 0.5)"
         ),
         notes="""\
-The network of the paper, with its rate and its error: no forget gates, two cells share their
-gates, the gates see the cells and the gates, logistic outputs, squared error, plain gradient
-descent, one string per update. Known to be done otherwise: the paper cuts gradients where they
-leave a cell, here they flow everywhere.""",
+This is the network of the paper, with its rate and its error: no forget gates, two cells that
+share their gates, gates that see the cells and the gates, logistic outputs, squared error, plain
+gradient descent, one string per update. There is one known difference: the paper cuts gradients
+where they leave a cell; here they flow everywhere.""",
         why="""\
-half of the seeds get stuck: they guess the last symbol but one, or rank one of the other
-predictions wrong for good; why the paper's did not is not known. On four other seeds and
+half of the seeds get stuck: they guess the last symbol but one, or never rank one of the other
+predictions correctly. It is not known why the paper's did not. On four other seeds and
 40,000 strings, one reached the criterion with a rate of 0.2, one with 0.5, two with 1; with
 gradients cut by `stop_gradient` as in the paper, none did with 0.5. With cross-entropy and
 Adam (rate 0.02, norms clipped at 2) the same 276 weights reached it on 6 of 8 other seeds in
@@ -174,8 +174,8 @@ Adam (rate 0.02, norms clipped at 2) the same 276 weights reached it on 6 of 8 o
         name="embedded-reber-srn",
         systems=("E5",),
         title="a simple recurrent network does not learn the embedded Reber grammar",
-        criterion="30,000 strings are not enough to have all symbols of the 256 training strings"
-        " and of 256 test strings right by rank",
+        criterion="after 30,000 strings, the network still does not predict all symbols of the 256"
+        " training strings and of 256 test strings right by rank",
         columns=REBER_COLUMNS,
         measure=_srn_on_reber,
         seeds=5,
@@ -185,38 +185,38 @@ Adam (rate 0.02, norms clipped at 2) the same 276 weights reached it on 6 of 8 o
             " Elman net, 15 hidden units, 435 weights)"
         ),
         notes="""\
-Elman's network with 15 hidden units. No gradient flows back in time, so nothing teaches it to
-keep the second symbol over more than a step: it learns the rest, and guesses the last symbol
-but one.""",
+This is Elman's network with 15 hidden units. No gradient flows back in time, so nothing teaches
+it to keep the second symbol for more than one step. It learns the rest, and guesses the last
+symbol but one.""",
     ),
     Experiment(
         name="anbn-srn",
         systems=("E5",),
         title="two hidden units learn to count: aⁿbⁿ",
-        criterion="trained on n ≤ 10, all symbols of aⁿbⁿ are predicted right by rank for every n"
-        " up to 12 at least, by the best seed",
+        criterion="trained on n ≤ 10, the best seed predicts all symbols of aⁿbⁿ right by rank for"
+        " every n up to 12 at least",
         columns=("right up to n", "loss at the end"),
         measure=_counting,
         seeds=10,
         published=(
-            "trained on n up to 11, 8 of 50 networks learnt, the best to n = 16 (Rodriguez, Wiles &"
-            " Elman 1999, as in table 1 of Gers & Schmidhuber 2001)"
+            "trained on n up to 11, 8 of 50 networks learnt, the best up to n = 16 (Rodriguez,"
+            " Wiles & Elman 1999, as in table 1 of Gers & Schmidhuber 2001)"
         ),
         notes="""\
-From the first b on, all symbols of aⁿbⁿ are determined: n b's, and the end. As the paper
-analyses it, a network counts the a's by coming nearer to one fixed point of its dynamics, and
-the b's by going away from another at a rate that fits. It is trained on n from 1 to 10, 80,000
-strings; it is judged once, with its weights at the end, on every n from 1 to 60. After an a
-both a and b may follow, and have to rank above the end; everywhere else one symbol has to rank
-highest. Unlike in the paper, hidden units are tanh, outputs softmax, strings begin with a
-boundary, gradients flow through whole strings, and Adam makes the updates.""",
+From the first b on, all symbols of aⁿbⁿ are determined: n b's, and the end. According to the
+paper, a network counts the a's by approaching one fixed point of its dynamics, and the b's by
+leaving another at a matching rate. Training uses n from 1 to 10 and 80,000 strings. The test
+comes once, with the final weights, on every n from 1 to 60. After an a, both a and b may follow
+and must rank above the end; everywhere else one symbol must rank highest. Unlike in the paper,
+hidden units are tanh, outputs are softmax, strings begin with a boundary, gradients flow through
+whole strings, and Adam makes the updates.""",
     ),
     Experiment(
         name="adding-lstm",
         systems=("E7",),
         title="LSTM adds two numbers of a sequence of 100",
-        criterion="the mean squared error on 2,560 test sequences is below 0.01, where always"
-        " answering 1 has 1/6 = 0.1667",
+        criterion="the mean squared error on 2,560 test sequences is below 0.01; that of the"
+        " constant answer 1 is 1/6 = 0.1667",
         columns=("mean squared error", "sequences until it was 0.01 in training", "wrong"),
         measure=_adding,
         seeds=10,
@@ -226,11 +226,11 @@ boundary, gradients flow through whole strings, and Adam makes the updates.""",
             " T = 100, 93 weights)"
         ),
         notes="""\
-A sequence has 100 numbers from 0 to 1. Two of them are marked, one in each half; their sum is
-wanted at the end. 16 cells with forget gates, Adam with rate 0.01, 5,000 updates of 20
-sequences that are never seen again; the error is that on 2,560 other sequences with the
-weights at the end. The paper's numbers are from −1 to 1, its sequences of unequal length, the
-sum is scaled to a range of 1 (here: 2), and an answer counts as wrong from an error of 0.04 on
-(here: 0.08).""",
+A sequence has 100 numbers from 0 to 1. Two of them are marked, one in each half; the answer at
+the end is their sum. The network has 16 cells with forget gates. Training takes 5,000 updates by
+Adam with rate 0.01, each of 20 sequences that do not come again. The error is that of the final
+weights on 2,560 other sequences. In the paper, numbers are from −1 to 1, sequences differ in
+length, the sum is scaled to a range of 1 (here: 2), and an answer counts as wrong from an error
+of 0.04 on (here: 0.08).""",
     ),
 )

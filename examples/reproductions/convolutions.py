@@ -1,7 +1,7 @@
-"""Convolutions over time, images and films, and what reads lines of digits: rows D2, D8 and D9.
+"""Convolutions over time, images and films, and readers of lines of digits: rows D2, D8 and D9.
 
-In: specs of `specs/architectures`, with their own data; all is judged on data that were not trained
-on. Lines are read by best-path decoding, errors are edit distances.
+In: specs of `specs/architectures`, with their own data; all tests use data that were not trained
+on. Lines are read by best-path decoding, and errors are edit distances.
 
     python -m examples.reproductions --only one-hot-embedding four-heads
 """
@@ -42,7 +42,7 @@ def _right(learnt: Learnt) -> float:
 
 
 def _picks(seed: int, **settings: Any) -> Finding:
-    """Train with products with one-hot vectors, and with columns that are picked."""
+    """Train with products with one-hot vectors, and with selected columns."""
     names = ("one-hot", "embedding")
     sizes = data_of(spec("one-hot"), seed).fit(spec("one-hot").program).sizes
     models = [unfold.load(spec_file(name), sizes=sizes) for name in names]
@@ -54,14 +54,14 @@ def _picks(seed: int, **settings: Any) -> Finding:
 
 
 def _layers(seed: int, **settings: Any) -> Finding:
-    """Train every kind of convolution on what it is made for."""
+    """Train every kind of convolution on a task made for it."""
     right = [_right(taught(name, seed, settings, validation=KEPT)) for name in LAYERS]
     reached = all(a >= b for a, b in zip(right, LAYERS.values(), strict=True))
     return Finding(reached, tuple(percent(share) for share in right), sum(right))
 
 
 def _heads(seed: int, **settings: Any) -> Finding:
-    """Train four heads on one trunk to tell which way a digit moves."""
+    """Train four heads on one trunk to recognise the direction in which a digit moves."""
     names = [f"frames-{head}" for head in HEADS]
     right = [_right(taught(name, seed, LONGER | settings, validation=KEPT)) for name in names]
     pooled, *others = right
@@ -70,7 +70,7 @@ def _heads(seed: int, **settings: Any) -> Finding:
 
 
 def _lines(seed: int, **settings: Any) -> Finding:
-    """Train two networks to read lines of digits, and read lines of images none of them showed."""
+    """Train two networks to read lines of digits, and read lines made from other images."""
     rates = []
     for name in ("line-recogniser", "deep-speech-2"):
         model, data = spec(name), data_of(spec(name), seed)
@@ -99,8 +99,8 @@ EXPERIMENTS = (
     Experiment(
         name="one-hot-embedding",
         systems=("D2",),
-        title="a product with a one-hot vector is a column that is picked",
-        criterion="both are trained to the same losses, to 0.001, and picking is less work",
+        title="a product with a one-hot vector selects a column",
+        criterion="both train to the same losses within 0.001, and selection takes less work",
         columns=(
             "largest difference of losses",
             "loss at the end",
@@ -113,9 +113,9 @@ EXPERIMENTS = (
     Experiment(
         name="convolutions",
         systems=("D2",),
-        title="convolutions over time, images and films learn what they are made for",
-        criterion="right on what was not trained on: sounds at least 90 % (one dimension), digits"
-        " 80 % (one layer of two) and 95 % (LeNet), directions of films 80 % (three)",
+        title="convolutions over time, images and films learn their tasks",
+        criterion="right on data that were not trained on: sounds at least 90 % (one dimension),"
+        " digits 80 % (two dimensions) and 95 % (LeNet), directions of films 80 % (three)",
         columns=tuple(LAYERS),
         measure=_layers,
         specs=tuple(LAYERS),
@@ -123,21 +123,21 @@ EXPERIMENTS = (
     Experiment(
         name="four-heads",
         systems=("D9",),
-        title="which way a digit moves: four heads on one trunk of convolutions",
+        title="the direction of a moving digit: four heads on one trunk of convolutions",
         criterion="temporal convolution, LSTM and both are right about at least 90 % of new films,"
-        " and more often than the largest of each feature over time, which knows no order",
+        " more often than the maximum of each feature over time, which ignores order",
         columns=tuple(head.replace("-", " ") for head in HEADS),
         measure=_heads,
         specs=tuple(f"frames-{head}" for head in HEADS),
-        notes="The four ways of the recordings of Bashivan et al. 2016; here films of digits that"
-        " move in one of four directions, which no single frame tells.",
+        notes="The four heads are those of Bashivan et al. 2016 for recordings. Here films show"
+        " digits that move in one of four directions, which no single frame reveals.",
     ),
     Experiment(
         name="lines-of-digits",
         systems=("D8",),
         title="convolution, recurrence and CTC read lines of digits",
-        criterion="of the labels of lines of images that were not trained on at most 10 % are"
-        " wrong (edit distance, best path)",
+        criterion="at most 10 % of the labels are wrong in lines made from images that were not"
+        " trained on (edit distance, best path)",
         columns=("line recogniser", "Deep Speech 2 in small"),
         measure=_lines,
         specs=("line-recogniser", "deep-speech-2"),
@@ -145,9 +145,9 @@ EXPERIMENTS = (
     Experiment(
         name="acoustic-lstm",
         systems=("D8",),
-        title="a stack of LSTM names sounds frame by frame, better with a window of context",
-        criterion="at least 90 % of the frames of new commands are right, and more than without"
-        " the window",
+        title="a stack of LSTMs names sounds frame by frame, better with a window of context",
+        criterion="at least 90 % of the frames of new commands are right, more than without the"
+        " window",
         columns=("with a window", "without"),
         measure=_acoustic,
     ),

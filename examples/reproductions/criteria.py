@@ -1,4 +1,4 @@
-"""When a network has learnt: the criteria of the papers, on predictions and on trained models.
+"""The criteria of the papers for learning, on predictions and on trained models.
 
 In: a trained model, strings. Out: shares and numbers. A prediction is right by rank where the k
 symbols that may follow have the k highest outputs ("always the most active ones", Hochreiter &
@@ -86,7 +86,7 @@ def last_but_one(right: Array, lengths: Array) -> float:
 
 
 def all_others(right: Array, lengths: Array) -> float:
-    """Return the share of right ones among all predictions but the last one but one."""
+    """Return the share of right predictions among all except the last but one."""
     steps = np.arange(right.shape[1])
     counted = (steps < lengths[:, None]) & (steps != lengths[:, None] - 2)
     return float(right[counted].mean())
@@ -109,9 +109,9 @@ def sequences_until(
 
     Arguments:
         losses: of every step.
-        below: what the mean has to be less than.
+        below: the bound of the mean.
         batch: sequences per step.
-        window: sequences the mean is over; a multiple of `batch`.
+        window: the number of sequences in the mean; a multiple of `batch`.
 
     Returns:
         the number, or None where it never did.
@@ -125,7 +125,7 @@ def sequences_until(
 
 
 def written_right(written: Array, ends: Array, wanted: Array, lengths: Array) -> float:
-    """Return the share of sequences that are written as wanted, up to their end and no further."""
+    """Return the share of sequences that are written as expected, with the right end."""
     pairs = zip(written, ends, wanted, lengths, strict=True)
     return float(np.mean([list(w[:n]) == list(v[:m]) for w, n, v, m in pairs]))
 

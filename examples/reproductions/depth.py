@@ -1,8 +1,8 @@
-"""Depth: the measures of Zhang et al. 2016 for every network of family B, and what depth does.
+"""Depth: the measures of Zhang et al. 2016 for every network of family B, and the effect of depth.
 
 In: the specs of `specs/depth`. Measures are computed from the folded graphs, exactly, and written
-d_r, d_f, s: recurrent depth, feedforward depth, skip coefficient. What is trained is trained on
-the spec's own data, next to what it is compared with.
+d_r, d_f, s: recurrent depth, feedforward depth, skip coefficient. Networks and those that they are
+compared with are trained on the spec's own data.
 
     zhang-td   →   2, 3, 1       is the criterion of "zhang-measures", with those of sh, st and bu
 """
@@ -32,14 +32,14 @@ Measured = tuple[Fraction | float | None, ...]
 HALF = Fraction(1, 2)
 LAYERS, DELAYS = range(1, 7), range(2, 8)
 DEEP = 50
-"""Layers of a feedforward network that is too deep to be trained without a way past them."""
+"""Layers of a feedforward network that is too deep to be trained without a bypass."""
 PLAIN = {
     "  g[l]: sigmoid(b_T[l] + W_T[l] @ y[l-1])\n": "",
     "y[l]: g[l] * u[l] + (1 - g[l]) * y[l-1]": "y[l]: u[l]",
     "  W_T[l]: [hidden, hidden]\n": "",
     "  b_T[l]: {shape: [hidden], init: {constant: -2}}\n": "",
 }
-"""What makes highway-network.yaml a plain network: no gate, and no way past a layer."""
+"""Changes that make highway-network.yaml a plain network: no gate, and no bypass of a layer."""
 
 
 def measured(model: unfold.Model) -> Measured:
@@ -59,7 +59,7 @@ def count(model: unfold.Model) -> int:
 
 
 def changed(name: str, changes: Mapping[str, str]) -> str:
-    """Return the text of a spec with every key of `changes`, which it has, replaced."""
+    """Return the text of a spec with every key of `changes` replaced; it must contain each."""
     text = spec_file(name).read_text(encoding="utf-8")
     for old, new in changes.items():
         assert old in text, old
@@ -68,14 +68,14 @@ def changed(name: str, changes: Mapping[str, str]) -> str:
 
 
 def _measures(pairs: Mapping[str, tuple[unfold.Model, Measured]]) -> Finding:
-    """Measure models, and compare as many measures as are given with each."""
+    """Measure models, and compare each with the measures that are given for it."""
     found = {label: measured(model) for label, (model, _) in pairs.items()}
     right = all(found[label][: len(wanted)] == wanted for label, (_, wanted) in pairs.items())
     return Finding(right, tuple(shown(values) for values in found.values()))
 
 
 def _of_specs(expected: Mapping[str, Measured]) -> Callable[..., Finding]:
-    """Return what measures specs by name."""
+    """Return a function that measures specs by name."""
 
     def measure(seed: int, **settings: Any) -> Finding:
         return _measures({name: (spec(name), wanted) for name, wanted in expected.items()})
@@ -84,7 +84,7 @@ def _of_specs(expected: Mapping[str, Measured]) -> Callable[..., Finding]:
 
 
 def _of_layers(name: str, expected: Callable[[int], Measured]) -> Callable[..., Finding]:
-    """Return what measures a spec with every extent of its axis l."""
+    """Return a function that measures a spec with every extent of its axis l."""
 
     def measure(seed: int, **settings: Any) -> Finding:
         models = {n: unfold.load(spec_file(name), axes={"l": n}) for n in LAYERS}
@@ -94,19 +94,19 @@ def _of_layers(name: str, expected: Callable[[int], Measured]) -> Callable[..., 
 
 
 def _of_delays(seed: int, **settings: Any) -> Finding:
-    """Measure skip-in-time with other delays than its own."""
+    """Measure skip-in-time with delays that differ from its own."""
     texts = {k: changed("skip-in-time", {"h[t-3]": f"h[t-{k}]"}) for k in DELAYS}
     return _measures({str(k): (unfold.loads(t), (1, 2, k)) for k, t in texts.items()})
 
 
 def _bits(model: unfold.Model, seed: int, settings: Mapping[str, Any]) -> float:
-    """Train a model of characters; return bits per character of the text that was kept."""
+    """Train a model of characters; return bits per character of the held-out text."""
     outcome = learn(model, seed, **settings)
     return float(outcome.best.loss) / math.log(2)
 
 
 def _highways(seed: int, **settings: Any) -> Finding:
-    """Train the two highways of the same parameters, and one that is wide instead of deep."""
+    """Train the two highways with equal parameters, and one that is wide instead of deep."""
     recurrent, feedforward = spec("recurrent-highway"), spec("deep-output-highway")
     wide = unfold.load(spec_file("recurrent-highway"), axes={"l": 1}, sizes={"hidden": 91})
     bits = [_bits(model, seed, settings) for model in (recurrent, feedforward, wide)]
@@ -119,7 +119,7 @@ def _highways(seed: int, **settings: Any) -> Finding:
 
 
 def _accuracy(model: unfold.Model, seed: int, settings: Mapping[str, Any], label: str) -> float:
-    """Train a model of digits; return the share of the images that were kept that it names."""
+    """Train a model of digits; return the share of held-out images that it names correctly."""
     data = data_of(model, seed)
     outcome = learn(model, seed, data, **settings)
     source = data.batches(model.program, dtype=DTYPE).validation
@@ -132,7 +132,7 @@ def _accuracy(model: unfold.Model, seed: int, settings: Mapping[str, Any], label
 
 
 def _deep_digits(seed: int, **settings: Any) -> Finding:
-    """Train a highway network and a plain network of as many layers."""
+    """Train a highway network and a plain network with the same number of layers."""
     highway = unfold.load(spec_file("highway-network"), axes={"l": DEEP})
     plain = unfold.loads(changed("highway-network", PLAIN), axes={"l": DEEP})
     chosen = {"steps": 600, **settings}
@@ -173,7 +173,7 @@ def _by_heart(name: str, seed: int, settings: Mapping[str, Any]) -> float:
 
 
 def _clockwork(seed: int, **settings: Any) -> Finding:
-    """Train a clockwork and a simple recurrent network, not smaller, on one waveform."""
+    """Train a clockwork and a simple recurrent network of at least its size on one waveform."""
     names = ("clockwork-rnn", "clockwork-srn")
     found = [_by_heart(name, seed, settings) for name in names]
     size = [count(spec(name)) for name in names]
@@ -204,8 +204,8 @@ EXPERIMENTS = (
         name="transition-depth",
         systems=("B2",),
         title="depth within a step: input, transition, output, and shortcuts past it",
-        criterion="DT has d_r = 2, d_f = 3, s = 1/2; DT(S) 2, 3, 1; DOT(S) 2, 4, 1; so that DOT"
-        " has 2, 4, 1/2, and a deep input alone 1, 3, 1",
+        criterion="DT has d_r = 2, d_f = 3, s = 1/2; DT(S) has 2, 3, 1; DOT(S) has 2, 4, 1; it"
+        " follows that DOT has 2, 4, 1/2 and a deep input alone 1, 3, 1",
         columns=("deep input", "DT", "DT(S)", "DOT", "DOT(S)"),
         measure=_of_specs(
             {
@@ -218,8 +218,8 @@ EXPERIMENTS = (
         ),
         specs=("deep-input-rnn", "dt-rnn", "dts-rnn", "dot-rnn", "dots-rnn"),
         notes="""\
-The architectures of Pascanu, Gulcehre, Cho & Bengio (2014), with one layer wherever one is added,
-in the measures of Zhang et al. (2016).""",
+The architectures are those of Pascanu, Gulcehre, Cho & Bengio (2014), with one layer at each added
+place. The measures are those of Zhang et al. (2016).""",
         quick=True,
     ),
     Experiment(
@@ -238,7 +238,7 @@ in the measures of Zhang et al. (2016).""",
     Experiment(
         name="skip-coefficient",
         systems=("B4",),
-        title="a connection over k steps lets a signal take k steps at once",
+        title="a connection over k steps lets a signal cross k steps at once",
         criterion="with delays 1 and k, s = k and d_r = 1, for every k from 2 to 7",
         columns=tuple(f"k = {k}" for k in DELAYS),
         measure=_of_delays,
@@ -249,7 +249,7 @@ in the measures of Zhang et al. (2016).""",
         name="recurrent-depth",
         systems=("B5",),
         title="recurrent depth 3, within one layer and through a stack",
-        criterion="where the longest path between the states of two steps passes three layers,"
+        criterion="if the longest path between the states of two steps passes three layers,"
         " d_r = 3; a stack of three with a delay from the top to the bottom has d_r = 3, d_f = 4",
         columns=("three layers in a step", "stack of three, top to bottom"),
         measure=_of_specs({"recurrent-depth-3": (3, 4, 1), "stack-feedback": (3, 4)}),
@@ -259,13 +259,13 @@ in the measures of Zhang et al. (2016).""",
     Experiment(
         name="highway-recurrent-depth",
         systems=("B6",),
-        title="a recurrent highway network is as deep in time as it has micro-steps",
+        title="the recurrent depth of a highway network is its number of micro-steps",
         criterion="with L micro-steps d_r = L, for every L from 1 to 6",
         columns=tuple(f"L = {n}" for n in LAYERS),
         measure=_of_layers("recurrent-highway", lambda n: (n, n + 1, math.inf)),
         specs=("recurrent-highway",),
         notes="""\
-The skip coefficient is infinite, for what the gates carry on passes no product with weights.""",
+The skip coefficient is infinite, because the carry path passes no product with weights.""",
         quick=True,
     ),
     Experiment(
@@ -273,9 +273,9 @@ The skip coefficient is infinite, for what the gates carry on passes no product 
         systems=("B7", "B6"),
         title="feedforward depth against recurrent depth at equal parameters",
         criterion="a recurrent highway of three micro-steps and its twin, in which a step starts"
-        " from the first micro-step of the one before instead of the last, have the same"
-        " parameters and d_f = 4, but d_r = 3 and 1; both learn to predict characters, as does one"
-        " that is wide (d_r = 1, d_f = 2): under 3 bits per character on text that was kept",
+        " from the first micro-step of the previous one instead of the last, have the same"
+        " parameters and d_f = 4, but d_r = 3 and 1; both learn to predict characters, as does a"
+        " wide one (d_r = 1, d_f = 2): under 3 bits per character on held-out text",
         columns=(
             "recurrent depth",
             "its bits per character",
@@ -289,40 +289,40 @@ The skip coefficient is infinite, for what the gates carry on passes no product 
         seeds=3,
         needed=3,
         published=(
-            "words of the Penn Treebank, the same number of parameters: from depth 1 to 10 the"
+            "words of the Penn Treebank, equal numbers of parameters: from depth 1 to 10 the"
             " perplexity falls from 90.6 to 65.4 (Zilly et al. 2017, abstract)"
         ),
         specs=("recurrent-highway", "deep-output-highway"),
         notes="""\
-Characters of `pydoc`, 1,000 updates of 16 rows by 25 characters; the text that is kept is 20,000
-characters. These networks are far smaller than the paper's, trained for far shorter,
-and without its dropout. The paper's advantage of recurrent depth is not seen here: it is worth no
-more than as many parameters in feedforward depth or in width.""",
+The data are characters of `pydoc`: 1,000 updates of 16 rows by 25 characters, and 20,000 held-out
+characters. These networks are far smaller than the paper's, train for a far shorter time,
+and use no dropout. They do not show the paper's advantage of recurrent depth: it is worth no
+more than the same number of parameters in feedforward depth or in width.""",
     ),
     Experiment(
         name="highway-network",
         systems=("B7",),
         title="a highway network learns with 50 layers, a plain one does not",
-        criterion="trained alike, the highway network names over 90 % of the digits that were kept,"
-        " the plain network of as many layers under 50 %",
+        criterion="after equal training, the highway network names over 90 % of the held-out"
+        " digits, the plain network with the same number of layers under 50 %",
         columns=("highway", "plain"),
         measure=_deep_digits,
         seeds=3,
         needed=3,
         published=(
-            "with many layers plain networks are much harder to optimise, highway networks are not"
+            "plain networks with many layers are much harder to optimise, highway networks are not"
             " (Srivastava, Greff & Schmidhuber 2015)"
         ),
         notes="""\
 The plain network is the same file without gates: y(l) = tanh(b_H[l] + W_H[l] y(l-1)). Both start
-from Glorot's weights. 600 updates of 32 images of 8 by 8.""",
+from Glorot's weights and take 600 updates of 32 images of 8 by 8 pixels.""",
     ),
     Experiment(
         name="shared-unshared",
         systems=("B8",),
         title="a recurrent network is a feedforward network whose layers share their weights",
-        criterion="the unfolded graphs of W and of W[t] are the same but for the number of"
-        " matrices, 1 and 8; both name over 90 % of the digits that were kept, row by row",
+        criterion="the unfolded graphs of W and of W[t] differ only in the number of matrices,"
+        " 1 and 8; both name over 90 % of the held-out digits, row by row",
         columns=(
             "graphs without weights",
             "matrices W",
@@ -340,21 +340,21 @@ from Glorot's weights. 600 updates of 32 images of 8 by 8.""",
     Experiment(
         name="clockwork-rnn",
         systems=("B9",),
-        title="a clockwork RNN learns a waveform by heart, a plain RNN of its size does not",
+        title="a clockwork RNN memorises a waveform, a plain RNN of its size does not",
         criterion="its squared error over the variance of the waveform is under a tenth of that of"
-        " a simple recurrent network with no fewer parameters",
+        " a simple recurrent network with at least as many parameters",
         columns=("clockwork RNN", "simple RNN", "parameters", "parameters of the simple RNN"),
         measure=_clockwork,
         seeds=5,
         needed=5,
         published=(
-            "320 samples of speech: the clockwork RNN's error is far below that of simple"
-            " recurrent networks and LSTM with as many parameters (Koutník et al. 2014, task 1)"
+            "320 samples of speech: the clockwork RNN's error is far below those of simple"
+            " recurrent networks and LSTMs of equal size (Koutník et al. 2014, task 1)"
         ),
         specs=("clockwork-rnn", "clockwork-srn"),
         notes="""\
-256 yearly numbers of sunspots; no input. Periods are 1, 2, 4 and 8. 3,000 updates by Adam, the norm
-of gradients clipped at 1. Of five rates and two ways to draw W, tried on other seeds, the simple
-network has those with which it did best.""",
+The waveform is 256 yearly numbers of sunspots; there is no input. Periods are 1, 2, 4 and 8.
+Training takes 3,000 updates by Adam and clips the norm of gradients at 1. The simple network has
+the best of five rates and two ways to draw W, tried on other seeds.""",
     ),
 )

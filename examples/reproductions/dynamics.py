@@ -1,7 +1,7 @@
-"""Gradients through time: how far they reach, how long they are, what memory they take.
+"""Gradients through time: their reach, their length, and the memory that they take.
 
 In: specs of the family `learning`, and `echo`. Out: gradients against graphs that are cut by hand,
-Jacobians of many steps against powers of singular values, trainings with and without clipping,
+Jacobians of many steps against powers of singular values, training with and without clipping,
 memory with and without recomputation.
 """
 
@@ -58,7 +58,7 @@ def _truncated_is_cut(seed: int) -> Finding:
 
 
 def _echo(seed: int, **settings: Any) -> Finding:
-    """Train truncated at several numbers of steps, and ask for the error over whole sequences."""
+    """Train truncated at several numbers of steps, and measure the error on whole sequences."""
     model = spec("echo")
     columns = data_of(model, seed).draw(np.random.default_rng([seed, TEST]), 64).columns
     x = columns["pair"].padded()
@@ -87,7 +87,7 @@ def _norm(flow: analysis.StateMap, states: Array, part: int | None = None) -> Ar
 
 
 def _over_distance(seed: int) -> Finding:
-    """Measure |∂h(t)/∂h(t-30)| where tanh is linear, and where it is not, for three gains."""
+    """Measure |∂h(t)/∂h(t-30)| for three gains where tanh is linear, and where it is not."""
     model = spec("vanishing")
     generator = np.random.default_rng([seed, TEST])
     cells: list[str] = []
@@ -149,7 +149,7 @@ def _clip(how: ClipNorm | ClipValue, gradient: np.ndarray, norm: float) -> float
 
 
 def _direction(seed: int) -> Finding:
-    """Clip a gradient that has exploded, both ways, and measure the angle to what it was."""
+    """Clip an exploded gradient in both ways, and measure the angle to the original."""
     model = spec("exploding")
     batch = make.task("adding", {"length": 50}).draw(np.random.default_rng([seed, TEST]), 8).columns
     inputs = {"x": batch["pair"].padded(), "target": batch["sum"].values}
@@ -234,9 +234,9 @@ EXPERIMENTS = (
     Experiment(
         name="truncation-cuts",
         systems=("E1",),
-        title="truncated gradients are those of a graph that is cut by hand",
-        criterion="the gradients of chunks of 5 steps, the state carried on, add up to that of the"
-        " sequence with `stop_gradient` at every fifth step, to 1e-12 of the largest entry",
+        title="truncated gradients are those of a graph cut by hand",
+        criterion="with the state carried on, the gradients of chunks of 5 steps add up to that of"
+        " the sequence with `stop_gradient` at every fifth step, to 1e-12 of the largest entry",
         columns=("difference", "difference to the uncut graph, for comparison"),
         measure=_truncated_is_cut,
         specs=("bptt", "truncated-by-hand"),
@@ -245,7 +245,7 @@ EXPERIMENTS = (
     Experiment(
         name="truncation-reach",
         systems=("E1",),
-        title="what lies d = 4 steps back is learnt if and only if gradients flow back k ≥ d steps",
+        title="the input of d = 4 steps ago is learnt if and only if gradients flow k ≥ d steps",
         criterion="the mean squared error of an echo from 4 steps ago is below a tenth of that of"
         " the best constant for k ≥ 4, and above it for k < 4",
         columns=("best constant", *(f"k = {k}" for k in REACHES)),
@@ -253,30 +253,31 @@ EXPERIMENTS = (
         seeds=3,
         needed=3,
         specs=("echo",),
-        notes="Chunks of k steps, with an update after each; the state is carried on. Gradients"
-        " reach U at distances up to k - 1, and W up to k: there it multiplies the state before the"
-        " chunk, which holds the number of k steps ago. W begins near zero, for a network that"
-        " already remembers can be read without learning to.",
+        notes="Training runs in chunks of k steps with an update after each, and carries the state"
+        " on. Gradients reach U at distances up to k - 1, and W up to k: there W multiplies the"
+        " state before the chunk, which holds the number of k steps ago. W starts near zero,"
+        " because a network that already remembers can be read without learning to remember.",
     ),
     Experiment(
         name="gradient-over-distance",
         systems=("E2",),
-        title="gradients vanish below and may explode above the singular value 1",
-        criterion="|∂h(t)/∂h(t-k)| is σ^k where tanh is linear, to 1e-12, and at most that"
+        title="gradients vanish below the singular value 1 and may explode above it",
+        criterion="|∂h(t)/∂h(t-k)| is σ^k where tanh is linear, to 1e-12, and at most σ^k"
         " elsewhere, for k = 1, 10 and 30",
         columns=tuple(f"σ = {s}: at k = 30 linear, and bent" for s in ("0.8", "1", "1.25")),
         measure=_over_distance,
         published="|∂h(t)/∂h(k)| ≤ σ^(t-k) (Pascanu, Mikolov & Bengio 2013, section 2.1)",
         specs=("vanishing",),
         notes="σ is the largest singular value of the recurrent weights, an orthogonal matrix times"
-        " σ. Linear: at rest, without input; bent: the largest of eight random states, with input.",
+        " σ. Linear means at rest, without input; bent means the largest of eight random states,"
+        " with input.",
     ),
     Experiment(
         name="lstm-memory-path",
         systems=("E2",),
-        title="along the memory of an LSTM gradients do not decay",
-        criterion="over 100 steps |∂s(t)/∂s(t-100)| is 1 without forget gates and 1 ± 1e-6 with"
-        " open ones, and below 1e-9 for the hidden state of a simple network with σ = 0.8",
+        title="gradients do not decay along the memory of an LSTM",
+        criterion="over 100 steps |∂s(t)/∂s(t-100)| is 1 without forget gates, 1 ± 1e-6 with open"
+        " ones, and below 1e-9 for the hidden state of a simple network with σ = 0.8",
         columns=(
             "LSTM without forget gates",
             "forget gates with bias 20",
@@ -286,14 +287,14 @@ EXPERIMENTS = (
         measure=_carousel,
         published="constant error flow (Hochreiter & Schmidhuber 1997)",
         specs=("error-carousel", "adding", "vanishing"),
-        notes="The first two have no recurrent weights, so that the memory is the only path.",
+        notes="The first two have no recurrent weights, so the memory is the only path.",
     ),
     Experiment(
         name="clipping-direction",
         systems=("E3",),
         title="clipping by norm keeps the direction of a gradient, clipping by value does not",
-        criterion="the angle between a gradient and what is left of it is 0 by norm, and more than"
-        " 5° by value",
+        criterion="the angle between a gradient and the clipped gradient is 0 by norm, and more"
+        " than 5° by value",
         columns=("length", "angle by norm (1)", "angle by value (0.05)", "entries cut by value"),
         measure=_direction,
         specs=("exploding",),
@@ -302,22 +303,22 @@ EXPERIMENTS = (
     Experiment(
         name="clipping-trains",
         systems=("E3",),
-        title="where gradients explode, training works with clipping and fails without",
-        criterion="the mean squared error of adding is below 0.04 with either clipping, and without"
-        " any above 0.14 (guessing: 0.167) or no number",
+        title="if gradients explode, training works with clipping and fails without",
+        criterion="the mean squared error of adding is below 0.04 with either clipping; without"
+        " clipping it is above 0.14 (guessing: 0.167) or not a number",
         columns=("by norm", "by value", "without"),
         measure=_clipping,
         seeds=3,
         needed=2,
         specs=("clip-by-norm", "clip-by-value"),
-        notes="Rectified linear units that begin as the identity, plain gradient descent with"
-        " momentum, sequences of 30 numbers.",
+        notes="The network has rectified linear units and starts from the identity. Training uses"
+        " plain gradient descent with momentum on sequences of 30 numbers.",
     ),
     Experiment(
         name="memory-of-bptt",
         systems=("E4",),
         title="exact gradients of long sequences in bounded memory, by recomputation",
-        criterion="in segments of 100 steps gradients are the same to 1e-12, and 16,000 steps take"
+        criterion="with segments of 100 steps gradients are equal to 1e-12, and 16,000 steps take"
         " less than a tenth of the memory of one run",
         columns=(
             "T = 1,000",
@@ -327,8 +328,8 @@ EXPERIMENTS = (
         ),
         measure=_memory,
         specs=("long-sequence",),
-        notes="A GRU of 64 units that reads 4 sequences of characters, in double precision: the"
-        " peak of what a step allocates, and its time, in one run → recomputed. What still grows"
-        " with T is the states that are kept, and the sequences themselves.",
+        notes="A GRU of 64 units reads 4 sequences of characters in double precision. The columns"
+        " give the peak memory that a step allocates, and its time, in one run → recomputed. Only"
+        " the stored states and the sequences themselves still grow with T.",
     ),
 )

@@ -1,4 +1,4 @@
-"""An experiment: which rows of the library it is about, what it measures, and when that is enough.
+"""An experiment: the rows of the library that it shows, its measurement, and its criterion.
 
 In: a seed. Out: a `Finding`, the figures of one line of the page; no figure is written by hand.
 
@@ -12,7 +12,7 @@ In: a seed. Out: a `Finding`, the figures of one line of the page; no figure is 
         Experiment("sunspots", ("D12",), "...", "its error is ...", ("error", "naive"), _forecast),
     )
 
-A seed decides initial weights, training data and their order. What is measured without chance has
+A seed determines initial weights, training data and their order. A measurement without chance has
 one seed. An experiment that takes less than two seconds is `quick`: the tests run it, too.
 """
 
@@ -38,12 +38,12 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one seed.
+    """The result of one seed.
 
     Attributes:
         reached: whether the criterion was met.
         cells: the figures, one for each column of the experiment.
-        score: what the best seed has most of.
+        score: the best seed has the highest.
     """
 
     reached: bool
@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finding, of which seed, and how many seconds it took to train and judge."""
+    """A finding, its seed, and the seconds that training and testing took."""
 
     seed: int
     finding: Finding
@@ -62,24 +62,23 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Something that is to be shown, and how it is measured.
+    """A claim about a system, and its measurement.
 
     Attributes:
-        name: unique over all modules; of the spec, where there is one.
-        systems: the rows of the library, as in ("E5",); the first decides its place on the page.
-        title: what is shown, a phrase.
-        criterion: when one seed has reached it, a sentence or phrase.
+        name: unique over all modules; that of the spec, if there is one.
+        systems: the rows of the library, as in ("E5",); the first determines its place on the page.
+        title: the claim, a phrase.
+        criterion: the condition on one seed, a sentence or phrase.
         columns: the headings of a finding's cells.
-        measure: takes a seed, and keys of the section `train` in place of the spec's where it
-            trains.
-        seeds: how many there are, from 0.
-        needed: how many of them have to reach the criterion.
-        published: what the paper found, and which paper; None where nothing was published.
+        measure: takes a seed and, if it trains, keys that replace those of the section `train`.
+        seeds: their number; they count from 0.
+        needed: the number of seeds that must reach the criterion.
+        published: the result of a paper, and the paper; None if nothing was published.
         specs: names of the specs that are run; default: the name of the experiment.
-        notes: what else is to be known, in Markdown; stands above the figures.
-        why: where the criterion is not reached, the reason, as far as it is known.
+        notes: further information, in Markdown, above the figures.
+        why: the reason why the criterion was not reached, as far as it is known.
         asked: whether a row of the library depends on it; if not, it is there for comparison.
-        quick: less than two seconds: the tests run it.
+        quick: it takes less than two seconds, so the tests run it.
     """
 
     name: str
@@ -112,12 +111,12 @@ class Experiment:
 
 @cache
 def spec(name: str) -> unfold.Model:
-    """Load a spec: the one that lies here, or else the packaged one of that name."""
+    """Load a spec: the one in this folder, or else the packaged one of that name."""
     return unfold.load(spec_file(name))
 
 
 def spec_file(name: str) -> Path:
-    """Return where `spec` finds it."""
+    """Return the file that `spec` loads."""
     beside = FOLDER / f"{name}.yaml"
     return beside if beside.exists() else find(name)
 
@@ -126,17 +125,17 @@ def data_of(model: unfold.Model, seed: int) -> Any:
     """Make the data of a spec's section `data` from another seed."""
     section = model.spec.data
     assert section is not None, model.name
-    # A text is read as it stands: nothing of it is drawn.
+    # A text is read as it is: nothing is drawn.
     seeded = {} if "text" in section.tree else {"seed": seed}
     return make.describe({**section.tree, **seeded})
 
 
 def learn(model: unfold.Model, seed: int, data: Any = None, **settings: Any) -> Any:
-    """Train by a spec's section `train`, with what is given in its place.
+    """Train by a spec's section `train`, with some of its keys replaced.
 
     Arguments:
-        model: what is trained.
-        seed: of weights and, where no data are given, of those of the section `data`.
+        model: the network to train.
+        seed: of weights and, if no data are given, of those of the section `data`.
         data: as for `unfold.train`; default: the section `data`.
         settings: keys of the section `train`, and callbacks.
     """

@@ -1,7 +1,7 @@
 """Formal languages: published weights that recognise one, and networks that learn others.
 
-In: the specs of `specs/learning` and the second-order networks of `specs/cells`. A network that
-says after every symbol whether the string so far belongs to a language is judged on all strings up
+In: the specs of `specs/learning` and the second-order networks of `specs/cells`. A network answers
+after every symbol whether the string so far belongs to a language. The test uses all strings up
 to a length that it never saw in training.
 
     python -m examples.reproductions --only tomita-1-recognizer tomita-second-order
@@ -39,7 +39,7 @@ COUNTS = {
 }
 """How many strings of length 0, 1, …, 7 are in each of Tomita's languages."""
 TRAINED, LONGEST = 10, 13
-"""Strings up to the first length are trained on, all of those up to the second are asked for."""
+"""Training uses strings up to the first length; the test uses all those up to the second."""
 
 
 def every_string(length: int) -> Array:
@@ -81,7 +81,7 @@ def _recognizer(seed: int) -> Finding:
 
 
 def _wrong(model: unfold.Model, params: Any, output: str, half: float, grammar: int) -> int:
-    """Return how many strings longer than those of the training are answered wrong."""
+    """Return how many strings longer than those of the training get a wrong answer."""
     wrong = 0
     for length in range(TRAINED + 1, LONGEST + 1):
         strings = every_string(length)
@@ -145,7 +145,7 @@ EXPERIMENTS = (
         name="tomita-counts",
         systems=("E5",),
         title="how many strings of each length are in Tomita's seven languages",
-        criterion="of lengths 0 to 7 there are as many as combinatorics says, in all languages",
+        criterion="the numbers for lengths 0 to 7 equal those of combinatorics in all languages",
         columns=tuple(f"language {grammar}" for grammar in COUNTS),
         measure=_counts,
         specs=(),
@@ -159,14 +159,14 @@ EXPERIMENTS = (
         "0, 10, 01, 00, 011, 110, 11111110, 10111111",
         columns=("accepted", "rejected", "smallest z accepted", "largest z rejected"),
         measure=_recognizer,
-        published="with these weights the eight of 1* are accepted and the eight others rejected",
+        published="these weights accept the eight strings of 1* and reject the eight others",
         quick=True,
     ),
     Experiment(
         name="tomita-second-order",
         systems=("E5", "C7"),
         title="a second-order network learns Tomita's seven languages",
-        criterion="no string is answered wrong, in all seven, by the best seed",
+        criterion="the best seed gives no wrong answer in any of the seven",
         columns=(*WRONG, "languages learnt"),
         measure=_tomita("second-order", "answer", 0.5),
         seeds=3,
@@ -176,15 +176,15 @@ EXPERIMENTS = (
     Experiment(
         name="tomita-srn",
         systems=("E5",),
-        title="a simple recurrent network learns most of them",
-        criterion="no string is answered wrong, in all seven, by the best seed",
+        title="a simple recurrent network learns most of Tomita's languages",
+        criterion="the best seed gives no wrong answer in any of the seven",
         columns=(*WRONG, "languages learnt"),
         measure=_tomita("tomita-srn", "o", 0.0),
         seeds=3,
         notes=TOMITA_NOTES,
         why="""\
-every language is learnt by one of the seeds at least, but no seed learns all seven: in one or two
-of them some strings are answered wrong, from a few to a quarter. Of four other seeds one learnt
+at least one of the seeds learns each language, but no seed learns all seven: in one or two
+languages some strings get wrong answers, from a few to a quarter. Of four other seeds one learnt
 all seven; 16 units and 5,000 updates did no better.""",
         asked=False,
     ),
@@ -192,21 +192,20 @@ all seven; 16 units and 5,000 updates did no better.""",
         name="anbncn-srn",
         systems=("E5",),
         title="three hidden units learn to count twice: aⁿbⁿcⁿ",
-        criterion="trained on n ≤ 8, all symbols of aⁿbⁿcⁿ are predicted right by rank for all"
-        " of these n, by the best seed",
+        criterion="trained on n ≤ 8, the best seed predicts all symbols of aⁿbⁿcⁿ right by rank"
+        " for all of these n",
         columns=("right up to n", "loss at the end"),
         measure=_three_counters,
         seeds=10,
         notes="""\
-Most seeds learn all strings that they see and few get further than that: of six other seeds one was
-right up to 9. Trained on n ≤ 12 (12,000 updates with rate 0.01), two of four were right up to
-12.""",
+Most seeds learn all strings that they see, and few get further: of six other seeds one was right
+up to 9. Trained on n ≤ 12 (12,000 updates with rate 0.01), two of four were right up to 12.""",
     ),
     Experiment(
         name="reber-srn",
         systems=("E5", "C1"),
         title="a simple recurrent network learns the Reber grammar",
-        criterion="all symbols of 10,000 strings are predicted right by rank",
+        criterion="the network predicts all symbols of 10,000 strings right by rank",
         columns=("strings right",),
         measure=_reber,
         seeds=5,

@@ -1,7 +1,7 @@
 """Long time lags: the adding problem and the copy task, LSTM against a simple network.
 
 In: the specs `adding`, `adding-rnn`, `copy` and `copy-rnn`. Out: errors on new sequences, beside
-those of the best answers that need no memory.
+those of the best answers without memory.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ EXPERIMENTS = (
         name="adding-constant",
         systems=("E7",),
         title="a constant prediction, an LSTM and a simple network on the adding problem",
-        criterion="always answering 1 has an error of 1/6 ± 0.002, the LSTM less than 0.01, the"
+        criterion="the constant answer 1 has an error of 1/6 ± 0.002, the LSTM less than 0.01, the"
         " simple network more",
         columns=("constant 1", "LSTM", "simple network"),
         measure=_adding,
@@ -72,17 +72,18 @@ EXPERIMENTS = (
     Experiment(
         name="copy-baseline",
         systems=("E7",),
-        title="an LSTM on the copy task, against the best that has no memory",
+        title="an LSTM on the copy task, against the best answer without memory",
         criterion="after 5,000 updates the LSTM's cross-entropy is below 0.9 of 10 ln 8 / (T + 20)",
         columns=("without memory", "LSTM", "simple network, orthogonal at first"),
         measure=_copying,
         seeds=3,
         needed=3,
         published=(
-            "an LSTM stays near the baseline for long, an orthogonal network does not (Arjovsky,"
-            " Shah & Bengio 2016, T = 100 and more)"
+            "an LSTM stays near the baseline for a long time, an orthogonal network does not"
+            " (Arjovsky, Shah & Bengio 2016, T = 100 and more)"
         ),
         specs=("copy", "copy-rnn"),
-        notes="T = 30, 10 symbols of 8 kinds, a cross-entropy per step over 640 other sequences.",
+        notes="T = 30, with 10 symbols of 8 kinds. The figures are cross-entropies per step over"
+        " 640 other sequences.",
     ),
 )

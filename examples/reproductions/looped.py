@@ -1,7 +1,7 @@
-"""Layers of a causal transformer that are applied again and again: depth by recurrence, in text.
+"""Layers of a causal transformer that are applied repeatedly: depth by recurrence, in text.
 
 In: `specs/depth/looped-transformer.yaml`, with other extents of its axis r. Out: bits per character
-on text that was kept, next to what is known of a character by the one before it.
+on held-out text, next to those of a character given the one before it.
 
     r = 3, r = 1   →   2.79, 2.68 bits; pairs of characters: 3.06
 """
@@ -26,14 +26,14 @@ from examples.reproductions.experiment import (
 
 
 def _kept_text(model: unfold.Model) -> tuple[Any, Any]:
-    """Return the symbols of the text that is kept, and what follows each."""
+    """Return the symbols of the held-out text, and the successor of each."""
     source = data_of(model, 0).batches(model.program, dtype=DTYPE).validation
     batches = [source.batch(step).inputs for step in range(source.epoch)]
     return tuple(np.concatenate([b[name].ravel() for b in batches]) for name in ("x", "y"))
 
 
 def _entropy_of_pairs(first: Any, second: Any) -> float:
-    """Return the bits that a symbol has when the one before it is known, by their own counts."""
+    """Return the bits of a symbol given the one before it, by their own counts."""
     number = np.zeros((first.max() + 1, second.max() + 1))
     np.add.at(number, (first, second), 1)
     before = np.broadcast_to(number.sum(axis=1, keepdims=True), number.shape)
@@ -42,7 +42,7 @@ def _entropy_of_pairs(first: Any, second: Any) -> float:
 
 
 def _loops(seed: int, **settings: Any) -> Finding:
-    """Train layers applied three times and once; compare with what pairs of symbols say."""
+    """Train layers applied three times and once; compare with pairs of symbols."""
     chosen = {"steps": 1200, **settings}
     models = [unfold.load(spec_file("looped-transformer"), axes={"r": r}) for r in (3, 1)]
     nats = [float(learn(model, seed, **chosen).best.loss) for model in models]
@@ -57,9 +57,9 @@ EXPERIMENTS = (
     Experiment(
         name="looped-transformer",
         systems=("B8",),
-        title="two layers of a causal transformer, applied three times over and once",
-        criterion="applied three times and once, both read more than the symbol before: on text"
-        " that was kept they need fewer bits per character than pairs of its symbols counted there",
+        title="two layers of a causal transformer, applied three times and once",
+        criterion="both use more than the previous symbol: on held-out text they need fewer bits"
+        " per character than pairs of its symbols counted there",
         columns=(
             "bits, three times",
             "bits, once",
@@ -69,14 +69,14 @@ EXPERIMENTS = (
         ),
         measure=_loops,
         published=(
-            "recurrence in depth helps where a task asks for steps of computing, as algorithms do"
+            "recurrence in depth helps if a task needs steps of computation, as algorithms do"
             " (Dehghani et al. 2019; Giannou et al. 2023)"
         ),
         notes="""\
-Characters of `pydoc`, 1,200 updates of 16 rows by 32 characters; the text that is kept is 20,000
-characters. The parameters are the same but for L[r]. The criterion was set when a run on another
-seed was known: there the layers applied three times did worse than applied once, for three times
-the work. Text this short asks for no steps of computing, and the advantage that looping has on
-algorithms is not tried here.""",
+The data are characters of `pydoc`: 1,200 updates of 16 rows by 32 characters, and 20,000 held-out
+characters. The parameters differ only in L[r]. The criterion was set when a run on another seed
+was known: there the layers did worse applied three times than applied once, with three times the
+work. Text this short needs no steps of computation. The experiment does not test the advantage
+that looping has on algorithms.""",
     ),
 )

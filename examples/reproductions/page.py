@@ -1,11 +1,11 @@
 """The page docs/reproductions.md: written between two marks, from what is kept of experiments.
 
-In: experiments and their results. Out: a table per family of systems, what was not reached and
-why, and every experiment's criterion and figures. What stands above the first mark stays.
+In: experiments and their results. Out: a table per family of systems, the criteria that were not
+met and why, and every experiment's criterion and figures. The text above the first mark stays.
 
     <!-- written by python -m examples.reproductions: begin -->
     ## A. Unfolding and the design patterns
-    | system | what is shown | published | found | seeds | date |
+    | system | shown | published | found | seeds | date |
     …
     <!-- written by python -m examples.reproductions: end -->
 """
@@ -22,13 +22,13 @@ from examples.reproductions.results import Record, kept
 PAGE = FOLDER.parent.parent / "docs" / "reproductions.md"
 BEGIN = "<!-- written by python -m examples.reproductions: begin -->\n"
 END = "<!-- written by python -m examples.reproductions: end -->"
-HEADS = ("system", "what is shown", "published", "found", "seeds", "date")
+HEADS = ("system", "shown", "published", "found", "seeds", "date")
 
 Done = list[tuple[Experiment, Record]]
 
 
 def write(file: Path = PAGE) -> None:
-    """Write the page anew from what is kept."""
+    """Rewrite the page from the stored results."""
     file.write_text(put(file.read_text(encoding="utf-8"), whole()), encoding="utf-8")
 
 
@@ -62,17 +62,17 @@ def overview(own: Done) -> str:
 
 
 def missed(done: Done) -> str:
-    """Return the list of what was not reached, with the reason."""
+    """Return the list of criteria that were not met, with the reasons."""
     lines = [
         f"* [{e.title}](#{e.name}) ({', '.join(e.systems)}): {' '.join(e.why.split())}"
         for e, found in done
         if not found.reached
     ]
-    return "## What was not reached\n\n" + ("\n".join(lines) or "Nothing: all criteria are met.")
+    return "## Criteria not met\n\n" + ("\n".join(lines) or "None: all criteria are met.")
 
 
 def block(experiment: Experiment, found: Record) -> str:
-    """Return all that an experiment found."""
+    """Return all results of an experiment."""
     versions = ", ".join(f"{name} {number}" for name, number in found.versions.items())
     about = [
         ("shown", f"{experiment.title} ({', '.join(experiment.systems)})"),
@@ -96,7 +96,7 @@ def block(experiment: Experiment, found: Record) -> str:
 
 
 def told(experiment: Experiment, found: Record) -> str:
-    """Say in a line what was found, and whether it is enough."""
+    """Sum up in a line the results, and whether they meet the criterion."""
     figures = "; ".join(f"{name}: {value}" for name, value in found.best["figures"].items())
     if len(found.seeds) == 1:
         line = figures
@@ -106,7 +106,7 @@ def told(experiment: Experiment, found: Record) -> str:
             line += f"; the best, seed {found.best['seed']}: {figures}"
     if found.reached:
         return line
-    asked = f" ({experiment.needed} of {len(found.seeds)} are asked for)" if found.how_many else ""
+    asked = f" ({experiment.needed} of {len(found.seeds)} needed)" if found.how_many else ""
     return f"**not reached**{asked}: {line}"
 
 

@@ -1,4 +1,4 @@
-"""All experiments: found in the modules of this package, in the order of the rows they are about.
+"""All experiments of the modules of this package, in the order of the rows that they show.
 
 experiments()["anbn-srn"].run(seed=0)  →  Outcome(seed=0, finding=Finding(True, ...), ...)
 """
@@ -42,10 +42,10 @@ def experiments() -> dict[str, Experiment]:
 
 
 def choose(names: Sequence[str], rows: Iterable[str]) -> list[Experiment]:
-    """Return the experiments of these names and these rows; all, where neither is given.
+    """Return the experiments of these names and these rows; all, if neither is given.
 
     Raises:
-        ValueError: a name or a row that there is not.
+        ValueError: a name or a row does not exist.
     """
     known, wanted = experiments(), {row.upper() for row in rows}
     for name in names:

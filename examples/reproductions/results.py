@@ -1,14 +1,14 @@
-"""What experiments found, kept in `results/`: one JSON file per experiment.
+"""Results of experiments, stored in `results/`: one JSON file per experiment.
 
     {"experiment": "anbn-srn", "reached": true, "date": "2026-11-21", "machine": "2 cores, …",
      "versions": {"unfold": "0.1.0", …}, "fingerprint": "5a0f…",
      "seeds": [{"seed": 0, "reached": true, "score": 19, "seconds": 5.7,
                 "figures": {"right up to n": "19", …}}, …]}
 
-The fingerprint is that of the experiment's module (its code, not its prose) and of its specs (not
-their pictures): where either has changed since, the results are stale, and
-`python -m examples.reproductions --missing` measures again. What else an experiment stands on,
-`unfold` before all, is not looked at.
+The fingerprint covers the experiment's module (its code, not its prose) and its specs (not their
+pictures). If either has changed since, the results are stale, and
+`python -m examples.reproductions --missing` measures again. The fingerprint ignores all else that
+an experiment depends on, `unfold` above all.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from examples.reproductions.registry import ROWS, experiments
 RESULTS = FOLDER / "results"
 PROSE = ("title", "criterion", "published", "notes", "why")
 LOOKS = ("about", "draw")
-"""Arguments of an experiment, and sections of a spec, that change nothing of what is measured."""
+"""Arguments of an experiment, and sections of a spec, that do not affect its measurement."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a file of results says; `seeds` as in the example above."""
+    """The content of a file of results; `seeds` as in the example above."""
 
     experiment: str
     reached: bool
@@ -51,7 +51,7 @@ class Record:
 
     @property
     def how_many(self) -> int:
-        """How many seeds reached the criterion."""
+        """The number of seeds that reached the criterion."""
         return sum(seed["reached"] for seed in self.seeds)
 
     @property
@@ -61,12 +61,12 @@ class Record:
 
     @property
     def seconds(self) -> float:
-        """How long all seeds took."""
+        """The time that all seeds took."""
         return sum(seed["seconds"] for seed in self.seeds)
 
 
 def record(experiment: Experiment, outcomes: Sequence[Outcome]) -> Record:
-    """Return what is kept of an experiment that was run now, here."""
+    """Return the record of an experiment that has just run on this machine."""
     reached = sum(bool(o.finding.reached) for o in outcomes) >= experiment.needed
     seeds = [
         {
@@ -93,7 +93,7 @@ def machine() -> str:
 
 
 def fingerprint(experiment: Experiment) -> str:
-    """Return the hash of what an experiment is made of: the code of its module, its specs."""
+    """Return the hash of an experiment's parts: the code of its module, its specs."""
     module = sys.modules[experiment.measure.__module__].__file__
     assert module is not None
     files = [module, *(spec_file(name) for name in experiment.spec_names)]
@@ -103,13 +103,13 @@ def fingerprint(experiment: Experiment) -> str:
 
 
 def meaning_of(spec: str) -> str:
-    """Return the sections of a spec that say what is run."""
+    """Return the sections of a spec that determine the run."""
     sections = re.split(r"\n+(?=\S)", spec.strip())
     return "\n".join(s for s in sections if s.partition(":")[0] not in LOOKS)
 
 
 def code_of(module: str) -> str:
-    """Return what a module's text does, whatever its form, comments and prose."""
+    """Return the meaning of a module's text, without its form, comments and prose."""
     return ast.dump(_Code().visit(ast.parse(module)))
 
 
@@ -131,13 +131,13 @@ def keep(found: Record, folder: Path = RESULTS) -> None:
 
 
 def kept(name: str, folder: Path = RESULTS) -> Record | None:
-    """Read the results of an experiment; None where it has not been run."""
+    """Read the results of an experiment; None if it has not been run."""
     file = folder / f"{name}.json"
     return Record(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
 
 
 def stale(experiment: Experiment) -> bool:
-    """Say whether an experiment has no results, or has changed since."""
+    """Tell whether an experiment has no results, or has changed since."""
     found = kept(experiment.name)
     return found is None or found.fingerprint != fingerprint(experiment)
 
@@ -145,8 +145,8 @@ def stale(experiment: Experiment) -> bool:
 def results_by_row() -> dict[str, list[tuple[str, bool]]]:
     """Return, for every row of the library, (experiment, whether it reached its criterion).
 
-    Experiments that are there for comparison only are left out; one without results has not
-    reached anything.
+    Experiments that serve only for comparison are left out. An experiment without results has not
+    reached its criterion.
     """
     found: dict[str, list[tuple[str, bool]]] = {row: [] for row in ROWS}
     for name, experiment in experiments().items():

@@ -1,4 +1,4 @@
-"""State spaces: fixed points against those that are known, and those of a network that counts.
+"""State spaces: fixed points against known ones, and those of a network that counts.
 
 In: the specs `latch` and `anbn-srn`. Out: states, eigenvalues, residuals.
 """
@@ -49,7 +49,7 @@ def _bisected(function: Callable[[float], Any], low: float, high: float) -> floa
 
 
 def _counting_points(seed: int, **settings: Any) -> Finding:
-    """Train two units on aⁿbⁿ, and look at the fixed points that counting goes to and away from."""
+    """Train two units on aⁿbⁿ, and find the fixed points that counting approaches and leaves."""
     model = spec("anbn-srn")
     outcome = learn(model, seed, **settings)
     params = {n: np.asarray(a, dtype=np.float64) for n, a in outcome.params.items()}
@@ -81,7 +81,7 @@ EXPERIMENTS = (
     Experiment(
         name="known-fixed-points",
         systems=("E6",),
-        title="fixed points are found where they are known to be",
+        title="the search finds the known fixed points",
         criterion="h = tanh(2 h) has the attractors ±0.9575 and the repeller 0; states, eigenvalues"
         " and residuals are right to 1e-12",
         columns=("fixed points", "error of states", "of eigenvalues", "residual"),
@@ -92,10 +92,10 @@ EXPERIMENTS = (
     Experiment(
         name="counting-fixed-points",
         systems=("E6", "E5"),
-        title="how two units count aⁿbⁿ: towards one fixed point, away from another",
-        criterion="while a is read the state approaches an attractor, while b is read it leaves a"
-        " saddle (or a repeller), at rates that fit: the product of the leading eigenvalues is"
-        " between 0.8 and 1.25, by the best seed",
+        title="two units count aⁿbⁿ by approaching one fixed point and leaving another",
+        criterion="with the best seed, the state approaches an attractor during a and leaves a"
+        " saddle (or a repeller) during b at matching rates: the product of the leading"
+        " eigenvalues is between 0.8 and 1.25",
         columns=("right up to n", "a: nearest attractor", "b: nearest unstable", "product"),
         measure=_counting_points,
         seeds=5,

@@ -243,7 +243,7 @@ EXPERIMENTS = (
         _closed_forms,
         published="Goodfellow, Bengio & Courville 2016, equations 10.18 to 10.28",
         specs=("pattern-hidden",),
-        notes="The largest difference, by parameter.",
+        notes="The columns give the largest difference for each parameter.",
         quick=True,
     ),
     Experiment(

@@ -272,8 +272,8 @@ EXPERIMENTS = (
         tuple(SHAPES),
         _five,
         specs=tuple(SHAPES),
-        notes="What is to be said is the digit of an image, its name, a verdict on a string, one"
-        " after every symbol, and a sequence backwards; the latter three on 1,000 new draws.",
+        notes="The answers are the digit of an image, its name, a verdict on a string, a verdict"
+        " after every symbol, and a sequence backwards; the last three use 1,000 new draws.",
     ),
     Experiment(
         "scheduled-sampling",
@@ -286,7 +286,7 @@ EXPERIMENTS = (
         seeds=3,
         needed=3,
         published="Bengio, Vinyals, Jaitly & Shazeer 2015 (captions, parsing, speech)",
-        notes="In brackets: the share of frames that are named right.",
+        notes="The figures in brackets are shares of frames that are named correctly.",
     ),
     Experiment(
         "vector-to-sequence",
@@ -311,9 +311,9 @@ EXPERIMENTS = (
         needed=3,
         published="Goodfellow, Bengio & Courville 2016, figure 10.10 (the shape)",
         specs=("sequence-to-sequence",),
-        notes="x says after which symbols a string of 12 belonged to Tomita's sixth language. Given"
+        notes="x tells which prefixes of a string of 12 belong to Tomita's sixth language. Given"
         " x alone, 0 and 1 are equally likely at every step; after each return to the start one"
-        " symbol is open (ln 2), and it decides all others up to the next return.",
+        " symbol is open (ln 2), and it determines all others up to the next return.",
     ),
     *(
         Experiment(
@@ -346,6 +346,6 @@ EXPERIMENTS = (
         needed=3,
         published="Forcada & Carrasco 1995 (second-order networks learn regular languages better"
         " with a learned initial state)",
-        notes="In brackets: the share of strings of which every verdict is right.",
+        notes="The figures in brackets are shares of strings whose verdicts are all correct.",
     ),
 )
