@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from tests.min_char_rnn import Program
-from unfold.commands.task import Task, prepare
 from unfold.shipped import find
+from unfold.terminal.task import Task, prepare
 from unfold.training.loop import Trainer, start
 from unfold.training.session import Setting, run_session
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 import unfold
-from unfold.commands.plan_text import cost_columns, statement_lines
 from unfold.core.dependence import Block, Loop, order
 from unfold.core.printing import show_program
 from unfold.core.program import Program
@@ -19,6 +18,7 @@ from unfold.passes.differentiate import differentiate
 from unfold.passes.modes import resolve_modes
 from unfold.shipped import find
 from unfold.spec.file.sections import parse_spec
+from unfold.terminal.plan_text import cost_columns, statement_lines
 from unfold.training.data import random_inputs
 from unfold.unfolded.graph import Node
 from unfold.unfolded.levels import levels

@@ -22,7 +22,7 @@ from benchmarks.peers.packing import PACKING, pack, unpack  # noqa: E402
 from benchmarks.peers.peer import PEERS, Numbers  # noqa: E402
 from unfold.cli import invoke  # noqa: E402
 from unfold.commands import bench as command  # noqa: E402
-from unfold.commands import timing  # noqa: E402
+from unfold.terminal import timing  # noqa: E402
 
 TINY = Shape("tiny", steps=5, batch=3, hidden=7)
 

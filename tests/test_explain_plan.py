@@ -11,12 +11,12 @@ import pytest
 
 import unfold
 from unfold.cli import invoke
-from unfold.commands.plan_text import amount, fate_lines, plan_lines, unit
-from unfold.commands.profile import FILE, Measured, Watch
 from unfold.explain.describe import Description, describe
 from unfold.passes.lowering import lower, to_backend
 from unfold.planning.plan import plan
 from unfold.runs.domain import Domain
+from unfold.terminal.plan_text import amount, fate_lines, plan_lines, unit
+from unfold.terminal.profile import FILE, Measured, Watch
 
 ELMAN = """
 unfold: 1

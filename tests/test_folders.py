@@ -46,13 +46,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shipped": {"errors"},
     "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
     "__init__": {"api", "training", "errors", "version"},
-    "commands": {
+    "terminal": {
         *LAYERS,
         "drawing",
         "training",
         "generation",
-        "analysis",
-        "api",
         "files",
         "streams",
         "version",
@@ -60,7 +58,19 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends",
         "execution",
     },
-    "cli": {"commands", "errors", "streams", "version"},
+    "commands": {
+        *LAYERS,
+        "terminal",
+        "drawing",
+        "training",
+        "generation",
+        "analysis",
+        "files",
+        "streams",
+        "unfold",
+        "backends",
+    },
+    "cli": {"commands", "terminal", "errors", "streams", "version"},
     "__main__": {"cli"},
 }
 

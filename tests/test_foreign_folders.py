@@ -15,10 +15,10 @@ import pytest
 
 from tests.runs import TINY
 from unfold.cli import invoke
-from unfold.commands.resume import find_run, read_run
 from unfold.commands.run import Request, run
 from unfold.errors import MISTAKE, OK, DataError, UnfoldError
 from unfold.files import open_log, open_regular, read_object, read_regular, remove, write_whole
+from unfold.terminal.resume import find_run, read_run
 from unfold.training import session
 from unfold.training.checkpoint import TrainingState, load, newest, save
 from unfold.training.folder import locked, write_error

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from tests.min_char_rnn import STEPS, Array, Program, columns
-from unfold.commands.task import Task, prepare
-from unfold.commands.train import guess
 from unfold.shipped import find
+from unfold.terminal.task import Task, prepare
+from unfold.terminal.train import guess
 from unfold.training.loop import Trainer, start
 
 SPEC = find("min-char-rnn")

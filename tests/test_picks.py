@@ -15,7 +15,7 @@ from sample import assert_close
 
 import unfold
 from tests.differential.interpreted import interpret
-from unfold.commands.plan_text import fate_lines
+from unfold.terminal.plan_text import fate_lines
 
 SPEC = """
 unfold: 1

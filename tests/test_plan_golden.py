@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 import unfold
-from unfold.commands.plan_text import plan_lines
 from unfold.core.plan import Gemm, Kernel, Load, Loop, Nest, Plan, Statement
 from unfold.core.program import BATCH
 from unfold.explain.names import Names
 from unfold.passes.lowering import lower, to_backend
 from unfold.planning.plan import plan
 from unfold.shipped import find
+from unfold.terminal.plan_text import plan_lines
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

@@ -21,12 +21,12 @@ from unfold.backends import kept
 from unfold.backends.native.profile import Clocked
 from unfold.backends.numba.compiler import STORE as store
 from unfold.backends.numba.machine import Compiled
-from unfold.commands.progress import stop_on_signals
 from unfold.commands.run import Request, run
 from unfold.core.processors import processors
 from unfold.drawing import dot
 from unfold.errors import OK
 from unfold.files import flush, write_whole
+from unfold.terminal.progress import stop_on_signals
 from unfold.training.folder import create_run_folder
 
 CALLS = ("pwrite", "pread", "sched_getaffinity", "geteuid", "getuid", "fchmod", "fork", "mkfifo")
@@ -95,8 +95,8 @@ def test_a_folder_cannot_be_flushed_everywhere(elsewhere: Path) -> None:
 
 
 def test_signals_that_a_system_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unfold.commands.progress.STOPPING", (signal.SIGINT,))
-    monkeypatch.setattr("unfold.commands.progress.HANGUP", None)
+    monkeypatch.setattr("unfold.terminal.progress.STOPPING", (signal.SIGINT,))
+    monkeypatch.setattr("unfold.terminal.progress.HANGUP", None)
     with stop_on_signals() as stopped:
         os.kill(os.getpid(), signal.SIGINT)
         assert stopped()

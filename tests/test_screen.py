@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from unfold.cli import invoke
-from unfold.commands.screen import echo, paint
 from unfold.errors import printable
+from unfold.terminal.screen import echo, paint
 
 SPEC = """\
 unfold: 1
@@ -52,7 +52,7 @@ def test_escape_sequences_from_data_in_messages(
 def test_only_our_colours_reach_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     printed: list[str] = []
-    monkeypatch.setattr("unfold.commands.screen.typer.echo", lambda text, **_: printed.append(text))
+    monkeypatch.setattr("unfold.terminal.screen.typer.echo", lambda text, **_: printed.append(text))
     echo(f"\x1b[5m{paint(f'a{CLEAR}', fg='red', bold=True)} \ud800 b\tc\n{paint('', fg='red')}d")
     assert printed == ["\ufffd[5m\x1b[31;1ma\ufffd[2J\ufffd[31mRED\x1b[0m \ufffd b\tc\nd"]
 

@@ -16,8 +16,8 @@ import pytest
 
 from tests.runs import PATIENCE, TINY, begin, command, wait_for_steps
 from unfold.cli import main
-from unfold.commands.progress import stop_on_signals
 from unfold.errors import MISTAKE, OK
+from unfold.terminal.progress import stop_on_signals
 
 # What an outlet is put on: `after` writes succeed, then `error` comes.
 

@@ -447,7 +447,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
     """Print a warning for people, who do not ask which line of ours gave it."""
-    from unfold.commands.screen import echo
+    from unfold.terminal.screen import echo
 
     known = category is UserWarning
     text = f"{message}\n" if known else warnings.formatwarning(message, category, *place[:2])
@@ -467,18 +467,18 @@ def invoke(arguments: list[str]) -> int:
     except streams.Lost:
         return OK  # but for what `streams.end` has to say
     except Exception as error:
-        from unfold.commands.report import report_failure
+        from unfold.terminal.report import report_failure
 
         return report_failure(error, as_json=as_json)
 
 
 def _usage(message: str, as_json: bool) -> int:
     if as_json:
-        from unfold.commands.report import print_json
+        from unfold.terminal.report import print_json
 
         print_json({"ok": False, "errors": [{"message": message}]})
     else:
-        from unfold.commands.screen import echo
+        from unfold.terminal.screen import echo
 
         echo(f"{message}\nTry 'unfold --help'.", err=True)
     return USAGE

@@ -26,8 +26,8 @@ from benchmarks.peers.peer import PEERS, USUAL
 from benchmarks.peers.report import BUSY, markdown, show
 from benchmarks.peers.startup import Start, start
 from benchmarks.peers.team import Failed, Player, Seat, seats
-from unfold.commands.timing import GEMM_SIZE, gemm_peak
 from unfold.core.processors import processors
+from unfold.terminal.timing import GEMM_SIZE, gemm_peak
 
 
 def main(words: list[str]) -> int:

@@ -21,15 +21,15 @@ import numpy as np
 
 from unfold import analysis
 from unfold.backends import MEANING
-from unfold.commands.loading import choose_backend, read_mode, yaml_value
-from unfold.commands.report import print_json, table
-from unfold.commands.resume import is_run_folder
-from unfold.commands.screen import echo, paint
-from unfold.commands.task import prepare
-from unfold.commands.trained import open_trained
 from unfold.errors import DataError, UnfoldError
 from unfold.files import explain, write_whole
 from unfold.generation import Alphabet
+from unfold.terminal.loading import choose_backend, read_mode, yaml_value
+from unfold.terminal.report import print_json, table
+from unfold.terminal.resume import is_run_folder
+from unfold.terminal.screen import echo, paint
+from unfold.terminal.task import prepare
+from unfold.terminal.trained import open_trained
 
 if TYPE_CHECKING:
     import unfold

@@ -18,12 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unfold.commands.loading import choose_backend, load, read_changes, read_mode
-from unfold.commands.report import named, plural, print_json, table
-from unfold.commands.screen import echo, paint
-from unfold.commands.timing import Times, gemm_peak, interleave, timed, turn
 from unfold.core.processors import processors
 from unfold.errors import MISTAKE, UnfoldError
+from unfold.terminal.loading import choose_backend, load, read_changes, read_mode
+from unfold.terminal.report import named, plural, print_json, table
+from unfold.terminal.screen import echo, paint
+from unfold.terminal.timing import Times, gemm_peak, interleave, timed, turn
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DTYPES = ("float32", "float64")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unfold.commands.report import print_json, table
-from unfold.commands.screen import echo
+from unfold.terminal.report import print_json, table
+from unfold.terminal.screen import echo
 
 
 def cache(*, clear: bool, as_json: bool) -> int:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unfold.commands.loading import Changes, load, read_changes, section
-from unfold.commands.report import (
+from unfold.errors import MISTAKE, UnfoldError
+from unfold.terminal.loading import Changes, load, read_changes, section
+from unfold.terminal.report import (
     errors_json,
     named,
     plural,
     print_json,
     show_error,
 )
-from unfold.commands.screen import echo, paint
-from unfold.errors import MISTAKE, UnfoldError
+from unfold.terminal.screen import echo, paint
 
 
 def check(specs: list[str], items: list[str], *, as_json: bool) -> int:
@@ -61,7 +61,7 @@ def check_settings(name: str, model: Any, changes: Changes) -> None:
         check_options(model.spec.draw, model.program)
     written = {n: section(model, n, changes) for n in ("data", "train", "generate")}
     if any(written.values()):
-        from unfold.commands.task import feed
+        from unfold.terminal.task import feed
         from unfold.training.settings import TrainSettings, read_generate, read_train
 
         train, generate = written["train"], written["generate"]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from unfold.commands.depth import COUNTS, MEASURES, as_text, measured
-from unfold.commands.loading import Changes, load, read_changes, read_mode, section
-from unfold.commands.report import print_json, table
-from unfold.commands.screen import echo
 from unfold.errors import UnfoldError
+from unfold.terminal.depth import COUNTS, MEASURES, as_text, measured
+from unfold.terminal.loading import Changes, load, read_changes, read_mode, section
+from unfold.terminal.report import print_json, table
+from unfold.terminal.screen import echo
 
 if TYPE_CHECKING:
     import unfold
@@ -68,7 +68,7 @@ def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> i
 
 def _plan(model: unfold.Model, changes: Changes, asked: Question, *, as_json: bool) -> int:
     """Print how the model is compiled."""
-    from unfold.commands.plan_text import echo_lines, plan_lines, terminal_width
+    from unfold.terminal.plan_text import echo_lines, plan_lines, terminal_width
 
     mode = read_mode(asked.mode) or "teacher"
     gradients = model.program.loss is not None and not asked.forward

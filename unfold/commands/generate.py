@@ -18,12 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from unfold.commands.forecast import forecast
-from unfold.commands.loading import ChangedSection, choose_backend
-from unfold.commands.progress import show_compiling
-from unfold.commands.report import print_json
-from unfold.commands.screen import echo, paint
-from unfold.commands.trained import (
+from unfold.errors import Location, UnfoldError, printable
+from unfold.files import explain, write_whole
+from unfold.generation import Alphabet, Wish, Written
+from unfold.generation.machine import Machine
+from unfold.generation.picture import Format
+from unfold.terminal.forecast import forecast
+from unfold.terminal.loading import ChangedSection, choose_backend
+from unfold.terminal.progress import show_compiling
+from unfold.terminal.report import print_json
+from unfold.terminal.screen import echo, paint
+from unfold.terminal.trained import (
     Line,
     Result,
     Trained,
@@ -31,12 +36,7 @@ from unfold.commands.trained import (
     open_trained,
     read_inputs,
 )
-from unfold.commands.writing import text_wish
-from unfold.errors import Location, UnfoldError, printable
-from unfold.files import explain, write_whole
-from unfold.generation import Alphabet, Wish, Written
-from unfold.generation.machine import Machine
-from unfold.generation.picture import Format
+from unfold.terminal.writing import text_wish
 from unfold.training.settings import GenerateSettings, read_generate
 
 Array = np.ndarray

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from unfold.commands.loading import choose_backend, load, read_changes, read_mode
-from unfold.commands.report import print_json, table
-from unfold.commands.screen import echo
 from unfold.errors import MISTAKE, UnfoldError
+from unfold.terminal.loading import choose_backend, load, read_changes, read_mode
+from unfold.terminal.report import print_json, table
+from unfold.terminal.screen import echo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def check_gradients(
     """Return name, shape, norm, relative error and verdict of every gradient, and of the edges."""
     import numpy as np
 
-    from unfold.commands.grad_edges import check_edges
+    from unfold.terminal.grad_edges import check_edges
     from unfold.training.data import random_inputs
 
     generator = np.random.default_rng(asked.seed)
@@ -123,7 +123,7 @@ def check_gradients(
                 "ok": bool(error <= asked.tolerance),
             }
         )
-    return rows, check_edges(model, parameters, inputs, asked, options)
+    return rows, check_edges(model, parameters, inputs, options)
 
 
 def _direction(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

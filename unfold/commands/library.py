@@ -16,10 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from unfold.commands.depth import as_text, measured
-from unfold.commands.report import first_sentence, print_json, table
-from unfold.commands.screen import echo
 from unfold.errors import UnfoldError
+from unfold.terminal.depth import as_text, measured
+from unfold.terminal.report import first_sentence, print_json, table
+from unfold.terminal.screen import echo
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,

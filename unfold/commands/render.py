@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unfold.commands.loading import load, read_changes, read_mode
-from unfold.commands.report import print_json
-from unfold.commands.screen import echo
 from unfold.drawing import DETAILS, FORMATS, VIEWS
 from unfold.errors import UnfoldError
+from unfold.terminal.loading import load, read_changes, read_mode
+from unfold.terminal.report import print_json
+from unfold.terminal.screen import echo
 
 SEED, BATCH = 0, 8  # of the random inputs that gradients are drawn for
 

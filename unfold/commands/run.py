@@ -18,20 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from unfold.commands.profile import DRAWING, Watch, repeat
-from unfold.commands.progress import show_compiling
-from unfold.commands.report import first_sentence, named, plural, print_json, table
-from unfold.commands.resolve import resolve
-from unfold.commands.resume import RUN, describe_run, find_run, is_run_folder, read_run, resume
-from unfold.commands.room import memory_of
-from unfold.commands.screen import paint
-from unfold.commands.task import Task, prepare
-from unfold.commands.teller import Teller
-from unfold.commands.train import Told, guess, train
 from unfold.drawing import check_options
 from unfold.errors import UnfoldError
 from unfold.files import write_whole
 from unfold.streams import going_on
+from unfold.terminal.memory import memory_of
+from unfold.terminal.profile import DRAWING, Watch, repeat
+from unfold.terminal.progress import show_compiling
+from unfold.terminal.report import first_sentence, named, plural, print_json, table
+from unfold.terminal.resolve import resolve
+from unfold.terminal.resume import RUN, describe_run, find_run, is_run_folder, read_run, resume
+from unfold.terminal.screen import paint
+from unfold.terminal.task import Task, prepare
+from unfold.terminal.teller import Teller
+from unfold.terminal.train import Told, guess, train
 from unfold.training.clip import euclidean
 from unfold.training.data import random_inputs
 from unfold.training.folder import create_run_folder, locked

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unfold.commands.language import LanguageModel, language_model
-from unfold.commands.loading import Changes, choose_backend, load, read_changes, read_mode, section
 from unfold.core.types import dims
 from unfold.errors import Diagnostic, SpecError, UnfoldError
+from unfold.terminal.language import LanguageModel, language_model
+from unfold.terminal.loading import Changes, choose_backend, load, read_changes, read_mode, section
 from unfold.training.data import Data, Source, axis_extents, check_data, open_data, read_data
 from unfold.training.data.settings import DataSettings, LinesData, TextData, family
 from unfold.training.data.text import Text

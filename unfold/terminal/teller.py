@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unfold.commands.screen import echo, paint
+from unfold.terminal.screen import echo, paint
 
 
 class Teller:

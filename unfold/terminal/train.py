@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unfold.commands.language import loss_unit
-from unfold.commands.profile import SAVING, Watch
-from unfold.commands.progress import Words, bits, make_progress, show_loss, stop_on_signals
-from unfold.commands.report import plural
-from unfold.commands.resume import facts
-from unfold.commands.screen import paint
-from unfold.commands.task import Task
-from unfold.commands.teller import Teller
-from unfold.commands.writing import sample
 from unfold.errors import INTERRUPTED, MISTAKE, OK, UnfoldError
 from unfold.files import write_whole
+from unfold.terminal.language import loss_unit
+from unfold.terminal.profile import SAVING, Watch
+from unfold.terminal.progress import Words, bits, make_progress, show_loss, stop_on_signals
+from unfold.terminal.report import plural
+from unfold.terminal.resume import facts
+from unfold.terminal.screen import paint
+from unfold.terminal.task import Task
+from unfold.terminal.teller import Teller
+from unfold.terminal.writing import sample
 from unfold.training.checkpoint import TrainingState
 from unfold.training.curve import Curve, draw_losses
 from unfold.training.data import Source

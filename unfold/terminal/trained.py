@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unfold.commands.resume import find_run, read_run
-from unfold.commands.task import prepare
 from unfold.core.program import BATCH
 from unfold.errors import DataError, UnfoldError
 from unfold.generation import Alphabet
+from unfold.terminal.resume import find_run, read_run
+from unfold.terminal.task import prepare
 from unfold.training.checkpoint import newest
 from unfold.training.data import read_data
 from unfold.training.data.arrays import read_arrays

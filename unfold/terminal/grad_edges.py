@@ -26,8 +26,6 @@ from unfold.core.program import Program, Value
 if TYPE_CHECKING:
     import numpy as np
 
-    from unfold.commands.grad import Question
-
     Arrays = dict[str, np.ndarray]
 
 EPSILON = 1e-4
@@ -43,19 +41,18 @@ class Edge:
 
 
 def check_edges(
-    model: Any, parameters: Arrays, inputs: Arrays, asked: Question, options: Mapping[str, Any]
+    model: Any, parameters: Arrays, inputs: Arrays, options: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Return a row for every edge: its name, the verdict, and what is wrong, if anything is.
 
     Args:
         model: with a loss.
         parameters, inputs: random ones, away from edges.
-        asked: the seed.
-        options: of the runs.
+        options: of the runs, their seed among them.
     """
     import numpy as np
 
-    generator = np.random.default_rng(asked.seed)
+    generator = np.random.default_rng(options["seed"])
     real = [v.name for v in model.program.inputs if v.type.kind == "real"]
     found: list[dict[str, Any]] = []
     for edge in _edges(model.program, parameters, inputs, generator):

@@ -22,7 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unfold.commands.plan_text import (
+from unfold.files import write_whole
+from unfold.terminal.plan_text import (
     BOLD,
     Column,
     Line,
@@ -32,14 +33,13 @@ from unfold.commands.plan_text import (
     summary_lines,
     terminal_width,
 )
-from unfold.commands.report import plural
-from unfold.files import write_whole
+from unfold.terminal.report import plural
 
 if TYPE_CHECKING:
     from unfold.backends.profiles import Profile
     from unfold.backends.protocol import Clock
-    from unfold.commands.task import Task
     from unfold.explain.describe import Description
+    from unfold.terminal.task import Task
 
 MODEL, DATA = "model", "data"
 LOADING, DRAWING, SAVING = "loading the spec and its data", "pictures", "checkpoints"

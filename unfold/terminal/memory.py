@@ -5,8 +5,8 @@ memory   1.3 MiB of 19.2 GiB for a step, in one run
 
 from __future__ import annotations
 
-from unfold.commands.task import Task
 from unfold.core.bytes import show_size
+from unfold.terminal.task import Task
 
 
 def memory_of(task: Task, dtype: str) -> str | None:

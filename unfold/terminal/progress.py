@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from unfold.commands.report import plural
-from unfold.commands.screen import echo
+from unfold.terminal.report import plural
+from unfold.terminal.screen import echo
 from unfold.training.metrics import Metrics
 
 PLAIN_LINES = 20

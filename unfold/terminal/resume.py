@@ -18,9 +18,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from unfold.commands.task import Task
 from unfold.errors import UnfoldError
 from unfold.files import checked, is_regular, kind_of, read_object
+from unfold.terminal.task import Task
 from unfold.training.checkpoint import TrainingState, newest
 from unfold.training.facts import check_fits, with_slots
 from unfold.training.facts import facts as run_facts

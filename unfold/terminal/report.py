@@ -15,9 +15,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unfold.commands.screen import echo, paint
 from unfold.errors import MISTAKE, OURS, BackendError, Diagnostic, UnfoldError, printable
 from unfold.streams import has_room_for
+from unfold.terminal.screen import echo, paint
 
 
 def print_json(document: Any) -> None:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from textwrap import wrap as wrap_words
 from typing import TYPE_CHECKING, Any
 
-from unfold.commands.report import named
-from unfold.commands.screen import echo, paint
+from unfold.terminal.report import named
+from unfold.terminal.screen import echo, paint
 
 if TYPE_CHECKING:
     from unfold.explain.describe import Description, Row

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unfold.commands.task import Task
 from unfold.generation import Alphabet, Decoding, Wish
+from unfold.terminal.task import Task
 from unfold.training.settings import GenerateSettings
 
 if TYPE_CHECKING:
