@@ -534,31 +534,6 @@ def test_without_arguments_it_says_how_to_begin(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.startswith("unfold 0.")
 
 
-HEAVY = ("numpy", "networkx", "pydantic", "matplotlib", "rich", "yaml", "numba", "pygraphviz")
-LOADED = """\
-import sys
-from unfold.cli import invoke
-from unfold.errors import INTERRUPTED, MISTAKE, OURS, USAGE, BackendError
-invoke({arguments!r})
-print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)
-"""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "heavy"),
-    [
-        (["--help"], HEAVY),
-        (["run", "--help"], tuple(m for m in HEAVY if m != "pydantic")),
-        (["check", "plain.yaml"], ("networkx", "matplotlib", "rich", "numba", "pygraphviz")),
-    ],
-)
-def test_heavy_modules_are_loaded_late(
-    hello: Path, arguments: list[str], heavy: tuple[str, ...]
-) -> None:
-    done = python("-c", LOADED.format(arguments=arguments, heavy=heavy))
-    assert done.stderr.strip() == "[]"
-
-
 def test_a_closed_pipe_is_no_failure(hello: Path) -> None:
     command = f"{sys.executable} -m unfold schema | head -c 1"
     shell = ["bash", "-c", f"set -o pipefail; {command}"]

@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "unfold"
 
 SPEC = {"spec", "spec/text", "spec/file", "spec/meaning"}
 LAYERS = {"core", *SPEC, "ops", "passes", "planning", "explain", "runs", "unfolded", "errors"}
+STAGES = {*LAYERS, "analysis", "backends", "files", "generation", "streams", "training", "unfold"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
@@ -46,30 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shipped": {"errors"},
     "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
     "__init__": {"api", "training", "errors", "version"},
-    "terminal": {
-        *LAYERS,
-        "drawing",
-        "training",
-        "generation",
-        "files",
-        "streams",
-        "version",
-        "unfold",
-        "backends",
-        "execution",
-    },
-    "commands": {
-        *LAYERS,
-        "terminal",
-        "drawing",
-        "training",
-        "generation",
-        "analysis",
-        "files",
-        "streams",
-        "unfold",
-        "backends",
-    },
+    "terminal": {*STAGES, "execution", "version"},
+    "commands": {*STAGES, "drawing", "terminal"},
     "cli": {"commands", "terminal", "errors", "streams", "version"},
     "__main__": {"cli"},
 }

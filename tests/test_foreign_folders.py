@@ -15,10 +15,10 @@ import pytest
 
 from tests.runs import TINY
 from unfold.cli import invoke
-from unfold.commands.run import Request, run
+from unfold.commands.run import run
 from unfold.errors import MISTAKE, OK, DataError, UnfoldError
 from unfold.files import open_log, open_regular, read_object, read_regular, remove, write_whole
-from unfold.terminal.resume import find_run, read_run
+from unfold.terminal.run_folders import find_run, read_run
 from unfold.training import session
 from unfold.training.checkpoint import TrainingState, load, newest, save
 from unfold.training.folder import locked, write_error
@@ -39,8 +39,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("finished")
     (place / "tiny.yaml").write_text(TINY)
     changes = [f"train.steps={STEPS}"]
-    asked = Request(str(place / "tiny.yaml"), changes, "reference", None, None, place / "runs")
-    assert run(asked, as_json=True) == OK
+    runs = str(place / "runs")
+    assert run(str(place / "tiny.yaml"), changes, "reference", folder=runs, json=True) == OK
     return place / "runs" / "tiny-1"
 
 
@@ -308,10 +308,8 @@ def test_a_run_whose_folder_moves_says_so(folder: Path, monkeypatch: pytest.Monk
         return write(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(session, "save", late)
-    asked = Request(None, [f"train.steps={STEPS + 3}"], None, None, None, folder.parent,
-                    resume=str(folder))  # fmt: skip
     with pytest.raises(DataError) as told:
-        run(asked, as_json=True)
+        run(None, [f"train.steps={STEPS + 3}"], resume=str(folder), json=True)
     assert f"{folder} no longer exists: it was moved or removed" in str(told.value)
     assert "unfold run --resume  and its new name" in str(told.value)
     assert not folder.exists()

@@ -170,7 +170,7 @@ def test_options_are_those_of_python(run: Runner, trained: Path) -> None:
 
 def test_on_a_terminal_text_comes_in_pieces(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run("text", "--length=50")[1]
-    monkeypatch.setattr(command, "_is_live", lambda asked, as_json: True)
+    monkeypatch.setattr(command, "_is_live", lambda output, json: True)
     assert run("text", "--length=50")[1] == whole
 
 

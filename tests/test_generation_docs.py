@@ -58,11 +58,8 @@ def test_every_key_is_on_the_page() -> None:
 
 
 def test_every_option_is_on_the_page() -> None:
-    from typer.main import get_command
+    from unfold.cli import load
 
-    from unfold.cli import app
-
-    command: Any = get_command(app)
-    options = [o for p in command.commands["generate"].params for o in p.opts if o[:2] == "--"]
+    options = [o for p in load("generate").params for o in p.opts if o[:2] == "--"]
     assert "--beam" in options
     assert not [o for o in options if o not in PAGE and o not in ("--output", "--help")]

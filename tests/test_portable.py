@@ -21,7 +21,7 @@ from unfold.backends import kept
 from unfold.backends.native.profile import Clocked
 from unfold.backends.numba.compiler import STORE as store
 from unfold.backends.numba.machine import Compiled
-from unfold.commands.run import Request, run
+from unfold.commands.run import run
 from unfold.core.processors import processors
 from unfold.drawing import dot
 from unfold.errors import OK
@@ -62,8 +62,7 @@ def test_a_run_needs_no_call_that_only_posix_has(elsewhere: Path) -> None:
     for steps, old in ((3, None), (6, "runs/tiny-1")):
         spec = None if old else "tiny.yaml"
         changes = [f"train.steps={steps}", "train.save=3"]
-        asked = Request(spec, changes, "reference", None, None, Path("runs"), resume=old)
-        assert run(asked, as_json=True) == OK
+        assert run(spec, changes, "reference", resume=old, json=True) == OK
     assert sorted(p.name for p in Path("runs/tiny-1/checkpoint").iterdir()) == ["000003", "000006"]
 
 

@@ -1,11 +1,12 @@
-"""`unfold bench`: how fast a spec runs here, or how fast unfold is beside its peers.
+"""Time a spec, or compare unfold with PyTorch, JAX and NumPy.
 
-    unfold bench specs/gru.yaml     forward, and forward and backward, on every backend, in turns
-    unfold bench                    an LSTM against PyTorch, JAX and NumPy, those that are installed
+    unfold bench gru
+    unfold bench --cells lstm --shapes S2
 
-Operations are those that the spec's equations ask for (`Model.cost`), whatever a backend makes of
-them; the share is that of a product of matrices by NumPy's BLAS on all processors. The comparison
-with peers is `python -m benchmarks.peers` of the repository at a small setting.
+A spec is timed forward and, if it has a loss, forward and backward; backends take turns. Gflop/s
+counts the operations of its equations, however a backend computes them, and % of GEMM compares
+with a product of matrices by NumPy's BLAS on all processors. The comparison with peers is `python
+-m benchmarks.peers` of the repository, at a small setting.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from unfold.core.processors import processors
 from unfold.errors import MISTAKE, UnfoldError
 from unfold.terminal.loading import choose_backend, load, read_changes, read_mode
+from unfold.terminal.options import BatchOption, JsonOption, ModeOption, SetOption, dtype_option
 from unfold.terminal.report import named, plural, print_json, table
 from unfold.terminal.screen import echo, paint
 from unfold.terminal.timing import Times, gemm_peak, interleave, timed, turn
@@ -28,25 +32,6 @@ from unfold.terminal.timing import Times, gemm_peak, interleave, timed, turn
 REPOSITORY = Path(__file__).parent.parent.parent
 DTYPES = ("float32", "float64")
 HEADINGS = ("backend", "what", "first, ms", "minimum, ms", "median, ms", "Gflop/s", "% of GEMM")
-
-
-@dataclass(frozen=True)
-class Question:
-    """What to time.
-
-    Attributes:
-        backends: their names; none means all.
-        batch: number of sequences.
-        dtype: of parameters and inputs.
-        mode: which branch of output feedback.
-        seconds: how long to time each.
-    """
-
-    backends: list[str]
-    batch: int
-    dtype: str
-    mode: str
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -74,18 +59,51 @@ class Found:
     failures: dict[str, UnfoldError] = field(default_factory=dict)
 
 
-def bench(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
-    """Time a spec on random inputs and return the exit code."""
-    for backend in asked.backends:
+def bench(
+    spec: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SPEC", help="Spec to time; without it, compare unfold with its peers."
+        ),
+    ] = None,
+    backends: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backend", metavar="NAME", help="Time this backend (repeatable); default: all."
+        ),
+    ] = None,
+    batch: BatchOption = 32,
+    dtype: Annotated[str, dtype_option("Compute in float32 or float64.")] = "float32",
+    mode: ModeOption = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.0, metavar="S", help="Time each for S seconds.")
+    ] = 1.0,
+    cells: Annotated[
+        str, typer.Option("--cells", metavar="NAMES", help="Without SPEC: compare these cells.")
+    ] = "lstm",
+    shapes: Annotated[
+        str,
+        typer.Option(
+            "--shapes", metavar="NAMES", help="Without SPEC: use shapes S1 to S5, or TxBxH."
+        ),
+    ] = "S2",
+    changes: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Time a spec on random inputs, or compare with peers, and return the exit code."""
+    if spec is None:
+        return _compare(cells, shapes, seconds, json)
+    for backend in backends or ():
         choose_backend(backend)
-    if asked.dtype not in DTYPES:
-        raise UnfoldError(f"--dtype {asked.dtype}: expected one of {', '.join(DTYPES)}")
-    model = load(spec, read_changes(items))
-    found = _try(_jobs(model, asked))
+    if dtype not in DTYPES:
+        raise UnfoldError(f"--dtype {dtype}: expected one of {', '.join(DTYPES)}")
+    model = load(spec, read_changes(changes))
+    options = {"batch": batch, "dtype": dtype, "mode": read_mode(mode or "teacher")}
+    found = _try(_jobs(model, backends, **options))
     if not found.jobs:
         raise next(iter(found.failures.values()))
     turns = {j.name: partial(turn, j.run, expected=found.again[j.name]) for j in found.jobs}
-    durations = interleave(turns, asked.seconds)
+    durations = interleave(turns, seconds)
     peak = {n: gemm_peak(n) for n in sorted({1, processors()})}
     rows: list[dict[str, Any]] = []
     for job in found.jobs:
@@ -97,12 +115,12 @@ def bench(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int
             {"backend": job.backend, "what": job.what, **figures, "rate": rate, "share": share}
         )
     axes = model.summary()["axes"]
-    if as_json:
-        facts = {"axes": axes, "batch": asked.batch, "dtype": asked.dtype, "rows": rows}
+    if json:
+        facts = {"axes": axes, "batch": batch, "dtype": dtype, "rows": rows}
         failures = {name: str(error) for name, error in found.failures.items()}
         print_json({"ok": True, "name": model.name, **facts, "peak": peak, "failed": failures})
         return 0
-    sizes = [named(axes), f"batch {asked.batch}", asked.dtype]
+    sizes = [named(axes), f"batch {batch}", dtype]
     echo(f"{paint(model.name, bold=True)}  {' · '.join(s for s in sizes if s)}\n")
     table(HEADINGS, [_cells(row) for row in rows], right=range(2, len(HEADINGS)))
     echo()
@@ -113,18 +131,19 @@ def bench(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int
     return 0
 
 
-def _jobs(model: Any, asked: Question) -> Iterator[Job]:
+def _jobs(
+    model: Any, backends: list[str] | None, *, batch: int, dtype: str, mode: Any
+) -> Iterator[Job]:
     """Yield what there is to time: on each backend forward, and backward where there is a loss."""
     from unfold.backends import BACKENDS
     from unfold.training.data import random_inputs
 
-    mode = read_mode(asked.mode)
-    parameters = model.init(seed=0, dtype=asked.dtype)
-    inputs = random_inputs(model.program, batch=asked.batch, seed=0, dtype=asked.dtype)
-    cost = model.cost(batch=asked.batch, mode=mode)
-    for backend in dict.fromkeys(asked.backends or BACKENDS):
+    parameters = model.init(seed=0, dtype=dtype)
+    inputs = random_inputs(model.program, batch=batch, seed=0, dtype=dtype)
+    cost = model.cost(batch=batch, mode=mode)
+    for backend in dict.fromkeys(backends or BACKENDS):
         options = {"backend": backend, "mode": mode}
-        run = partial(model.forward, parameters, inputs, batch=asked.batch, **options)
+        run = partial(model.forward, parameters, inputs, batch=batch, **options)
         yield Job(backend, "forward", run, cost.flops)
         if model.program.loss is not None:
             run = partial(model.step, parameters, inputs, **options)
@@ -151,7 +170,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [row["backend"], row["what"], *times, *speed]
 
 
-def compare(cells: str, shapes: str, seconds: float, *, as_json: bool) -> int:
+def _compare(cells: str, shapes: str, seconds: float, json: bool) -> int:
     """Compare with the peers that are installed, by the repository's own program."""
     if not (REPOSITORY / "benchmarks" / "peers" / "run.py").is_file():
         raise UnfoldError(
@@ -159,11 +178,11 @@ def compare(cells: str, shapes: str, seconds: float, *, as_json: bool) -> int:
             "  help: unfold bench SPEC  times a spec"
         )
     words = ["--cells", cells, "--shapes", shapes, "--seconds", str(seconds), "--startup", "none"]
-    program = [sys.executable, "-m", "benchmarks.peers", *words, *(["--json"] if as_json else [])]
+    program = [sys.executable, "-m", "benchmarks.peers", *words, *(["--json"] if json else [])]
     done = subprocess.run(
-        program, cwd=REPOSITORY, stdout=subprocess.PIPE if as_json else None, text=True, check=False
+        program, cwd=REPOSITORY, stdout=subprocess.PIPE if json else None, text=True, check=False
     )
-    if as_json and done.stdout:
+    if json and done.stdout:
         echo(done.stdout, nl=False)
     elif done.returncode:
         raise UnfoldError("the comparison failed; see stderr")

@@ -1,26 +1,34 @@
-"""`unfold cache`: where compiled kernels are kept, how much they take, and how to remove them."""
+"""Show where compiled kernels are stored, or remove them."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from unfold.terminal.options import JsonOption
 from unfold.terminal.report import print_json, table
 from unfold.terminal.screen import echo
 
 
-def cache(*, clear: bool, as_json: bool) -> int:
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all compiled kernels.")] = False,
+    json: JsonOption = False,
+) -> int:
     """Show the store of compiled kernels, or empty it."""
     from unfold.backends import kept
 
     folder = kept.kernels() or "nowhere"
     if clear:
         count, size = kept.clear()
-        if as_json:
+        if json:
             print_json({"folder": str(folder), "removed": count, "bytes": size})
         else:
             echo(f"removed {count} kernels, {_megabytes(size)}, from {folder}")
         return 0
     entries = kept.entries()
     size = sum(e[1] for e in entries)
-    if as_json:
+    if json:
         print_json({"folder": str(folder), "kernels": len(entries), "bytes": size})
     else:
         table(

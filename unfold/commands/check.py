@@ -1,32 +1,37 @@
-"""`unfold check`: load every spec, read its settings, and say what is wrong or what it is.
+"""Report errors in specs.
 
-specs/hello.yaml  ok  t=4, 43 parameters
-specs/bad.yaml:14:15: shapes do not match in  W @ h[t-1]
+    unfold check my-spec.yaml specs/*.yaml
+
+The settings in draw, data, train and generate, and the files that they name, are checked, too.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from unfold.errors import MISTAKE, UnfoldError
 from unfold.terminal.loading import Changes, load, read_changes, section
-from unfold.terminal.report import (
-    errors_json,
-    named,
-    plural,
-    print_json,
-    show_error,
-)
+from unfold.terminal.options import JsonOption, SetOption
+from unfold.terminal.report import errors_json, named, plural, print_json, show_error
 from unfold.terminal.screen import echo, paint
 
 
-def check(specs: list[str], items: list[str], *, as_json: bool) -> int:
+def check(
+    specs: Annotated[
+        list[str],
+        typer.Argument(metavar="SPEC...", help="YAML files, or names that `unfold specs` lists."),
+    ],
+    changes: SetOption = None,
+    json: JsonOption = False,
+) -> int:
     """Check specs one after the other; exit code 1 if any has a mistake."""
-    changes = read_changes(items)
-    results = [_check_one(name, changes, as_json) for name in specs]
+    read = read_changes(changes)
+    results = [_check_one(name, read, json) for name in specs]
     failed = sum(not r["ok"] for r in results)
-    if as_json:
+    if json:
         print_json({"ok": not failed, "specs": results})
     elif failed and len(specs) > 1:
         echo(f"\n{failed} of {plural(len(specs), 'spec')} with errors")

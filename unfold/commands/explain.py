@@ -1,17 +1,22 @@
-"""`unfold explain`: the Program of a spec and its adjoint, how deep it is and what it costs.
+"""Print the Program of a spec and its adjoint, or show how they are compiled.
 
-unfold explain gru                 equations, measures, cost
-unfold explain gru --plan          how they are compiled: loops, products, kernels, what is kept
+    unfold explain gru
+    unfold explain gru --plan
+
+Depth along every axis and the cost of a run follow the equations.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from unfold.errors import UnfoldError
 from unfold.terminal.depth import COUNTS, MEASURES, as_text, measured
 from unfold.terminal.loading import Changes, load, read_changes, read_mode, section
+from unfold.terminal.options import JsonOption, ModeOption, SetOption, SpecArgument
 from unfold.terminal.report import print_json, table
 from unfold.terminal.screen import echo
 
@@ -19,39 +24,44 @@ if TYPE_CHECKING:
     import unfold
 
 
-@dataclass(frozen=True)
-class Question:
-    """What to explain.
-
-    Attributes:
-        plan: whether the Plan, in place of the Program.
-        forward: the Plan of a forward run, also where there is a loss.
-        batch: sequences to count the Plan's cost for; default: as many as the spec's data has.
-        mode: which branch of output feedback.
-    """
-
-    plan: bool = False
-    forward: bool = False
-    batch: int | None = None
-    mode: str | None = None
-
-
-def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
+def explain(
+    spec: SpecArgument,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Show how it is compiled: loops, products, kernels, cost."),
+    ] = False,
+    forward: Annotated[
+        bool, typer.Option("--forward", help="With --plan: show a forward run only.")
+    ] = False,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, metavar="N", help="With --plan: use N sequences."),
+    ] = None,
+    mode: ModeOption = None,
+    changes: SetOption = None,
+    json: JsonOption = False,
+) -> int:
     """Print what the model's own explanation says, its measures and its cost; or its Plan."""
-    if not asked.plan and (asked.forward or asked.batch is not None):
+    if not plan and (forward or batch is not None):
         raise UnfoldError("--forward and --batch apply only to the plan\n  help: add  --plan")
-    changes = read_changes(items)
-    model = load(spec, changes)
-    if asked.plan:
-        return _plan(model, changes, asked, as_json=as_json)
-    mode = read_mode(asked.mode) or "teacher"
+    read = read_changes(changes)
+    model = load(spec, read)
+    mode = mode or "teacher"
+    if plan:
+        return _plan(model, mode, forward, batch or _batch(model, read), json)
+    return _program(model, mode, json)
+
+
+def _program(model: unfold.Model, told: str, json: bool) -> int:
+    """Print equations, depth and cost."""
+    mode = read_mode(told) or "teacher"
     text = model.explain(mode=mode)
     found = {
         axis: {c: {key: as_text(getattr(m, key)) for _, key in MEASURES} for c, m in own.items()}
         for axis, own in measured(model, mode).items()
     }
     cost = asdict(model.cost(mode=mode))
-    if as_json:
+    if json:
         whole = {"ok": True, "name": model.name, "explanation": text}
         print_json({**whole, "measures": found, "cost": cost})
         return 0
@@ -66,18 +76,17 @@ def explain(spec: str, items: list[str], asked: Question, *, as_json: bool) -> i
     return 0
 
 
-def _plan(model: unfold.Model, changes: Changes, asked: Question, *, as_json: bool) -> int:
-    """Print how the model is compiled."""
+def _plan(model: unfold.Model, told: str, forward: bool, batch: int, json: bool) -> int:
+    """Print how the model is compiled, for a mode as it was written."""
     from unfold.terminal.plan_text import echo_lines, plan_lines, terminal_width
 
-    mode = read_mode(asked.mode) or "teacher"
-    gradients = model.program.loss is not None and not asked.forward
-    found = model.plan(gradients=gradients, mode=mode, batch=asked.batch or _batch(model, changes))
-    if as_json:
+    gradients = model.program.loss is not None and not forward
+    found = model.plan(gradients=gradients, mode=read_mode(told) or "teacher", batch=batch)
+    if json:
         print_json({"ok": True, "name": model.name, "gradients": gradients, "plan": asdict(found)})
         return 0
     what = "forward and backward" if gradients else "forward"
-    echo_lines(plan_lines(found, f"{what}, {asked.mode or 'teacher'}", terminal_width()))
+    echo_lines(plan_lines(found, f"{what}, {told}", terminal_width()))
     return 0
 
 

@@ -1,23 +1,31 @@
-"""`unfold grad`: gradients against central differences, along random directions.
+"""Check gradients against central differences.
 
-Along a direction v the derivative of the loss is ⟨g, v⟩; numerically it is taken from four losses,
+    unfold grad gru --backend reference
 
-    (-L(p+2εv) + 8 L(p+εv) - 8 L(p-εv) + L(p-2εv)) / 12ε        error O(ε⁴)
-
-A direction has norm 1 and is random, so that a wrong entry of the gradient shows up in nearly every
-one. The error is relative to the larger of the two and to a thousandth of the gradient's own norm
-(a direction may happen to be orthogonal to it). Then the gradients are checked where random
-numbers never are: at zeros, at ties and at the bounds of conditions; see `grad_edges`.
+Derivatives along random directions are compared, by every parameter, learned initial state and
+real input. Then the gradients are checked where random numbers never are: at zeros, at ties and at
+the bounds of conditions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from unfold.errors import MISTAKE, UnfoldError
+from unfold.terminal.grad_edges import check_edges
 from unfold.terminal.loading import choose_backend, load, read_changes, read_mode
+from unfold.terminal.options import (
+    BackendOption,
+    BatchOption,
+    JsonOption,
+    ModeOption,
+    SetOption,
+    SpecArgument,
+    seed_option,
+)
 from unfold.terminal.report import print_json, table
 from unfold.terminal.screen import echo
 
@@ -31,30 +39,36 @@ DIRECTIONS = 3
 FLOOR = 1e-3
 
 
-@dataclass(frozen=True)
-class Question:
-    """How to check: with which backend, mode, batch, tolerance and seed."""
-
-    backend: str | None
-    mode: str
-    batch: int
-    tolerance: float
-    seed: int
-
-
-def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
+def grad(
+    spec: SpecArgument,
+    changes: SetOption = None,
+    backend: BackendOption = None,
+    mode: ModeOption = None,
+    batch: BatchOption = 2,
+    tolerance: Annotated[
+        float,
+        typer.Option("--tolerance", metavar="E", help="Accept relative errors up to E."),
+    ] = 1e-6,
+    seed: Annotated[int, seed_option("parameters and inputs")] = 0,
+    json: JsonOption = False,
+) -> int:
     """Check every parameter, learned initial state and real input; exit code 1 if any is wrong."""
-
-    asked = replace(asked, backend=choose_backend(asked.backend))
-    model = load(spec, read_changes(items))
+    backend = choose_backend(backend)
+    model = load(spec, read_changes(changes))
     if model.program.loss is None:
         raise UnfoldError(f"{spec}: the spec has no loss to differentiate\n  help: add  loss: ...")
-    rows, edges = check_gradients(model, asked)
+    options = {
+        "mode": read_mode(mode or "teacher"),
+        "seed": seed,
+        "training": False,
+        "backend": backend,
+    }
+    rows, edges = check_gradients(model, batch, tolerance, options)
     wrong, bad = ([r for r in some if not r["ok"]] for some in (rows, edges))
-    if as_json:
-        document = {"ok": not wrong and not bad, "tolerance": asked.tolerance}
-        print_json({**document, "gradients": rows, "edges": edges})
-        return MISTAKE if wrong or bad else 0
+    code = MISTAKE if wrong or bad else 0
+    if json:
+        print_json({"ok": not code, "tolerance": tolerance, "gradients": rows, "edges": edges})
+        return code
     table(
         ("with respect to", "shape", "norm of gradient", "relative error", "verdict"),
         [
@@ -70,30 +84,28 @@ def grad(spec: str, items: list[str], asked: Question, *, as_json: bool) -> int:
         right=[2, 3],
     )
     told = f"{len(wrong)} of {len(rows)} gradients are wrong" if wrong else "all gradients agree"
-    echo(f"\n{told} with central differences (tolerance {asked.tolerance:g})")
+    echo(f"\n{told} with central differences (tolerance {tolerance:g})")
     for edge in bad:
         echo(f"at the edge {edge['edge']}: {'; '.join(edge['wrong'])}")
     if not bad and edges:
         echo(f"and at the edges {', '.join(e['edge'] for e in edges)}")
-    return MISTAKE if wrong or bad else 0
+    return code
 
 
 def check_gradients(
-    model: Any, asked: Question
+    model: Any, batch: int, tolerance: float, options: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return name, shape, norm, relative error and verdict of every gradient, and of the edges."""
     import numpy as np
 
-    from unfold.terminal.grad_edges import check_edges
     from unfold.training.data import random_inputs
 
-    generator = np.random.default_rng(asked.seed)
-    parameters = model.init(seed=asked.seed, dtype="float64")
+    generator = np.random.default_rng(options["seed"])
+    parameters = model.init(seed=options["seed"], dtype="float64")
     # Zeros hide mistakes: every entry is moved a little away from where it starts.
     parameters = {n: p + 0.1 * generator.standard_normal(p.shape) for n, p in parameters.items()}
-    inputs = random_inputs(model.program, batch=asked.batch, seed=asked.seed)
+    inputs = random_inputs(model.program, batch=batch, seed=options["seed"])
     real = [v.name for v in model.program.inputs if v.type.kind == "real"]
-    mode = read_mode(asked.mode)
 
     def loss(values: Arrays) -> float:
         run = model.forward(
@@ -105,7 +117,6 @@ def check_gradients(
         return float(run.loss)
 
     values = {**parameters, **{n: inputs[n] for n in real}}
-    options = {"mode": mode, "seed": asked.seed, "training": False, "backend": asked.backend}
     _, gradients = model.value_and_grad(parameters, inputs, wrt=list(values), **options)
     rows = []
     for name, value in values.items():
@@ -120,13 +131,14 @@ def check_gradients(
                 "shape": list(value.shape),
                 "norm": float(np.linalg.norm(gradient)),
                 "error": error,
-                "ok": bool(error <= asked.tolerance),
+                "ok": bool(error <= tolerance),
             }
         )
     return rows, check_edges(model, parameters, inputs, options)
 
 
 def _direction(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return one of norm 1, so that a wrong entry shows up in nearly every one."""
     import numpy as np
 
     direction = generator.standard_normal(shape)
@@ -140,7 +152,12 @@ def _error(
     gradient: np.ndarray,
     direction: np.ndarray,
 ) -> float:
-    """Return the relative error of one directional derivative."""
+    """Return the relative error of one directional derivative.
+
+    The number is (-L(p+2εv) + 8 L(p+εv) - 8 L(p-εv) + L(p-2εv)) / 12ε, whose error is O(ε⁴). It
+    should be ⟨g, v⟩; the error is relative to the larger of the two and to a thousandth of the
+    norm of g (v may happen to be orthogonal to it).
+    """
     import numpy as np
 
     def at(distance: float) -> float:

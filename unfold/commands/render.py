@@ -1,71 +1,89 @@
-"""`unfold render`: a picture of a spec, as a file.
+"""Draw a spec's graph.
 
-unfold render char-rnn --view folded -o folded.svg
+    unfold render char-rnn --view folded -o folded.svg
+    unfold render gru --view gradients --run runs/gru-1
+
+Gradients are those for random inputs, at initial parameters or at those of a run.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from unfold.drawing import DETAILS, FORMATS, VIEWS
+import typer
+
 from unfold.errors import UnfoldError
 from unfold.terminal.loading import load, read_changes, read_mode
+from unfold.terminal.options import JsonOption, ModeOption, SetOption, SpecArgument, output_option
 from unfold.terminal.report import print_json
 from unfold.terminal.screen import echo
 
 SEED, BATCH = 0, 8  # of the random inputs that gradients are drawn for
 
 
-@dataclass(frozen=True)
-class Picture:
-    """What is asked for.
-
-    Attributes:
-        view: one of VIEWS.
-        steps: columns of an unfolded view; None lets the drawing choose.
-        detail: one of DETAILS.
-        mode: which branch of an output feedback is in force.
-        format: one of FORMATS; None goes by the file's suffix.
-        run: a run folder whose trained parameters the gradients are taken at; None starts afresh.
-    """
-
-    view: str
-    steps: int | None
-    detail: str
-    mode: str
-    format: str | None
-    run: str | None = None
-
-
 def render(
-    spec: str, items: list[str], picture: Picture, output: str | None, *, as_json: bool
+    spec: SpecArgument,
+    output: Annotated[
+        str | None, output_option("Write to FILE; default NAME-VIEW.svg, - is stdout.")
+    ] = None,
+    view: Annotated[
+        str,
+        typer.Option(
+            "--view",
+            metavar="VIEW",
+            help="Draw folded, unfolded, backward, gradients (norms) or compare (modes).",
+        ),
+    ] = "unfolded",
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, metavar="N", help="Unfold N steps along each axis."),
+    ] = None,
+    detail: Annotated[
+        str, typer.Option("--detail", metavar="LEVEL", help="Draw one box per cell, node or op.")
+    ] = "node",
+    mode: ModeOption = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="FORMAT", help="Write svg, png, pdf or dot; default: that of FILE."
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run", metavar="RUN", help="Compute gradients at the parameters of this run."
+        ),
+    ] = None,
+    changes: SetOption = None,
+    json: JsonOption = False,
 ) -> int:
     """Draw a spec into a file, or onto stdout where the file is `-`."""
-    _require("--view", picture.view, VIEWS)
-    _require("--detail", picture.detail, DETAILS)
+    from unfold.drawing import DETAILS, FORMATS, VIEWS
+
+    _require("--view", view, VIEWS)
+    _require("--detail", detail, DETAILS)
     suffix = Path(output).suffix.removeprefix(".").lower() if output else ""
-    form = picture.format or suffix or "svg"
-    _require("--format" if picture.format or not suffix else f"-o {output}", form, FORMATS)
-    model = load(spec, read_changes(items))
+    form = format or suffix or "svg"
+    _require("--format" if format or not suffix else f"-o {output}", form, FORMATS)
+    model = load(spec, read_changes(changes))
     drawn = model.render(
-        picture.view,
-        steps=picture.steps,
-        detail=picture.detail,
-        mode=read_mode(picture.mode),
+        view,
+        steps=steps,
+        detail=detail,
+        mode=read_mode(mode or "teacher"),
         format=form,
-        **(_values(model, picture.run) if VIEWS[picture.view].values else {}),
+        **(_values(model, run) if VIEWS[view].values else {}),
     )
     content = drawn.encode("utf-8") if isinstance(drawn, str) else drawn
     if output == "-":
         sys.stdout.buffer.write(content)
         return 0
-    file = Path(output or f"{model.name}-{picture.view}.{form}")
+    file = Path(output or f"{model.name}-{view}.{form}")
     file.write_bytes(content)
-    if as_json:
+    if json:
         print_json({"ok": True, "file": str(file), "bytes": len(content), "format": form})
     else:
         echo(str(file))

@@ -50,7 +50,7 @@ class ChangedSection:
     locate_key: Callable[[KeyPath], Location]
 
 
-def read_changes(items: list[str]) -> Changes:
+def read_changes(items: list[str] | None) -> Changes:
     """Read the values of `--set`.
 
     Raises:
@@ -58,7 +58,7 @@ def read_changes(items: list[str]) -> Changes:
     """
     numbers: dict[str, dict[str, int]] = {"size": {}, "axis": {}}
     settings: dict[tuple[str, ...], Any] = {}
-    for item in items:
+    for item in items or ():
         key, equals, text = item.partition("=")
         group, *names = key.strip().split(".")
         if not equals or not names or not all(names):

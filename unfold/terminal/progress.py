@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from unfold.terminal.report import plural
 from unfold.terminal.screen import echo
-from unfold.training.metrics import Metrics
+
+if TYPE_CHECKING:
+    from unfold.training.metrics import Metrics
 
 PLAIN_LINES = 20
 PLAIN_SECONDS = 30.0

@@ -16,31 +16,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from unfold.spec.file.model import Spec
-from unfold.spec.text.text import Span
+if TYPE_CHECKING:
+    from unfold.spec.text.text import Span
+    from unfold.terminal.task import Task
 
 Edit = tuple[int, int, str]
 
 
-def resolve(
-    spec: Spec,
-    folder: Path,
-    *,
-    sizes: Mapping[str, int],
-    axes: Mapping[str, int],
-    sections: Mapping[str, Mapping[str, Any]],
-) -> str:
-    """Return the text of the spec as it was run.
-
-    Arguments:
-        spec: the file as written.
-        folder: where the text will be put; paths in it are relative to this.
-        sizes: sizes that differ from the file's.
-        axes: extents that differ from the file's.
-        sections: whole sections that differ from the file's.
-    """
+def resolve(task: Task, folder: Path) -> str:
+    """Return the text of the spec as it is run; paths in it are relative to a folder."""
+    spec, axes, sizes = task.model.spec, task.changes.axes, {**task.sizes, **task.changes.sizes}
     text = spec.sections_at["unfold"].text.file.text
     edits = [
         _edit(d.value.at, str(sizes[d.name])) for d in spec.sizes if d.name in sizes and d.value
@@ -57,7 +44,7 @@ def resolve(
     ]
     starts = sorted(_start(at) for at in spec.sections_at.values())
     written: dict[str, Mapping[str, Any]] = {}
-    for name, tree in sections.items():
+    for name, tree in task.sections.items():
         at = spec.sections_at.get(name)
         if at is not None and at.location.column != 1:
             continue

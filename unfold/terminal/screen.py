@@ -37,3 +37,8 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     for codes, painted, plain in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
         shown += [f"\x1b[{codes}m{printable(painted)}\x1b[0m", printable(plain)]
     typer.echo("".join(shown), err=err, nl=nl)
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr."""
+    echo(paint(text, fg="yellow"), err=True)

@@ -116,7 +116,9 @@ def feed(
     return Fed(model, changes, sizes, found, batches)
 
 
-def prepare(spec: str, items: list[str], backend: str | None, dtype: str, mode: str | None) -> Task:
+def prepare(
+    spec: str, items: list[str] | None, backend: str | None, dtype: str, mode: str | None
+) -> Task:
     """Load a spec, its settings and its data.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unfold.terminal.screen import echo, paint
+from unfold.terminal.screen import echo, paint, warn
 
 
 class Teller:
@@ -26,4 +26,4 @@ class Teller:
 
     def warn(self, text: str) -> None:
         """Print a line on stderr, also where stdout is for JSON."""
-        echo(paint(text, fg="yellow"), err=True)
+        warn(text)

@@ -19,7 +19,8 @@ import numpy as np
 from unfold.core.program import BATCH
 from unfold.errors import DataError, UnfoldError
 from unfold.generation import Alphabet
-from unfold.terminal.resume import find_run, read_run
+from unfold.terminal.run_folders import find_run, read_run
+from unfold.terminal.screen import warn
 from unfold.terminal.task import prepare
 from unfold.training.checkpoint import newest
 from unfold.training.data import read_data
@@ -135,12 +136,8 @@ class Result:
     draw: Callable[[Format], bytes] | None = None
 
 
-def open_trained(path: str, told: Callable[[str], None]) -> Trained:
-    """Return what a run has learnt.
-
-    Arguments:
-        path: its folder.
-        told: is given a line about every damaged checkpoint.
+def open_trained(path: str) -> Trained:
+    """Return what the run in a folder has learnt; warn of damaged checkpoints.
 
     Raises:
         UnfoldError: there is no run, or no checkpoint in it.
@@ -149,7 +146,7 @@ def open_trained(path: str, told: Callable[[str], None]) -> Trained:
 
     folder = find_run(path, "")
     model = unfold.load(folder / "spec.yaml")
-    found = newest(folder / "checkpoint", told)
+    found = newest(folder / "checkpoint", warn)
     if found is None:
         how = f"train it with  unfold run --resume {folder}"
         if model.spec.data is None:

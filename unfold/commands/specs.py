@@ -1,23 +1,27 @@
-"""`unfold specs` and `unfold schema`: what comes with the package.
+"""List the bundled specs, or those that meet conditions.
 
-unfold specs                        everything, by family
-unfold specs lstm                   what says lstm in its name or description
-unfold specs family=depth 'd_r>=2'  conditions, all of which have to hold
+    unfold specs lstm
+    unfold specs family=depth "d_r>=2"
+
+A word is looked for in names and descriptions. All conditions must hold.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from unfold.errors import UnfoldError
 from unfold.terminal.depth import as_text, measured
+from unfold.terminal.options import JsonOption
 from unfold.terminal.report import first_sentence, print_json, table
 from unfold.terminal.screen import echo
 
@@ -65,15 +69,24 @@ class Entry:
         return (self.name, ", ".join(self.axes), f"{self.parameters:,}", *along, self.summary)
 
 
-def specs(words: Sequence[str], *, as_json: bool) -> int:
+def specs(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONDITION]...",
+            help="Filter by a word, or family=depth, axis=i, 'd_r>=2', 's=inf', 'parameters<1000'.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> int:
     """List the packaged specs that meet every condition: how large, how deep, and what they are."""
-    wanted = [_condition(word) for word in words]
+    wanted = [_condition(word) for word in words or ()]
     found = [entry for entry in _entries() if all(holds(entry) for holds in wanted)]
-    if as_json:
+    if json:
         print_json({"ok": True, "specs": [asdict(entry) for entry in found]})
         return 0
     if not found:
-        echo(f"no bundled spec matches  {' '.join(words)}\n  help: ask {EXAMPLE}")
+        echo(f"no bundled spec matches  {' '.join(words or ())}\n  help: ask {EXAMPLE}")
         return 0
     rows: list[tuple[str, ...]] = []
     for family in dict.fromkeys(entry.family for entry in found):
@@ -86,14 +99,6 @@ def specs(words: Sequence[str], *, as_json: bool) -> int:
         "each axis with a recurrence\nFind some with  unfold specs lstm 'd_r>=2' axis=t"
         f"   Run one with  unfold run {found[0].name}"
     )
-    return 0
-
-
-def schema() -> int:
-    """Print the JSON Schema of a spec file."""
-    from unfold.spec.file.schema import json_schema
-
-    print_json(json_schema())
     return 0
 
 
