@@ -519,12 +519,15 @@ def test_a_backend_that_fails_exits_with_70_and_shows_the_kernel(
     assert (code, document["internal"]) == (OURS, True)
 
 
-def test_ctrl_c_exits_with_130(hello: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_with_130(
+    hello: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("unfold.commands.check.read_changes", stopped)
     assert invoke(["check", "hello.yaml"]) == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_without_arguments_it_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:

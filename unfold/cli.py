@@ -129,7 +129,10 @@ def invoke(arguments: list[str]) -> int:
     """Run the command line and return its exit code."""
     as_json = "--json" in arguments
     try:
-        return int(app(arguments, prog_name="unfold", standalone_mode=False) or OK)
+        with get_command(app).make_context("unfold", [*arguments]) as context:
+            return int(context.command.invoke(context) or OK)
+    except typer.Exit as error:
+        return error.exit_code
     except typer.TyperException as error:
         return _usage(error.format_message(), as_json)
     except KeyboardInterrupt:
