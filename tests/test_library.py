@@ -90,7 +90,8 @@ def test_oracle(spec: str) -> None:
 def test_runs(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`unfold run` ends well on it, here after a step; `make library` runs it as it is."""
     monkeypatch.chdir(tmp_path)
-    short = ["--set", "train.steps=1"] if unfold.load(spec).spec.train is not None else []
+    trained = unfold.load(spec).spec.train is not None
+    short = ["--set", "train.steps=1", "--set", "generate.length=8"] if trained else []
     assert invoke(["run", spec, "--backend", "reference", *short]) == 0
 
 
