@@ -269,7 +269,7 @@ def test_a_folder_of_kernels_that_unfold_did_not_make_is_left_alone(
     name = store._name(TEXT.format(number=5))
     (folder / "kernels" / name).mkdir(parents=True)
     (folder / "kernels" / name / "mine.txt").write_text("precious")
-    with pytest.warns(UserWarning, match="kernels holds files that unfold did not put there"):
+    with pytest.warns(UserWarning, match="kernels holds files that unfold did not write"):
         assert store.load(TEXT.format(number=5)).compiled
     assert kept.clear()[0] == 1
     assert (folder / "kernels" / name / "mine.txt").exists()
@@ -288,7 +288,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(folder: Path, how: str) -
     kept.kernels.cache_clear()
     store._modules.clear()
     said = "others may write to .*kernels" if how == "writable" else "kernels is a symbolic link"
-    with pytest.warns(UserWarning, match=f"{said}; yours are kept in .*kernels-{os.geteuid()}"):
+    with pytest.warns(UserWarning, match=f"{said}; yours go to .*kernels-{os.geteuid()}"):
         assert store.load(TEXT.format(number=5)).compiled
     kept.kernels.cache_clear()
     store._modules.clear()
@@ -330,7 +330,7 @@ def test_second_user_of_a_shared_cache_is_refused(
     store._modules.clear()
     monkeypatch.setattr(kept.os, "geteuid", lambda: second)
     monkeypatch.setattr(kept, "status", lambda path: Owned(path, lstat(path)))
-    with pytest.warns(UserWarning, match="belong to another user; yours are kept in .*-"):
+    with pytest.warns(UserWarning, match="belong to another user; yours go to .*-"):
         assert store.load(TEXT.format(number=5)).compiled
     assert [e.parent for e, _, _ in kept.entries()] == [theirs]
     assert kept.clear()[0] == 1
@@ -347,7 +347,9 @@ def test_no_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "UNFOLD_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(folder)
-    with pytest.warns(UserWarning, match="there is no home folder; compiled kernels are not kept"):
+    with pytest.warns(
+        UserWarning, match="there is no home folder; compiled kernels are not stored"
+    ):
         found = store.load(TEXT.format(number=5))
     assert (answer(found.address), found.compiled) == (42.0, True)
     assert list(folder.iterdir()) == []

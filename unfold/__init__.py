@@ -21,7 +21,7 @@ __all__ = ["Model", "__version__", "library", "load", "loads", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the interface when it is first asked for."""
+    """Load the interface on first use."""
     if name == "train":
         from unfold.training.fit import train
 

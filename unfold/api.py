@@ -97,7 +97,7 @@ class Model:
 
     @cached_property
     def _execution(self) -> Execution:
-        """What runs on backends: made when first asked for, since checking a spec runs nothing."""
+        """The runs on backends, made on first use, since checking a spec runs nothing."""
         from unfold.execution.runs import Execution
 
         return Execution()
@@ -127,7 +127,7 @@ class Model:
 
     @property
     def memory(self) -> Memory:
-        """What runs may take, and whether segments are recomputed: the section `memory`."""
+        """The memory that runs may take, and whether they recompute segments: section `memory`."""
         return self._execution.memory
 
     @memory.setter
@@ -160,19 +160,19 @@ class Model:
         batch: int | None = None,
         state: bool = True,
     ) -> Run:
-        """Run forward. In free mode a spec's `stop` decides how long each sequence gets.
+        """Run forward. In free mode a spec's `stop` determines the length of each sequence.
 
         Args:
             params: from `init`.
-            inputs: arrays [batch, *axes, *shape]. What only the loss or the teacher needs may be
-                left out.
+            inputs: arrays [batch, *axes, *shape]. You can omit those that only the loss or teacher
+                forcing uses.
             backend: "numba" (compiled, in the precision of the parameters) or "reference"
                 (slow and obvious, float64); default: $UNFOLD_BACKEND, or "numba".
             mode: "teacher", "free" or ("scheduled", p).
             lengths: per axis, the length of each sequence, [batch].
             seed: of random values.
-            carry: the state of the chunk before (`Run.carry`).
-            begins: which sequences begin in this chunk nevertheless, [batch].
+            carry: the state of the previous chunk (`Run.carry`).
+            begins: which sequences begin in this chunk all the same, [batch].
             training: whether dropout acts.
             batch: number of sequences where there are no inputs.
             state: whether to compute the state for the next chunk, as long as the longest delay.
@@ -244,14 +244,14 @@ class Model:
             known: how many of each sequence's first steps an earlier loss has counted, [batch]:
                 here only gradients flow through them.
             overlap: how many of the last steps the next chunk begins with, after its state.
-            checkpoint: recompute segments of so many steps, in the memory of one of them: a
-                number, or {axis: number}; "auto": where a whole run would not fit. Default: what
-                the section `memory` says. The reference, which is the meaning, takes no notice.
+            checkpoint: the steps of a segment, to recompute segments in the memory of one: a
+                number, or {axis: number}; "auto": if a whole run would not fit. Default: that of
+                the section `memory`. The reference, which defines the meaning, ignores it.
 
         Raises:
-            DataError: arrays that do not fit, or a name that cannot be differentiated by.
+            DataError: arrays do not fit, or the loss has no gradient by a name.
             UnsupportedError: the spec has no loss, or cannot be cut into segments.
-            MemoryLimitError: the run would not fit; says the setting that would make it fit.
+            MemoryLimitError: the run would not fit; the message names a setting that would.
         """
         from unfold.execution.asked import Asked, chunk_of, with_share
         from unfold.execution.steps import step
@@ -292,7 +292,7 @@ class Model:
         return {n: values[adjoint_name(n, 2)][0] for n in names}
 
     def _without(self, program: Program, feeds: Arrays) -> Program:
-        """Drop what needs an input that is not given; the declared outputs must remain."""
+        """Drop the equations that need a missing input; the declared outputs must remain."""
         missing = {v.name for v in program.inputs} - set(feeds)
         kept, lost = self.pipeline.without(program, missing)
         for name in self.program.outputs:
@@ -304,12 +304,12 @@ class Model:
     # Writing
 
     def generate(self, params: Arrays, inputs: Arrays | None = None, **wish: Any) -> Written:
-        """Write freely, each output becoming the next input; see `Writer.generate`."""
+        """Generate: each output becomes the next input; see `Writer.generate`."""
         return self.writer.generate(params, inputs, **wish)
 
     @cached_property
     def writer(self) -> Writer:
-        """What writes with the spec, also piece by piece."""
+        """The writer of the spec, which can also write piece by piece."""
         from unfold.generation import Writer, feed_of
 
         return Writer(self.program, self.elaborated.stop, self._execution, feed_of(self.spec))
@@ -342,9 +342,9 @@ class Model:
 
         Args:
             axis: default: the first axis.
-            count: what has length 1: "layers", "nodes" or "ops".
+            count: the unit of length: "layers", "nodes" or "ops".
             direction: +1 or -1 to measure recurrences of one direction only.
-            mode: which branch of a `feedback` is in force.
+            mode: the active branch of a `feedback`.
         """
         from unfold.unfolded.measures import measures
 
@@ -378,7 +378,7 @@ class Model:
         inputs: Arrays | None = None,
         lengths: Mapping[str, Any] | None = None,
     ) -> Figure:
-        """Return a picture, which shows itself in notebooks and has `.save(path)`.
+        """Return a picture, which notebooks display and `.save(path)` writes.
 
         Args:
             view: "folded", "unfolded", "backward" (the adjoint unfolded), "gradients" (the norms of
@@ -387,8 +387,8 @@ class Model:
             steps: how many points of each axis to draw; longer axes are elided.
             extents: extents of axes; default: those of the inputs, or of the spec.
             detail: "cell", "node" or "op".
-            mode: which branch of a `feedback` is in force.
-            params, inputs, lengths: a run, whose ranges of values are shown on hovering.
+            mode: the active branch of a `feedback`.
+            params, inputs, lengths: a run, whose ranges of values appear on hovering.
         """
         from unfold import drawing
 
@@ -454,7 +454,7 @@ class Model:
     def plan(
         self, *, gradients: bool = True, mode: Mode = "teacher", batch: int = 1, **extents: int
     ) -> Description:
-        """Return in words how a step, or a forward run, is compiled, and what each part costs."""
+        """Describe how a step, or a forward run, is compiled, and the cost of each part."""
         if gradients:
             program = self.pipeline.adjoint(self.pipeline.wrt(None), mode=mode, state=True)
         else:
@@ -471,7 +471,7 @@ class Model:
         backend: str | None = None,
         **extents: int,
     ) -> tuple[int, str]:
-        """Return the bytes that a step takes on a backend, and how it is run."""
+        """Return the bytes that a step takes on a backend, and the way in which it runs."""
         from unfold.execution.steps import estimate
         from unfold.runs.domain import Domain
 
@@ -481,7 +481,7 @@ class Model:
         return estimate(*run, domain, options, dtype, state=state)
 
     def backend(self, name: str | None = None) -> Backend:
-        """Return what runs the model: it says what it holds, and times its blocks."""
+        """Return the backend of the model, which reports its memory and times its blocks."""
         return self._execution.backend(name)
 
     def summary(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The exception tree, and the diagnostics that a user's mistake is reported with.
+"""The exception tree, and the diagnostics that report a user's mistakes.
 
-A `Location` names a piece of a file. A `Diagnostic` says what is wrong there, what was found, what
-was expected and how to mend it; `SpecError` carries all independent diagnostics of one file. This
-module imports nothing of the package, so every layer may raise and catch these.
+A `Location` names a piece of a file. A `Diagnostic` describes a mistake there, the found and the
+expected form, and a way to fix it; `SpecError` carries all independent diagnostics of one file.
+This module imports nothing of the package, so every layer may raise and catch these.
 
     specs/bad.yaml:14:15: shapes do not match in  W @ h[t-1]
        14 |   z[t]: W @ h[t-1] + U @ x[t] + b
@@ -22,7 +22,7 @@ OK, MISTAKE, USAGE, OURS, INTERRUPTED = 0, 1, 2, 70, 130
 
 
 def printable(text: str) -> str:
-    """Replace what a terminal might obey, or what no file can hold, by U+FFFD."""
+    """Replace characters that a terminal might obey, or that no file can hold, by U+FFFD."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
@@ -62,7 +62,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One mistake: a one-line message, where it is, further facts, and how to fix it."""
+    """One mistake: a one-line message, its place, further facts, and a way to fix it."""
 
     message: str
     location: Location | None = None
@@ -83,7 +83,7 @@ class UnfoldError(Exception):
     """Root of every error this package raises on purpose.
 
     Attributes:
-        diagnostics: what it says, with its places, where it knows them.
+        diagnostics: its messages with their places, if it knows them.
     """
 
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -106,7 +106,7 @@ class CycleError(SpecError):
 
 
 class UnsupportedError(UnfoldError):
-    """Something legal that this part of the package cannot do (yet); says what can."""
+    """Something legal that this part of the package cannot do (yet); the message says which can."""
 
 
 class DataError(UnfoldError):
@@ -118,10 +118,10 @@ class DataError(UnfoldError):
 
 
 class MemoryLimitError(UnfoldError):
-    """A run that would not fit; says what it needs, and the setting that would make it fit.
+    """A run that would not fit; the message tells its need, and a setting that would make it fit.
 
     Attributes:
-        help: what to change, where it is known at once.
+        help: the change to make, if it is known at once.
     """
 
     def __init__(self, message: str, *, help: str = "") -> None:
@@ -130,7 +130,7 @@ class MemoryLimitError(UnfoldError):
 
 
 class BackendError(UnfoldError):
-    """A backend failed; names the equation and, where there is one, the generated line.
+    """A backend failed; the message names the equation and, if there is one, the generated line.
 
     Attributes:
         text: the generated module, if one failed.

@@ -1,4 +1,4 @@
-"""Files of folders that may have come from somebody else: a run that was sent, a shared cache.
+"""Files of folders that others may have written: a run that was sent, a shared cache.
 
     open_regular(folder / "metrics.jsonl", os.O_RDWR | os.O_CREAT)     a descriptor, or DataError
     checked(read_object(file), Run, file)                              a checked value, or DataError
@@ -6,9 +6,9 @@
     remove(folder / ".x.12.partial")                                   never what a link leads to
 
 A name in such a folder may be a symbolic link to any file of the user, a pipe that waits for ever,
-or text that no program of ours has written. Files are opened only where they are regular, and not
-through links; the path of the folder itself is the user's own and may lead through links. JSON has
-a bounded size, and its types are checked. Everything works on systems without the flags of POSIX.
+or text that none of our programs has written. These functions open only regular files, and follow
+no links; the path of the folder itself is the user's own and may lead through links. JSON has a
+bounded size, and its types are checked. Everything works on systems without the flags of POSIX.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ KINDS = (
 
 
 def kind_of(path: Path) -> str | None:
-    """Return what has a path, in words: "a regular file", "a symbolic link", …; None for nothing.
+    """Return the kind of a path in words: "a regular file", "a symbolic link", …; None for nothing.
 
     >>> kind_of(Path(__file__).parent)
     'a folder'
@@ -60,17 +60,17 @@ def kind_of(path: Path) -> str | None:
 
 
 def is_regular(path: Path) -> bool:
-    """Say whether a path is that of a regular file, and not of a link to one."""
+    """Tell whether a path is a regular file, and not a link to one."""
     return kind_of(path) == "a regular file"
 
 
 def is_folder(path: Path) -> bool:
-    """Say whether a path is that of a folder, and not of a link to one."""
+    """Tell whether a path is a folder, and not a link to one."""
     return kind_of(path) == "a folder"
 
 
 def require_regular(path: Path) -> None:
-    """Refuse what is there and is not a regular file.
+    """Refuse a path that exists and is not a regular file.
 
     Raises:
         DataError: a link, a folder, a pipe or a device has this path.
@@ -84,7 +84,7 @@ def require_regular(path: Path) -> None:
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Return a descriptor of a regular file, never of what a link leads to.
+    """Return a descriptor of a regular file, never of the target of a link.
 
     Arguments:
         path: of the file.
@@ -92,7 +92,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
     Raises:
         DataError: a link, a folder, a pipe or a device has this path.
-        OSError: it cannot be opened; FileNotFoundError where it is missing.
+        OSError: it cannot be opened; FileNotFoundError if it is missing.
     """
     require_regular(path)
     try:
@@ -109,10 +109,10 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def open_log(path: Path) -> TextIO:
-    """Open a file to add lines to its end; it is made where it is missing.
+    """Open a file to append lines, or create it if it is missing.
 
-    One that has a second name (a hard link) becomes a copy first, so that what has the other name
-    stays as it is.
+    A file with a second name (a hard link) becomes a copy first, so that the file of the other
+    name does not change.
 
     Raises:
         DataError: a link, a folder, a pipe or a device has this path.
@@ -128,7 +128,7 @@ def read_regular(path: Path, limit: int = MAX_JSON) -> bytes:
     """Return the bytes of a regular file.
 
     Raises:
-        DataError: it is none, or is larger than `limit`.
+        DataError: it is not one, or is larger than `limit`.
         OSError: it cannot be read.
     """
     with os.fdopen(open_regular(path), "rb") as file:
@@ -142,7 +142,7 @@ def parse_json(text: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is none, or is nested too deeply.
+        ValueError: it is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -151,7 +151,7 @@ def parse_json(text: bytes | str) -> Any:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the object that a JSON file holds.
+    """Return the object in a JSON file.
 
     Raises:
         DataError: it cannot be read, or is something else.
@@ -183,7 +183,7 @@ def checked(document: Mapping[str, Any], schema: type[Checked], path: Path) -> C
 
 
 def _first(mistake: Any) -> str:
-    """Return where a mistake is, what was expected and what was found."""
+    """Return the place of a mistake, the expected and the found value."""
     key = ".".join(str(part) for part in mistake["loc"]) or "the whole"
     found = repr(mistake["input"])
     found = found if len(found) <= 60 else f"{found[:57]}..."
@@ -197,7 +197,7 @@ def write_whole(file: Path, content: str | bytes) -> None:
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     remove(partial)
     try:
-        with partial.open("xb") as handle:  # a new file, whatever may lie in wait for its name
+        with partial.open("xb") as handle:  # a new file, even if something else has its name
             handle.write(data)
         flush(partial)
         partial.replace(file)
@@ -207,7 +207,7 @@ def write_whole(file: Path, content: str | bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a folder and all that is in it; nothing that links lead to."""
+    """Remove a file, a link, or a folder with its content, but never the target of a link."""
     if is_folder(path):
         shutil.rmtree(path)
     else:
@@ -217,7 +217,7 @@ def remove(path: Path) -> None:
 def flush(path: Path) -> None:
     """Make sure that bytes are on the disk, before the rename that declares them whole.
 
-    Folders are flushed where the system can do it: there the rename itself is on the disk.
+    Folders are flushed if the system can do it; the rename itself is then on the disk.
     """
     folder = path.is_dir()
     try:
@@ -236,6 +236,6 @@ def flush(path: Path) -> None:
 
 
 def explain(error: OSError) -> str:
-    """Return an operating system's words, without a capital."""
+    """Return the message of an operating system, without a capital."""
     words = error.strerror or str(error)
     return words[:1].lower() + words[1:]

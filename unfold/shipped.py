@@ -1,4 +1,4 @@
-"""The specs that come with the package: where they lie, their families, and finding one by name.
+"""The specs that come with the package: their folder, their families, and a search by name.
 
     library() -> [specs/unfolding/pattern-hidden.yaml, specs/unfolding/pattern-last.yaml, ...]
     find("hello") -> specs/architectures/hello.yaml
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from unfold.errors import UnfoldError
 
-# In the order of a textbook: what unfolding is, how deep, of which cells, in which shapes, and why.
+# In the order of a textbook: unfolding, depth, cells, architectures, learning.
 FAMILIES = ("unfolding", "depth", "cells", "architectures", "learning")
 
 
@@ -35,7 +35,7 @@ def find(name: str | Path) -> Path:
     """Return the path of a spec: the file itself, or the packaged spec of that name.
 
     Raises:
-        UnfoldError: where there is neither, with the nearest names.
+        UnfoldError: there is neither; the message gives the nearest names.
     """
     path = Path(name)
     if path.exists():
@@ -44,7 +44,7 @@ def find(name: str | Path) -> Path:
     if str(name) in shipped:
         return shipped[str(name)]
     if path.suffix in (".yaml", ".yml") and path.stem not in shipped:
-        return path  # reading it says what is wrong
+        return path  # reading it reports the mistake
     close = get_close_matches(path.stem, shipped, n=1)
     hint = f"did you mean {close[0]}?" if close else "`unfold specs` lists the names it knows"
     raise UnfoldError(

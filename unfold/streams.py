@@ -1,11 +1,11 @@
 """Standard streams that may fail: a full disk, a reader that goes away, a narrow encoding, none.
 
     install()               once, when the process starts
-    with going_on(): …      what cannot be said is lost, and the work goes on (training)
-    end(code)               the exit code, after words about what was lost
+    with going_on(): …      output that cannot be written is lost, and the work goes on (training)
+    end(code)               the exit code, after a message about lost output
 
-Elsewhere the first write that fails raises `Lost`, which ends the command: `unfold explain SPEC |
-head` has nothing more to say, and that is no mistake; output that does not fit on a disk is one.
+Elsewhere the first write that fails raises `Lost`, which ends the command. This is not a mistake
+in `unfold explain SPEC | head`, whose reader has gone; it is one if output does not fit on a disk.
 Characters that an encoding does not have are written as their numbers.
 """
 
@@ -26,11 +26,11 @@ NAMES = ("stdout", "stderr")
 
 
 class Lost(Exception):
-    """A standard stream cannot be written to. No OSError: those are about files."""
+    """A standard stream cannot be written to. It is not an OSError: those concern files."""
 
 
 class Outlet(io.RawIOBase):
-    """What stands between a stream and its file descriptor.
+    """A layer between a stream and its file descriptor.
 
     Args:
         stream: the stream as Python has made it; it is kept, because its end would close the
@@ -48,7 +48,7 @@ class Outlet(io.RawIOBase):
         self.goes_on = False
 
     def writable(self) -> bool:
-        """Say that it can be written to."""
+        """Tell that the stream is writable."""
         return True
 
     def fileno(self) -> int:
@@ -56,11 +56,11 @@ class Outlet(io.RawIOBase):
         return self._raw.fileno()
 
     def isatty(self) -> bool:
-        """Say whether it is a terminal."""
+        """Tell whether it is a terminal."""
         return self._raw.isatty()
 
     def write(self, data: Any) -> int | None:
-        """Write bytes, or let them fall where that has failed before.
+        """Write bytes, or drop them if a write has failed before.
 
         Raises:
             Lost: it fails for the first time.
@@ -76,9 +76,9 @@ class Outlet(io.RawIOBase):
 
 
 def install() -> None:
-    """Put outlets between the standard streams and their descriptors; open what is closed.
+    """Put outlets between the standard streams and their descriptors; open closed streams.
 
-    A file must not get the number of a stream that is closed: what is printed would go into it.
+    A file must not get the number of a closed stream, because output would go into it.
     """
     for number in range(3):
         try:
@@ -108,7 +108,7 @@ def _outlet(stream: IO[Any] | None) -> Outlet | None:
 
 
 def has_room_for(text: str) -> bool:
-    """Say whether the encoding of stdout has all characters of a text."""
+    """Tell whether the encoding of stdout has all characters of a text."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -118,7 +118,7 @@ def has_room_for(text: str) -> bool:
 
 @contextmanager
 def going_on() -> Iterator[None]:
-    """Within, what cannot be said is lost, and nothing else ends."""
+    """Drop output that cannot be written in this context, and go on."""
     outlets = [o for name in NAMES if (o := _outlet(getattr(sys, name))) is not None]
     for outlet in outlets:
         outlet.goes_on = True
@@ -132,10 +132,10 @@ def going_on() -> Iterator[None]:
 
 
 def end(code: int) -> int:
-    """Write what is pending; return the exit code.
+    """Write pending output; return the exit code.
 
     Arguments:
-        code: what it would be if all has been said.
+        code: the exit code if all output was written.
     """
     for name in NAMES:
         with suppress(Lost):

@@ -1,17 +1,17 @@
-"""Fixed points of a map from states to states, how stable they are, and in which directions.
+"""Fixed points of a map from states to states, their stability, and its directions.
 
     F(s*) = s*            found from many starts by the method of Levenberg & Marquardt on F(s) - s
-    s* + v  →  s* + λ v   what a small step v along an eigenvector of dF/ds becomes
+    s* + v  →  s* + λ v   the image of a small step v along an eigenvector of dF/ds
 
 After Sussillo & Barak, "Opening the black box: low-dimensional dynamics in high-dimensional
 recurrent neural networks", Neural Computation 25, 2013, who minimise |F(s) - s|² from visited
 states; the last steps here are Newton's, so residuals end at rounding errors. A start that ends
-where |F(s) - s| is least but not zero has found no fixed point: the smallest such speed is told.
+at a minimum of |F(s) - s| above zero has found no fixed point: the smallest such speed is reported.
 
 In: a `StateMap`, states to start from, [N, n]. Out: `FixedPoints`.
 
-Known weaknesses: nothing says that all fixed points were found. Where one is neutral in some
-direction, searches come near it slowly, and it may be told as several that lie close together.
+Known weaknesses: there is no guarantee that all fixed points are found. Searches approach a point
+slowly if it is neutral in some direction, and may report it as several that lie close together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 Array = np.ndarray
 Kind = Literal["attractor", "saddle", "repeller", "neutral"]
 NEUTRAL = 1e-6
-"""How near to 1 a modulus is that says nothing about stability."""
+"""The distance of a modulus to 1 below which stability is undecided."""
 ROUNDING = 4e-16
 
 
@@ -43,14 +43,14 @@ class Map(Protocol):
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """A state that the map leaves where it is.
+    """A state that the map leaves unchanged.
 
     Attributes:
         state: [n].
         residual: the largest |F(s) - s| of a component.
         eigenvalues: of dF/ds, complex, the largest modulus first, [n].
         eigenvectors: their columns, of length 1, [n, n].
-        starts: how many of the starts ended here.
+        starts: the number of starts that ended here.
     """
 
     state: Array
@@ -61,12 +61,12 @@ class FixedPoint:
 
     @property
     def expanding(self) -> int:
-        """The number of directions in which nearby states go away."""
+        """The number of directions in which nearby states move away."""
         return int((np.abs(self.eigenvalues) > 1 + NEUTRAL).sum())
 
     @property
     def kind(self) -> Kind:
-        """Attractor, saddle, repeller, or neutral where the linear part decides nothing."""
+        """Attractor, saddle, repeller, or neutral if the linear part decides nothing."""
         if 0 < self.expanding < len(self.eigenvalues):
             return "saddle"
         if self.expanding:
@@ -84,7 +84,7 @@ class FixedPoint:
 
     @property
     def memory(self) -> float:
-        """The steps in which the slowest direction that comes nearer shrinks to 1/e; 0 at once."""
+        """The steps in which the slowest contracting direction shrinks to 1/e; 0 at once."""
         moduli = np.abs(self.eigenvalues)
         slowest = float(moduli[moduli < 1 - NEUTRAL].max(initial=0.0))
         return -1 / math.log(slowest) if slowest > 0 else 0.0
@@ -107,10 +107,10 @@ class FixedPoint:
 
 @dataclass(frozen=True)
 class FixedPoints:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        points: the one that most starts led to first.
+        points: in descending order of the starts that led to them.
         tried: the number of starts.
         slowest: the smallest |F(s) - s| of the starts that found no fixed point; None if all did.
     """
@@ -139,8 +139,8 @@ def fixed_points(
         flow: the map.
         starts: states to start from, [N, n].
         tolerance: the largest |F(s) - s| of a component at a fixed point.
-        apart: how far two fixed points are from one another at least, relative to 1 + |s|.
-        rounds: the most steps of a search.
+        apart: the least distance between two fixed points, relative to 1 + |s|.
+        rounds: the largest number of steps of a search.
     """
     states, residuals = _search(flow, np.array(starts, dtype=np.float64), rounds)
     scale = 1 + np.abs(states).max(axis=1, initial=0.0)
@@ -169,12 +169,12 @@ def starts(visited: Array, count: int, *, seed: int = 0) -> Array:
 
     Args:
         visited: states that trajectories went through, [M, n].
-        count: how many, the origin included.
-        seed: of which ones, and of the moves.
+        count: the number of states, the origin included.
+        seed: of the choice of states, and of the moves.
 
     Returns:
-        [count, n]; half of them are uniform in a box three times as wide as the visited states, for
-        what repels is not visited, and what attracts may be elsewhere, too.
+        [count, n]; half of them are uniform in a box three times as wide as the visited states,
+        because trajectories do not visit repellers, and attractors may lie elsewhere, too.
     """
     generator = np.random.default_rng(seed)
     around = count // 2
@@ -188,10 +188,10 @@ def starts(visited: Array, count: int, *, seed: int = 0) -> Array:
 
 
 def _search(flow: Map, states: Array, rounds: int) -> tuple[Array, Array]:
-    """Minimise |F(s) - s|² from every start; return where each ended, and the largest component.
+    """Minimise |F(s) - s|² from every start; return the end of each, and the largest component.
 
     The damping is proportional to |F(s) - s|², so that it vanishes at a fixed point and the last
-    steps are Newton's, also where fixed points are a line (Yamashita & Fukushima 2001).
+    steps are Newton's, even if fixed points form a line (Yamashita & Fukushima 2001).
     """
     size = states.shape[1]
     identity, damping = np.eye(size), np.ones(len(states))

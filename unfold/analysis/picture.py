@@ -4,9 +4,9 @@
     two               the plane, with arrows from s to F(s), and the speed |F(s) - s| as background
     more              the plane of the first two principal components of the visited states
 
-A fixed point is a filled dot where it attracts, an open one where it repels, and half and half
-where it does both. Its eigenvectors with real eigenvalues are lines: solid where states go away
-along them, dashed where they come nearer.
+A filled dot is a fixed point that attracts, an open dot one that repels, and a half-filled dot one
+that does both. Its eigenvectors with real eigenvalues are lines: solid if states move away along
+them, dashed if they approach.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ MOST_PATHS, MOST_POINTS, MOST_DIRECTIONS, ACROSS = 40, 60, 4, 3
 
 @dataclass(frozen=True)
 class Panel:
-    """One input, and what the map does with it.
+    """One input, and the map that it defines.
 
     Attributes:
-        title: what is read.
+        title: names the input.
         flow: the map.
         found: its fixed points.
     """
@@ -63,8 +63,8 @@ def draw_dynamics(
     Args:
         title: the headline.
         panels: at least one; all maps have the same state.
-        paths: states of sequences, [batch, steps, n], not a number where there is none.
-        plane: in which they are drawn.
+        paths: states of sequences, [batch, steps, n], not a number if there is none.
+        plane: of the drawing.
         format: of the picture.
     """
     from matplotlib import rc_context
@@ -99,10 +99,10 @@ def draw_dynamics(
 
 
 def _box(panels: Sequence[Panel], paths: Array, plane: Plane) -> Array:
-    """Return the least and the largest coordinate of what is drawn, [2, 1 or 2], with a margin."""
+    """Return the least and the largest drawn coordinate, [2, 1 or 2], with a margin."""
     visited = paths[np.isfinite(paths).all(axis=-1)]
     low, high = _bounds(plane.show(visited))
-    # A fixed point far away would make all else a dot.
+    # A distant fixed point would shrink everything else to a dot.
     reach = 1.5 * (high - low + 1e-3)
     near = [
         place
@@ -155,7 +155,7 @@ def _draw_plane(axes: Axes, panel: Panel, paths: Array, plane: Plane, box: Array
 
 
 def _draw_field(axes: Axes, panel: Panel, box: Array) -> None:
-    """Draw the speed as background, and arrows towards where a step leads."""
+    """Draw the speed as background, and arrows in the direction of a step."""
     (left, bottom), (right, top) = box
     fine = _grid(box, 81)
     speed = np.linalg.norm(panel.flow(fine) - fine, axis=1).reshape(81, 81)
@@ -165,7 +165,7 @@ def _draw_field(axes: Axes, panel: Panel, box: Array) -> None:
     )  # fmt: skip
     states = _grid(box, FIELD)
     moves = panel.flow(states) - states
-    # Long arrows would hide one another: beyond a cell of the grid they keep their direction only.
+    # Long arrows would hide one another: beyond a cell of the grid they show only a direction.
     cell = (box[1] - box[0]) / FIELD
     lengths = np.linalg.norm(moves / cell, axis=1, keepdims=True)
     moves = moves / np.maximum(lengths, 1.0)

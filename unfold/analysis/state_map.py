@@ -35,12 +35,12 @@ from unfold.runs.domain import Domain
 
 Array = np.ndarray
 Arrays = Mapping[str, Any]
-# Numbers of a state that one run of the adjoint is given at most, for the memory it takes.
+# The largest number of state components in one run of the adjoint, to limit its memory.
 MOST_AT_ONCE = 1 << 21
 
 
 class Model(Protocol):
-    """What is needed of a model: `unfold.Model` has it."""
+    """The part of a model's interface that is used here; `unfold.Model` has it."""
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Model(Protocol):
 
     @property
     def pipeline(self) -> Pipeline:
-        """What makes Programs of it."""
+        """The maker of its Programs."""
         ...
 
 
@@ -65,7 +65,7 @@ class Part:
     Attributes:
         name: of the equation.
         shape: [delay, *other axes, *shape].
-        start: where it begins in the vector.
+        start: its offset in the vector.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Part:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """The number of its components."""
         return prod(self.shape)
 
 
@@ -85,11 +85,11 @@ class StateMap:
     Attributes:
         how: its Programs.
         parts: of the state vector.
-        steps: how many steps it takes.
+        steps: the number of steps it takes.
         extents: of the other axes.
         params: in double precision.
         inputs: of one run over `steps`, without the batch: [*axes, *shape] by name.
-        backend: what runs it.
+        backend: runs it.
     """
 
     how: StepMap
@@ -176,21 +176,21 @@ def state_map(
     steps: int = 1,
     backend: str = MEANING,
 ) -> StateMap:
-    """Return what a step does to the state while the inputs stay the same.
+    """Return the map of the state over a step with constant inputs.
 
     Args:
         model: an `unfold.Model`.
         params: of the model.
-        inputs: for a step, [*other axes, *shape] by name; a number stands for an array of it.
+        inputs: for a step, [*other axes, *shape] by name; a number stands for a constant array.
             Default: zeros, and no class.
-        axis: along which the steps are; default: the first along which something is delayed.
-        mode: which branch of an output feedback is in force.
-        steps: how many steps the map takes; its fixed points are then cycles of this length.
-        backend: what computes; the reference is quick where there are few steps.
+        axis: of the steps; default: the first axis with a delay.
+        mode: the active branch of an output feedback.
+        steps: the number of steps of the map; its fixed points are then cycles of this length.
+        backend: runs the steps; the reference is fast for few steps.
 
     Raises:
-        UnsupportedError: a step is no map from state to state; says why.
-        DataError: inputs that do not fit.
+        UnsupportedError: a step is not a map from state to state; the message says why.
+        DataError: the inputs do not fit.
     """
     axis = axis or model.pipeline.carry_axis
     if axis is None or axis not in model.pipeline.recurrent_axes:
@@ -218,7 +218,7 @@ def _parts(how: StepMap, domain: Domain) -> tuple[Part, ...]:
 
 
 def _held(how: StepMap, domain: Domain, given: dict[str, Any]) -> dict[str, Array]:
-    """Return the inputs of a run, the same at every step, and what is held of steps before."""
+    """Return the inputs of a run, the same at every step, and those held from earlier steps."""
     program = how.forward
     inputs = {v.name: v for v in program.inputs if not v.name.startswith(PREFIX)}
     delayed = {n: program[f"{PREFIX}{n}"] for n in how.inputs}

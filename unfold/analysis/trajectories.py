@@ -1,11 +1,11 @@
-"""Where sequences take the state, and the plane in which that is seen best.
+"""The paths of the state through sequences, and the plane that shows them best.
 
     paths = trajectories(flow, model.forward(params, inputs, lengths=lengths))
     plane = plane_of(paths[np.isfinite(paths).all(axis=-1)])
 
 In: a forward run of whole sequences. Out: the states after each step, [batch, steps, n], and not a
 number beyond a sequence's end and before the first whole state; a `Plane`, which is the state space
-itself where that has one or two components, and the first two principal components otherwise.
+itself if that has one or two components, and the first two principal components otherwise.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Plane:
     Attributes:
         origin: of the plane, [n].
         directions: of length 1, [n, 2] (or [1, 1]).
-        share: of the variance that each shows, or None where the plane is the whole space.
+        share: of the variance that each shows, or None if the plane is the whole space.
     """
 
     origin: Array
@@ -36,7 +36,7 @@ class Plane:
     share: tuple[float, ...] | None
 
     def show(self, states: Array) -> Array:
-        """Return where states are in the plane, [..., 2]."""
+        """Return the coordinates of states in the plane, [..., 2]."""
         return (states - self.origin) @ self.directions
 
 
@@ -44,7 +44,7 @@ def trajectories(flow: StateMap, run: Run) -> Array:
     """Return the states that sequences go through, [batch, steps, n].
 
     Args:
-        flow: says what the state consists of.
+        flow: defines the parts of the state.
         run: of whole sequences, from their beginning.
 
     Raises:
@@ -72,7 +72,7 @@ def trajectories(flow: StateMap, run: Run) -> Array:
 
 
 def plane_of(states: Array) -> Plane:
-    """Return the plane in which states are seen best.
+    """Return the plane that shows states best.
 
     Args:
         states: [M, n], M at least 1.

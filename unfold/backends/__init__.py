@@ -1,6 +1,6 @@
-"""What runs Programs, a folder each: this registry is the only place that names them.
+"""Backends, which run Programs, one folder each; only this registry names them.
 
-    backend = load(chosen("numba"))(planner, room)     what is not asked for is not imported
+    backend = load(chosen("numba"))(planner, room)     imports no other backend
 
 To add a backend, write a class that is a `Backend` (`unfold.backends.protocol`) and add its line.
 """
@@ -23,7 +23,7 @@ BACKENDS = {
 """From the name of a backend to "module:Class"; the first one is the default."""
 
 MEANING = "reference"
-"""The backend that says what a Program means: slow, obvious, in double precision."""
+"""The backend that defines the meaning of a Program: slow, obvious, in double precision."""
 
 
 def default() -> str:
@@ -35,7 +35,7 @@ def chosen(name: str | None) -> str:
     """Return the name of a backend; default: $UNFOLD_BACKEND, or the first.
 
     Raises:
-        UnsupportedError: there is none of this name.
+        UnsupportedError: there is no backend of this name.
     """
     name = name or os.environ.get("UNFOLD_BACKEND") or default()
     if name not in BACKENDS:
@@ -44,6 +44,6 @@ def chosen(name: str | None) -> str:
 
 
 def load(name: str) -> type[Backend]:
-    """Return the class of a backend, imported when it is asked for first."""
+    """Return the class of a backend, imported on first use."""
     module, _, own = BACKENDS[name].partition(":")
     return getattr(import_module(module), own)

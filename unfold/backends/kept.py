@@ -1,13 +1,13 @@
-"""Where compiled kernels are kept: a folder that the store made and marked, and the user's own.
+"""The folders of compiled kernels: one that the store made and marked, and the user's own.
 
-    $UNFOLD_CACHE/kernels/CACHEDIR.TAG      says that unfold made it
+    $UNFOLD_CACHE/kernels/CACHEDIR.TAG      marks it as made by unfold
                           k3f2…/            an entry: k and 64 hexadecimal digits
-                          k3f2….lock        held by whoever makes or removes the entry
+                          k3f2….lock        held while a process makes or removes the entry
 
-What is kept here is run as machine code. So a folder or an entry that belongs to somebody else, or
-that others may write to, is not used, and one behind a link neither: the user gets a folder of
-their own beside it. Nothing is removed but entries and locks, by their names, in a marked folder.
-Where there is no place at all, nothing is kept, and that is said. All backends keep theirs here.
+The files run as machine code. The store therefore refuses folders and entries that belong to
+another user, that others may write to, or that lie behind a link; the user then gets a separate
+folder beside it. It removes only entries and locks, by their names, in a marked folder. If there
+is no place at all, it stores nothing and warns. All backends store their kernels here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ADVICE = "Set UNFOLD_CACHE to a folder of your own"
 
 @cache
 def kernels() -> Path | None:
-    """Return the folder of kernels, made and marked; None, with a warning, where there is none."""
+    """Return the folder of kernels, made and marked; None, with a warning, if there is none."""
     base = _base()
     if base is None:
         return _nowhere("there is no home folder")
@@ -52,7 +52,7 @@ def kernels() -> Path | None:
             is_new = kind_of(own) is None
             if _claim(own):
                 if is_new:
-                    warnings.warn(f"{_why_not(first)}; yours are kept in {own}", stacklevel=2)
+                    warnings.warn(f"{_why_not(first)}; yours go to {own}", stacklevel=2)
                 return own
     except OSError as error:
         return _nowhere(f"cannot write to {base}: {explain(error)}")
@@ -75,13 +75,13 @@ def _base() -> Path | None:
 
 def _nowhere(reason: str) -> None:
     warnings.warn(
-        f"{reason}; compiled kernels are not kept, every run compiles them anew. {ADVICE}",
+        f"{reason}; compiled kernels are not stored, so every run compiles them again. {ADVICE}",
         stacklevel=3,
     )
 
 
 def _claim(folder: Path) -> bool:
-    """Make a folder and mark it, where it is missing; say whether it is one of ours."""
+    """Make and mark a folder if it is missing; tell whether it is one of ours."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if not is_own(folder):
@@ -102,7 +102,7 @@ def _why_not(folder: Path) -> str:
     if not is_folder(folder):
         return f"{folder} is {kind_of(folder)}"
     if is_own(folder):
-        return f"{folder} holds files that unfold did not put there"
+        return f"{folder} holds files that unfold did not write"
     found = status(folder)
     if found.st_uid != os.geteuid():
         return f"the kernels in {folder} belong to another user"
@@ -110,7 +110,7 @@ def _why_not(folder: Path) -> str:
 
 
 def is_own(folder: Path) -> bool:
-    """Say whether a path is that of a folder to which nobody but this user may write."""
+    """Tell whether a path is a folder to which only this user may write."""
     if not is_folder(folder):
         return False
     if not hasattr(os, "geteuid"):  # Windows keeps the folders of its users apart
@@ -120,7 +120,7 @@ def is_own(folder: Path) -> bool:
 
 
 def status(path: Path) -> os.stat_result:
-    """Return what the system knows of a path, not of what a link leads to."""
+    """Return the status of a path itself, not of the target of a link."""
     return path.lstat()
 
 
@@ -144,7 +144,7 @@ def _named(pattern: re.Pattern[str]) -> list[Path]:
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of an entry; give whether it is held, which is false only without waiting."""
+    """Hold the lock of an entry; yield whether it is held, which is false only without waiting."""
     path = _lock_of(folder)
     while True:
         handle = open_regular(path, os.O_RDWR | os.O_CREAT)
@@ -166,23 +166,23 @@ def _lock_of(folder: Path) -> Path:
 
 
 def _is_same(file: int, path: Path) -> bool:
-    """Whether an open file is the one that has a path."""
+    """Whether an open file is the file at a path."""
     with suppress(OSError):
         return os.path.samestat(os.fstat(file), path.lstat())
     return False
 
 
 def clear() -> tuple[int, int]:
-    """Remove every entry that is not in use; return how many they were and their bytes."""
+    """Remove every entry that is not in use; return their number and their bytes."""
     removed = [size for folder, size, _ in entries() if discard(folder)]
     discard_locks()
     return len(removed), sum(removed)
 
 
 def discard(folder: Path) -> bool:
-    """Remove an entry and its lock; one that another process makes now stays.
+    """Remove an entry and its lock, unless another process is making the entry.
 
-    So does one whose lock is a link or something else that the store has not made.
+    An entry also stays if its lock is a link or anything else that the store did not make.
     """
     if kind_of(_lock_of(folder)) not in (None, "a regular file"):
         return False

@@ -1,4 +1,4 @@
-"""Who hears of kernels that are compiled, whichever backend compiles them.
+"""Listeners that every backend tells about the kernels that it compiles.
 
 listeners.append(lambda done, total, kept: print(f"{done} of {total}"))
 """
@@ -13,6 +13,6 @@ listeners: list[Progress] = []  # told (done, in all, whether they are kept) bef
 
 
 def tell(done: int, total: int, kept: bool) -> None:
-    """Say how many kernels of a Plan are compiled."""
+    """Tell the listeners how many kernels of a Plan are compiled."""
     for listener in listeners:
         listener(done, total, kept)

@@ -1,4 +1,4 @@
-"""What the runs of Plans took, whichever backend measured them.
+"""The time that runs of Plans took, in one form for all backends.
 
 profile.add(0.0021, [Call(start, end, blocks=(0.0001, ...)), ...])     one run, two threads
 profile.blocks                                                         seconds per statement
@@ -16,7 +16,7 @@ from unfold.core.plan import Plan
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a table: when it began and ended, and the seconds of each block."""
+    """One call of a table: its start, its end, and the seconds of each block."""
 
     start: float
     end: float
@@ -25,15 +25,15 @@ class Call:
 
 @dataclass
 class Profile:
-    """What the runs of one Plan took.
+    """The time that the runs of one Plan took.
 
     Attributes:
-        plan: what ran.
-        extents: how often it ran with which extents, the first run included.
+        plan: of the runs.
+        extents: the number of runs by extents, the first run included.
         dtype: element type.
-        first: seconds of the first run, which compiles, and touches memory that nobody has used;
-            the others leave it out.
-        runs: how many there were after it.
+        first: seconds of the first run, which compiles, and touches unused memory; the other
+            attributes leave it out.
+        runs: the number of runs after it.
         threads: shares of the batch.
         total: seconds of these runs, from arrays to arrays.
         waited: seconds from the start of the first thread to the end of the last one, without the

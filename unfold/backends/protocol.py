@@ -1,12 +1,12 @@
-"""What a backend is: it prepares a Program for a domain, and runs it as often as one likes.
+"""The interface of a backend: it prepares a Program for a domain, and runs it any number of times.
 
     backend = Backend(planner, room)
     prepared = backend.prepare(program, domain, "float32")
     values = prepared.run(arrays, seed=0, origin={})
 
 The arrays have been checked: inputs [batch, *extents, *stored], parameters [*extents, *stored].
-What comes out are arrays [batch or 1, *extents, *stored] by name: at least the Program's outputs
-and its loss. What was prepared is kept for the next run, as far as memory allows.
+It returns arrays [batch or 1, *extents, *stored] by name: at least the Program's outputs and its
+loss. Prepared Programs are kept for the next run as far as memory allows.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Prepared(Protocol):
     """A Program that is ready to run over a domain."""
 
     def run(self, arrays: Arrays, *, seed: int, origin: Mapping[str, int]) -> dict[str, Any]:
-        """Compute what the Program is asked for.
+        """Compute the results of the Program.
 
         Args:
-            arrays: inputs and parameters by name; others are left alone.
+            arrays: inputs and parameters by name; others are ignored.
             seed: of random values.
             origin: per axis, the point of a longer run that this one begins at; default 0.
 
@@ -47,10 +47,10 @@ class Prepared(Protocol):
 
 
 class Clock(Protocol):
-    """What was measured, block by block."""
+    """Measurements of runs, block by block."""
 
     def profiles(self) -> tuple[Profile, ...]:
-        """Return what the runs took, by Plan."""
+        """Return the times of the runs, by Plan."""
         ...
 
 
@@ -59,7 +59,7 @@ class Backend(Protocol):
 
     Attributes:
         takes_parts: whether a run may be a part of a longer one, so that segments can be
-            recomputed; and what a step needs is then said before a training run.
+            recomputed; a training run then starts by telling the memory that a step needs.
     """
 
     takes_parts: bool
@@ -86,7 +86,7 @@ class Backend(Protocol):
         ...
 
     def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:
-        """Return functions that do what rules say with flat arrays, where these lie.
+        """Return functions that apply rules to flat arrays in place.
 
         Args:
             rules: each with its arrays [n] by name, all of one type.
@@ -97,5 +97,5 @@ class Backend(Protocol):
         ...
 
     def clocked(self) -> AbstractContextManager[Clock]:
-        """Within, runs are timed block by block, where there are blocks."""
+        """Time all runs in this context block by block, if there are blocks."""
         ...

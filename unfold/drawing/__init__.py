@@ -1,8 +1,8 @@
 """Pictures of a Program: folded, unfolded, backward, gradient norms, and side by side.
 
 In: a Program (and, for some views, its adjoint, gradient norms or the arrays of a run). Out: a
-`Figure`, which shows itself in notebooks and writes SVG, PNG, PDF and DOT. How a picture comes
-about:
+`Figure`, which notebooks display, and which writes SVG, PNG, PDF and DOT. A picture is made in
+these steps:
 
     Program ── scheme ──▶ boxes and lines ── fold, unroll ──▶ sketch ── place, connect ──▶ picture
     ── render ──▶ SVG

@@ -1,9 +1,9 @@
-"""Which axis runs across the page: grouping the boxes of a scheme into blocks of columns.
+"""Choose the axis that runs across the page: group the boxes of a scheme into blocks of columns.
 
-In: a scheme. Out: for every box its `Home`: the block it stands in, the axes that number the
-block's columns (and, in a grid, rows), and the axes that are stacked inside a column. A box without
-the block's axis is a bar that spans the columns (a loss, a context), or stands in one column (`o: V
-@ h[last]` above the last one).
+In: a scheme. Out: for every box its `Home`: its block, the axes that number the block's columns
+(and, in a grid, rows), and the axes that are stacked inside a column. A box without the block's
+axis is a bar that spans the columns (a loss, a context), or stands in one column (`o: V @ h[last]`
+above the last one).
 
     x[s], h[s] | c[t], d[t], e[t,s]        blocks "s" and "t"; s is stacked inside a column of e
     h[i,j] with h[i-1,j] and h[i,j-1]      one block, a grid of rows i and columns j
@@ -27,7 +27,7 @@ GIVEN = ("input", "target")
 
 @dataclass(frozen=True)
 class Home:
-    """Where a box stands.
+    """The place of a box.
 
     Attributes:
         block: name of the block.
@@ -46,12 +46,12 @@ class Home:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the page is divided.
+    """The division of the page.
 
     Attributes:
         blocks: from left to right, with the axes that number their columns.
         homes: of every box.
-        above: which block stands above which.
+        above: the block below, by the block above it.
         parallel: boxes whose inner points do not depend on one another; they get a frame.
     """
 
@@ -65,7 +65,7 @@ def plan_blocks(scheme: Scheme, columns: Iterable[str] = ()) -> Plan:
     """Group the boxes of a scheme.
 
     Args:
-        scheme: what is drawn.
+        scheme: to draw.
         columns: axes that the user wants across the page.
     """
     wanted = tuple(columns)
@@ -91,7 +91,7 @@ def plan_blocks(scheme: Scheme, columns: Iterable[str] = ()) -> Plan:
     _place_scalars(scheme, order, homes)
     in_order = _block_order(scheme, order, homes)
     above = _stacked(scheme, homes, in_order)
-    for name, below in above.items():  # what another stands above of has to be placed before it
+    for name, below in above.items():  # a block must be placed before the one above it
         if in_order.index(name) < in_order.index(below):
             in_order.remove(name)
             in_order.insert(in_order.index(below) + 1, name)
@@ -105,7 +105,7 @@ def plan_adjoint(forward: Plan, scheme: Scheme, prefix: str) -> Plan:
     Args:
         forward: the plan of the forward picture.
         scheme: the adjoints' boxes; gradients of parameters become bars where they are summed.
-        prefix: what adjoints' names begin with.
+        prefix: of the adjoints' names.
     """
     homes = {
         n: forward.homes[n.removeprefix(prefix)]
@@ -163,7 +163,7 @@ def _grids(scheme: Scheme, wanted: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _place_scalars(scheme: Scheme, order: list[str], homes: dict[str, Home]) -> None:
-    """Give a home to the boxes without axes: what they read decides, then what reads them."""
+    """Give a home to the boxes without axes: by the boxes they read, then by their readers."""
     lines = _all(scheme)
     scalars = [n for n in order if n not in homes]
     readers = {
@@ -173,7 +173,7 @@ def _place_scalars(scheme: Scheme, order: list[str], homes: dict[str, Home]) -> 
         reads = [x for x in lines if x.target == name and x.source in homes]
         spread = [x for x in reads if _spreads(x, homes[x.source])]
         broadcast = [h for h in readers[name] if h.outer and h.role == "column"]
-        if spread:  # over what is computed rather than over what is given
+        if spread:  # over computed boxes rather than over inputs
             computed = [x for x in spread if scheme.boxes[x.source].kind not in GIVEN]
             home = homes[(computed or spread)[-1].source]
             homes[name] = _scalar(home, "bar", None)
@@ -208,7 +208,7 @@ def _column(line: Line, home: Home, scheme: Scheme) -> Affine:
 
 
 def _block_order(scheme: Scheme, order: list[str], homes: Mapping[str, Home]) -> list[str]:
-    """Return blocks so that what is read stands before what reads it."""
+    """Return blocks in an order in which each stands before its readers."""
     names = list(dict.fromkeys(homes[n].block for n in order))
     arcs = [
         _arc(homes[x.target].block, homes[x.source].block)
@@ -219,7 +219,7 @@ def _block_order(scheme: Scheme, order: list[str], homes: Mapping[str, Home]) ->
 
 
 def _stacked(scheme: Scheme, homes: Mapping[str, Home], blocks: list[str]) -> dict[str, str]:
-    """Return which block stands above which: one whose columns read many columns of the other."""
+    """Return the blocks that stand above others: their columns read many columns of the other."""
     found: dict[str, str] = {}
     computed = {homes[b.name].block for b in scheme.boxes.values() if b.kind not in GIVEN}
     given = {b for b in blocks if b not in computed}  # labels without places stand above the loss

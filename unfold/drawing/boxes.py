@@ -1,7 +1,7 @@
-"""Boxes: what a picture shows of a Program, as data.
+"""Boxes: the drawn units of a Program, as data.
 
-A `Box` is a cell, a named equation or an operation; lines (`unfolded.lines`) say how boxes read one
-another. Parameters are not boxes: they are the colours of lines.
+A `Box` is a cell, a named equation or an operation; lines (`unfolded.lines`) connect a box to those
+that it reads. Parameters are not boxes: they are the colours of lines.
 
     h[t]: tanh(W @ h[t-1] + U @ x[t] + b)
     boxes x[t], h[t];  lines  h -> h at t-1 via W,  x -> h at t via U
@@ -22,14 +22,14 @@ class Box:
 
     Attributes:
         name: unique in the scheme; the Program's value that it stands for, or a cell's name.
-        label: how it is called in the picture, without its index.
+        label: its name in the picture, without its index.
         axes: index axes, without "batch".
         kind: a key of `palette.NODES`.
         values: names of the Program's values it shows.
         tooltip: lines for hovering: equation, shape, parameters.
-        indexed: whether its index is shown; operations without a name go without.
-        parameters: all that its equation reads but what its own label says.
-        within: forms of its axes; where one is negative, there is no such box.
+        indexed: whether its index is shown; operations without a name have none.
+        parameters: those that its equation reads and its own label does not name.
+        within: forms of its axes; the box exists where none is negative.
     """
 
     name: str

@@ -1,9 +1,9 @@
 """Cells as boxes: a scheme of named equations contracted to one box per instance of a cell.
 
 In: a `Scheme` at the level of named equations. Out: one in which `l1.z`, `l1.s`, `l1.h` are `l1`.
-Lines inside a cell and a step disappear, delays inside a cell become loops. The scheme says where
-boxes stand and what a folded picture shows; an unfolded one contracts the points and edges of the
-equations themselves (`Scheme.parts`), so that it cannot show anything else than they do.
+Lines inside a cell and a step disappear; delays inside a cell become loops. The scheme determines
+the places of boxes and the folded picture. An unfolded picture contracts the points and edges of
+the equations themselves (`Scheme.parts`), so that both always agree.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def join_cells(scheme: Scheme, labels: Mapping[str, str]) -> Scheme:
 def _moved(
     line: Line, cells: Cells, parts: Mapping[str, Box], boxes: Mapping[str, Box]
 ) -> Line | None:
-    """Return a line between cells, or nothing where it stays inside one."""
+    """Return a line between cells, or nothing if it stays inside one."""
     source, target = cells.of(line.source), cells.of(line.target)
     if (source, target) == (line.source, line.target):
         return line

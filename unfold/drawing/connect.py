@@ -1,9 +1,8 @@
-"""Drawing the edges of a placed sketch: each kind is routed once, then copied to every step.
+"""Draw the edges of a placed sketch: route each kind once, then copy it to every step.
 
 In: a `Placed`. Out: `picture.Edge`s, the black squares of delays and their words. Two edges are of
-one kind when they join the same rows over the same number of columns; only edges between blocks are
-routed one by one (and become straight lines when there are very many). Curves come first, labels
-after all of them.
+one kind if they join the same rows over the same number of columns. Only edges between blocks are
+routed one by one (very many of them become straight lines). Curves come first, then all labels.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ STACKED = 60.0
 
 @dataclass(frozen=True)
 class Template:
-    """A kind of edge: what it joins, how many columns (and rows) apart, and which of several."""
+    """A kind of edge: its ends, their distance in columns (and rows), and its number of several."""
 
     block: str
     source: Key
@@ -52,7 +51,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Track:
-    """A routed template at column 0 of its block, and where its label, square and words are."""
+    """A routed template at column 0 of its block, with the places of label, square and words."""
 
     routed: Routed
     label: Rectangle | None = None
@@ -178,7 +177,7 @@ def _with_words(track: Track, edge: SketchEdge, around: Surroundings) -> Track:
 
 
 def _shifts(template: Template, block: BlockPlace) -> list[Point]:
-    """Return where copies of a template are, as far as they matter to one another."""
+    """Return the shifts of those copies of a template that matter to one another."""
     regular = template.source in block.regular or template.target in block.regular
     columns = (-2, -1, 0, 1, 2) if regular or template.source in block.frames else (0,)
     rows = (-1, 0, 1) if block.block.grid else (0,)
@@ -195,7 +194,7 @@ def _outline(block: BlockPlace, key: Key, column: float = 0.0, row: float = 0.0)
 
 
 def _outlines(block: BlockPlace) -> list[Outline]:
-    """Return what stands in a few columns around column 0; bars are endless."""
+    """Return the outlines in a few columns around column 0; bars are endless."""
     found: list[Outline] = []
     rows = (-1, 0, 1) if block.block.grid else (0,)
     columns = range(-7, 8) if block.regular else (0,)
@@ -220,7 +219,7 @@ def _ends(template: Template, block: BlockPlace) -> tuple[Outline, Outline]:
 
 
 def _near(around: Surroundings, template: Template, block: BlockPlace) -> Surroundings:
-    """Leave out what is too far away, and bars that the edge joins or must cross."""
+    """Leave out distant outlines, and bars that the edge joins or must cross."""
     reach = (abs(template.columns) + 2) * block.pitch
     joins_bar = template.source in block.bars or template.target in block.bars
     low, high = sorted(end.y for end in _ends(template, block))
@@ -275,7 +274,7 @@ def _between(
     styles: Mapping[str, palette.LineStyle],
     labelled: bool,
 ) -> dict[int, Edge]:
-    """Route edges between blocks, each on its own; as straight lines where they are very many."""
+    """Route edges between blocks one by one; very many of them become straight lines."""
     if not edges:
         return {}
     many = len(edges) > MOST_ROUTED
@@ -309,7 +308,7 @@ def _node_outline(node: Node) -> Outline:
 
 
 def _facing(node: Node, other: Node) -> Outline:
-    """Return a node's outline; of a bar or a frame, the part that is nearest to the other node."""
+    """Return a node's outline; of a bar or a frame, the part nearest to the other node."""
     if node.shape not in ("bar", "frame"):
         return _node_outline(node)
     half = max(node.width / 2 - 14.0, 0.0)

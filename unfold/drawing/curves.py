@@ -34,7 +34,7 @@ class Outline:
         return across**2 + up**2 < 1.0 if self.round else (across < 1.0) & (up < 1.0)
 
     def within(self, other: Outline) -> bool:
-        """Whether the middle of this shape lies inside of another one."""
+        """Whether the middle of this shape lies inside another one."""
         return abs(self.x - other.x) < other.width / 2 and abs(self.y - other.y) < other.height / 2
 
     def moved(self, x: float, y: float) -> Outline:
@@ -73,7 +73,7 @@ def _split(piece: Points, t: float) -> tuple[Points, Points]:
 
 
 def _crossing(curve: Curve, shape: Outline, margin: float) -> float:
-    """Return where a curve leaves a shape for the last time, counted in pieces from its start."""
+    """Return the place at which a curve last leaves a shape, in pieces from its start."""
     inside = shape.covers(sample(curve), margin)
     if not inside.any():
         return 0.0

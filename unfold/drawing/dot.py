@@ -1,7 +1,7 @@
-"""Graphviz, in-process: laying out one step with `dot`, and drawing finished pictures with `nop2`.
+"""Graphviz, in-process: lay out one step with `dot`, and draw finished pictures with `nop2`.
 
-The libraries come inside pygraphviz's wheels, so nothing needs to be installed on the system. `dot`
-is superlinear, so it sees only the nodes of one step; everything else is copied (see `place`).
+The libraries come inside pygraphviz's wheels, so the system needs no installation. `dot` is
+superlinear, so it gets only the nodes of one step; everything else is copied (see `place`).
 
     layered([Item("x", 40, 40), Item("h", 40, 40)], [("x", "h")])   {"x": (20, 20), "h": (20, 100)}
 """
@@ -48,7 +48,7 @@ def layered(
     """Place nodes in layers with `dot`, sources at the bottom.
 
     Args:
-        items: what to place.
+        items: to place.
         edges: (below, above) pairs of names.
         ranks: groups of names that form a layer each, from the bottom.
         level: groups of names that stand side by side, in this order.
@@ -107,7 +107,7 @@ def drawn(source: str, form: str) -> bytes:
     """
     with quiet():
         graph: Any = pygraphviz.AGraph(string=source)
-        graph.has_layout = True  # draw() then takes the places as they are, with the engine nop2
+        graph.has_layout = True  # draw() then uses the given places, with the engine nop2
         try:
             return bytes(graph.draw(format=form))
         except (ValueError, OSError) as problem:
@@ -120,7 +120,7 @@ def drawn(source: str, form: str) -> bytes:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the native libraries' remarks about fonts off the terminal; pass on the rest."""
+    """Hide the native libraries' remarks about fonts from the terminal; pass on the rest."""
     sys.stderr.flush()
     try:
         scratch = tempfile.TemporaryFile()  # noqa: SIM115

@@ -1,6 +1,6 @@
 """From a sketch to a finished picture: places, curves, bands with their headers, and the legend.
 
-In: a `Sketch`. Out: a `Picture`. This is the one road that every view takes.
+In: a `Sketch`. Out: a `Picture`. Every view ends here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A scheme as a circuit diagram: the sketch of a folded picture, delays as black squares.
 
-In: a `Scheme`. Out: a `Sketch` of one column. A box carries its axes as index, a line that reads at
-another index point carries the distance: a square with "t-1" beside it, "last" at a fixed point,
-"all t" where it spans an axis, "s <= t" where it spans a part of one.
+In: a `Scheme`. Out: a `Sketch` of one column. A box shows its axes as index. A line that reads at
+another index point shows the distance: a square with "t-1" beside it, "last" at a fixed point,
+"all t" if it spans an axis, "s <= t" if it spans a part of one.
 
     x[t] --U--> h[t] --V--> o[t]       with a loop  h -- W, ■ -- h
 """
@@ -86,13 +86,13 @@ def _edge(scheme: Scheme, line: Line) -> SketchEdge:
 
 
 def _text(ref: Ref) -> str:
-    """Return what a parameter is called, with its index as it is written."""
+    """Return the name of a parameter, with its index as written."""
     shown = ",".join(i.show(lambda n: n.partition("#")[0]) for i in ref.index)
     return ref.value + (f"[{shown}]" if ref.index else "")
 
 
 def _where(scheme: Scheme, line: Line, source: Box) -> str:
-    """Say at which index a line reads, as far as it is not the reader's own."""
+    """Return the index at which a line reads, without the parts that equal the reader's own."""
     own = scheme.boxes[line.target].axes
     bound = {new: axis for new, axis in line.bound}
     words: list[str] = []
@@ -112,7 +112,7 @@ def _where(scheme: Scheme, line: Line, source: Box) -> str:
 
 
 def _all(axis: str, name: str, line: Line) -> str:
-    """Say over which points of an axis a line runs: `all s`, or its bounds, `s <= t`."""
+    """Return the points of an axis that a line runs over: `all s`, or its bounds, `s <= t`."""
     bounds = [g.what for g in line.guards if g.is_bound and name in g.axes]
     forms = [f for f in bounds if isinstance(f, Affine)]
     written = [show_form(f.rename({a: a.partition("#")[0] for a in f.axes})) for f in forms]
@@ -127,5 +127,5 @@ def show_index(index: Affine, names: Mapping[str, str]) -> str:
 
 
 def _delay(axis: str, offset: int, axes: int) -> str:
-    """Return the length beside a black square, with its axis where there are several."""
+    """Return the length beside a black square, with its axis if there are several."""
     return f"{-offset}" if offset < 0 and axes == 1 else f"{axis}{offset:+d}"

@@ -1,8 +1,8 @@
 """Labels of boxes: index points, and raised and lowered words.
 
-A label is written as mathematics is typed: `^{…}` raises and `_{…}` lowers; between dollars, as in
+A label uses the notation of TeX: `^{…}` raises and `_{…}` lowers; between dollars, as in
 `$s_t$`, a single character needs no braces and `\\alpha` is a letter. An axis in there stands for
-the index point, which is then not written behind the label.
+the index point, which is then not repeated after the label.
 
     label("h", {"t": "3"})  ==  "h[3]"           label("h^{(t)}", {"t": "3"})  ==  "h⁽³⁾"
     label("h^{(t)}", {"t": "t"})  ==  "h⁽ᵗ⁾"     label("$s_{t-1}$", {"t": "3"})  ==  "s₂"
@@ -38,11 +38,11 @@ _WORD = re.compile(r"([^\W\d]\w*)(?:\s*([+-])\s*(\d+))?")
 
 
 def label(text: str, at: Mapping[str, str]) -> str:
-    """Return a label as it is shown.
+    """Return a label in its printed form.
 
     Args:
         text: as the user writes it, or a name.
-        at: per axis, what stands for its index; none where the index is not shown.
+        at: the text of the index, by axis; empty if the index is not shown.
     """
     used: set[str] = set()
     typed = len(text) > 2 and text[0] == text[-1] == "$"
@@ -60,7 +60,7 @@ def label(text: str, at: Mapping[str, str]) -> str:
 
 
 def _at(words: str, at: Mapping[str, str], used: set[str]) -> str:
-    """Put index points in place of axes, and note which."""
+    """Replace axes by index points, and record which."""
 
     def point(found: re.Match[str]) -> str:
         axis, sign, number = found.groups()

@@ -1,8 +1,8 @@
-"""What the legend says: one entry per line that is drawn, and notes on all other parameters.
+"""The content of the legend: an entry per drawn line, and notes on all other parameters.
 
-In: a scheme, and the parameters that edges are coloured by. Out: `LegendEntry`s. A parameter that
-an equation adds, or that shares its edge with another one, has no line of its own; a note says
-which box reads it, so that every parameter of the equations is seen in every picture.
+In: a scheme, and the parameters that colour edges. Out: `LegendEntry`s. A parameter that an
+equation adds, or that shares its edge with another one, has no line of its own; a note names the
+box that reads it, so that every picture shows every parameter of the equations.
 
     h[t]: tanh(W @ h[t-1] + b)     ──▶ W      b in h
 """
@@ -37,7 +37,7 @@ def drawn_entries(
 
 
 def notes(scheme: Scheme, shown: Collection[str]) -> Iterator[LegendEntry]:
-    """Yield notes on the parameters that are read, but those that are shown otherwise."""
+    """Yield notes on the parameters that are read and not shown otherwise."""
     readers: dict[tuple[str, ...], list[Box]] = {}
     for box in scheme.boxes.values():
         own = tuple(p for p in box.parameters if p not in shown)
@@ -50,14 +50,14 @@ def notes(scheme: Scheme, shown: Collection[str]) -> Iterator[LegendEntry]:
 
 
 def short(parameter: str, reader: str) -> str:
-    """Leave out the name of the cell, where a parameter belongs to the cell that reads."""
+    """Leave out the name of the cell if a parameter belongs to the reading cell."""
     reader = reader.lstrip("∂")
     cell = reader.rpartition(".")[0]
     return parameter.removeprefix(f"{reader}.").removeprefix(f"{cell}." if cell else "")
 
 
 def words(parameters: Collection[str], reader: str) -> str:
-    """Return what stands beside an edge: its parameters, where they are few."""
+    """Return the words beside an edge: its parameters, if they are few."""
     few = len(parameters) <= MOST_NAMES
     return ", ".join(short(p, reader) for p in parameters) if few else ""
 
@@ -68,7 +68,7 @@ def _text(scheme: Scheme, parameter: str, reader: str) -> str:
 
 
 def _lines(texts: Collection[str]) -> Iterator[str]:
-    """Join texts to lines that are not too long."""
+    """Join texts into lines of limited length."""
     line = ""
     for text in texts:
         if line and len(line) + len(text) > LONGEST:

@@ -1,7 +1,7 @@
 """Leave out the words of edges that would lie under a shape or on other words.
 
-In: the nodes and edges of a picture. Out: the edges, some without their label. Where many lines
-meet, the router finds no free place for every label; colour, legend and tooltip say the same.
+In: the nodes and edges of a picture. Out: the edges, some without their label. If many lines meet,
+the router finds no free place for every label; colour, legend and tooltip give the same facts.
 
     legible(nodes, edges)
 """
@@ -23,7 +23,7 @@ Box = tuple[float, float, float, float]
 
 
 def legible(nodes: Sequence[Node], edges: Sequence[Edge]) -> tuple[Edge, ...]:
-    """Return the edges; the label of one that is covered is gone, the first of two stays."""
+    """Return the edges without the labels that are covered; of two on one place the first stays."""
     taken = _Taken()
     for node in nodes:
         if node.shape in ("circle", "box", "bar", "words"):

@@ -1,9 +1,9 @@
 """Colours, fonts and sizes of every picture, as data in one place.
 
-Parameters get hues that people with any common colour blindness tell apart (Okabe & Ito 2008, and
-Tol's muted scheme after them); where there are more parameters than hues, dashes tell them apart.
-Nodes are dark text on light fills. The norm scale gets darker all the way, so what vanishes fades
-and what explodes is dark.
+Parameters get hues that people with any common colour blindness can distinguish (Okabe & Ito 2008,
+and Tol's muted scheme after them). If there are more parameters than hues, dashes distinguish them.
+Nodes are dark text on light fills. The norm scale darkens throughout, so vanishing norms fade and
+exploding norms are dark.
 
     Styles(("W", "U")).of("W") == LineStyle("#0072B2", "solid")
 """
@@ -37,14 +37,14 @@ SPARE = (
     "#00429D", "#E67300", "#5FA055", "#7B1FA2", "#8C7B00", "#00838F", "#C62828",
     "#5D4037", "#8C9EFF", "#C77CCB", "#455A8C", "#A8A030",
 )  # fmt: skip
-"""For those that a user's own colours come near to."""
+"""Replacements for hues that are close to a user's own colours."""
 NEAR = 0.08
 DASHES = ("solid", "dashed", "dotted")
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How a line is drawn: a colour and a dash (a Graphviz style)."""
+    """The style of a line: a colour and a dash (a Graphviz style)."""
 
     colour: str
     dash: str = "solid"
@@ -52,7 +52,7 @@ class LineStyle:
 
 @dataclass(frozen=True)
 class NodeStyle:
-    """How a kind of node is drawn: fill, outline with its width in points, Graphviz style."""
+    """The style of a kind of node: fill, outline with its width in points, Graphviz style."""
 
     fill: str
     outline: str = INK
@@ -85,8 +85,8 @@ class Styles:
 
     Attributes:
         names: of all parameters of the spec, in its order.
-        chosen: colours that the user gave to some of them; no other comes near to these.
-        indexed: the names of those that have an axis, and so several parts.
+        chosen: colours that the user gave to some of them; others keep away from these.
+        indexed: the names of those that have an axis, and therefore several parts.
     """
 
     names: Sequence[str] = ()
@@ -103,7 +103,7 @@ class Styles:
         if name in self.chosen:
             return LineStyle(self.chosen[name], DASHES[part % len(DASHES)])
         place = self._places.get(name, 0)
-        if part and name in self._later:  # the parts but the first come after all names
+        if part and name in self._later:  # all parts except the first come after the names
             place = len(self._places) + (part - 1) * len(self._later) + self._later[name]
         dash = place // len(self._hues) % len(DASHES)
         return LineStyle(self._hues[place % len(self._hues)], DASHES[dash])
@@ -118,7 +118,7 @@ class Styles:
 
     @cached_property
     def _hues(self) -> list[str]:
-        """The hues that are left; where the user took all of them, the one that is farthest."""
+        """The remaining hues; if the user took all of them, the most distant one."""
         chosen = list(self.chosen.values())
         found: list[str] = []
         for hue in (*HUES, *SPARE):
@@ -129,7 +129,7 @@ class Styles:
 
 @lru_cache(maxsize=4096)
 def distance(one: str, other: str) -> float:
-    """Return how different two colours look: their distance in Oklab (Ottosson 2020), 0 to 1."""
+    """Return the visible difference of two colours, their distance in Oklab (Ottosson 2020)."""
     return math.dist(_oklab(one), _oklab(other))
 
 

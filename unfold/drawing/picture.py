@@ -1,7 +1,7 @@
 """A finished picture: every shape with its place, before any format is chosen.
 
-In: what `place` computes (nodes, curves, words, bands, a legend), all in points with y upwards.
-Out: data that `render` writes as DOT, SVG, PNG or PDF, and that pictures side by side are made of
+In: the results of `place` (nodes, curves, words, bands, a legend), all in points with y upwards.
+Out: data that `render` writes as DOT, SVG, PNG or PDF, and that can be joined side by side
 (`shifted`, `beside`).
 
     Picture("rnn", nodes=(Node(id="h[0]", label="h[0]", kind="state", x=0, y=0, width=40,
@@ -33,7 +33,7 @@ class Node:
             frame
             (an outline around other nodes).
         tooltip: lines for hovering.
-        fill: a colour in place of the kind's.
+        fill: a colour that replaces the kind's.
     """
 
     id: str
@@ -105,7 +105,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything that is drawn; later things lie above earlier ones."""
+    """All drawn items; later items lie above earlier ones."""
 
     title: str
     nodes: tuple[Node, ...] = ()

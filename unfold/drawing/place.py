@@ -1,8 +1,8 @@
-"""Giving every node of a sketch its place: `dot` lays out one column, its copies are shifted.
+"""Give every node of a sketch its place: `dot` lays out one column, and the others are copies.
 
-In: a `Sketch`. Out: `Placed`: nodes with coordinates, and per block the pitch of its columns. Time
-is linear in the number of nodes; `dot` sees one node per row of the picture, however many steps are
-drawn.
+In: a `Sketch`. Out: `Placed`: nodes with coordinates, and per block the pitch of its columns. The
+time is linear in the number of nodes; `dot` gets one node per row of the picture, for any number of
+drawn steps.
 
         column 0   column 1            all columns have the rows of one layout;
     h     o          o                 bars span the columns; grids shift each cell to the
@@ -48,7 +48,7 @@ class Size:
 
 @dataclass
 class BlockPlace:
-    """A block's columns: where keys stand inside one, and how far columns (and rows) are apart."""
+    """A block's columns: the places of keys inside one, and the distance of columns (and rows)."""
 
     block: Block
     local: dict[Key, Point]
@@ -69,7 +69,7 @@ class BlockPlace:
 
     @property
     def depth(self) -> float:
-        """How far below the first row of a grid the last one is (negative)."""
+        """The height of the last row of a grid relative to the first one (negative)."""
         rows = [row for row, _ in self.block.row_headers]
         return -max(rows, default=0.0) * self.row_pitch
 
@@ -185,7 +185,7 @@ def _inner_order(key: Key) -> tuple[float, ...]:
 def _reach(
     bar: Key, inner: Inner, block: BlockPlace, left: float, right: float
 ) -> tuple[float, float]:
-    """Return how far a bar goes: over every column that it is joined to."""
+    """Return the extent of a bar: every column that it is joined to."""
     pairs = [(a.spot, b.spot) for a, b, _ in inner]
     joined = [b.column for a, b in pairs if a.key == bar] + [
         a.column for a, b in pairs if b.key == bar
@@ -215,7 +215,7 @@ def _column(
     stacks: Sequence[Sequence[Key]],
     gaps: tuple[float, float],
 ) -> dict[Key, Point]:
-    """Lay out the keys of one column; then free the rows of recurrences and bars of others."""
+    """Lay out the keys of one column; then clear the rows of recurrences and bars."""
     names = {key: str(i) for i, key in enumerate(sizes)}
     items = [
         Item(names[key], CIRCLE if key in bars else size.width, size.height)
@@ -253,7 +253,7 @@ def _hangs(source: SketchNode, target: SketchNode) -> bool:
 
 
 def _relations(inner: Inner) -> tuple[list[tuple[Key, Key]], set[Key]]:
-    """Return what lies below what in a column, and which rows recur."""
+    """Return the pairs of rows below and above in a column, and the recurrent rows."""
     order: dict[tuple[Key, Key], None] = {}
     recurrent: set[Key] = set()
     for source, target, edge in inner:
@@ -270,7 +270,7 @@ def _relations(inner: Inner) -> tuple[list[tuple[Key, Key]], set[Key]]:
 
 
 def _independent(keys: Sequence[Key], order: Iterable[tuple[Key, Key]]) -> bool:
-    """Whether no row of a group is reached from another one."""
+    """Whether no row of a group leads to another one."""
     readers: dict[Key, list[Key]] = defaultdict(list)
     for below, above in order:
         readers[below].append(above)
@@ -293,7 +293,7 @@ def _ranks(names: Mapping[Key, str], rows: Sequence[Sequence[str]]) -> list[list
 
 
 def _alone(key: Key, local: Mapping[Key, Point], sizes: Mapping[Key, Size]) -> dict[Key, Point]:
-    """Lift everything that is level with a row, or above it, so that the row is free."""
+    """Lift everything level with a row, or above it, so that the row is free."""
     level = local[key][1]
     beside = [k for k in local if k != key and abs(local[k][1] - level) < 4.0]
     if not beside:
@@ -305,7 +305,7 @@ def _alone(key: Key, local: Mapping[Key, Point], sizes: Mapping[Key, Size]) -> d
 def _own_row(
     key: Key, local: Mapping[Key, Point], sizes: Mapping[Key, Size], *, below: bool
 ) -> dict[Key, Point]:
-    """Move a bar out of the row that it would share, upwards or downwards, and make room there."""
+    """Move a bar up or down, out of a row that it would share, and make room there."""
     x, level = local[key]
     beside = [k for k in local if k != key and abs(local[k][1] - level) < 4.0]
     if not beside:
@@ -319,10 +319,10 @@ def _own_row(
 
 
 def _arrange(blocks: list[BlockPlace]) -> None:
-    """Put blocks side by side, or above the block they say."""
+    """Put blocks side by side, or above the block that they name."""
     by_name = {b.block.name: b for b in blocks}
     right: float | None = None
-    before: BlockPlace | None = None  # a grid: what follows it stands beside its last row
+    before: BlockPlace | None = None  # a grid: the next block stands beside its last row
     for place_ in blocks:
         below = by_name[place_.block.above] if place_.block.above is not None else None
         low, high = place_.span
@@ -340,7 +340,7 @@ def _arrange(blocks: list[BlockPlace]) -> None:
 
 
 def _widen(block: BlockPlace, width: float) -> None:
-    """Spread the columns of a block that a wider one stands above of."""
+    """Spread the columns of a block below a wider one."""
     low, high = block.span
     if width > high - low:
         factor = min(width / (high - low), WIDEST)

@@ -1,8 +1,8 @@
-"""Writing a picture as DOT, SVG, PNG or PDF; `Figure` is what a person gets.
+"""Write a picture as DOT, SVG, PNG or PDF; users get a `Figure`.
 
 In: a `Picture` with every place known. Out: DOT text (built with the `graphviz` package, so names
-are quoted and escaped), which Graphviz's engine `nop2` draws as it stands. Words are data:
-backslash escapes, HTML and entities in a name are shown as they are written.
+are quoted and escaped), which Graphviz's engine `nop2` draws without a new layout. Words are data:
+backslash escapes, HTML and entities in a name appear as written.
 
     figure = Figure(picture);  figure.save("rnn.svg");  figure.to_png(dpi=200)
 """
@@ -42,10 +42,10 @@ _SVG_TAG = re.compile(r"<svg ([^>]*)>")
 
 
 class Figure:
-    """A picture that shows itself in notebooks and saves itself as SVG, PNG, PDF or DOT.
+    """A picture that notebooks display, and that can be saved as SVG, PNG, PDF or DOT.
 
     Args:
-        picture: what is drawn.
+        picture: to show and save.
     """
 
     def __init__(self, picture: Picture) -> None:
@@ -56,7 +56,7 @@ class Figure:
         return _with_titles(drawn(to_dot(self.picture, tooltips=False), "svg"), self.picture)
 
     def to_svg(self) -> str:
-        """Return an SVG document; shapes say on hovering what they are."""
+        """Return an SVG document; hovering over a shape shows its description."""
         return self._svg
 
     def to_dot(self) -> str:
@@ -64,7 +64,7 @@ class Figure:
         return to_dot(self.picture)
 
     def to_png(self, dpi: float = 144.0) -> bytes:
-        """Return a PNG; very wide pictures get fewer dots per inch, so that they fit a bitmap.
+        """Return a PNG; very wide pictures get fewer dots per inch to fit a bitmap.
 
         Args:
             dpi: dots per inch; the picture's points are 1/72 inch.
@@ -89,7 +89,7 @@ class Figure:
         ]()
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file; its suffix (.svg, .png, .pdf, .dot) says how.
+        """Write the picture to a file in the format of its suffix (.svg, .png, .pdf, .dot).
 
         Raises:
             UnsupportedError: another suffix.
@@ -128,7 +128,7 @@ def to_dot(picture: Picture, *, tooltips: bool = True, dpi: float | None = None)
 
     Args:
         picture: what is drawn.
-        tooltips: whether to write them (the SVG gets better ones of its own).
+        tooltips: whether to write them (the SVG has better ones).
         dpi: dots per inch of a bitmap.
     """
     graph = graphviz.Digraph(
@@ -148,7 +148,7 @@ def to_dot(picture: Picture, *, tooltips: bool = True, dpi: float | None = None)
             "fontsize": str(palette.NOTE_SIZE),
         },
     )
-    # `graph.node` and `graph.edge` take 70 µs each in quoting; the few styles are quoted once here.
+    # `graph.node` and `graph.edge` spend 70 µs each on quoting; the few styles are quoted once.
     graph.body.append(f"\tgraph [_background={_background(picture.patches)}]\n")
     names = {node_id: _quoted(name) for node_id, name in _names(picture).items()}
     graph.body += [
@@ -168,14 +168,14 @@ def to_dot(picture: Picture, *, tooltips: bool = True, dpi: float | None = None)
 
 
 def _quoted(text: str) -> str:
-    """Quote words for DOT: shown as they are, whatever they contain; newlines end lines."""
+    """Quote words for DOT, so that it shows any content unchanged; newlines end lines."""
     # Graphviz reads entities in plain labels too, so an ampersand must be one.
     lines = (graphviz.escape(printable(line).replace("&", "&amp;")) for line in text.split("\n"))
     return quote(graphviz.nohtml("\\n".join(lines)))
 
 
 def _named(title: str) -> str:
-    """Return a graph's name, without what DOT gives a meaning to."""
+    """Return a graph's name, without the characters that have a meaning in DOT."""
     return re.sub(r"[^\w ,.-]", "_", printable(title)) or "picture"
 
 
@@ -185,7 +185,7 @@ def _statement(subject: str, attributes: Mapping[str, str], style: str = "") -> 
 
 
 def _names(picture: Picture) -> dict[str, str]:
-    """Return names for DOT: the ids, but for what its tools give a meaning to (ports, escapes)."""
+    """Return names for DOT: the ids, without characters that it interprets (ports, escapes)."""
     names: dict[str, str] = {}
     used: set[str] = set()
     for node in picture.nodes:

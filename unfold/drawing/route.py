@@ -1,9 +1,8 @@
-"""Choosing a curve for an edge, and a place for its label: few candidates, the least bad one wins.
+"""Choose a curve for an edge, and a place for its label: the least bad of few candidates wins.
 
-In: the outlines that are in the way, the curves and labels that are there already, the ends of the
-edge. Out: a curve that keeps clear of nodes, and of other curves and labels where it can.
-Candidates go from the plain to the far-fetched: straight, S-shaped, arcs on both sides, around
-everything between the ends.
+In: the outlines in the way, the existing curves and labels, the ends of the edge. Out: a curve that
+keeps clear of nodes and, if possible, of other curves and labels. Candidates range from the plain
+to the far-fetched: straight, S-shaped, arcs on both sides, around everything between the ends.
 
 A cost counts sampled points: inside a foreign node (worst), along another curve, and the length.
 """
@@ -36,7 +35,7 @@ Rectangle = tuple[float, float, float, float]
 
 @dataclass
 class Surroundings:
-    """What a new curve must keep clear of; every curve is kept as equally many points."""
+    """The obstacles of a new curve; every curve is stored with the same number of points."""
 
     outlines: list[Outline] = field(default_factory=list)
     curves: list[Points] = field(default_factory=list)
@@ -80,12 +79,12 @@ def route(
     Args:
         source: outline the curve leaves.
         target: outline the arrow points at.
-        around: what is in the way; the two ends may be in it.
+        around: the obstacles; the two ends may be among them.
         sideways: whether the two are in different columns, so that curves that leave to the side
             read better.
         daring: whether to try wide arcs, too.
-        thorough: whether to look for a way around where all of that runs through nodes.
-        clear: how far to keep away from what is in the way.
+        thorough: whether to search a detour if all of these run through nodes.
+        clear: the distance to keep from obstacles.
     """
     loop = (source.x, source.y) == (target.x, target.y)
     candidates = _loops(source) if loop else _candidates(source, target, sideways, daring)
@@ -101,7 +100,7 @@ def route(
         cost = rank * FARFETCHED + costs.cost(body, tip)
         if best is None or cost < best[0]:
             best = (cost, Routed(body, tip))
-        if best[0] <= (rank + 1) * FARFETCHED:  # every later one costs more
+        if best[0] <= (rank + 1) * FARFETCHED:  # every later candidate costs more
             break
     assert best is not None
     if thorough and not loop and costs.blocked(best[1].curve):
@@ -133,7 +132,7 @@ def _wider(a: float, b: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Costs:
-    """Everything in the way, as arrays."""
+    """All obstacles, as arrays."""
 
     outlines: Points  # [outlines, 4]: x, y, half width, half height
     round: NDArray[np.bool_]
@@ -146,7 +145,7 @@ class _Costs:
     def of(
         cls, ends: Points, outlines: Sequence[Outline], around: Surroundings, clear: float
     ) -> _Costs:
-        """Collect what is in the way of an edge between two points [2, 2]."""
+        """Collect the obstacles of an edge between two points [2, 2]."""
         direct = float(np.hypot(*(ends[1] - ends[0])))
         low, high = np.min(ends, axis=0), np.max(ends, axis=0)
         near = [
@@ -172,7 +171,7 @@ class _Costs:
         )
 
     def cost(self, body: Curve, tip: Point) -> float:
-        """Return how bad a curve is; 0 is perfect."""
+        """Return the cost of a curve; 0 is perfect."""
         points = np.concatenate([sample(body), np.asarray([tip])])
         hits, deep = self._hits(points, self.clear), self._hits(points, 1.0)
         steps = np.hypot(*np.diff(points, axis=0).T)
@@ -310,7 +309,7 @@ def _cut_loop(curve: Curve, shape: Outline) -> tuple[Curve, Point]:
 def place_label(
     text: str, curve: Curve, around: Surroundings, *, size: float = palette.NOTE_SIZE
 ) -> Rectangle:
-    """Return where a label reads best: beside the curve, clear of nodes, labels and other curves.
+    """Return the best place of a label: beside the curve, clear of nodes, labels and other curves.
 
     Returns:
         centre x, centre y, width and height.
@@ -339,7 +338,7 @@ def place_label(
 
 
 def place_square(curve: Curve, around: Surroundings, size: float) -> Point:
-    """Return where a square stands on a curve: near its middle, but on no other curve."""
+    """Return the place of a square on a curve: near its middle, but not on another curve."""
     points = sample(curve)
     others = _near(points, around.curves, own=False)
     best: tuple[float, Point] | None = None
@@ -361,7 +360,7 @@ def place_beside(
     *,
     size: float = palette.NOTE_SIZE,
 ) -> Rectangle:
-    """Return where words read best beside a square on a curve, outside of its bend first."""
+    """Return the best place of words beside a square on a curve, preferably outside its bend."""
     x, y, across, _ = square
     width, height = palette.text_width(text, size) + 2, size
     aside, over = across / 2 + width / 2 + 2, across / 2 + height / 2 + 1
@@ -379,7 +378,7 @@ def place_beside(
 
 
 def _near(curve: Points, others: Sequence[Points], *, own: bool = True) -> Points:
-    """Return points of curves that come near one, close enough for no label to slip between."""
+    """Return points of curves that come too close to a curve for a label between them."""
     if not others:
         return curve if own else curve[:0]
     low, high = curve.min(axis=0) - BESIDE, curve.max(axis=0) + BESIDE

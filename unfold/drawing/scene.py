@@ -1,6 +1,6 @@
-"""What a view is asked to draw, and the steps that all views share.
+"""The task of a view, and the steps that all views share.
 
-In: a Program, what to show of it, and on demand its adjoint, a run, norms of gradients. Out, from a
+In: a Program, the parts to show, and on demand its adjoint, a run, norms of gradients. Out, from a
 view (`unfold.drawing.views`): a `Figure`. Every view goes scheme → sketch → picture.
 """
 
@@ -27,7 +27,7 @@ Steps = int | Mapping[str, int] | None
 Run = Mapping[str, Any] | None
 DETAILS = ("cell", "node", "op")
 DEFAULT_STEPS = 4
-MOST_DRAWN = 25_000  # boxes and edges; that many take a few seconds and 20 MB of SVG
+MOST_DRAWN = 25_000  # boxes and edges; this number takes a few seconds and 20 MB of SVG
 
 
 def _missing() -> Any:
@@ -36,12 +36,12 @@ def _missing() -> Any:
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is to draw, and how.
+    """The content and the options of a picture.
 
     Attributes:
         program: any Program.
         steps: how many points of an axis to draw, for all axes or by name; longer axes are elided.
-            Work is proportional to what is drawn, whatever the extents are.
+            The work is proportional to the drawn part, not to the extents.
         extents: number of points of each axis; the default is the spec's.
         detail: "cell", "node" (named equations) or "op".
         mode: which branch of a `feedback` is drawn: "teacher", "free", or ("scheduled", p) for
@@ -71,7 +71,7 @@ class Scene:
 
     @property
     def level(self) -> Detail:
-        """The level of detail that is contracted to the one asked for, or is that itself."""
+        """The level of detail that is contracted to the requested one, or equals it."""
         if self.detail not in DETAILS:
             message = f"unknown level of detail {self.detail!r}; choose {', '.join(DETAILS)}"
             raise UnsupportedError(message)
@@ -84,7 +84,7 @@ class Scene:
         return make_scheme(program, detail=self.level, mode=kind, hide=hide, labels=labels)
 
     def joined(self, scheme: Scheme) -> Scheme:
-        """Return a scheme at the level of detail that is asked for."""
+        """Return a scheme at the requested level of detail."""
         return join_cells(scheme, self.options.labels) if self.detail == "cell" else scheme
 
     def scheme(self) -> Scheme:
@@ -127,7 +127,7 @@ class Scene:
             return found
         fits = [n for n in range(1, MOST_STEPS) if n < max(inner.values())]
         most = bisect_right(fits, MOST_DRAWN, key=lambda n: at_most(n).count())
-        if most and not named and every is None:  # nobody asked for so many
+        if most and not named and every is None:  # nobody requested so many
             return at_most(most)
         raise _too_large(size, most, inner, options.steps_at if steps is None else None)
 
@@ -163,7 +163,7 @@ def check_options(section: Section | None, program: Program) -> None:
 def _too_large(
     size: int, most: int, extents: Mapping[str, int], place: Location | None
 ) -> UnsupportedError | SpecError:
-    """Say how large a picture would be, and which steps make it small enough."""
+    """Tell the size of a picture, and the steps that would make it small enough."""
     told = (
         f"the unfolded picture would have up to {size:,} boxes and edges;"
         f" at most {MOST_DRAWN:,} can be drawn"

@@ -1,4 +1,4 @@
-"""What a picture shows of a Program, at one level of detail.
+"""The boxes and lines of a Program's picture, at one level of detail.
 
 In: a Program, a level of detail ("node" or "op") and a mode. Out: a `Scheme`: one `Box` per named
 equation or operation, and the `Line`s between them. Unfolding a scheme gives the collapsed
@@ -27,10 +27,10 @@ class Scheme:
     """Boxes by name, in the Program's order, and the lines between them.
 
     Attributes:
-        reads: what any value of the Program reads of the boxes.
+        reads: the reads of boxes by any value of the Program.
         boxes: by name.
-        lines: what they read.
-        starts: what they read outside of their domains, as lines into the box itself.
+        lines: their reads.
+        starts: their reads outside of their domains, as lines into the box itself.
         parts: the scheme of the named equations, of which this one is the contraction.
         cells: which of them belong together.
     """
@@ -57,7 +57,7 @@ class Scheme:
         return replace(self, boxes=boxes, lines=lines, starts=starts)
 
     def held(self, name: str, axis: str) -> tuple[Line, ...]:
-        """Return the lines from what is read outside of a box's domain on an axis."""
+        """Return the lines of reads outside of a box's domain on an axis."""
         return self.reads.held(self.program[name], axis)
 
 
@@ -74,8 +74,8 @@ def make_scheme(
     Args:
         program: any Program, also an adjoint one.
         detail: "op" draws every operation, "node" every named equation.
-        mode: which branch of a `feedback` is in force: "teacher", "free", or "scheduled" for both.
-        hide: names of equations that are not drawn; what reads them reads through them.
+        mode: the active branch of a `feedback`: "teacher", "free", or "scheduled" for both.
+        hide: names of equations that are not drawn; their readers read through them.
         labels: other labels for names.
     """
     hidden, labels = set(hide), dict(labels or {})
@@ -93,7 +93,7 @@ def make_scheme(
 
 
 def _is_invisible(value: Value) -> bool:
-    """Whether no node is drawn for a value, named or not: a source that is no input."""
+    """Whether a value, named or not, has no node: a source that is not an input."""
     return value.source not in (None, Source.INPUT)
 
 
@@ -104,7 +104,7 @@ def _is_drawn(value: Value, detail: Detail, parts: Mapping[str, str]) -> bool:
 
 
 def _loss_parts(program: Program) -> dict[str, str]:
-    """Return the loss per index point, as textbooks draw it: what the loss's reductions reduce."""
+    """Return the loss per index point, as textbooks draw it: the operands of its reductions."""
     if program.loss is None:
         return {}
     name = program.loss
@@ -177,7 +177,7 @@ def _tooltip(value: Value, parameters: Sequence[str]) -> tuple[str, ...]:
 
 
 def _parameters(program: Program, value: Value, drawn: frozenset[str]) -> tuple[str, ...]:
-    """Return the parameters that an equation, or what it starts from, reads."""
+    """Return the parameters that an equation, or its initial value, reads."""
     starts = [r.value for r in value.boundary.values() if r.value not in drawn]
     inner = [n for name in (value.name, *starts) for n in below(program, name, drawn)]
     used = (*starts, *(r.value for name in inner for r in program[name].operands))

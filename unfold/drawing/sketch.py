@@ -1,6 +1,6 @@
 """A picture before it has places: nodes that know their block, column and row, and edges.
 
-In: what `fold` and `unroll` find. Out: what `place` lays out. A block is a run of equal columns
+In: the results of `fold` and `unroll`. Out: the input of `place`. A block is a run of equal columns
 (the steps of one axis, or the cells of a grid of two); a node's `key` names its place inside a
 column, so nodes with equal keys stand in one row of the picture.
 
@@ -22,7 +22,7 @@ Kind = Literal["data", "delay", "feedback", "boundary", "gap", "spread"]
 
 @dataclass(frozen=True, kw_only=True)
 class Spot:
-    """Where a node belongs: a block, a place inside its columns, and which column (and row)."""
+    """The place of a node: a block, a key inside its columns, and a column (and row)."""
 
     block: str
     key: Key

@@ -1,9 +1,9 @@
-"""The unfolded graph with its picture: what `model.unfold(t=5)` returns.
+"""The unfolded graph with its picture, which `model.unfold(t=5)` returns.
 
     graph = model.unfold(t=5, mode="free")
     graph.number_of_nodes(); graph.to_networkx(); graph.to_svg()
 
-It is an `UnfoldedGraph` and adds nothing but ways to see it; in a notebook it shows itself.
+It is an `UnfoldedGraph` with methods that draw it; notebooks display it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Unfolding(UnfoldedGraph):
         return self._draw().to_dot()
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture; the file's ending decides the format (svg, png, pdf, dot)."""
+        """Write the picture in the format of the file's suffix (svg, png, pdf, dot)."""
         return self._draw().save(path)
 
     def _repr_svg_(self) -> str:

@@ -1,8 +1,8 @@
 """A scheme unfolded over the drawn part of its index domain: the sketch of an unfolded picture.
 
 In: a `Scheme`, the extent of every axis, and how many steps to draw. Out: a `Sketch` with a node
-per box and drawn index point, initial values as boundary nodes, dots for what is left out, and one
-edge per line and point. Work is proportional to what is drawn, never to the extents.
+per box and drawn index point, initial values as boundary nodes, dots for omitted points, and one
+edge per line and point. The work is proportional to the drawn part, never to the extents.
 
     h[t]: tanh(W @ h[t-1] + U @ x[t])      h[-1] -> h[0] -> h[1] -> … -> h[9]   with x below each
 """
@@ -33,7 +33,7 @@ NodeId = tuple[str, Point]
 ALL = "·"
 STYLES = Styles()
 KINDS: tuple[Kind, ...] = ("feedback", "gap", "boundary", "delay", "spread", "data")
-"""Which kind an edge of several ways has: the first of theirs."""
+"""The kind of an edge with several ways: the first of theirs in this order."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Unrolling:
         steps: how many points of each axis to draw.
         plan: which axes run across the page.
         run: arrays by value, [batch, *axes, *shape], whose ranges are shown on hovering.
-        zeros: whether to draw nodes outside of the domain that hold zeros, and what reads them.
+        zeros: whether to draw nodes outside of the domain that hold zeros, and their readers.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Unrolling:
         return self.scheme.cells.of(name), tuple(point[i] for i in kept)
 
     def count(self) -> int:
-        """Return how many boxes and edges there may be at most, without drawing any."""
+        """Return the largest possible number of boxes and edges, without drawing any."""
         boxes = self.scheme.boxes.values()
         total = sum(prod(len(self.windows[a].points) for a in box.axes) for box in boxes)
         for line in self.parts.lines:
@@ -158,12 +158,12 @@ class Unrolling:
                 self._read(line, (line.target, slots), at, runs)
 
     def _homes(self, line: Line) -> tuple[Home, Home]:
-        """Return where the ends of a line stand."""
+        """Return the places of the ends of a line."""
         cells = self.scheme.cells
         return self.plan.homes[cells.of(line.source)], self.plan.homes[cells.of(line.target)]
 
     def _shared(self, line: Line) -> tuple[tuple[str, ...], dict[str, int]]:
-        """Return what makes one edge out of many, which then starts or ends at a frame.
+        """Return the names that join many edges into one, which then starts or ends at a frame.
 
         Returns:
             axes of the target that the line does not use, and positions in the source's index, by
@@ -217,7 +217,7 @@ class Unrolling:
     def _read(
         self, line: Line, target: NodeId, at: Mapping[str, int], runs: Mapping[str, int]
     ) -> None:
-        """Draw what a line reads at a point; the target is a part that is not contracted yet."""
+        """Draw the reads of a line at a point; the target is a part that is not contracted yet."""
         if not all(g.holds(at, self.environment, self.scheme.program) for g in line.guards):
             return
         values = [i.evaluate(at, self.last) for i in line.index]
@@ -282,7 +282,7 @@ class Unrolling:
         return node
 
     def _boundary(self, box: Box, index: tuple[int, ...], note: str) -> NodeId | None:
-        """Return the node outside of the domain; beside points that the dots stand for is none."""
+        """Return the node outside of the domain; there is none beside points hidden by dots."""
         if note == "0" and not self.zeros:
             return None
         if any(self.windows[a].slot(i) == GAP for a, i in zip(box.axes, index, strict=True)):
@@ -293,12 +293,12 @@ class Unrolling:
         outside = [(a, i) for a, i in kept if not 0 <= i < self.extents[a]]
         for axis, i in outside:
             self.windows[axis].note(i)
-        if outside:  # what is outside along an axis that its cell lacks is inside of the cell
+        if outside:  # a point outside along an axis that its cell lacks is inside the cell
             self.notes.setdefault(node, {})[box.name] = note
         return node
 
     def _parameter(self, ref: Ref, at: Mapping[str, int]) -> str | None:
-        """Return what a parameter is called at a point; outside of its domain it is zero."""
+        """Return the name of a parameter at a point; outside of its domain it is zero."""
         index = tuple(int(i.evaluate(at, self.last)[0]) for i in ref.index)
         axes = self.scheme.program[ref.value].axes
         if not all(0 <= i < self.extents[a] for a, i in zip(axes, index, strict=True)):
@@ -334,7 +334,7 @@ class Unrolling:
         carries = dict.fromkeys(
             n for w in ways for n in (w.line.source, *w.line.carries) if n != source[0]
         )
-        # The gradient of a parameter says by its own name which one it is.
+        # The gradient of a parameter is identified by its own name.
         gathers = parameter is not None and reader == f"∂{self.parameters[parameter][0]}"
         return SketchEdge(
             source=_id(source),
@@ -417,12 +417,12 @@ class Unrolling:
         )
 
     def _called(self, node: NodeId) -> str:
-        """Name a node in words: by its label, or by its own name where that is an operation's."""
+        """Name a node in words: by its label, or by its own name if that is an operation's."""
         box = self.scheme.boxes[node[0]]
         return box.shown(node[1]) if box.indexed else _text(node)
 
     def _range_of(self, node: NodeId) -> tuple[str, ...]:
-        """Return the least and the largest number that a run put there, as a line."""
+        """Return a line with the least and the largest number that a run computed there."""
         found: list[str] = []
         for name, point in self.members.get(node, ()):
             array = np.asarray(self.run.get(name, ()))

@@ -1,10 +1,10 @@
-"""Which index points of an axis are drawn: all of a short one, of a long one the ends.
+"""The drawn index points of an axis: all of a short one, the ends of a long one.
 
     Window.of(5, 6)         0 1 2 3 4
     Window.of(1000000, 5)   0 1 2 … 999999        the dots stand for every point in between
 
-Each drawn point has a position (its column), the dots have one too, and points outside of the
-domain get positions as they are used: -1 is the nearest one before the start.
+Each drawn point has a position (its column), and so have the dots. Points outside of the domain
+get positions when they are used: -1 is the nearest one before the start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Window:
     Attributes:
         extent: number of index points of the axis.
         points: the drawn ones, ascending.
-        before: points before the start that are drawn, as they were met; likewise `after` the end.
+        before: drawn points before the start, in the order they were met; `after`: likewise.
     """
 
     extent: int
@@ -64,7 +64,7 @@ class Window:
         return next(p + 1 for p in self.points if p + 1 not in self._columns)
 
     def slot(self, index: int) -> Slot:
-        """Return a drawn point, or one outside of the domain, as it is; the dots for all others."""
+        """Return a drawn point, or one outside of the domain, as it is; the dots for others."""
         return index if index in self._columns or not 0 <= index < self.extent else GAP
 
     def note(self, index: int) -> None:

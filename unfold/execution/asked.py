@@ -1,4 +1,4 @@
-"""What a step is asked for: arrays, what to differentiate by, and how to run."""
+"""The request of a step: arrays, the names to differentiate by, and options of the run."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Asked:
 
     Attributes:
         params: arrays [*extents, *shape] by name.
-        inputs: arrays [batch, *extents, *shape] by name, the carried state (`carry.NAME`) and what
-            is particular about a chunk (`chunk:…`) included.
-        wrt: what to differentiate by.
+        inputs: arrays [batch, *extents, *shape] by name, the carried state (`carry.NAME`) and the
+            values of a chunk (`chunk:…`) included.
+        wrt: the names to differentiate by.
         options: mode, training, carry, chunk of `Pipeline.resolved`.
         backend: default: see `Execution.run`.
         lengths: per axis, the length of each sequence, [batch].
         seed: of random values.
-        state: whether the state for the next chunk is wanted.
+        state: whether to compute the state for the next chunk.
     """
 
     params: Arrays
@@ -43,7 +43,7 @@ class Asked:
     state: bool = True
 
     def feeds(self, program: Program) -> dict[str, Any]:
-        """Return the inputs of a Program, without what it does not read of a chunk's."""
+        """Return the inputs of a Program, without those of a chunk that it does not read."""
         known, own = program.values, (PREFIX, CHUNK)
         return {n: a for n, a in self.inputs.items() if n in known or not n.startswith(own)}
 
@@ -60,13 +60,13 @@ def with_share(mode: Mode, params: Arrays) -> tuple[ProgramMode, Arrays]:
 def chunk_of(
     carry: Arrays | None, begins: Any, known: Any = None, overlap: int = 0
 ) -> tuple[Chunk, dict[str, Any]]:
-    """Return what is particular about a chunk, and the inputs that say it: the state among them.
+    """Return the properties of a chunk, and the inputs that carry them, the state among them.
 
     Args:
         carry, begins, known, overlap: as in `unfold.Model.step`.
 
     Raises:
-        DataError: what does not make sense.
+        DataError: they contradict one another.
     """
     if overlap < 0:
         raise DataError(f"overlap is {overlap}; it must be a number of steps")

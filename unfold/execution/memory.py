@@ -1,9 +1,9 @@
-"""How much memory runs may take, how much they need, and the setting that makes one fit.
+"""The memory that runs may take and need, and the setting that makes a run fit.
 
     memory: {checkpoint: auto, budget: 2 GiB}   is   Memory(checkpoint="auto", budget=2 << 30)
 
-A run needs the arenas of its Plans, which are known before anything is allocated. What would not
-fit is refused; with `checkpoint: auto` the longest segments that fit are recomputed instead.
+A run needs the arenas of its Plans, whose size is known before anything is allocated. A run that
+would not fit is refused; with `checkpoint: auto` it recomputes the longest segments that fit.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Checkpoint = int | Mapping[str, int]
 
 @dataclass(frozen=True)
 class Memory:
-    """What runs may take.
+    """The memory that runs may take.
 
     Attributes:
         checkpoint: points of a segment that is recomputed, along an axis that can be cut or by
-            axis; "auto" cuts what would not fit; None never cuts.
-        budget: bytes; None is most of what is free.
+            axis; "auto" cuts runs that would not fit; None never cuts.
+        budget: bytes; None is most of the free memory.
     """
 
     checkpoint: Checkpoint | str | None = None
@@ -36,7 +36,7 @@ class Memory:
         return self.room(0)
 
     def room(self, held: int) -> int:
-        """Return the bytes that may be taken beside those that are held."""
+        """Return the bytes that may be taken in addition to those that are held."""
         return may_be_taken() if self.budget is None else self.budget - held
 
 
@@ -53,7 +53,7 @@ def longest(extent: int, needs: Callable[[int], int], limit: int) -> int | None:
 def advised(
     error: MemoryLimitError, length: int | None, needs: Callable[[int], int]
 ) -> MemoryLimitError:
-    """Return an error that says which setting would make the run fit, if there is one."""
+    """Return an error that names the setting that would make the run fit, if there is one."""
     if error.help:
         return error
     if length is None:

@@ -1,11 +1,11 @@
-"""Gradients of long sequences in the memory of one segment: states are kept, the rest recomputed.
+"""Gradients of long sequences in the memory of one segment: keep states, recompute the rest.
 
     step = recomputed(execution, pipeline, Asked(params, inputs, ("W",), options), 500)
 
-Forwards, each segment is run once and only the state at its start is kept; then the loss and its
-gradients by sums and last states; backwards, each segment is run once more, with its gradients.
-The numbers are those of the whole run, but for the order in which sums are added. The price is one
-more forward run.
+The forward pass runs each segment once and keeps only the state at its start. Then come the loss
+and its gradients by sums and last states. The backward pass runs each segment once more, with its
+gradients. The results are those of the whole run, except for the order of additions. The cost is
+one more forward run.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class _Run:
     def _forward(self, before: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the state at the start of each segment, and after the last one.
 
-        What segments add up is left in `before`.
+        The sums of the segments are left in `before`.
         """
         states = [self._begin()]
         sums: dict[str, Any] = {}
@@ -222,7 +222,7 @@ class _Run:
         return states
 
     def _begin(self) -> dict[str, Any]:
-        """Return the state that the first segment is given, as long as it is read."""
+        """Return the state that the first segment starts from, as far as it is read."""
         found: dict[str, Any] = {}
         for name, delay in self.pieces.states.items():
             array = self.asked.inputs.get(f"{PREFIX}{name}")
@@ -236,7 +236,7 @@ class _Run:
     def _after(
         self, before: dict[str, Any], states: list[dict[str, Any]]
     ) -> tuple[float, dict[str, Any]]:
-        """Return the loss, and the gradients by what the last Program was given."""
+        """Return the loss, and its gradients by the inputs of the last Program."""
         last = {f"{NEXT}{n}": states[-1][f"{PREFIX}{n}"] for n in self.pieces.states}
         program = self.pieces.after.program
         found = self._run(program, {**before, **last})
@@ -317,5 +317,5 @@ class _Run:
 
 
 def _add_up(sums: dict[str, Any], name: str, more: Any) -> None:
-    """Add what a segment contributes to a sum, which is kept in double precision."""
+    """Add a segment's contribution to a sum, which is kept in double precision."""
     sums[name] = sums.get(name, 0.0) + np.asarray(more, np.float64)

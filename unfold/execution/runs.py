@@ -1,8 +1,8 @@
-"""Run a Program on a backend: arrays in, arrays out; what was planned and compiled is kept.
+"""Run a Program on a backend: arrays in, arrays out; plans and compiled code are kept.
 
-Any backend of the registry may run it. A compiled one gets a Plan of the Program, with masks where
-the sequences of a batch differ in length. Together with `api.py` and the command line this is
-the code that names all stages.
+Any backend of the registry can run it. A compiled one gets a Plan of the Program, with masks if the
+sequences of a batch differ in length. Together with `api.py` and the command line this is the code
+that names all stages.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ MAX_CALLS = 64
 
 @dataclass
 class Call:
-    """What follows from the names, shapes and types of a run's arrays, and from its lengths.
+    """Everything that follows from the names, shapes and types of a run's arrays, and its lengths.
 
-    A later run with the same ones has only the numbers of its categories left to be checked.
+    A later run with the same ones must check only the values of its categories.
 
     Attributes:
-        program: what is meant.
+        program: to run.
         domain: of the run.
-        prepared: what a backend made of them.
+        prepared: made from both by a backend.
         classes: inputs that are categories.
         cut: parameters of which a shorter run uses the first entries.
-        shown: inputs that are handed back as they are.
+        shown: inputs that are returned unchanged.
     """
 
     program: Program
@@ -55,7 +55,7 @@ class Call:
     shown: tuple[str, ...]
 
     def arrays(self, params: Arrays, inputs: Arrays) -> dict[str, Any]:
-        """Return arrays that fit, as backends take them.
+        """Return checked arrays in the form that backends take.
 
         Raises:
             DataError: a class out of range.
@@ -70,7 +70,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Part:
-    """What makes a run a part of a longer one; some sequences may have no point in it.
+    """The place of a run in a longer one; some sequences may have no point in it.
 
     Attributes:
         origin: per axis, the point of the longer run that this one begins at; default 0.
@@ -85,9 +85,9 @@ class Execution:
     """Runs Programs on any backend.
 
     Attributes:
-        memory: what runs may take.
-        segments: the lengths that were found to fit, by what was run.
-        backends: those that were asked for, by name.
+        memory: that runs may take.
+        segments: the lengths that were found to fit, by run.
+        backends: those in use, by name.
     """
 
     def __init__(self) -> None:
@@ -110,17 +110,17 @@ class Execution:
         batch: int | None = None,
         part: Part | None = None,
     ) -> tuple[dict[str, Any], Domain]:
-        """Compute what a Program is asked for.
+        """Compute the results of a Program.
 
         Args:
             backend: one of `BACKENDS`; default: $UNFOLD_BACKEND, or the first.
-            program: what to run.
+            program: to run.
             params: arrays [*extents, *shape] by name.
             inputs: arrays [batch, *extents, *shape] by name.
             lengths: per axis, the length of each sequence, [batch].
             seed: of random values.
-            batch: number of sequences where there are no inputs.
-            part: which part of a longer run this is; see `Backend.takes_parts`.
+            batch: number of sequences if there are no inputs.
+            part: the place of this run in a longer one; see `Backend.takes_parts`.
 
         Returns:
             arrays [batch or 1, *extents, *stored shape] by name, and the domain of the run.
@@ -196,10 +196,10 @@ class Execution:
         )
 
     def backend(self, name: str | None) -> Backend:
-        """Return a backend, made when it is needed first; default: see `run`.
+        """Return a backend, made on first use; default: see `run`.
 
         Raises:
-            UnsupportedError: there is none of this name.
+            UnsupportedError: there is no backend of this name.
         """
         if name not in self.backends:
             name = chosen(name)
@@ -212,7 +212,7 @@ class Execution:
         return self.backend(backend).needs(program, domain, dtype)
 
     def describe(self, program: Program, extents: Mapping[str, int]) -> Description:
-        """Return the Plan of a Program in words, with what it costs in single precision.
+        """Return the Plan of a Program in words, with its costs in single precision.
 
         Args:
             program: as `run` takes it.
@@ -260,7 +260,7 @@ def _domain(
 
 
 def element_type(params: Arrays, inputs: Arrays) -> str:
-    """Return "float32" where all real arrays of a run are, else "float64"."""
+    """Return "float32" if all real arrays of a run are, else "float64"."""
     arrays = (np.asarray(a) for a in (params or inputs).values())
     kinds = {a.dtype.char for a in arrays if a.dtype.kind == "f"}
     return "float32" if kinds == {"f"} else "float64"

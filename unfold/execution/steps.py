@@ -1,9 +1,9 @@
-"""Loss and gradients of one batch: in one run, or in segments where that would not fit; lengths.
+"""Loss and gradients of one batch: in one run, or in segments if that would not fit; lengths.
 
     found = step(execution, pipeline, Asked(params, inputs, ("W",), options), memory)
 
-Whole runs are tried first, unless segments are asked for. What does not fit is refused with the
-setting that would make it fit, or, with `checkpoint: auto`, run with that setting at once.
+Whole runs are tried first, unless segments are requested. A run that does not fit is refused with
+the setting that would make it fit, or, with `checkpoint: auto`, run with that setting at once.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def step(
         execution: runs Programs.
         pipeline: makes them.
         asked: arrays and options.
-        memory: what may be taken.
-        checkpoint: see `Memory`; the reference, which is the meaning, takes no notice.
+        memory: that may be taken.
+        checkpoint: see `Memory`; the reference, which defines the meaning, ignores it.
 
     Raises:
         DataError: arrays that do not fit the spec.
@@ -78,7 +78,7 @@ def step(
 
 
 def _key(asked: Asked) -> tuple[Any, ...]:
-    """Return what the segments that were found to fit depend on."""
+    """Return the key of the segments that were found to fit."""
     shapes = ((n, np.shape(a)) for n, a in asked.inputs.items())
     return (asked.wrt, *asked.options.items(), *shapes)
 
@@ -113,11 +113,11 @@ def estimate(
     *,
     state: bool,
 ) -> tuple[int, str]:
-    """Return the bytes that a step takes, and in words how it is run.
+    """Return the bytes that a step takes, and a description of the way it runs.
 
     Args:
-        execution: whose `memory` says whether segments are recomputed.
-        backend: what would run it.
+        execution: its `memory` determines whether segments are recomputed.
+        backend: would run it.
         pipeline: makes Programs.
         domain: of a run of the spec's Program.
         options: mode, training, carry, chunk of `Pipeline.resolved`.
@@ -125,7 +125,7 @@ def estimate(
         state: whether the state for the next chunk is computed.
 
     Raises:
-        UnsupportedError: it cannot be cut into the segments that are asked for.
+        UnsupportedError: it cannot be cut into the requested segments.
     """
     checkpoint, wrt = execution.memory.checkpoint, pipeline.wrt(None)
     program = pipeline.adjoint(wrt, **options, state=state)
@@ -183,9 +183,9 @@ def stopped(
         execution: runs Programs.
         pipeline: makes them.
         program: of the free run.
-        rule: how it ends.
-        asked: arrays, and how to run.
-        batch: number of sequences where there are no inputs.
+        rule: for the end of the run.
+        asked: arrays and options.
+        batch: number of sequences if there are no inputs.
     """
     needed = pipeline.only(program, rule.values)
     given = {v.name: asked.inputs[v.name] for v in needed.inputs if v.name in asked.inputs}

@@ -1,1 +1,1 @@
-"""A Plan in words: its statements, what they cost, and what became of each equation."""
+"""A Plan in words: its statements, their costs, and the result of planning each equation."""

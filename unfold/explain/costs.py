@@ -1,15 +1,15 @@
-"""What the statements of a Plan cost, for given extents: floating-point operations, bytes moved.
+"""The costs of a Plan's statements for given extents: floating-point operations, bytes moved.
 
 In: a Plan, the extents of its axes ("batch" included). Out: an `Effort` per statement or kernel:
 
     product   2 M N K operations; reads A and B once, writes C once
-    call      what the operator's row says, for each combination of the points that it runs over
+    call      the cost in the operator's row, for each combination of the points that it runs over
     kernel    the operations of its lines for every element, exp and tanh counting 1, and one for
               each element that is added up; moves every element that it reads or writes once
     copies    nothing but bytes
 
-A statement in a loop costs its share for every index point of the loop: what it reads again at the
-next step is counted again, whether or not a cache still holds it.
+A statement in a loop costs its share for every index point of the loop. An operand that it reads
+again at the next step is counted again, whether or not a cache still holds it.
 
     h = tanh(z + b), 32 sequences of 100 features      6,400 operations, 26 kB in float32
 """
@@ -62,7 +62,7 @@ class Costs:
     """Computes the effort of statements.
 
     Attributes:
-        plan: which they belong to.
+        plan: of the statements.
         extents: of every axis, "batch" included.
         item: bytes of an element.
     """
@@ -146,7 +146,7 @@ class Costs:
         return Effort(0, 2 * points * self.size((*pack.n, *pack.k)) * self.item)
 
     def _fill(self, fill: Fill) -> Effort:
-        """Return what setting a buffer moves, at one point of the loops around, without halos."""
+        """Return the effort of setting a buffer at one point of the loops, without halos."""
         buffer = self.plan.buffers[fill.buffer]
         points = [s.ring or self.extents[s.axis] for s in buffer.axes if s.axis not in fill.looped]
         return Effort(0, prod(points) * prod(buffer.shape) * self.item)

@@ -1,4 +1,4 @@
-"""Say in words what a Plan does: its statements in terms of the spec, and what each one costs.
+"""Describe a Plan in words: its statements in terms of the spec, and the cost of each.
 
 In: a Program as it was planned, its Plan, the extents of a run. Out: a `Description`, plain data
 that a command prints or writes as JSON:
@@ -35,13 +35,13 @@ class Row:
 
     Attributes:
         kind: "loop", "nest", "product", "call", "kernel", "copy", "pack", "zero" or "shards".
-        depth: how many loops and nests are around it.
-        blocks: the first and the last of the blocks that it is; none inside of one.
-        text: what it computes, in terms of the spec.
-        details: how.
-        equations: those of the spec, or gradients, that it computes or helps to.
+        depth: the number of loops and nests around it.
+        blocks: the first and the last of its blocks; empty inside a block.
+        text: its result, in terms of the spec.
+        details: of the computation.
+        equations: those of the spec, or gradients, that it computes or contributes to.
         inside: those of them that are written out here and not stored.
-        sizes: of a product, M, N, K and how many there are of it.
+        sizes: of a product: M, N, K and the number of products.
         flops, bytes: of the whole run.
     """
 
@@ -66,7 +66,7 @@ class Description:
         extents: of the axes, "batch" included.
         dtype: element type that bytes are counted in.
         rows: statements, in order, those inside of a loop after it.
-        fates: what became of each equation, input and parameter.
+        fates: the result of planning each equation, input and parameter.
         flops, bytes: of a run.
         parallel: whether sequences of a batch can be run apart.
     """
@@ -90,7 +90,7 @@ def describe(
     """Return a Plan in words.
 
     Args:
-        plan: what to describe.
+        plan: to describe.
         extents: of every axis, "batch" included.
         dtype: element type to count bytes in.
     """
@@ -222,7 +222,7 @@ class _Writer:
         )
 
     def _made(self, kernel: Kernel, inside: Iterable[str], *, copy: bool) -> str:
-        """Return what a kernel makes, and what it adds to."""
+        """Return the values that a kernel makes, and those that it adds to."""
         made, added = _by_mode(kernel)
         if copy:
             return ", ".join(dict.fromkeys(map(self.names.show, made)))
@@ -246,7 +246,7 @@ class _Writer:
         return ", ".join(words)
 
     def _points(self, nest: Nest | None, kernel: Kernel) -> str:
-        """Return the loops around a kernel and how wide it is: `for t, batch: 103 wide`."""
+        """Return the loops around a kernel and its width: `for t, batch: 103 wide`."""
         vector = kernel.vector
         wide = ""
         if vector is not None:
@@ -255,7 +255,7 @@ class _Writer:
         return ", ".join(w for w in (dims, wide) if w)
 
     def _picks(self, kernel: Kernel) -> list[str]:
-        """Return how categories pick rows."""
+        """Describe how categories pick rows."""
         loads = [leaf.access for leaf in kernel.leaves.values() if isinstance(leaf, Load)]
         found: list[str] = []
         for access in loads:
@@ -269,7 +269,7 @@ class _Writer:
         return list(dict.fromkeys(found))
 
     def _dims(self, dims: Sequence[Dim], within: Iterable[Affine] = ()) -> str:
-        """Return loops around a kernel, with what bounds them: `t, s <= t, batch`."""
+        """Return loops around a kernel, with their bounds: `t, s <= t, batch`."""
         axes = [d.name for d in dims if d.size is None]
         inner = {next((a for a in reversed(axes) if a in f.axes), None): f for f in within}
         shown = [

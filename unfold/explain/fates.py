@@ -1,4 +1,4 @@
-"""What became of each equation, input and parameter in a Plan, and what of it is kept.
+"""The result of planning each equation, input and parameter, and the points that are kept.
 
     h      W_hh @ h[t-1]: a product in the loop over t; a kernel in the loop over t
            kept: all t, for ∂h and ∂W_hh
@@ -38,7 +38,7 @@ MANY = 5  # names in a list
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of an equation of the spec, or of a gradient, an input, a parameter.
+    """The result of planning an equation of the spec, a gradient, an input or a parameter.
 
     Attributes:
         name: its name.
@@ -46,8 +46,8 @@ class Fate:
         became: in phrases.
         loops: axes of the loops that it is computed in, outermost first.
         hoisted: parts of it that were taken out of these loops.
-        kept: which points are kept, "" where it has no memory of its own.
-        readers: equations that read it from outside of its loops, and so make it be kept.
+        kept: the points that are kept, "" if it has no memory of its own.
+        readers: equations outside of its loops that read it, so that it must be kept.
     """
 
     name: str
@@ -64,7 +64,7 @@ Place = tuple[Loop, ...]
 
 @dataclass
 class _Found:
-    """Where things are done: (loops around, statement or kernel)."""
+    """Places of computation: (loops around, statement or kernel)."""
 
     products: dict[str, tuple[Place, Gemm]] = field(default_factory=dict[str, tuple[Place, Gemm]])
     calls: dict[str, tuple[Place, Call]] = field(default_factory=dict[str, tuple[Place, Call]])
@@ -74,7 +74,7 @@ class _Found:
 
 
 def fates(plan: Plan, names: Names) -> tuple[Fate, ...]:
-    """Return what became of everything that has a name in the spec.
+    """Return the result of planning everything that has a name in the spec.
 
     Args:
         plan: the Plan.
@@ -92,7 +92,7 @@ def _statements(level: list[Statement], place: Place) -> Iterator[tuple[Place, S
 
 
 class _Fates:
-    """Collects what statements do with each equation."""
+    """Collects the uses of each equation in statements."""
 
     def __init__(self, plan: Plan, names: Names) -> None:
         self.plan, self.names, self.program = plan, names, names.program
@@ -168,7 +168,7 @@ class _Fates:
         ]
 
     def _gathers(self, name: str) -> str:
-        """Return what an input picks, as a category."""
+        """Return the rows that an input picks as a category."""
         rows: dict[str, None] = {}
         for _, kernel in self.found.kernels:
             for access in (*_loads(kernel), *(s.access for _, s in kernel.stores)):
@@ -205,7 +205,7 @@ class _Fates:
         return Fate(name, kind, tuple(dict.fromkeys(became)), loops, tuple(hoisted), kept, readers)
 
     def _place(self, name: str) -> Place:
-        """Return the loops that a value is computed in; where it is not stored, its reader's."""
+        """Return the loops that compute a value; if it is not stored, its reader's."""
         if name in self.found.products:
             return self.found.products[name][0]
         if name in self.found.calls:
@@ -219,7 +219,7 @@ class _Fates:
         return {n for v in kernel.values for n in self.names.inside(v, self.plan.buffers)}
 
     def _product(self, product: str, loops: tuple[str, ...]) -> tuple[str, list[str]]:
-        """Return what became of a product, and the product where it left the equation's loops."""
+        """Describe a product, and return it if it left the equation's loops."""
         place, gemm = self.found.products[product]
         text = self.names.product(self.program[product])
         around = tuple(loop.axis for loop in place)
@@ -237,7 +237,7 @@ class _Fates:
         return (f"{words}, all {', '.join(together)} at once" if together else words), []
 
     def _kernels(self, name: str, own: list[str], whole: str) -> list[str]:
-        """Return how kernels compute an equation, those in one loop together."""
+        """Describe the kernels that compute an equation, those in one loop together."""
         mine = set(own)
         groups: dict[tuple[int, ...], tuple[Place, list[Kernel]]] = {}
         for place, kernel in self.found.kernels:
@@ -255,7 +255,7 @@ class _Fates:
         return found
 
     def _group(self, name: str, mine: set[str], place: Place, kernels: list[Kernel]) -> list[str]:
-        """Return what the kernels in one loop do for an equation."""
+        """Describe the work of the kernels in one loop for an equation."""
         where = f" in the loop over {' and '.join(o.axis for o in place)}" if place else ""
         copies, scattered, added, computed = 0, dict[str, None](), False, list[Kernel]()
         for kernel in kernels:
@@ -292,7 +292,7 @@ class _Fates:
     # What is kept
 
     def _kept(self, own: list[str], whole: str) -> tuple[str, tuple[str, ...]]:
-        """Return which points of an equation are kept, and what reads it from elsewhere."""
+        """Return the points of an equation that are kept, and its readers elsewhere."""
         buffers = self.plan.buffers
         stored = [n for n in own if n in buffers and buffers[n].role == "computed"]
         if whole not in stored and not stored:

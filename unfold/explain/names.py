@@ -59,10 +59,10 @@ class Names:
         return (value.node or name) if value is not None else name
 
     def equations(self, name: str) -> tuple[str, ...]:
-        """Return the equations that a value is for.
+        """Return the equations that a value serves.
 
-        A product that several share is for all of them; what a gradient sends back through a
-        product is for the gradients that read it.
+        A shared product serves all of its equations; a gradient sent back through a product
+        serves the gradients that read it.
         """
         if "|" in name:
             return self.sorted(self.equation(n) for n in name.split("|"))
@@ -115,7 +115,7 @@ class Names:
     def at(self, name: str, index: Iterable[tuple[str, Affine]]) -> str:
         """Return a value at an index point, without its batch index.
 
-        A part of an equation is written out where that is short: `(r[t] * h[t-1])`.
+        A part of an equation is written out if that is short: `(r[t] * h[t-1])`.
         """
         index = tuple(index)
         value = self.program.values.get(name)
@@ -128,7 +128,7 @@ class Names:
         return f"part of {shown}" if "part of" in text or len(text) > SHORT else text
 
     def _written(self, value: Value, index: tuple[tuple[str, Affine], ...]) -> str:
-        """Return a part of an equation in terms of what it reads."""
+        """Return a part of an equation in terms of its operands."""
         symbol, operands = OPS[value.op].symbol, value.operands
         if self.is_boundary(value):
             return self.ref(operands[1].substitute(dict(index)))
@@ -137,7 +137,7 @@ class Names:
         return f"({symbol.format(*(self.ref(r.substitute(dict(index))) for r in operands))})"
 
     def is_boundary(self, value: Value) -> bool:
-        """Whether a value is another one inside of its domain, and its boundary outside."""
+        """Whether a value equals another one inside its domain, and its boundary outside."""
         first = self.program[value.operands[0].value] if value.operands else None
         return value.row.chooses and first is not None and first.source is Source.INSIDE
 
@@ -146,7 +146,7 @@ class Names:
         return all(v.row.view is View.PART for v in self.readers(product))
 
     def joined(self, product: str) -> int:
-        """Return how many products of the spec were joined in one."""
+        """Return the number of products of the spec that were joined in one."""
         value = self.program[product]
         return max((r.value.count("|") + 1 for r in value.operands), default=1)
 
@@ -155,15 +155,15 @@ class Names:
         return name.rpartition(".")[2]
 
     def access(self, access: Access) -> str:
-        """Return what an access reads."""
+        """Return the value that an access reads."""
         return self.at(access.buffer, access.index)
 
     def ref(self, ref: Ref) -> str:
-        """Return what a reference reads."""
+        """Return the value that a reference reads."""
         return self.at(ref.value, zip(self.program[ref.value].axes, ref.index, strict=True))
 
     def product(self, value: Value) -> str:
-        """Return a product as the spec would write it."""
+        """Return a product in the notation of the spec."""
         left, right = (self.ref(r) for r in value.operands)
         letters = str(value.attributes["equation"]).replace(" ", "")
         symbol = PRODUCTS.get(letters)
@@ -174,19 +174,19 @@ class Names:
         return text
 
     def call(self, value: Value) -> str:
-        """Return an operator that has a kernel of its own as the spec would write it."""
+        """Return an operator with its own kernel in the notation of the spec."""
         shown = [r for r in value.operands if self.program[r.value].source is not Source.COUNT]
         axes = dict.fromkeys(a for r in shown for a in r.axes if a in value.reduced)
         name = value.op.replace("_", " ")
         return f"{name}[{','.join(axes)}]({', '.join(map(self.ref, shown))})"
 
     def is_copy(self, value: Value) -> bool:
-        """Whether a value only arranges others anew."""
+        """Whether a value only rearranges others."""
         alone = value.is_contraction and len(value.operands) == 1
         return alone or value.row.view in ARRANGED
 
     def slow(self, name: str, known: Mapping[str, str]) -> str:
-        """Return why a product runs as loops over vectors; nothing for what is none.
+        """Return why a product runs as loops over vectors; nothing for other values.
 
         Args:
             name: of the value.

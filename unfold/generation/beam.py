@@ -3,9 +3,9 @@
     beams of a row   ──one step, compiled, all beams as a batch──▶   scores of every next symbol
     beam × symbol    ──sum of log-probabilities, / length ** penalty──▶   the best W go on
 
-A sequence that has ended stays among the W with its own value until nothing better is left to
-follow. One beam is greedy decoding; with as many beams as there are sequences it is an exhaustive
-search. Equal values keep the order of the beams, then that of the symbols.
+A sequence that has ended stays among the W with its own value until no better one is left to
+follow. One beam is greedy decoding; a beam for every possible sequence is an exhaustive search.
+Equal values keep the order of the beams, then that of the symbols.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def search(
 
     Args:
         machine: that writes symbols.
-        given: parameters and inputs, of so many rows.
+        given: parameters and inputs of the rows.
         state: after the prompt.
         steps: the largest length.
         width: the number of beams of a row.
-        end: a symbol that ends a sequence, beside the stopping rule of the spec.
-        penalty: a sequence is judged by its log-probability / length ** penalty.
-        best: how many sequences of a row to return, at most `width`.
+        end: a symbol that ends a sequence, in addition to the stopping rule of the spec.
+        penalty: the value of a sequence is its log-probability / length ** penalty.
+        best: the number of sequences of a row to return, at most `width`.
     """
     rows, symbols = given.rows, machine.symbols
     assert symbols is not None
@@ -98,7 +98,7 @@ def search(
 
 
 def _values(scores: Array, total: Array, ended: Array) -> tuple[Array, Array]:
-    """Return the log-probability of every candidate, and what tells equal ones apart.
+    """Return the log-probability of every candidate, and keys that order equal ones.
 
     A sequence that has ended is one candidate, at symbol 0.
     """
@@ -121,7 +121,7 @@ def _best(judged: Array, raw: Array, width: int) -> Array:
 
 
 def _halts(machine: Machine, ends: Array) -> Array:
-    """Return where the spec's own condition ends a sequence, whatever is said there."""
+    """Return where the spec's own condition ends a sequence, whatever the symbol."""
     return ends[:, 0] if machine.end is None else np.zeros(len(ends), bool)
 
 

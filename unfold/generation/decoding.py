@@ -1,6 +1,6 @@
-"""How the next symbol is chosen: checked options, and the random numbers they need.
+"""The choice of the next symbol: checked options, and the random numbers they need.
 
-Decoding()                               as the spec says: its argmax, or its sample
+Decoding()                               the rule of the spec: its argmax, or its sample
 Decoding(temperature=0)                  greedy: the symbol with the largest score
 Decoding(temperature=0.7, top_k=40)      drawn from softmax(scores / 0.7) of the best 40
 Decoding(top_p=0.9)                      drawn from the fewest that have 0.9 of the probability
@@ -24,10 +24,10 @@ class Decoding:
     Attributes:
         temperature: divides the scores before a symbol is drawn; 0 takes the largest one. None is
             the spec's own rule, or 1 where only the best few take part.
-        top_k: only so many symbols with the largest scores take part.
+        top_k: only this many symbols with the largest scores take part.
         top_p: only the fewest symbols with at least this share of the probability take part.
-        beam: how many sequences are followed at a time; None draws or is greedy.
-        length_penalty: a sequence is judged by its log-probability / length ** length_penalty.
+        beam: the number of sequences to follow at a time; None draws or is greedy.
+        length_penalty: the value of a sequence is log-probability / length ** length_penalty.
     """
 
     temperature: float | None = None
@@ -70,14 +70,13 @@ class Decoding:
 
 
 class Noise:
-    """Gumbel's numbers times the temperature, in the order of the steps, for every row its own.
+    """Gumbel's numbers times the temperature, in the order of the steps, separate for every row.
 
-    However a text is cut into pieces, and however many are written beside it, its numbers are the
-    same.
+    The numbers of a text depend neither on its division into pieces nor on the texts beside it.
 
     Args:
         seed: of all rows.
-        rows: how many.
+        rows: their number.
         temperature: 0 gives zeros.
     """
 

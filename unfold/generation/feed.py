@@ -1,10 +1,10 @@
-"""What a spec without feedback reads next: found in its data and its loss.
+"""The next input of a spec without feedback, inferred from its data and its loss.
 
     data: {text: …, input: x, target: y}       y is x one step later
     loss: mean[t](cross_entropy(o[t], y[t]))   o predicts y            so x[t] can be fed by o[t-1]
 
 The same holds for lines, for tasks whose columns are `symbol` and `next`, and for a series whose
-targets are its inputs one step ahead. Anything else says it: `generate: {feed: {x: o}}`.
+targets are its inputs one step ahead. All other specs must declare it: `generate: {feed: {x: o}}`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ JUDGES = ("cross_entropy", "mse")
 
 
 def feed_of(spec: Spec) -> dict[str, str]:
-    """Return what a spec says of it in `generate`, or what its data and its loss say."""
+    """Return the feed declared in `generate`, or the one inferred from data and loss."""
     said = read_generate(spec.generate).feed if spec.generate is not None else {}
     return said or find_feed(spec)
 
 
 def find_feed(spec: Spec) -> dict[str, str]:
-    """Return, by input, the value that it reads a step later; nothing where that is not known."""
+    """Return, by input, the value that it reads a step later; nothing if that is not known."""
     for reads, target in _followers(spec):
         expressions = [e.expression for e in spec.nodes] + ([spec.loss] if spec.loss else [])
         for call in (p for e in expressions for p in walk(e)):

@@ -1,15 +1,15 @@
-"""A spec made ready to write: it reads a prompt, then writes piece after piece, its state kept.
+"""A spec that is ready to write: it reads a prompt, writes piece after piece, keeps its state.
 
     machine = Machine(model.program, model.stop, execution)
     state = machine.read(given, prompt)                 the teacher's branch, one compiled run
     piece = machine.write(given, noise, 200, state)     the free branch, one compiled run
     piece = machine.write(given, noise, 200, piece.state)
 
-A piece of 200 steps and 200 pieces of one step are the same numbers, unless the spec draws random
+A piece of 200 steps and 200 pieces of one step give the same numbers, unless the spec draws random
 numbers that are not part of its feedback.
 
-What reads all of its past, as a causal transformer does, has no state of a few last values: a piece
-then begins with all that was said so far, as a prompt, and a step costs what its past is long.
+A spec that reads all of its past, such as a causal transformer, has no state of a few last values.
+A piece then begins with the whole past as a prompt, and the cost of a step grows with its length.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Given:
-    """What a run is given from outside.
+    """The external arguments of a run.
 
     Attributes:
         params: by name.
         inputs: by name, [rows, ...]; those along the axis of the output hold all steps, those of
             the prompt first.
         lengths: by axis, of inputs that differ in length.
-        rows: how many sequences are written.
-        backend: what computes.
-        seed: of random numbers in the spec, as those of a `sample` that is not fed back.
+        rows: the number of sequences to write.
+        backend: runs it.
+        seed: of random numbers in the spec, such as a `sample` that is not fed back.
     """
 
     params: Arrays
@@ -70,7 +70,7 @@ class Given:
     seed: int = 0
 
     def take(self, rows: Array) -> Given:
-        """Return what some of the rows are given."""
+        """Return the arguments of some of the rows."""
         inputs = {n: np.asarray(a)[rows] for n, a in self.inputs.items()}
         lengths = {n: np.asarray(a)[rows] for n, a in self.lengths.items()}
         return replace(self, inputs=inputs, lengths=lengths, rows=len(rows))
@@ -78,13 +78,13 @@ class Given:
 
 @dataclass(frozen=True)
 class State:
-    """Where a sequence is.
+    """The position of a sequence.
 
     Attributes:
-        step: how many steps have been run.
+        step: the number of steps so far.
         carry: by value, [rows, delay, ...]; None before the first step.
-        start: what the first step reads, [rows, ...], where the spec does not say.
-        past: what was said so far, [rows, steps, ...], the prompt included, where all of it counts.
+        start: the value that the first step reads, [rows, ...], if the spec leaves it open.
+        past: all output so far, [rows, steps, ...], the prompt included, if all of it counts.
     """
 
     step: int = 0
@@ -99,11 +99,11 @@ class State:
         return replace(self, carry=carry, start=start, past=past)
 
     def saying(self, said: Iterable[str], symbol: Array) -> State:
-        """Return the state in which other symbols were said last, [rows, 1].
+        """Return the state after other last symbols, [rows, 1].
 
         Args:
             said: the values that are fed back.
-            symbol: that each row said.
+            symbol: the last one of each row.
         """
         if self.past is not None:
             return replace(self, past=np.concatenate([self.past[:, :-1], symbol], axis=1))
@@ -113,7 +113,7 @@ class State:
 
 @dataclass(frozen=True)
 class Piece:
-    """What was written in one run.
+    """The output of one run.
 
     Attributes:
         said: [rows, steps, ...].
@@ -195,28 +195,28 @@ class Machine:
 
     @property
     def loop_type(self) -> Any:
-        """The type of what is said at one step."""
+        """The type of the output of one step."""
         return self.program[self.loop.said[0]].type
 
     @property
     def symbols(self) -> int | None:
-        """The number of symbols to choose from; None where numbers are written."""
+        """The number of symbols to choose from; None if the spec writes numbers."""
         return int(self.loop_type.shape[0]) if self.loop_type.kind == "category" else None
 
     @property
     def needs_start(self) -> bool:
-        """Whether somebody has to say what the first step reads."""
+        """Whether the caller must give the value that the first step reads."""
         return f"{self.loop.teacher}{START}" in self.program.values
 
     @property
     def context(self) -> tuple[str, ...]:
-        """The inputs that have to be given, beside what is fed back."""
+        """The required inputs, without those that are fed back."""
         whole, own = self.pipeline.resolved(mode="free"), {NOISE, f"{self.loop.teacher}{START}"}
         needed = (v.name for v in whole.inputs if v.name not in own)
         return tuple(n for n in needed if self.loop.said[0] in self.pipeline.without(whole, {n})[1])
 
     def rows(self, params: Arrays) -> tuple[str, int] | None:
-        """Return the parameter with the fewest rows along the axis of the output, and how many."""
+        """Return the parameter with the fewest rows along the output's axis, and their number."""
         axis = self.loop.axis
         sizes = {
             v.name: np.shape(params[v.name])[v.axes.index(axis)]
@@ -226,7 +226,7 @@ class Machine:
         return min(sizes.items(), key=lambda item: item[1], default=None)
 
     def room(self, inputs: Arrays) -> int | None:
-        """Return how many steps there are inputs for; None where nothing bounds them."""
+        """Return the number of steps that have inputs; None if nothing bounds them."""
         axis = self.loop.axis
         free = self.pipeline.resolved(mode="free")
         along = [v for v in map(free.__getitem__, read_inputs(free)) if axis in v.axes]
@@ -240,7 +240,7 @@ class Machine:
     def options(
         self, count: int | None, share: float | None, temperature: float
     ) -> dict[str, float]:
-        """Return the parameters that say how few symbols take part.
+        """Return the parameters that limit the symbols that take part.
 
         Args:
             count: the largest number of symbols; None: all.
@@ -252,7 +252,7 @@ class Machine:
         most = self.symbols or 1
         return {
             TOP_K: float(most if count is None else min(count, most)),
-            TOP_P: 2.0 if share is None else share,  # more than there is: the count decides
+            TOP_P: 2.0 if share is None else share,  # more than all: the count decides
             WARMTH: 1.0 / (temperature or 1.0),
         }
 
@@ -260,7 +260,7 @@ class Machine:
         """Return the state after a prompt, [rows, steps, ...].
 
         Raises:
-            DataError: there is none, and the spec does not say how to begin.
+            DataError: there is no prompt, and the spec leaves the start open.
         """
         if prompt is None:
             if self.needs_start:
@@ -333,7 +333,7 @@ class Machine:
         more: Mapping[str, Any],
         wanted: Iterable[str],
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Run all steps so far once more, and some more; return values of the latter by name."""
+        """Run all past steps again, and some more; return values of the latter by name."""
         teacher, axis, before = self.loop.teacher, self.loop.axis, state.step
         empty = -1 if self.symbols is not None else 0.0
         tail = self.loop_type.stored
@@ -387,7 +387,7 @@ class Machine:
     def _prepared(
         self, mode: ProgramMode, carried: bool, feeds: frozenset[str], wanted: tuple[str, ...]
     ) -> _Ready:
-        """Return the Program of a mode that computes some values from what it is fed with.
+        """Return the Program of a mode that computes some values from its inputs.
 
         Raises:
             DataError: an input is missing.

@@ -1,4 +1,4 @@
-"""A picture of numbers that were written: what was given, and what was made of it.
+"""A picture of generated numbers: the given ones and the written ones.
 
 given ─────────╮┄┄┄┄┄┄ written
 """
@@ -30,8 +30,8 @@ def draw_numbers(
     Arguments:
         title: the headline.
         columns: their names.
-        given: what was read, [steps, columns]; None where nothing was.
-        written: what was written, [steps, columns].
+        given: the numbers that were read, [steps, columns]; None if there are none.
+        written: the numbers that were written, [steps, columns].
         format: of the picture.
     """
     from matplotlib import rc_context

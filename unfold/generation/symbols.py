@@ -1,4 +1,4 @@
-"""The symbols that are written, and the text they stand for.
+"""The symbols of the output, and the text they stand for.
 
     alphabet = Alphabet.of("\\nabc", level="char")
     alphabet.encode("cab")  →  [3, 1, 2]        alphabet.decode([3, 1, 2])  →  "cab"
@@ -67,7 +67,7 @@ class Alphabet:
         return f"{message}; the training text has no {what} {piece!r}\n  help: {help}"
 
     def decode(self, codes: Array) -> str:
-        """Return the text of symbols; -1, which is none, is left out."""
+        """Return the text of symbols; -1, which is not a symbol, is left out."""
         return self.decoder()(codes, final=True)
 
     def decoder(self) -> Callable[..., str]:
@@ -90,7 +90,7 @@ class Alphabet:
 
     @property
     def start(self) -> int:
-        """What a text begins with: after the end of a line, where there are lines."""
+        """The symbol before the start of a text: the end of a line, if there are lines."""
         if self.level == "byte":
             return ord(LINE)
         return self.symbols.index(LINE) if LINE in self.symbols else 0

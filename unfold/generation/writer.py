@@ -5,8 +5,8 @@
 
     prompt ──teacher──▶ state ──free, one compiled run──▶ symbols ──end, condition, extent──▶ cut
 
-Every row of the output has random numbers of its own, so the first rows of twenty are the same as
-those of two, and a text is the same however it is cut into pieces.
+Every row of the output has separate random numbers, so the first rows of twenty equal those of two.
+The division into pieces does not change a text.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ NO_SYMBOL = -1
 
 @dataclass(frozen=True)
 class Written:
-    """What was written.
+    """The written output.
 
     Attributes:
         values: [rows, steps, ...]; beyond a row's own length -1 for symbols, 0 for numbers.
         lengths: [rows], the end symbol included.
-        log_probability: of each row, [rows], where a beam search found it.
+        log_probability: of each row, [rows], if a beam search found it.
     """
 
     values: Array
@@ -53,16 +53,16 @@ class Written:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be written.
+    """A request for output.
 
     Attributes:
         inputs: arrays [contexts, *axes, *shape] by name, as `forward` takes them.
-        prompt: what the output begins with, [steps, ...] or [contexts, steps, ...]; not repeated
+        prompt: the beginning of the output, [steps, ...] or [contexts, steps, ...]; not repeated
             in the result.
-        length: the largest number of steps; the stopping rule of the spec may say less.
-        number: how many rows to write for each context.
-        end: a symbol that ends a row, beside the stopping rule of the spec.
-        decoding: how symbols are chosen.
+        length: the largest number of steps; the stopping rule of the spec may end it earlier.
+        number: the number of rows to write for each context.
+        end: a symbol that ends a row, in addition to the stopping rule of the spec.
+        decoding: the choice of symbols.
         seed: of the draws.
         lengths: by axis, of inputs that differ in length.
         feed: by input, the value that it reads a step later; default: that of the spec.
@@ -83,7 +83,7 @@ def make_wish(inputs: Arrays | None = None, **options: Any) -> Wish:
     """Return a wish from plain arguments, those of `Wish` and of `Decoding`.
 
     Raises:
-        DataError: an option that is out of range.
+        DataError: an option is out of range.
     """
     rules = {f.name: options.pop(f.name) for f in fields(Decoding) if f.name in options}
     if rules:
@@ -92,7 +92,7 @@ def make_wish(inputs: Arrays | None = None, **options: Any) -> Wish:
 
 
 class Writer:
-    """Writes with a spec, and keeps what was planned and compiled.
+    """Writes with a spec, and keeps plans and compiled code.
 
     Args:
         program: of the spec.
@@ -113,7 +113,7 @@ class Writer:
         self._machines: dict[Any, Machine] = {}
 
     def machine(self, feed: Mapping[str, str] | None = None, *, narrow: bool = False) -> Machine:
-        """Return the spec made ready to write.
+        """Return the spec, ready to write.
 
         Raises:
             UnsupportedError: it cannot write.
@@ -140,7 +140,7 @@ class Writer:
         backend: str | None = None,
         **options: Any,
     ) -> Written:
-        """Return what is written; plain arguments in place of a `Wish`.
+        """Return the output for plain arguments in place of a `Wish`.
 
         Args:
             params: by name.
@@ -156,7 +156,7 @@ class Writer:
         return self.write(params, make_wish(inputs, **options), backend=backend)
 
     def write(self, params: Arrays, wish: Wish, *, backend: str | None = None) -> Written:
-        """Return what is written, all of it in one run of compiled code.
+        """Return the output of one run of compiled code.
 
         Raises:
             DataError: arrays or options that do not fit.
@@ -173,12 +173,12 @@ class Writer:
     def stream(
         self, params: Arrays, wish: Wish, *, backend: str | None = None, chunk: int | None = None
     ) -> Iterator[Written]:
-        """Yield what is written piece by piece: the same values as in one.
+        """Yield the output piece by piece, with the same values as in one piece.
 
         Args:
             params: by name.
-            wish: what to write; without a beam.
-            backend: what computes.
+            wish: the request; without a beam.
+            backend: runs it.
             chunk: steps of a piece; default: all of them.
         """
         rule = wish.decoding
@@ -247,7 +247,7 @@ class Writer:
         backend: str | None,
         number: int | None = None,
     ) -> tuple[Given, State, int]:
-        """Return what is given, the state after the prompt, and how many steps are left to do."""
+        """Return the arguments, the state after the prompt, and the number of remaining steps."""
         number, rule = wish.number if number is None else number, wish.decoding
         options = machine.options(rule.top_k, rule.top_p, rule.warmth(machine.loop.temperature))
         kind = element_type(params, wish.inputs)

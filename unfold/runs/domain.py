@@ -1,6 +1,6 @@
-"""The index domain of one run: how many points each axis has, for every sequence of the batch.
+"""The index domain of one run: the number of points of each axis, for every sequence of the batch.
 
-In: a Program and what the data says (extents, lengths per sequence, batch size). Out: a `Domain`
+In: a Program and facts of the data (extents, lengths per sequence, batch size). Out: a `Domain`
 that knows the extent of every axis and its length in every sequence; the domain of an equation is
 the box of its axes.
 
@@ -8,8 +8,8 @@ the box of its axes.
     Domain(program, {"t": 7}, {"t": [7, 4]}, batch=2)
     extents == {"batch": 2, "t": 7, "u": 3}     length("u") == [3, 2]
 
-An axis takes its extent from, in this order: the data, the longest length, the spec. A derived axis
-(`u`) follows the axes it is derived from, per sequence; data may only repeat what follows.
+An axis takes its extent from the data, else from the longest length, else from the spec. A derived
+axis (`u`) follows the axes it is derived from, per sequence; data may only repeat that extent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from unfold.errors import DataError
 
 Lengths = NDArray[np.int64]
 
-# What a point that does not exist holds, by the kind of a type.
+# The content of a point that does not exist, by the kind of a type.
 EMPTY = {"real": 0.0, "category": -1, "bool": False}
 
 
@@ -35,11 +35,11 @@ class Domain:
     """Extents and lengths of every axis of a Program in one run.
 
     Args:
-        program: whose axes are meant.
+        program: of the axes.
         extents: number of index points of axes that data decides; others take the spec's default.
         lengths: per axis, the number of points in each sequence, [batch]; default: the extent.
         batch: number of sequences.
-        least: the shortest length of a sequence; 0 where this is a part of a longer run.
+        least: the shortest length of a sequence; 0 if this is a part of a longer run.
 
     Attributes:
         program: as given.
@@ -47,7 +47,7 @@ class Domain:
         extents: number of points of every axis (the largest over the sequences), with "batch".
 
     Raises:
-        DataError: extents or lengths that do not fit the Program or one another.
+        DataError: extents or lengths do not fit the Program or one another.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Domain:
 
     @property
     def free(self) -> list[str]:
-        """The axes whose extents follow from no others, nor from a state that is handed on."""
+        """The axes whose extents follow neither from other axes nor from a carried state."""
         axes = [a for a in self.program.axes.values() if a.extent.is_constant]
         return [a.name for a in axes if a.name != BATCH and not a.name.startswith(CARRY)]
 
@@ -245,5 +245,5 @@ class Domain:
 
 
 def _is_one(lengths: Lengths) -> bool:
-    """Say whether lengths are known to be equal: one number stands for all of them."""
+    """Tell whether lengths are known to be equal: one number stands for all of them."""
     return lengths.strides == (0,)

@@ -1,9 +1,9 @@
-"""The arrays a run is fed with: checked against the Program, and the domain they imply.
+"""The arrays of a run: checked against the Program, and the domain they imply.
 
-In: arrays by name as a user has them, inputs [batch, *extents, *shape] (categories without a
-feature dimension) and parameters [*extents, *shape]. Out: the same arrays as float64 or integers,
-and a `Domain`. Whatever does not fit is a `DataError` that names the array, what was found and what
-was expected.
+In: arrays by name from the user, inputs [batch, *extents, *shape] (categories without a feature
+dimension) and parameters [*extents, *shape]. Out: the same arrays as float64 or integers, and a
+`Domain`. An array that does not fit is a `DataError` that names the array, the found and the
+expected form.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def domain_of(
         program: what is run.
         inputs: arrays by name.
         lengths: per axis, the length of each sequence, [batch].
-        batch: number of sequences where there are no inputs.
+        batch: number of sequences if there are no inputs.
         least: the shortest length of a sequence.
         extents: of axes that no input has; default: as the longest length or the spec says.
 

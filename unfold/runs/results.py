@@ -1,4 +1,4 @@
-"""What a run returns: arrays of nodes, the loss, gradients and the state for the next chunk."""
+"""The results of a run: arrays of nodes, the loss, gradients and the state for the next chunk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from unfold.runs.domain import EMPTY, Domain
 
 @dataclass(frozen=True)
 class Run(Mapping[str, Any]):
-    """What a forward run computed.
+    """The results of a forward run.
 
     Attributes:
         arrays: of the named nodes, [batch, *axes, *shape].
-        loss: mean over the batch; None without a loss or without what it needs.
+        loss: mean over the batch; None without a loss or without its inputs.
         carry: the state for the next chunk, by node.
         lengths: number of index points of each axis, per sequence.
         aliases: other names of nodes, as `l1` for the output of a cell's instance.
@@ -50,7 +50,7 @@ class Step:
 
 
 def whole_batch(array: Any, value: Value, domain: Domain) -> Any:
-    """Repeat a value that all sequences share for each of them, with nothing past their ends."""
+    """Repeat a shared value for each sequence, with nothing past the sequence's end."""
     if value.batched:
         return array
     whole = np.broadcast_to(array, (domain.batch, *array.shape[1:]))
@@ -63,7 +63,7 @@ def whole_batch(array: Any, value: Value, domain: Domain) -> Any:
 
 
 def padded(gradient: Any, parameter: Any) -> Any:
-    """Fill the gradient of a parameter up with zeros for the steps that a shorter run lacks."""
+    """Extend the gradient of a parameter by zeros for the steps that a shorter run lacks."""
     if (whole := np.shape(parameter)) == gradient.shape:
         return gradient
     return np.pad(gradient, [(0, n - m) for n, m in zip(whole, gradient.shape, strict=True)])
@@ -73,7 +73,7 @@ def norms(program: Program, gradients: Mapping[str, Any]) -> dict[str, Any]:
     """Return norms of gradients over the batch and the features, [*axes] by node.
 
     Args:
-        program: whose nodes they belong to.
+        program: of the nodes.
         gradients: arrays [batch, *axes, *shape] by node.
     """
     found: dict[str, Any] = {}

@@ -1,10 +1,10 @@
-"""When free runs end: a condition, or a predicted extent, never beyond the bound.
+"""The end of free runs: a condition, or a predicted extent, never beyond the bound.
 
     stop: {when: argmax(o[t]) == eos, at_most: 200}      length = first t at which it holds, plus 1
     stop: {extent: {t: exp(w @ c)}, at_most: 200}        length = the value, rounded, at least 1
 
 In: the values of a run at the longest possible extents. Out: the length of each sequence. Values of
-a recurrence do not depend on what comes later, so running with these lengths is the stopped run.
+a recurrence do not depend on later ones, so a run with these lengths is the stopped run.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def stopped_lengths(
     run: Run,
     batch: int | None,
 ) -> dict[str, Any]:
-    """Return the lengths with which a free run stops where its rule says.
+    """Return the lengths at which a free run stops by its rule.
 
     Args:
-        rule: how it ends.
-        program: what the rule's values need.
-        inputs: arrays by name, that decide the batch.
-        lengths: given ones, which also are bounds.
+        rule: for the end.
+        program: that computes the rule's values.
+        inputs: arrays by name, which determine the batch.
+        lengths: given ones, which are also bounds.
         run: runs `program` with given lengths.
-        batch: number of sequences where there are no inputs.
+        batch: number of sequences if there are no inputs.
     """
     found = dict(lengths)
     count = next((len(a) for a in inputs.values()), batch or 1)
@@ -63,7 +63,7 @@ def _bound(
     lengths: Mapping[str, Any],
     count: int,
 ) -> Any:
-    """Return the largest length of each sequence: the rule's, or what there is data for."""
+    """Return the largest length of each sequence: the rule's, or that of the data."""
     most = rule.at_most if rule.at_most is not None else Domain(program).extents[axis]
     for value in program.inputs:
         if axis in value.axes and value.name in inputs:

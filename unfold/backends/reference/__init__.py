@@ -1,6 +1,6 @@
 """The reference as a backend: the unfolded graph, walked front by front in double precision.
 
-It says what a Program means (`unfold.unfolded.reference`), and needs no Plan.
+It defines the meaning of a Program (`unfold.unfolded.reference`), and needs no Plan.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Reference:
     """Walks unfolded graphs.
 
     Attributes:
-        takes_parts: it does not; what is computed in segments has to agree with it.
+        takes_parts: it does not; runs in segments must agree with it.
         runner: keeps walks for the next run.
     """
 
@@ -38,7 +38,7 @@ class Reference:
         return self.runner.held
 
     def prepare(self, program: Program, domain: Domain, dtype: str) -> Walked:
-        """Return a Program that is ready to run, in double precision whatever the arrays are."""
+        """Return a Program that is ready to run, in double precision for arrays of any type."""
         return Walked(self, program, domain)
 
     def needs(self, program: Program, domain: Domain, dtype: str) -> int:
@@ -47,12 +47,12 @@ class Reference:
         return found.walk + found.run
 
     def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:
-        """Return functions that do what rules say with NumPy."""
+        """Return functions that apply rules with NumPy."""
         return tuple(interpret(rule, arrays) for rule, arrays in rules)
 
     @contextmanager
     def clocked(self) -> Iterator[Untimed]:
-        """Within, runs take place as ever: there are no blocks to time."""
+        """Run as usual in this context: there are no blocks to time."""
         yield Untimed()
 
 

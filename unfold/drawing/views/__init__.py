@@ -1,4 +1,4 @@
-"""The views a person can ask for: a file and a line each.
+"""The views that users can request: one file and one line each.
 
 Every file defines `draw`, a function from a `Scene` to a `Figure`.
 """

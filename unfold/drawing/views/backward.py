@@ -38,7 +38,7 @@ def adjoint_scheme(scheme: Scheme) -> Scheme:
     names = [n for n in scheme.boxes if n.startswith(ADJOINT) and not _of_parameter(program, n)]
     found = scheme.between(names)
     lines = tuple(replace(x, via=x.via[::-1]) for x in found.lines)  # nearest to the forward source
-    # Parameters that only the forward values in an adjoint depend on are not seen here.
+    # This ignores parameters that only the forward values in an adjoint depend on.
     read = {n: dict.fromkeys(p for x in lines if x.target == n for p in _factors(x)) for n in names}
     boxes = {n: replace(b, parameters=tuple(read[n])) for n, b in found.boxes.items()}
     return replace(found, boxes=boxes, lines=lines)

@@ -1,4 +1,4 @@
-"""Training beside use: the unfolded graph with teacher forcing, and running free."""
+"""Training beside use: the unfolded graphs of teacher forcing and of free running."""
 
 from __future__ import annotations
 

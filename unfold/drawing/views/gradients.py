@@ -1,6 +1,6 @@
 """Norms of gradients over the forward picture, on a logarithmic scale.
 
-Where gradients vanish or explode, colours and widths change along the steps.
+If gradients vanish or explode, colours and widths change along the steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NARROW, WIDE = 0.8, 4.5
 
 
 def draw(scene: Scene) -> Figure:
-    """Draw how much gradient arrives at each node."""
+    """Draw the norm of the gradient that arrives at each node."""
     unrolling = scene.unrolled()
     title = f"{scene.program.name}, gradient norms"
     sketch = unrolling.sketch(title, scene.styles, scene.options.rows)
@@ -39,9 +39,9 @@ def with_norms(
     norms: Mapping[str, Any],
     points: Mapping[str, Sequence[tuple[str, tuple[int, ...]]]],
 ) -> Picture:
-    """Colour a forward picture by how much gradient arrives at each node.
+    """Colour a forward picture by the norm of the gradient that arrives at each node.
 
-    At a cell it is the norm of the gradients of all its equations, taken together.
+    At a cell it is the joint norm of the gradients of all its equations.
 
     Args:
         picture: of the forward pass, without a legend.
@@ -82,7 +82,7 @@ class _Scale:
         return cls(low, max(high, low + 1))
 
     def share(self, norm: float) -> float:
-        """Return where a norm is on the scale, 0 to 1."""
+        """Return the place of a norm on the scale, 0 to 1."""
         if not norm > 0:
             return 0.0
         if not math.isfinite(norm):
@@ -101,7 +101,7 @@ def _tinted(node: Node, norm: float, scale: _Scale) -> Node:
 
 
 def _weighted(edge: Edge, norms: Mapping[str, float], scale: _Scale) -> Edge:
-    """Draw an edge by the gradient that arrives at its source, where it goes backwards."""
+    """Draw an edge in the style of the gradient that flows back to its source."""
     if edge.source not in norms or edge.target not in norms:
         return replace(edge, colour=palette.FAINT_LINE, dash="solid", label="")
     share = scale.share(norms[edge.source])
