@@ -146,7 +146,7 @@ def estimate(
 def _needs(
     execution: Execution, backend: str | None, pieces: Segments, domain: Domain, dtype: str
 ) -> Callable[[int], int]:
-    """Return how many bytes segments of a length need."""
+    """Return the bytes that segments of a length need."""
     extent, body = domain.extents[pieces.axis], pieces.later
 
     def arena(program: Program, length: int) -> int:

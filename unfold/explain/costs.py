@@ -123,7 +123,7 @@ class Costs:
         return Effort(round(each * self.size(dims) * share), round(elements * self.item * share))
 
     def _touched(self, access: Access, dims: Iterable[Dim]) -> int:
-        """Return how many elements an access reaches; a picked row counts where it is picked."""
+        """Return the number of elements that an access reaches; each pick of a row counts."""
         picks = [a for a, _ in access.indirect]
         return self.size(d for d in dims if any(a.moves(d.name) for a in (access, *picks)))
 

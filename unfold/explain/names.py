@@ -105,7 +105,7 @@ class Names:
         return value.node if value is not None and value.node else name
 
     def part(self, name: str) -> str:
-        """Return which part of an equation a value is: `max`; nothing for the equation itself."""
+        """Return a value's part of its equation, such as `max`; nothing for the equation itself."""
         value = self.program.values[name]
         plain = not value.node.startswith(("∂", NEXT))
         if plain and self.is_boundary(value):

@@ -1,6 +1,6 @@
 """Composite rows: operators of the language that are written with other rows.
 
-They exist only in specs; elaboration replaces them, so no pass and no backend knows of them.
+They exist only in specs; elaboration replaces them, so passes and backends never see them.
 """
 
 from __future__ import annotations

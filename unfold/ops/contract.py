@@ -78,7 +78,7 @@ def _evaluate(
         return _picked(xs, letters, result, over, mask, picks)
     if over and mask is not None and not mask.all():
         least = min(range(len(xs)), key=lambda i: len(letters[i]))
-        # What does not count is zero in one operand; in all where NaN or infinity could be left.
+        # Excluded points are zero in one operand, or in all if NaN or infinity could remain.
         everywhere = not all(np.isfinite(x).all() for x in xs)
         xs = tuple(
             np.where(mask.reshape(mask.shape + (1,) * len(own)), x, 0.0)
@@ -110,7 +110,7 @@ def _picked(
     mask: Any,
     picks: tuple[int, ...],
 ) -> Any:
-    """Contract arrays term by term: what a category does not pick takes no part, not even NaN."""
+    """Contract arrays term by term: elements that no category picks, even NaN, take no part."""
     names = "".join(dict.fromkeys("".join(letters)))
 
     def aligned(x: Any, own: str) -> Any:

@@ -7,8 +7,8 @@
     ctc_curvature   the change of γ with the log-probabilities moving in a direction
 
 Each is one KERNEL: it reads whole sequences. An equation that a kernel writes for all points of an
-axis at once has that axis as its attribute `along`. A label of class -1 is none; where no alignment
-exists the loss is infinite, and its gradient zero. Third derivatives do not exist here.
+axis at once has that axis as its attribute `along`. Class -1 is not a label. If no alignment exists
+the loss is infinite, and its gradient zero. There are no third derivatives.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _lattices(operands: Sequence[Any], blank: int) -> Iterator[tuple[tuple[int, 
 
 
 def _chosen(whole: Any, at: Any) -> Any:
-    """Return the points that are asked for of the axis that is written whole."""
+    """Return the requested points of the axis that is written whole."""
     rows, points = np.ogrid[: whole.shape[0], : whole.shape[1]]
     return whole[rows[:, :, None], points[:, :, None], at]
 
@@ -121,7 +121,7 @@ def _ctc_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | 
 
 
 def _occupancy_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Sequence[Term | None]:
-    # The matrix of second derivatives is symmetric: what g sends back is how γ changes along g.
+    # The matrix of second derivatives is symmetric: g sends back the change of γ along g.
     frames, labels = (_bound(x, v) for x in xs[:2])
     along = v.attributes["along"]
     moved = xs[0].at({frames: Affine.axis(along)})

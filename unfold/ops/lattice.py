@@ -11,7 +11,7 @@ between two different labels. With e[t,s] the log-probability of z[s] at frame t
     γ[t,k] = sum over the s with z[s] = k of exp(α[t,s] + β[t,s] - log p)
 
 γ is the gradient of log p by the log-probabilities: how likely frame t says k, given the labels.
-Where nothing explains the labels (too few frames), log p is minus infinity and γ zero.
+If nothing explains the labels (too few frames), log p is minus infinity and γ zero.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class Lattice:
 
     @cached_property
     def skips(self) -> Array:
-        """Where a path may come from two positions before, [S]."""
+        """Whether a path may come from two positions before, [S]."""
         found = np.zeros(len(self.symbols), dtype=bool)
         found[3::2] = self.labels[1:] != self.labels[:-1]
         return found
 
     @cached_property
     def possible(self) -> bool:
-        """Whether no label is the blank, which no path leaves over."""
+        """Whether no label is the blank, which paths never leave as a label."""
         return not np.any(self.labels == self.blank)
 
     @cached_property
@@ -77,7 +77,7 @@ class Lattice:
 
     @cached_property
     def beta(self) -> Array:
-        """The log-probability of all ways on from a position, what it says itself left out."""
+        """The log-probability of all continuations from a position, without its own emission."""
         found = np.full(self.emitted.shape, -np.inf)
         found[-1:, -2:] = 0.0
         for t in range(len(found) - 2, -1, -1):
@@ -95,7 +95,7 @@ class Lattice:
 
     @cached_property
     def visits(self) -> Array:
-        """How likely a path of these labels is at a position, [T, S]."""
+        """The probability that a path of these labels is at a position, [T, S]."""
         total = self.log_probability
         if total == -np.inf:
             return np.zeros(self.emitted.shape)
@@ -124,12 +124,12 @@ class Lattice:
         return self._by_class(self.visits * (ahead + back - total))
 
     def _before(self, row: Array, empty: float) -> Array:
-        """Return what stands where each position may be entered from, [3, S]."""
+        """Return the values at the positions from which each position may be entered, [3, S]."""
         padded = np.concatenate([[empty, empty], row])
         return np.stack([row, padded[1:-1], np.where(self.skips, padded[:-2], empty)])
 
     def _after(self, row: Array, empty: float) -> Array:
-        """Return what stands where each position may be left to, [3, S]."""
+        """Return the values at the positions to which each position may be left, [3, S]."""
         entered = np.concatenate([np.where(self.skips, row, empty), [empty, empty]])
         return np.stack([row, np.concatenate([row[1:], [empty]]), entered[2:]])
 
@@ -145,7 +145,7 @@ def _sum(terms: Array) -> Array:
 
 
 def _shares(terms: Array) -> Array:
-    """Return what each term contributes to the sum of exp over the first dimension."""
+    """Return the share of each term in the sum of exp over the first dimension."""
     total = _sum(terms)
     return np.where(total == -np.inf, 0.0, np.exp(terms - np.where(total == -np.inf, 0.0, total)))
 

@@ -1,6 +1,6 @@
 """Pointwise rows: every element of the result depends on the same element of each operand.
 
-Shapes are equal, or a number, or of equal rank with dimensions of 1 that are repeated. The
+Operands have the same shape. A number matches any shape, and a dimension of size 1 is repeated. The
 differentiation pass undoes this broadcasting once for all rows, so the derivatives here ignore it.
 """
 
@@ -37,11 +37,11 @@ def add_row(
     symbol: str | None = None,
     **facts: Any,
 ) -> None:
-    """Add a row; what a spec writes with a sign it does not call by its name.
+    """Add a row; an operator with a sign cannot be called by its name in a spec.
 
     Args:
         name, evaluate, vjp, scalar, infer, domain, symbol: as in `Op`.
-        arity: how many operands there are.
+        arity: the number of operands.
         samples: default: vectors.
         facts: other attributes of an `Op`.
     """
@@ -158,7 +158,7 @@ def _pow_vjp(g: Term, y: Term, xs: Sequence[Term], v: Value) -> Cotangents:
 
 
 def _floordiv(a: X, b: X) -> X:
-    # floor(a / b) rounds up where a % b rounds to b, as in 1 // 0.1.
+    # floor(a / b) rounds up if a % b rounds to b, as in 1 // 0.1.
     rest = S.call("mod", a, b)
     quotient = S.call("floor", (a - rest) / b + 0.5)
     # The rest is b itself just below 0, where b may be infinite.

@@ -1,9 +1,8 @@
-"""Types of pointwise results: shapes that fit element by element, and kinds that an operator takes.
+"""Types of pointwise results: matching shapes of operands, and kinds that an operator takes.
 
     join_shapes([3, 1], [3, 4])      [3, 4]: a dimension of size 1 is repeated
 
-Each rule gets None for an operand whose type is not known yet, and returns None where it cannot
-say.
+Each rule gets None for an operand whose type is not known yet, and returns None if it is undecided.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from unfold.core.types import BOOL, Type, dims
 def join_shapes(types: Sequence[Type | None]) -> tuple[int, ...] | None:
     """Return the common shape of pointwise operands, None while it is not known.
 
-    A known dimension other than 1 decides; what is not known yet may repeat a number or a 1.
+    A known dimension other than 1 decides; an unknown operand may repeat a number or a 1.
     """
     known = [t.shape for t in types if t is not None and t.shape]
     if not known:
@@ -40,7 +39,7 @@ def _mismatch(a: int, b: int) -> str:
 
 
 def refuse_bools(types: Sequence[Type | None]) -> None:
-    """Refuse operands that are true or false where numbers are needed."""
+    """Refuse true or false operands of operators that need numbers."""
     for i, t in enumerate(types):
         if t is not None and t.kind == "bool":
             raise OpError(

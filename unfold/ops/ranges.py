@@ -70,7 +70,7 @@ def _power(base: float, exponent: float) -> float:
 
 
 def hull(ranges: Ranges) -> Range:
-    """Range of what is one of some values."""
+    """Range of a choice among some values."""
     return min(a for a, _ in ranges), max(b for _, b in ranges)
 
 
@@ -102,7 +102,7 @@ def absolute(ranges: Ranges) -> Range:
 
 
 def within(low: float, high: float) -> Callable[[Ranges], Range]:
-    """Return the rule of what is always between two numbers."""
+    """Return the rule of a result that is always between two numbers."""
     return lambda ranges: (low, high)
 
 
@@ -117,7 +117,7 @@ def rising(function: Callable[[float], float]) -> Callable[[Ranges], Range]:
 
 
 def exponential(x: float) -> float:
-    """e to the x, infinite where it may overflow."""
+    """e to the x, infinite if it may overflow."""
     return math.exp(x) if x <= LARGEST_EXPONENT else inf
 
 
@@ -131,7 +131,7 @@ def root(x: float) -> float:
     return math.sqrt(max(x, 0.0))
 
 
-# Where finite operands give what is not finite, or have no finite derivative.
+# Conditions under which finite operands have no finite result or derivative.
 
 
 def divides_by_zero(ranges: Ranges) -> bool:

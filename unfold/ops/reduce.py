@@ -79,10 +79,10 @@ def reduction(
     """Add a reduction: `NAME[t](x[t])` over index axes and `NAME(x)` over the last dimension.
 
     Args:
-        how: its name, its numbers two at a time, and what it makes of none.
+        how: its name, its combination of two numbers, and its result for none.
         derivative: (cotangent, result, operand, lift) -> the operand's cotangent; `lift` gives the
             first two the dimension that was reduced.
-        vjp: the derivative over index axes, where it is written otherwise.
+        vjp: the derivative over index axes, if it is written differently.
         bounds, selects, jumps, vanishes, domain: of the rows.
     """
 

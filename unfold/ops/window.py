@@ -1,11 +1,11 @@
-"""Windows over the last feature dimensions, and what images need of them: convolution, pooling.
+"""Windows over the last feature dimensions, and their uses for images: convolution, pooling.
 
     windows(x, size=[3, 3])       [channels, H, W] -> [channels, 3, 3, H-2, W-2]
     conv2d(x, K)                  einsum("ocij,cijuv->ouv", K, windows of x)
     max_pool2d(x, size=2)         the largest element of each window
 
 `window_view` is the general view: element (i, u) of a dimension is element `start + dilation*i +
-stride*u` of the operand's, and zero where the operand has none. `window_sum` is its adjoint: it
+stride*u` of the operand's, or zero if the operand has none. `window_sum` is its adjoint: it
 adds every element up where the view reads it. Each is the derivative of the other, so derivatives
 of any order come for free, and a backend that knows the two (and products) knows convolutions.
 """
@@ -28,7 +28,7 @@ from unfold.core.windows import GEOMETRY, Counts, Geometry
 from unfold.ops.pointwise_types import refuse_bools
 
 Types = Sequence[Type | None]
-KERNEL, PLACES = "ijk", "uvw"  # letters of a window's own dimensions, and of where windows stand
+KERNEL, PLACES = "ijk", "uvw"  # letters of a window's own dimensions, and of the windows' places
 
 
 def _rows(own: Geometry, margins: Sequence[tuple[int, int]], inner: Sequence[int]) -> list[Any]:
@@ -145,12 +145,12 @@ def _dimensions(rank: int) -> str:
 
 
 def geometry(shape: Sequence[int], size: Sequence[int], a: Attributes) -> Geometry:
-    """Return where windows of a size stand, by the options `stride`, `padding` and `dilation`.
+    """Return the places of windows of a size, by `stride`, `padding` and `dilation`.
 
     Args:
         shape: the dimensions that windows are taken of.
         size: of a window.
-        a: the options; `padding` may be "same", for as many windows as there are elements.
+        a: the options; with the padding "same" there are as many windows as elements.
 
     Raises:
         OpError: they do not fit.

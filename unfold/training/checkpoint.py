@@ -1,15 +1,15 @@
-"""Checkpoints: everything a run needs to go on, as safetensors and JSON, written atomically.
+"""Checkpoints: everything that a run needs to resume, as safetensors and JSON, written atomically.
 
     checkpoint/000500/parameters.safetensors   W, U, b, ...: by the names the spec gives them
                       optimizer.safetensors    mean/W, square/W, ...: slot/parameter
                       carry.safetensors        the state the next chunk starts from
                       best.safetensors         the weights with the lowest validation loss
-                      state.json               counters, and which spec this is of
-                      SHA256SUMS               what `sha256sum --check` reads
+                      state.json               counters, and the identity of the spec
+                      SHA256SUMS               for `sha256sum --check`
 
 A checkpoint is written to a hidden folder beside it, flushed to the disk, and renamed when it is
-complete, so a folder that has a number for its name was whole once. Whether it still is, the sums
-say. The last two are kept. No pickle anywhere: reading runs no code.
+complete, so a folder with a number for its name was once whole; the sums show whether it still is.
+The last two are kept. There is no pickle: reading runs no code.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Arrays = dict[str, Array]
 FORMAT = 2
 KEPT = 2
 SUMS, STATE = "SHA256SUMS", "state.json"
-MARKS = (SUMS, STATE)  # what tells a checkpoint from a folder that somebody else has made
+MARKS = (SUMS, STATE)  # distinguishes a checkpoint from a folder of another origin
 DAMAGED = ".damaged"
 NUMBER = re.compile(r"[0-9]{6,18}")  # the name of a checkpoint
 LARGEST = 2**53  # steps: more than any run takes, and what JSON keeps exactly
@@ -62,7 +62,7 @@ class Best:
     Attributes:
         step: after which they were measured.
         loss: on the validation data.
-        misses: how many measurements since then found nothing better.
+        misses: the number of measurements since then without improvement.
         parameters: by name.
     """
 
@@ -77,12 +77,12 @@ class TrainingState:
     """A run between two steps.
 
     Attributes:
-        step: how many steps have been taken.
+        step: the number of steps taken.
         parameters: by name.
-        slots: what the optimiser remembers, by slot and parameter.
-        carry: the recurrent state the next chunk starts from; None starts anew.
+        slots: the optimiser's memory, by slot and parameter.
+        carry: the recurrent state that the next chunk starts from; None starts anew.
         counters: sums over the steps so far, by name.
-        best: the best weights, where there is validation.
+        best: the best weights, if there is validation.
     """
 
     step: int
@@ -94,7 +94,7 @@ class TrainingState:
 
 
 class _Checked(BaseModel):
-    """Part of a state.json; what else it holds is as it was written."""
+    """Part of a state.json; the rest of its content is as it was written."""
 
     model_config = ConfigDict(extra="allow", defer_build=True)
 
@@ -114,7 +114,7 @@ class _Data(_Checked):
 
 
 class _Record(_Checked):
-    """What state.json says; `facts` of a run are part of it."""
+    """The content of state.json; `facts` of a run are part of it."""
 
     step: int = Field(ge=0, le=LARGEST)
     counters: dict[str, float]
@@ -127,7 +127,7 @@ class _Record(_Checked):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read: where it is, its state, and what it says of its run."""
+    """A checkpoint that was read: its place, its state, and its facts about the run."""
 
     path: Path
     state: TrainingState
@@ -138,16 +138,16 @@ def save(state: TrainingState, folder: Path, facts: Mapping[str, object]) -> Pat
     """Write a checkpoint into `folder`, drop all but it and the one before, and return its place.
 
     Arguments:
-        state: what to keep.
+        state: to save.
         folder: the run's `checkpoint/`.
         facts: further JSON values to put into state.json (the optimiser, the vocabulary).
 
     Raises:
-        OSError: it could not be written; what was there before is as it was.
+        OSError: it could not be written; earlier checkpoints are unchanged.
     """
     if not is_folder(folder):
-        numbered(folder)  # says what else is there
-        folder.mkdir()  # not its parents: a run folder that has moved is not made anew
+        numbered(folder)  # reports anything else there
+        folder.mkdir()  # not its parents: a run folder that has moved is not created again
     final = folder / f"{state.step:06d}"
     partial = folder / f".{final.name}.{os.getpid()}.partial"
     remove(partial)
@@ -164,7 +164,7 @@ def save(state: TrainingState, folder: Path, facts: Mapping[str, object]) -> Pat
     flush(folder)
     all_of_them = numbered(folder)
     here = all_of_them.index(final)
-    # What is later belongs to steps that were taken back.
+    # Later checkpoints belong to steps that were taken back.
     for other in (*all_of_them[: max(here + 1 - KEPT, 0)], *all_of_them[here + 1 :]):
         _drop(other)
     return final
@@ -207,12 +207,12 @@ def _write(state: TrainingState, partial: Path, facts: Mapping[str, object]) -> 
 def newest(
     folder: Path, told: Callable[[str], None] = lambda _: None, *, move: bool = False
 ) -> Checkpoint | None:
-    """Return the newest checkpoint of a run that is whole, or None where there is none.
+    """Return the newest undamaged checkpoint of a run, or None if there is none.
 
     Arguments:
         folder: the run's `checkpoint/`.
-        told: is given a line about every damaged one.
-        move: whether to rename the damaged ones, so that nobody meets them again.
+        told: receives a line about every damaged one.
+        move: whether to rename the damaged ones, so that they are not found again.
 
     Raises:
         DataError: there are checkpoints, and all of them are damaged.
@@ -246,7 +246,7 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        DataError: where it is not one, is of another format, or was altered after it was written.
+        DataError: it is not one, is of another format, or was altered after it was written.
     """
     if not is_folder(path):
         raise DataError(f"{path} is {kind_of(path)}, not the folder of a checkpoint")
@@ -279,9 +279,9 @@ def _read_arrays(file: Path) -> Arrays:
     """Return the arrays of a safetensors file.
 
     Raises:
-        DataError: it is none.
+        DataError: it is not a safetensors file.
     """
-    os.close(open_regular(file))  # the library opens whatever has that name
+    os.close(open_regular(file))  # the library opens any kind of file of that name
     try:
         return load_file(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
@@ -335,10 +335,10 @@ def _write_arrays(file: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def numbered(folder: Path) -> list[Path]:
-    """Return what has the name of a checkpoint in a run's `checkpoint/`, the oldest first.
+    """Return the entries of a run's `checkpoint/` with names of checkpoints, the oldest first.
 
     Raises:
-        DataError: it is a link, or no folder at all.
+        DataError: it is a link, or not a folder.
     """
     if (kind := kind_of(folder)) is None:
         return []

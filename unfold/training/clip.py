@@ -1,4 +1,4 @@
-"""Gradient clipping, in place on a flat gradient, and how much was cut.
+"""Gradient clipping, in place on a flat gradient, and the share of clipped entries.
 
 By norm, the whole gradient is scaled down so that its Euclidean norm is at most the limit (Pascanu,
 Mikolov & Bengio 2013): the direction stays. By value, every entry is cut to [-limit, limit], as in
@@ -46,7 +46,7 @@ class ClipNorm(Settings):
 
     @property
     def rule(self) -> Rule:
-        """What is done with the gradient."""
+        """The operation on the gradient."""
         return SCALE
 
     def clip(self, apply: Applied, norm: float, size: int) -> float:
@@ -69,7 +69,7 @@ class ClipValue(Settings):
 
     @property
     def rule(self) -> Rule:
-        """What is done with the gradient."""
+        """The operation on the gradient."""
         return CUT
 
     def clip(self, apply: Applied, norm: float, size: int) -> float:

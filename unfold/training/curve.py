@@ -1,9 +1,9 @@
 """The loss curve of a run as a picture.
 
-The raw losses are drawn faintly, their running mean over a fortieth of the run strongly, the losses
-on validation data as dots, and where it is known the loss of guessing (ln V for V symbols) as a
-dashed line: the distance below it is what was learnt. Of a long run at most a few thousand points
-are drawn: the mean of every so many steps.
+The picture shows the raw losses faintly, their running mean over a fortieth of the run strongly,
+the losses on validation data as dots, and, if it is known, the loss of guessing (ln V for V
+symbols) as a dashed line: the distance below it is the progress. A long run is drawn with at most a
+few thousand points, each the mean of several steps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST = 4000
 
 @dataclass(frozen=True)
 class Curve:
-    """What is drawn.
+    """The content of the picture.
 
     Attributes:
         title: the headline.
@@ -76,7 +76,7 @@ def draw_losses(curve: Curve, *, format: Literal["svg", "png"] = "svg") -> bytes
 
 
 def _thinned(steps: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of every so many points, so that there are not too many."""
+    """Return means of groups of points, so that there are not too many."""
     group = -(-len(losses) // MOST)
     if group <= 1:
         return steps, losses

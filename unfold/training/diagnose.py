@@ -1,9 +1,9 @@
-"""Where a number that is not finite appeared first, when a step could not be taken.
+"""The first number that was not finite, when a step could not be taken.
 
-The forward pass is run once more with all its named nodes, which are searched in the order in which
-they can be computed (the levels of the unfolded graph): of all nodes that are not finite, the first
-one read only finite ones. Where a `where` may have left some of them out, the reference says which
-of them reached the loss (`unfolded/origins.py`). Where the loss is finite, it was the gradient.
+The forward pass runs once more with all its named nodes, and the search follows the order of
+computation (the levels of the unfolded graph): of all nodes that are not finite, the first one read
+only finite ones. If a `where` may have left some of them out, the reference finds those that
+reached the loss (`unfolded/origins.py`). If the loss is finite, the gradient was the cause.
 
     step 57: the loss is nan; the first value that is not finite is h[t=12] (inf, sequence 3 of 32)
     step 3: the loss is 0.2, but its gradient is not finite for w; backwards it was first the
@@ -46,7 +46,7 @@ class Found:
         point: the index point, by axis.
         sequence: of the batch, counted from 0.
         value: the number.
-        level: how many values in a row have to be computed before it.
+        level: the number of values in a row that must be computed before it.
     """
 
     node: str
@@ -63,7 +63,7 @@ class Found:
 
 
 def explain_failure(trainer: Trainer) -> str | None:
-    """Say at which step, node and index point a number was first not finite."""
+    """Name the step, node and index point at which a number was first not finite."""
     failure = trainer.failure
     if failure is None:
         return None
@@ -148,8 +148,8 @@ def _first(
 ) -> Found | None:
     """Return the number computed first of those that are not finite and reach some values.
 
-    The Program is run by the reference, in double precision: a number counts as infinite that is
-    too large for the type that was trained with.
+    The reference runs the Program in double precision: a number counts as infinite if it is too
+    large for the type of the training.
     """
     batch, carry = failure.batch, failure.carry or {}
     own = {BEGINS: batch.begins if carry else None, KNOWN: batch.known}
@@ -174,7 +174,7 @@ def _first(
 
 
 def _wide(points: Array, array: Array) -> Array:
-    """Repeat what is true of points for all their features."""
+    """Repeat the values of a mask of points for all their features."""
     return np.broadcast_to(
         points.reshape(points.shape + (1,) * (array.ndim - points.ndim)), array.shape
     )
@@ -192,7 +192,7 @@ def _lowest(bad: Mapping[str, Array], program: Program, domain: Domain) -> Found
 
 
 def _equation(value: Value) -> str:
-    """Name the equation that a value is, or is a part of."""
+    """Return the equation that a value belongs to."""
     if value.is_named or not value.node:
         return value.name
     return f"the derivative of {value.node[1:]}" if value.node.startswith("∂") else value.node

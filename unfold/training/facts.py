@@ -1,4 +1,4 @@
-"""What a checkpoint says of its run, and whether it fits what is to be trained now.
+"""The facts of a checkpoint about its run, and the check that they fit the present training.
 
 facts    name, equations, optimiser, seed, fingerprint of the data: in state.json
 fits     compares them, and names the first difference:
@@ -26,12 +26,12 @@ from unfold.version import VERSION
 
 
 def facts(learner: Learner, settings: TrainSettings, data: Mapping[str, object]) -> dict[str, Any]:
-    """Return what a checkpoint says of its run beside the arrays.
+    """Return the facts of a checkpoint about its run, without the arrays.
 
     Arguments:
-        learner: what is trained.
-        settings: how.
-        data: what the data say of themselves.
+        learner: that is trained.
+        settings: of the training.
+        data: facts of the data.
     """
     optimizer, program = settings.optimizer, learner.model.program
     return {
@@ -45,13 +45,13 @@ def facts(learner: Learner, settings: TrainSettings, data: Mapping[str, object])
 
 
 def equations(program: Program) -> list[str]:
-    """Return a Program line by line, extents excepted: they may change."""
+    """Return a Program line by line, without extents, which may change."""
     _, *lines = show_program(program).splitlines()
     return [" ".join(line.split()) for line in lines if line.strip()]
 
 
 def check_fits(found: Checkpoint, fresh: TrainingState, expected: Mapping[str, Any]) -> None:
-    """Compare a checkpoint with what is to be trained.
+    """Compare a checkpoint with the present training.
 
     Arguments:
         found: the checkpoint.
@@ -89,7 +89,7 @@ def with_slots(state: TrainingState, learner: Learner, settings: TrainSettings) 
 
 
 def _compare_equations(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
-    """Name the first equation that is another one."""
+    """Name the first equation that differs."""
     if list(found) == list(expected):
         return
     gone = [line for line in found if line not in expected]
@@ -103,7 +103,7 @@ def _compare_equations(path: Path, found: Sequence[str], expected: Sequence[str]
 
 
 def _compare_data(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Say that the data have changed."""
+    """Report that the data have changed."""
     if found.get("vocabularies") != expected.get("vocabularies"):
         raise DataError(f"{path}: the text has different characters from those it was trained on")
     if found.get("fingerprint") != expected.get("fingerprint"):

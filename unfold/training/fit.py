@@ -4,9 +4,8 @@
     outcome = unfold.train(model, {"x": x, "target": y}, steps=500, optimizer="adam", batch=16)
     outcome.params, outcome.losses, outcome.ending
 
-Everything but the model, the data and their surroundings is a key of the section `train` of a spec.
-With a folder, a call that is made again goes on from the last checkpoint there, and ends as if it
-had never been interrupted.
+All other settings are keys of the section `train` of a spec. With a folder, a repeated call resumes
+from the last checkpoint there, and ends as if it had never been interrupted.
 """
 
 from __future__ import annotations
@@ -50,29 +49,29 @@ def train(
 
     Args:
         model: from `unfold.load`.
-        data: arrays [N, *axes, *shape] by input, in batches of which the model is trained; or what
-            `unfold.training.data.make` makes; or anything with the methods of a `Source`; default:
-            what the spec's section `data` says.
+        data: arrays [N, *axes, *shape] by input, which are cut into batches; or a result of
+            `unfold.training.data.make`; or anything with the methods of a `Source`; default: the
+            data of the spec's section `data`.
         batch: sequences per batch of arrays.
         lengths: of arrays, per axis the length of each sequence, [N].
-        params: where to begin; default: fresh parameters, from the seed.
-        folder: for checkpoints, metrics.jsonl and event files; it is made where it is missing, and
-            where it has a checkpoint, training goes on from that.
+        params: initial parameters; default: fresh ones, from the seed.
+        folder: for checkpoints, metrics.jsonl and event files. It is created if it is missing.
+            If it has a checkpoint, training resumes from it.
         callbacks: functions of (metrics, trainer), called after every step; one that returns True
             ends the training.
         backend: "numba" or "reference"; default: $UNFOLD_BACKEND, or "numba".
         dtype: "float32" or "float64".
-        reduce: what makes one gradient of those of all processes, see `loop.Reduce`.
+        reduce: joins the gradients of all processes, see `loop.Reduce`.
         **settings: keys of the section `train`, such as steps, optimizer, schedule, clip, seed,
-            validation; default: what the spec's section says.
+            validation; default: those of the spec's section.
 
     Returns:
-        parameters, losses and why it ended: "finished", "early" (a callback, or patience), or
-        "diverged", where `diagnosis` says where the first number that is not finite appeared.
+        parameters, losses and the reason of the end: "finished", "early" (a callback, or
+        patience), or "diverged"; `diagnosis` then names the first number that is not finite.
 
     Raises:
-        SpecError: settings that make no sense.
-        DataError: data that do not fit the model, or a folder that does not fit either.
+        SpecError: the settings are invalid.
+        DataError: the data or the folder do not fit the model.
     """
     if model.program.loss is None:
         raise UnfoldError(
@@ -127,7 +126,7 @@ def _read_data(
     dtype: str,
     how: TrainSettings,
 ) -> Data:
-    """Make batches of whatever was given."""
+    """Make batches of the given data."""
     if isinstance(data, Data):
         return data
     if data is None:
@@ -166,7 +165,7 @@ def _enter(
     settings: TrainSettings,
     mine: Mapping[str, Any],
 ) -> TrainingState:
-    """Lock a folder, and return the state to go on from."""
+    """Lock a folder, and return the state to resume from."""
     import warnings
 
     folder.mkdir(parents=True, exist_ok=True)

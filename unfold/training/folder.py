@@ -4,8 +4,7 @@
                       graph-folded.svg  graph-unfolded.svg  events.out.tfevents.…
 
 Folders are numbered per name. A folder appears under its name together with its spec.yaml, and a
-file only when it is complete; what a killed process leaves behind is hidden and ends with
-`.partial`.
+file only when it is complete. A killed process may leave hidden files that end with `.partial`.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from unfold.files import FULL, explain, is_folder, open_regular, remove
 from unfold.training.checkpoint import numbered
 
 LOCK = ".lock"
-LEFT = re.compile(r"\..+\.[0-9]+\.partial")  # what a process that was killed leaves behind
-OWNER = re.compile(rb"\s*[0-9]*\s*")  # what a lock says: nothing, or a process
+LEFT = re.compile(r"\..+\.[0-9]+\.partial")  # left behind by a process that was killed
+OWNER = re.compile(rb"\s*[0-9]*\s*")  # the content of a lock: nothing, or a process
 
 
 def create_run_folder(
@@ -37,11 +36,11 @@ def create_run_folder(
 
     Arguments:
         root: where run folders go.
-        name: of the spec; what is not fit for a folder's name is left out.
+        name: of the spec; characters that do not fit a folder's name are left out.
         write: puts the first files into the folder, before it gets its name.
 
     Raises:
-        DataError: where no folder can be made there.
+        DataError: no folder can be created there.
     """
     stem = _stem(name)
     partial = root / f".{stem}.{os.getpid()}.partial"
@@ -73,7 +72,7 @@ def create_run_folder(
 
 
 def _stem(name: str) -> str:
-    """Return what of a name can be that of a folder, in the encoding of file names."""
+    """Return the part of a name that a folder can have, in the encoding of file names."""
     encoding = sys.getfilesystemencoding()
     known = name.encode(encoding, "ignore").decode(encoding, "ignore")
     return re.sub(r"[^\w.-]+", "-", known).strip(".-")[:80] or "run"
@@ -81,7 +80,7 @@ def _stem(name: str) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder; the lock ends with the process, however it ends.
+    """Keep other processes out of a run folder; the lock ends with the process in any case.
 
     Raises:
         DataError: another process is using the folder, or it cannot be written to.
@@ -103,7 +102,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _take(handle: int, folder: Path) -> None:
-    """Hold the lock of a folder, and write into it who does."""
+    """Hold the lock of a folder, and write the owner into it."""
     try:
         held = lock_descriptor(handle, blocking=False)
     except OSError:  # a file system without locks
@@ -123,7 +122,7 @@ def _take(handle: int, folder: Path) -> None:
 
 
 def _owner(handle: int) -> str:
-    """Return who holds a lock."""
+    """Return the owner of a lock."""
     with suppress(OSError):
         os.lseek(handle, 1, os.SEEK_SET)
         number = os.read(handle, 20).strip()
@@ -133,7 +132,7 @@ def _owner(handle: int) -> str:
 
 
 def write_error(error: OSError, folder: Path) -> DataError:
-    """Return the error for a file of a run that could not be written, and how to go on."""
+    """Return the error for a file of a run that could not be written, with advice to resume."""
     if not is_folder(folder) and not folder.is_symlink():
         return DataError(
             f"{folder} no longer exists: it was moved or removed during the run\n"

@@ -1,7 +1,7 @@
 """Initial values of parameters, by the rules a spec names.
 
 Sources: glorot (Glorot & Bengio 2010), he (He et al. 2015), orthogonal (Saxe, McClelland & Ganguli
-2014). Each parameter draws from a generator of its own, keyed by the seed and its name, so adding a
+2014). Each parameter draws from a separate generator, keyed by the seed and its name, so an added
 parameter changes no other.
 """
 
@@ -25,7 +25,7 @@ def initialize(
     """Return fresh parameters, arrays [*extents, *shape] by name.
 
     Args:
-        program: whose parameters.
+        program: of the parameters.
         extents: number of index points of each axis.
         seed: of the random rules.
         dtype: "float32" or "float64".
@@ -86,7 +86,7 @@ def _each(leading: tuple[int, ...], draw: Any) -> Any:
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return how many inputs and outputs a weight of shape [out, in, *window] connects."""
+    """Return the numbers of inputs and outputs of a weight of shape [out, in, *window]."""
     if len(shape) < 2:
         return (shape[0] if shape else 1), 1
     window = int(np.prod(shape[2:], dtype=np.int64))

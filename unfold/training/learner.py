@@ -1,4 +1,4 @@
-"""A model on a backend: what training sees of it.
+"""A model on a backend: the interface that training uses.
 
     Learner(model, "numba").step(parameters, inputs, carry=carry, seed=3)
 
@@ -24,7 +24,7 @@ Arrays = dict[str, Array]
 
 
 class Found(Protocol):
-    """What a model's step gives: the loss, gradients by parameter, the state for the next chunk."""
+    """The result of a model's step: the loss, gradients, the state for the next chunk."""
 
     @property
     def loss(self) -> float:
@@ -43,7 +43,7 @@ class Found(Protocol):
 
 
 class Run(Protocol):
-    """What a model's forward run gives."""
+    """The result of a model's forward run."""
 
     @property
     def loss(self) -> float | None:
@@ -61,15 +61,15 @@ class Run(Protocol):
 
 
 class Binding(Protocol):
-    """What training needs of a backend itself."""
+    """The part of a backend that training uses directly."""
 
     def bind(self, *rules: tuple[Rule, Mapping[str, Array]]) -> tuple[Applied, ...]:
-        """Return functions that do what rules say with flat arrays."""
+        """Return functions that apply rules to flat arrays."""
         ...
 
 
 class Model(Protocol):
-    """What training needs of a model."""
+    """The part of a model that training uses."""
 
     @property
     def program(self) -> Program:
@@ -98,7 +98,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Learner:
-    """A model, and what computes.
+    """A model and its backend.
 
     Attributes:
         model: the model.
@@ -120,11 +120,11 @@ class Learner:
 
     @cached_property
     def _draws(self) -> bool:
-        """Whether a run draws random numbers in any mode; without, it may be given any seed."""
+        """Whether a run draws random numbers in any mode; otherwise its seed does not matter."""
         return any(v.row.is_random for v in self.model.program)
 
     def seed(self, seed: int, step: int, mode: Mode) -> int:
-        """Return the seed of all that is drawn in one step of a run."""
+        """Return the seed of all draws in one step of a run."""
         if self._draws or not isinstance(mode, str):
             return stream(seed, f"step {step}") >> 1
         return 0
@@ -142,5 +142,5 @@ class Learner:
         return self.model.forward(params, inputs, backend=self.backend, **options)
 
     def bind(self, *rules: tuple[Rule, Mapping[str, Array]]) -> tuple[Applied, ...]:
-        """Return functions that do what rules say with flat arrays, on the backend."""
+        """Return functions that apply rules to flat arrays, on the backend."""
         return self.model.backend(self.backend).bind(*rules)

@@ -1,6 +1,6 @@
 """The training step, from state to state.
 
-A step is three parts, and the middle one is the seam for what comes after one machine:
+A step has three parts; the middle one is the place to join several machines:
 
     gradients of a shard  →  reduce            →  update
     (model, one batch)       (mean, in place)     (noise, clip, optimiser, weight decay)
@@ -10,8 +10,8 @@ shard there is nothing to reduce; a data-parallel run gives every process its sh
 and a `Reduce` that does an all-reduce over the flat gradient. The state that is carried to the next
 chunk stays with its shard.
 
-Invariant: a step depends on nothing but the state and its own number (the batch and all random
-draws come from that), so a run that goes on from a checkpoint equals one that was never stopped.
+Invariant: a step depends only on the state and its own number (the batch and all random draws come
+from that), so a run that resumes from a checkpoint equals one that was never stopped.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SMOOTH = 0.999
 
 
 class Reduce(Protocol):
-    """What makes one gradient of the gradients of all shards."""
+    """The function that joins the gradients of all shards."""
 
     def __call__(self, loss: float, gradient: Array, sequences: int) -> float:
         """Replace a shard's gradient by the mean over all sequences of all shards.
@@ -49,7 +49,7 @@ class Reduce(Protocol):
         Arguments:
             loss: of this shard, a mean over its sequences.
             gradient: flat, of this shard; changed in place.
-            sequences: how many this shard has.
+            sequences: the number of this shard's.
 
         Returns:
             the mean loss over all sequences of all shards.
@@ -69,7 +69,7 @@ def start(learner: Learner, settings: TrainSettings, dtype: str = "float64") -> 
 
 @dataclass(frozen=True)
 class Failure:
-    """A step that could not be taken: what it was given."""
+    """The arguments of a step that could not be taken."""
 
     step: int
     parameters: Mapping[str, Array]
@@ -83,7 +83,7 @@ class Failure:
 
 @dataclass(slots=True)
 class _Between:
-    """What a run holds between two steps beside arrays: counters, and the carried state."""
+    """The memory of a run between two steps beside its arrays: counters, and the carried state."""
 
     step: int
     carry: Arrays | None
@@ -97,15 +97,15 @@ class Trainer:
 
     Args:
         learner: the model on a backend.
-        source: where batches come from.
-        settings: how to train.
-        state: where to begin; its arrays are copied.
-        guess: the loss of knowing nothing, at which the smoothed loss begins.
-        reduce: what makes one gradient of those of all shards.
+        source: of batches.
+        settings: of the training.
+        state: to begin with; its arrays are copied.
+        guess: the loss of guessing, at which the smoothed loss begins.
+        reduce: joins the gradients of all shards.
 
     Attributes:
         begun: the counters of the state it began with.
-        best: the best weights so far, where there is validation.
+        best: the best weights so far, if there is validation.
         failure: the last step, if it could not be taken.
     """
 
@@ -146,7 +146,7 @@ class Trainer:
 
     @property
     def taken(self) -> int:
-        """How many steps have been taken."""
+        """The number of steps taken."""
         return self._now.step
 
     @property
@@ -156,7 +156,7 @@ class Trainer:
 
     @property
     def clipped(self) -> tuple[int, float]:
-        """In how many steps gradients were clipped, and which share of all their entries."""
+        """The number of steps with clipped gradients, and the share of all their entries."""
         return int(self._now.clipped_steps), self._now.clipped_share / max(self._now.step, 1)
 
     def state(self) -> TrainingState:
@@ -179,7 +179,7 @@ class Trainer:
     def step(self) -> Metrics:
         """Take a step.
 
-        Where the loss or the gradient is not finite nothing changes but `failure`.
+        If the loss or the gradient is not finite, only `failure` changes.
         """
         settings, now = self.settings, self._now
         batch = self.source.batch(now.step)
@@ -218,7 +218,7 @@ class Trainer:
         return Metrics(now.step + 1, loss, smoothed, norm, share, rate, share_of(mode))
 
     def take_back(self) -> None:
-        """Go back to before the last step: its loss is the last one known to be finite."""
+        """Undo the last step: its loss is the last one known to be finite."""
         if self._before is not self._now:
             self._weights.take_back()
             self._now = self._before
@@ -233,7 +233,7 @@ class Trainer:
 
 
 def about(batch: Batch, settings: TrainSettings) -> dict[str, Any]:
-    """Return the options of a run that a batch asks for; what nobody reads is not computed."""
+    """Return the options of a run for a batch; the state is computed only if it is read."""
     options: dict[str, Any] = {"lengths": batch.lengths} if batch.lengths else {}
     if batch.begins is not None:
         options["begins"] = batch.begins
@@ -247,10 +247,10 @@ def once(source: Source) -> Iterator[Batch]:
 
 
 def validate(trainer: Trainer, batches: Iterable[Batch]) -> tuple[float, bool]:
-    """Measure the loss on validation data; keep the weights where it is the lowest so far.
+    """Measure the loss on validation data; keep the weights if it is the lowest so far.
 
     Arguments:
-        trainer: whose weights.
+        trainer: of the weights.
         batches: from the beginning; `validation.batches` of them are used, or all.
 
     Returns:

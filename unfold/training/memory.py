@@ -1,4 +1,4 @@
-"""The section `memory`: how much a run may take, and whether segments are recomputed.
+"""The section `memory`: the memory that a run may take, and the recomputation of segments.
 
 memory: {checkpoint: auto, budget: 2 GiB}
 memory: {checkpoint: 500}                     segments of 500 steps along the first axis that
@@ -32,7 +32,7 @@ Length = Annotated[int, Field(ge=1)]
 
 
 class MemorySettings(Settings):
-    """How much memory a run may take.
+    """The memory that a run may take.
 
     Attributes:
         checkpoint: steps of a segment that is recomputed; "auto" where a run would not fit.

@@ -1,14 +1,14 @@
-"""metrics.jsonl: what training found, one JSON object per line, the same for the same run.
+"""metrics.jsonl: the results of training, one JSON object per line, equal for equal runs.
 
     {"step": 1, "loss": 4.6, "smoothed_loss": 4.6, "gradient_norm": 0.9, "clipped": 0.0, "rate": …}
     {"step": 200, "validation_loss": 2.31, "best": true}
 
-With `log: 100` a line holds the means over a hundred steps. Times of day and speeds are not in it
-but in sessions.jsonl, so that two runs can be compared byte by byte.
+With `log: 100` a line holds the means over a hundred steps. Times of day and speeds are in
+sessions.jsonl instead, so that two runs can be compared byte by byte.
 
-Invariant: whatever a checkpoint knows of is in the file before the checkpoint is. To go on from a
-checkpoint, lines of later steps are cut off, and a last line that was not written to its end.
-Whatever else cannot be read is damage: the file is kept beside, and the lines that are whole go on.
+Invariant: every record that a checkpoint counts is in the file before the checkpoint exists. A run
+that resumes from a checkpoint cuts off lines of later steps, and an incomplete last line. Any other
+unreadable line is damage: the old file is set aside, and its complete lines are kept.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from unfold.files import (
 from unfold.training.checkpoint import DAMAGED, LARGEST
 
 LONGEST = 2**20  # bytes of a line
-SECONDS = 1.0  # between flushes: what a person who follows the file waits at most
+SECONDS = 1.0  # between flushes: the longest wait of a user who follows the file
 
 Number = float | int | bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What is known of one step.
+    """The measurements of one step.
 
     Attributes:
         step: its number, counted from 1.
@@ -53,7 +53,7 @@ class Metrics:
         gradient_norm: of all gradients together, before clipping.
         clipped: the share of gradient entries that clipping changed.
         rate: the learning rate.
-        teacher: the share of the teacher, where that is scheduled.
+        teacher: the share of the teacher, if that is scheduled.
     """
 
     step: int
@@ -79,12 +79,12 @@ class MetricsFile:
 
     Args:
         file: where to write; None keeps the losses only.
-        keep: number of steps the file may tell of; lines of later steps are cut off.
-        lines: how many lines of these steps there should be, where that is known.
-        told: is given a line about damage, and about lines that are missing.
+        keep: number of steps in the file; lines of later steps are cut off.
+        lines: the expected number of lines of these steps, if that is known.
+        told: receives a line about damage, and about missing lines.
 
     Attributes:
-        lines: how many lines the file has.
+        lines: the number of lines in the file.
 
     Raises:
         DataError: a link, a folder, a pipe or a device has the name of the file.
@@ -169,7 +169,7 @@ class MetricsFile:
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """Return the records of a metrics.jsonl, what cannot be read excepted.
+    """Return the readable records of a metrics.jsonl.
 
     Raises:
         DataError: it cannot be read.
@@ -183,12 +183,12 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
 
 
 def _lines(handle: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a file, in pieces where they are longer than any of ours."""
+    """Yield the lines of a file, in pieces if they are longer than any of ours."""
     return iter(lambda: handle.readline(LONGEST), b"")
 
 
 def _copy_whole_lines(file: Path, keep: int, aside: Path) -> None:
-    """Move a file aside, and put one in its place that has its readable lines up to a step."""
+    """Set a file aside, and replace it by one with its readable lines up to a step."""
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     remove(partial)
     with os.fdopen(open_regular(file), "rb") as old, partial.open("xb") as new:
@@ -202,7 +202,7 @@ def _copy_whole_lines(file: Path, keep: int, aside: Path) -> None:
 
 
 def _free(path: Path) -> Path:
-    """Return a path that nothing has: this one, or it with a number."""
+    """Return a free path: this one, or this one with a number."""
     names = (path, *(path.with_name(f"{path.name}-{n}") for n in range(2, 1000)))
     return next(p for p in names if kind_of(p) is None)
 
@@ -223,7 +223,7 @@ def _read(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_loss(value: object) -> bool:
-    """Say whether a value is a number that a float can hold, or null."""
+    """Tell whether a value is a number that a float can hold, or null."""
     return value is None or type(value) is float or (type(value) is int and abs(value) <= LARGEST)
 
 
@@ -243,7 +243,7 @@ def show_record(record: Mapping[str, Number]) -> str:
 
 
 def _other(number: Number) -> str:
-    """Return a number that is no finite float, as JSON."""
+    """Return a number that is not a finite float, as JSON."""
     if isinstance(number, bool):
         return "true" if number else "false"
     return "null" if number is None or not math.isfinite(number) else json.dumps(number)

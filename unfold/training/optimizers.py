@@ -7,8 +7,8 @@ equations (`unfold.core.rule`), so a new optimiser is one class and its place in
 
     Adagrad(rate=0.1):   s' = s + g²,   p' = p - rate g / (√s' + ε)
 
-Weight decay is not a matter of the gradient but of the weights (Loshchilov & Hutter 2019), and is
-applied by the loop after any of these rules.
+Weight decay acts on the weights, not on the gradient (Loshchilov & Hutter 2019); the loop applies
+it after any of these rules.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise ValueError for a constant that makes no sense."""
+        """Raise ValueError for an invalid constant."""
 
     @property
     @abstractmethod
@@ -91,7 +91,7 @@ class Optimizer(ABC):
         step: int,
         rate: float | None = None,
     ) -> tuple[Array, list[Array]]:
-        """Return new weights and slots, for those who write their own loop.
+        """Return new weights and slots, for custom training loops.
 
         Arguments:
             weights, gradient, slots: flat arrays [n].
@@ -125,7 +125,7 @@ class Sgd(Optimizer):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The velocity, where there is momentum."""
+        """The velocity, if there is momentum."""
         return ("velocity",) if self.momentum else ()
 
     @property
@@ -147,7 +147,7 @@ class Adagrad(Optimizer):
     """Duchi, Hazan & Singer 2011, diagonal form: s' = s + g², p' = p - rate g / (√s' + ε).
 
     The sum s begins at `start_at`: with 1e-8 and ε = 0 this is the rule of min-char-rnn, whose
-    constant is inside of the root.
+    constant is inside the root.
     """
 
     rate: float = 0.1
@@ -204,12 +204,12 @@ class RmsProp(Optimizer):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The mean square, and the velocity where there is momentum."""
+        """The mean square, and the velocity if there is momentum."""
         return ("square", "velocity") if self.momentum else ("square",)
 
     @property
     def lines(self) -> Lines:
-        """s', v' where there is momentum, and p'."""
+        """s', v' if there is momentum, and p'."""
         s, v = X("square"), X("velocity")
         square = ("square", X("rho") * s + X("rest") * (G * G))
         pull = RATE * G / (sqrt(s) + X("epsilon"))

@@ -4,9 +4,9 @@
     schedule: [{warmup: 500}, {cosine: {to: 0.1}}]      up in 500 steps, then down to a tenth
     schedule: [{warmup: 500}, {step: {every: 10000, times: 0.5}}]
 
-The factors of a list are multiplied. What is not a warm-up begins where the warm-ups end, and, if
-it is not told over how many steps, ends with the run. Warm-up as in Goyal et al. 2017, cosine as in
-Loshchilov & Hutter 2017, without restarts.
+The factors of a list are multiplied. A piece that is not a warm-up begins at the end of the
+warm-ups and, unless it has a number of steps, ends with the run. Warm-up follows Goyal et al. 2017,
+cosine Loshchilov & Hutter 2017, without restarts.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Schedule:
 
 
 def read_schedule(value: object) -> Schedule:
-    """Read a piece, or a list of them; raises ValueError for what is none."""
+    """Read a piece, or a list of them; raises ValueError for anything else."""
     if isinstance(value, Schedule):
         return value
     if not isinstance(value, Sequence) or isinstance(value, str):

@@ -1,9 +1,9 @@
 """A session: training from one state until it is finished, stopped or cannot go on.
 
-Every step is recorded, measured on validation data when that is due, told to callbacks, and kept in
-a checkpoint from time to time and at the end. What is written says nothing of when it was written,
-so a run that was killed and resumed leaves the same metrics.jsonl as one that never was. Who ran
-when, how fast and why it ended is in sessions.jsonl.
+A session records every step, measures it on validation data when that is due, and calls the
+callbacks. It writes a checkpoint from time to time and at the end. Records do not contain times, so
+a run that was killed and resumed leaves the same metrics.jsonl as one that never was. The process,
+time, speed and end of each session are in sessions.jsonl.
 
     step → metrics.jsonl → validation → callbacks → checkpoint → stop?
 """
@@ -31,12 +31,12 @@ from unfold.training.metrics import Metrics, MetricsFile, Number
 Callback = Callable[[Metrics, Trainer], object]
 Ending = Literal["finished", "early", "interrupted", "diverged"]
 SAVE_SECONDS = 30.0
-LINES = "metrics_lines"  # the counter of what is in metrics.jsonl
+LINES = "metrics_lines"  # the counter of records in metrics.jsonl
 MEANS = ("loss", "gradient_norm", "clipped")
 
 
 class Writer(Protocol):
-    """Something else that takes records, such as event files for TensorBoard."""
+    """Another receiver of records, such as event files for TensorBoard."""
 
     def write(self, record: Mapping[str, Number]) -> None:
         """Take a record."""
@@ -49,19 +49,19 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Setting:
-    """What surrounds a run.
+    """The environment of a run.
 
     Attributes:
-        folder: where checkpoints and metrics go; None keeps nothing.
-        facts: what a checkpoint says of its run.
+        folder: for checkpoints and metrics; None keeps nothing.
+        facts: about the run, for its checkpoints.
         more: further numbers for a record, from a loss.
         validation: gives the batches of the validation data, from the first.
-        callbacks: are given the metrics of every step, and the trainer; one that returns True ends
+        callbacks: receive the metrics of every step, and the trainer; one that returns True ends
             the run.
-        writers: get every record too.
-        stopped: is asked after every step.
+        writers: receive every record, too.
+        stopped: is called after every step; whether to stop.
         saving: surrounds the writing of a checkpoint.
-        told: is given a line about files of the folder that are damaged.
+        told: receives a line about damaged files of the folder.
     """
 
     folder: Path | None = None
@@ -77,18 +77,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session came to.
+    """The result of a session.
 
     Attributes:
-        ending: why it ended.
+        ending: the reason of its end.
         state: at the end; arrays of its own.
         steps, losses: of every record since the run began.
         validated: (steps, losses) of all measurements on validation data.
         seconds: that the session took.
         taken: steps of this session.
-        clipped: in how many steps of the run gradients were clipped, and the share of their
+        clipped: the number of steps of the run with clipped gradients, and the share of their
             entries.
-        diagnosis: where the first number that is not finite appeared, if that was the end.
+        diagnosis: the place of the first number that is not finite, if that was the end.
     """
 
     ending: Ending
@@ -108,7 +108,7 @@ class Outcome:
 
     @property
     def best(self) -> Best | None:
-        """The best weights, where there is validation."""
+        """The best weights, if there is validation."""
         return self.state.best
 
 
@@ -142,7 +142,7 @@ class _Records:
         }
 
     def pending(self) -> dict[str, float]:
-        """Return what has to be kept in a checkpoint between two records."""
+        """Return the values to keep in a checkpoint between two records."""
         if not self._count:
             return {}
         sums = {f"pending_{n}": s for n, s in zip(MEANS, self._sums, strict=True)}
@@ -193,7 +193,7 @@ class _Session:
             writer.write(record)
 
     def validate(self) -> bool:
-        """Measure the loss on validation data; say whether patience is at its end."""
+        """Measure the loss on validation data; tell whether patience is at its end."""
         rules = self.trainer.settings.validation
         assert rules is not None and self.setting.validation is not None
         loss, better = validate(self.trainer, self.setting.validation())
@@ -201,21 +201,21 @@ class _Session:
         return self.is_patient_no_more()
 
     def is_patient_no_more(self) -> bool:
-        """Say whether so many measurements found nothing better that training ends early."""
+        """Tell whether training ends early after too many measurements without improvement."""
         rules, best = self.trainer.settings.validation, self.trainer.best
         if rules is None or rules.patience is None or best is None:
             return False
         return best.misses >= rules.patience
 
     def is_due(self, step: int) -> bool:
-        """Say whether it is time for a checkpoint."""
+        """Tell whether it is time for a checkpoint."""
         every = self.trainer.settings.save
         if every is not None:
             return step % every == 0
         return time.monotonic() - self.saved_at > SAVE_SECONDS
 
     def save(self) -> None:
-        """Write a checkpoint, and before it everything that it knows of."""
+        """Write a checkpoint, and before it all records that it counts."""
         folder = self.setting.folder
         if folder is None or self.saved == self.trainer.taken:
             return

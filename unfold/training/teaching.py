@@ -1,4 +1,4 @@
-"""Scheduled sampling: how often the teacher's output is read, as training goes on.
+"""Scheduled sampling: the share of reads of the teacher's output in the course of training.
 
     mode: {scheduled: 0.75}                                 the same share at every step
     mode: {scheduled: {linear: {to: 0.2, over: 5000}}}      from 1 down to 0.2 in 5,000 steps
@@ -6,7 +6,7 @@
     mode: {scheduled: {inverse_sigmoid: 1000}}              k / (k + exp(i / k)) with k = 1000
 
 A coin is thrown for every sequence and every index point of a `feedback`: with the probability of
-the share it reads the teacher, else what the model said itself. The schedules are those of Bengio,
+the share it reads the teacher, else the model's own output. The schedules are those of Bengio,
 Vinyals, Jaitly & Shazeer 2015, "Scheduled Sampling for Sequence Prediction with Recurrent Neural
 Networks"; i is the number of steps taken.
 
@@ -91,7 +91,7 @@ class Exponential(Share):
 
 @dataclass(frozen=True)
 class InverseSigmoid(Share):
-    """max(to, k / (k + exp(i / k))): near 1 for long, then down, and slower and slower to `to`."""
+    """max(to, k / (k + exp(i / k))): near 1 for long, then down, ever more slowly, to `to`."""
 
     k: float
     to: float = 0.0
@@ -125,7 +125,7 @@ class Scheduled:
 
 
 def read_mode(value: object) -> Mode | Scheduled:
-    """Read the key `mode` of the section `train`; raises ValueError for what is none."""
+    """Read the key `mode` of the section `train`; raises ValueError for an invalid mode."""
     if isinstance(value, Scheduled):
         return value
     if isinstance(value, tuple) and len(value) == 2:
@@ -145,7 +145,7 @@ def read_mode(value: object) -> Mode | Scheduled:
 
 
 def share_of(mode: Mode) -> float | None:
-    """Return the share of the teacher, where that is scheduled."""
+    """Return the share of the teacher, if that is scheduled."""
     return None if isinstance(mode, str) else mode[1]
 
 

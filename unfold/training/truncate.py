@@ -1,13 +1,13 @@
-"""Truncated backpropagation through time: how sequences are cut, and how far gradients flow back.
+"""Truncated backpropagation through time: the cuts of sequences, and the reach of gradients.
 
     train: {truncate: {t: 25, carry: true}}
     train: {truncate: {t: {every: 25, back: 100}}}
 
 Sequences are read `every` steps at a time along an axis, with an update after each such chunk, and
 the state goes on from chunk to chunk. Gradients flow back `back` steps from the end of the chunk,
-through steps that are run anew (`unfold.training.data.windows`). That is BPTT(h; h') of Williams &
+through steps that are run again (`unfold.training.data.windows`). This is BPTT(h; h') of Williams &
 Peng 1990, "An Efficient Gradient-Based Algorithm for On-Line Training of Recurrent Network
-Trajectories", with h = back and h' = every; where both are equal, it is plain truncation.
+Trajectories", with h = back and h' = every; if both are equal, it is plain truncation.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ FORM = "{t: 25} or {t: {every: 25, back: 100}}"
 
 
 class Truncate(Settings):
-    """How sequences are cut.
+    """The cuts of sequences.
 
     Attributes:
-        axis: along which.
+        axis: of the cuts.
         every: steps from one update to the next.
         back: steps that gradients flow back; at least `every`.
-        carry: whether the state goes on from chunk to chunk; default: what `train.carry` says.
+        carry: whether the state goes on from chunk to chunk; default: `train.carry`.
     """
 
     axis: str
@@ -46,7 +46,7 @@ class Truncate(Settings):
 
     @property
     def overlap(self) -> int:
-        """How many steps before a chunk are run anew."""
+        """The number of steps before a chunk that are run again."""
         return self.back - self.every
 
 
@@ -89,13 +89,13 @@ def read_batches(
     Arguments:
         data: that has been read.
         program: the spec's.
-        how: to cut; None takes the data as they are.
-        section: `train`, for the place of a mistake, where there is one.
+        how: to cut; None leaves the data whole.
+        section: `train`, for the place of a mistake, if there is one.
         **options: dtype and carry of `Dataset.batches`.
 
     Raises:
         SpecError: the spec, or its data, cannot be cut along the axis.
-        DataError: data that do not fit.
+        DataError: the data do not fit.
     """
     if how is None:
         return data.batches(program, **options)

@@ -5,8 +5,8 @@
     update.clip(norm)           in place
     update.take(rate, step=1)   new weights and slots; the old ones are kept in `weights.before`
 
-Each is a rule over flat arrays, and the backend of the run does all of them. They are bound when
-the first one is needed: compiled code is then loaded in the first step, like that of the model.
+Each is a rule over flat arrays, and the backend of the run computes all of them. They are bound on
+first use: the first step then loads compiled code, as it does for the model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Weights that parameters start from: what `init: {file: weights.safetensors}` reads, checked.
+"""Initial weights from files: the arrays of `init: {file: weights.safetensors}`, checked.
 
     A: {shape: [n, n], init: {file: weights.safetensors}}     the array A of the file, [n, n]
 
-Files are read as those of data are: nothing in them is trusted, and each is read once. A mistake is
+Files are read like those of data: nothing in them is trusted, and each is read once. A mistake is
 shown at the path in the spec.
 """
 
@@ -25,13 +25,13 @@ from unfold.training.sections import KeyPath
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a spec names a file, in the form of a section with one place."""
+    """The place at which a spec names a file, in the form of a section with one place."""
 
     at: Location | None
     tree: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def locate(self, path: KeyPath) -> Location | None:
-        """Return the place, whatever is asked for."""
+        """Return the place for any path."""
         return self.at
 
     locate_key = locate
@@ -41,7 +41,7 @@ class WeightFiles:
     """Reads parameters out of files.
 
     Args:
-        folder: what paths are relative to.
+        folder: the base of relative paths.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class WeightFiles:
         Arguments:
             value: the parameter.
             shape: its axes' extents and its own shape; None is any number.
-            dtype: that its numbers have to fit.
+            dtype: that its numbers must fit.
 
         Raises:
             DataError: no such file or array, another shape or kind, or a number that is not finite.
@@ -93,11 +93,11 @@ class WeightFiles:
 
 
 def check_weights(program: Program, folder: Path) -> None:
-    """Read what parameters start from, without keeping it.
+    """Read the initial weights of parameters, without keeping them.
 
     Arguments:
         program: of the spec, at the sizes that its data decide.
-        folder: where the spec is.
+        folder: of the spec.
 
     Raises:
         DataError: as `WeightFiles.array`, for the first parameter that has a mistake.

@@ -3,11 +3,11 @@
     W [2, 3]   U [2, 2]   b [2]        W.ravel() | U.ravel() | b
                                        └── decays ─┘
 
-An optimiser, a norm and an all-reduce are then one pass over one array. Those that weight decay
-shrinks come first.
+An optimiser, a norm and an all-reduce are then one pass over one array. The weights that weight
+decay shrinks come first.
 
-A step changes them in place, so that an engine may read them where they are; what they were before
-the last step is kept beside.
+A step changes them in place, so that an engine can read them without a copy; their values before
+the last step are kept separately.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Arrays = dict[str, Array]
 
 
 class Layout:
-    """Where each parameter lies in a flat array.
+    """The place of each parameter in a flat array.
 
     Args:
         arrays: the trained parameters, of one element type.
@@ -51,7 +51,7 @@ class Layout:
         return {name: flat[part].reshape(shape) for name, part, shape in pieces}
 
     def gather(self, arrays: Mapping[str, Array], out: Array | None = None) -> Array:
-        """Copy arrays into a flat one; what has no array is zero."""
+        """Copy arrays into a flat one; parameters without an array are zero."""
         flat = np.zeros(self.size, self.dtype) if out is None else out
         for name, part in zip(self.names, self._parts, strict=True):
             flat[part] = arrays[name].ravel() if name in arrays else 0.0
@@ -59,9 +59,9 @@ class Layout:
 
 
 class Weights:
-    """The weights and an optimiser's slots, and what they were before the last step.
+    """The weights and an optimiser's slots, and their values before the last step.
 
-    The weights stay where they are from step to step: whoever keeps their views sees them change.
+    The weights keep their place in memory from step to step, so their views change with them.
 
     Args:
         layout: of the flat arrays.
@@ -70,7 +70,7 @@ class Weights:
 
     Attributes:
         now: weights and slots.
-        before: what they were before the last step.
+        before: their values before the last step.
         views: all parameters by name.
     """
 
@@ -83,6 +83,6 @@ class Weights:
         self.views: Arrays = {**(frozen or {}), **layout.views(self.now[0])}
 
     def take_back(self) -> None:
-        """Let everything be as it was before the last step."""
+        """Restore everything to the state before the last step."""
         for now, before in zip(self.now, self.before, strict=True):
             now[:] = before

@@ -1,4 +1,4 @@
-"""Which equations belong to one instance of a cell: the boxes of the level of detail "cell".
+"""The equations of one instance of a cell: the boxes of the level of detail "cell".
 
 In: a Program. Out: `Cells`: for each equation of an instance the cell's name, and for each cell the
 axes that all of its equations have. Contracting a graph replaces each node by its cell at the same
@@ -6,7 +6,7 @@ index point of these axes:
 
     l1.s[t,l], l1.h[t]    are cell l1[t]:    l1.s[3,0], l1.s[3,1], l1.h[3] -> l1[3]
 
-The layers of a stack are cells of their own. Adjoints belong together as their values do.
+The layers of a stack are separate cells. Adjoints belong together as their values do.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Cells:
     axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, name: str) -> str:
-        """Return the cell of a value, or the value where it belongs to none."""
+        """Return the cell of a value, or the value if it belongs to none."""
         return self.owner.get(name, name)
 
     def members(self, name: str) -> tuple[str, ...]:
-        """Return the values that a cell is made of; of a value that is none, itself."""
+        """Return the values of a cell; for a value that is not a cell, itself."""
         return tuple(n for n, cell in self.owner.items() if cell == name) or (name,)
 
     def kept(self, name: str, axes: Sequence[str]) -> tuple[int, ...]:

@@ -1,12 +1,12 @@
 """Levels of detail: the same Program with fewer, larger equations.
 
-In: a Program. Out: a Program that says which values read which, at which index points, and nothing
-else (its equations cannot be evaluated). With detail
+In: a Program. Out: a Program that tells only which values read which others, at which index points
+(its equations cannot be evaluated). With detail
 
     op     every value                                         unchanged
     node   the named equations of the spec and the sources     parts are composed away (`reads`)
 
-A composed reference has the composed index, also through reduced axes, which are renamed where they
+A composed reference has the composed index, also through reduced axes, which are renamed if they
 would clash with the reader's:
 
     a.1[t,s] = exp(e[t,s])   a.2[t] = sum[s](a.1[t,s])   a[t,s] = a.1[t,s] / a.2[t]
@@ -51,7 +51,7 @@ def collapse(program: Program, detail: str, *, feedback: Collection[str] = ()) -
 
 
 def boundary_refs(value: Value, axis: str) -> tuple[Ref, ...]:
-    """Return what a reference reads that leaves a value's domain on an axis."""
+    """Return the reads of a reference that leaves a value's domain on an axis."""
     several: Mapping[str, tuple[Ref, ...]] = value.attributes.get("boundaries", {})
     if axis in several:
         return several[axis]
@@ -96,7 +96,7 @@ def _node_detail(program: Program, feedback: Collection[str]) -> Program:
 def _alone(reads: Reads, value: Value) -> Iterable[str]:
     """Yield parts that boundaries hold, and that cannot be composed away.
 
-    What orders the equations must be one plain reference.
+    The order of equations requires one plain reference.
     """
     for axis, ref in value.boundary.items():
         if ref.value in reads.kept:
@@ -128,7 +128,7 @@ def _collapsed(reads: Reads, value: Value, lines: Sequence[Line]) -> Value:
 
 
 def _held(reads: Reads, value: Value, axis: str) -> tuple[Ref, ...]:
-    """Return what a boundary holds, what is computed first."""
+    """Return the content of a boundary, computed values first."""
     lines = sorted(reads.held(value, axis), key=lambda x: reads.program[x.source].is_given)
     return tuple(_ref(reads.program, x) for x in lines)
 

@@ -1,7 +1,7 @@
 """Conditions that the index point decides: `where(l == 0, U @ x[t], 0)` reads x at l = 0 only.
 
-In: a reference to a value made of indices and constants. Out: whether it is one (`is_static`), and
-what it is at an index point (`decide`).
+In: a reference. Out: whether its value consists of indices and constants only (`is_static`), and
+the value at an index point (`decide`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def decide(program: Program, ref: Ref, at: Mapping[str, Any], last: Mapping[str,
 
     Args:
         program: that computes it.
-        ref: how it is read.
+        ref: the reference.
         at: the index point.
         last: the largest index of every axis.
     """

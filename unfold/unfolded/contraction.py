@@ -1,15 +1,15 @@
 """The graph of cells: that of the named equations, contracted.
 
-In: `Edges` and `Cells`. Out: the same questions answered of the nodes that equations are parts of
-(without cells, of the equations themselves). A part at a point, in its domain or outside of it, is
-part of its cell at the same point of the cell's axes, and this node is outside where it is outside
-along one of these. So the graph of cells has, by construction,
+In: `Edges` and `Cells`. Out: the edges between the nodes that equations are parts of (without
+cells, between the equations themselves). A part at a point, in its domain or outside of it, belongs
+to its cell at the same point of the cell's axes; this node is outside if the point is outside along
+one of these. So the graph of cells has, by construction,
 
-    nodes      those that some part is part of; a cell's own inputs and parameters are inside of it
-    edges      those between parts of different nodes; a cell reads another node once, however many
-               of its parts do, through feedback if any of them does
+    nodes      those with at least one part; a cell's own inputs and parameters are inside it
+    edges      those between parts of different nodes; a cell reads another node once, even if
+               several of its parts do, through feedback if any of them does
 
-and has a cycle where a cell is left and entered within a step.
+and has a cycle if a cell is left and entered within a step.
 
     l1.s[3,0] reads l1.s[3,-1], which holds l1.s[2,last]; cells have the axis t: l1[3] reads l1[2]
 """
@@ -64,7 +64,7 @@ class Contraction:
         return unique(np.concatenate([self.parts.points(n)[:, self._kept(n)] for n in members]))
 
     def of(self, name: str, at: Mapping[str, Ints], *, outside: bool = False) -> Iterator[Block]:
-        """Yield what nodes of a value read.
+        """Yield the edges to nodes of a value.
 
         Args:
             name: of the value.
@@ -113,7 +113,7 @@ class Contraction:
 
     @cached_property
     def _held(self) -> dict[str, list[Block]]:
-        """What parts of cells read from outside of their own domains."""
+        """The reads of parts of cells outside of their own domains."""
         found: dict[str, list[Block]] = {cell: [] for cell in self.cells.axes}
         for name, cell in self.cells.owner.items():
             found[cell] += self._moved(self.parts.held(name, self.parts.outside[name]))
@@ -132,11 +132,11 @@ class Contraction:
             yield from ((member, p) for p in (*product(*ranges), *map(tuple, left)))
 
     def _kept(self, name: str) -> list[int]:
-        """Return which axes of a part are those of its node."""
+        """Return the axes of a part that its node has, too."""
         return list(self.cells.kept(name, inner(self.parts.program[name])))
 
     def _moved(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Yield the edges between nodes; what is inside of a cell is no node."""
+        """Yield the edges between nodes; parts inside a cell are not nodes."""
         if not self.cells.owner and len(self.parts.environments.distinct) == 1:
             yield from blocks
             return
@@ -164,7 +164,7 @@ class Contraction:
 
 
 def _are(points: Ints, axes: Sequence[str], at: Mapping[str, Ints]) -> Bools:
-    """Return which points are at some along some axes."""
+    """Return a mask of the points that have given indices along some axes."""
     same = [np.isin(points[:, axes.index(a)], some) for a, some in at.items()]
     return np.all([np.ones(len(points), dtype=bool), *same], axis=0)
 
@@ -184,9 +184,9 @@ def _joined(blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 def _contracted(program: Program, cells: Cells) -> Program:
-    """Return cells and other values, without what they read.
+    """Return cells and other values, without their operands.
 
-    Inputs and parameters of a cell's own are inside of it, unless boundaries hold them.
+    A cell's own inputs and parameters are inside it, unless boundaries hold them.
     """
     held = {r.value for v in program for axis in v.boundary for r in boundary_refs(v, axis)}
     values: dict[str, Value] = {}

@@ -1,9 +1,9 @@
-"""What a run costs: work and span of its graph, arithmetic, memory.
+"""The costs of a run: work and span of its graph, arithmetic, memory.
 
 In: a Program, a Domain and, for the backward pass, its adjoint Program. Out: `Cost`, by formulas:
 
-    work, span      computed nodes; the longest chain of them (Brent 1974). work / span is how many
-                    nodes could be computed at once on average
+    work, span      computed nodes; the longest chain of them (Brent 1974). work / span is the mean
+                    number of nodes that could be computed at once
     state           numbers per sequence that later steps read: delay times size
     flops           see below; index points outside of a sequence's length cost nothing
     bytes           every equation reads each array it needs once and writes its result once
@@ -13,7 +13,7 @@ In: a Program, a Domain and, for the backward pass, its adjoint Program. Out: `C
 A product of real operands costs, for each combination of its letters, a multiplication per operand
 after the first and an addition if anything is summed (W @ h is 2 n m); a category is a pick, its
 letters cost nothing. A pointwise equation costs its operations in the scalar language, exp and tanh
-counting 1; a reduction 1 per element; views nothing. A kernel costs what its row says for each
+counting 1; a reduction 1 per element; views nothing. A kernel has the cost in its row for each
 combination of the points that it binds.
 
 Known weakness: no fusion, reuse of buffers or recomputation is assumed; a Plan knows better.
@@ -41,7 +41,7 @@ INDEX_BYTES = 8
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run over a batch costs.
+    """The costs of one run over a batch.
 
     Attributes:
         work: number of nodes that are computed.
@@ -79,7 +79,7 @@ def cost(
     adjoint: Program | None = None,
     itemsize: int = 4,
 ) -> Cost:
-    """Return what a run costs.
+    """Return the costs of a run.
 
     Args:
         program: any Program.
@@ -205,7 +205,7 @@ def _operations(value: Value, arity: int) -> int:
 
 
 def _state(program: Program, domain: Domain, axis: str) -> int:
-    """Return how many numbers per sequence later steps read of computed values."""
+    """Return the count of computed numbers per sequence that later steps read."""
     needed: dict[str, int] = {}
     for value in program:
         for ref in program.reads(value):

@@ -1,4 +1,4 @@
-"""Edges of the unfolded graph as arrays: what the equations of a Program read at index points.
+"""Edges of the unfolded graph as arrays: the reads of a Program's equations at index points.
 
 In: a Program at a level of detail, and a domain. Out: `Block`s, an array of edges for each
 reference of each equation (`of`) and for what boundaries hold (`held`); the points outside of
@@ -103,7 +103,7 @@ class Block:
 
 
 class Edges:
-    """The edges of a Program's unfolded graph, computed where they are asked for.
+    """The edges of a Program's unfolded graph, computed on demand.
 
     Args:
         program: at a level of detail.
@@ -129,7 +129,7 @@ class Edges:
         return grid.T[np.broadcast_to(keep, grid.shape[1:])]
 
     def of(self, reader: str, at: Mapping[str, Ints]) -> Iterator[Block]:
-        """Yield what an equation reads.
+        """Yield the edges to an equation.
 
         Args:
             reader: its name.
@@ -144,7 +144,7 @@ class Edges:
             yield self._operand(reader, operand, mesh)
 
     def held(self, name: str, points: Ints) -> Iterator[Block]:
-        """Yield what the boundaries of a value hold at points outside of its domain."""
+        """Yield the edges to the boundaries of a value at points outside of its domain."""
         value = self.program[name]
         for axis in value.boundary:
             for operand, ref in enumerate(boundary_refs(value, axis)):
@@ -189,7 +189,7 @@ class Edges:
 
     @cached_property
     def readers(self) -> dict[str, dict[tuple[str, int | None], None]]:
-        """Who reads a value: equations, with the position of an operand, or none at a boundary."""
+        """The readers of a value: equations, with an operand's position, or none at a boundary."""
         found: dict[str, dict[tuple[str, int | None], None]] = {}
         for value in self.program:
             reads: list[tuple[Ref, int | None]] = [(r, i) for i, r in enumerate(value.operands)]
@@ -199,7 +199,7 @@ class Edges:
         return found
 
     def _operand(self, reader: str, operand: int, points: Points) -> Block:
-        """Return what an operand reads at points of the reader's axes and of those it binds."""
+        """Return the reads of an operand at points of the reader's axes and of those it binds."""
         value = self.program[reader]
         ref, axes = value.operands[operand], (*inner(value), *bound_axes(value, operand))
         bounds = (Guard(f) for f in value.within if set(f.axes) <= set(axes))
@@ -218,7 +218,7 @@ class Edges:
         environment: Environment,
         guards: Iterable[Guard] = (),
     ) -> Ints:
-        """Return what a reference reads in one sequence: the arrays of a block side by side."""
+        """Return the reads of a reference in one sequence: the arrays of a block side by side."""
         source = self.program[ref.value]
         reading = locate(source, ref, at, environment, guards)
         here = sides(value, [at[a] for a in inner(value)], environment)
@@ -236,7 +236,7 @@ class Edges:
     def _block(
         self, value: Value, ref: Ref, operand: int, tables: list[Ints], *, feedback: bool = False
     ) -> Block:
-        """Return the union of what a reference reads in several sequences."""
+        """Return the union of the reads of a reference in several sequences."""
         whole = tables[0] if len(tables) == 1 else unique(np.concatenate(tables))
         whole[:, -1] = feedback
         own, other = len(inner(value)), len(inner(self.program[ref.value]))

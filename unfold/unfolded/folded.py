@@ -40,9 +40,9 @@ class Arc:
     Attributes:
         source: number of the node that is read.
         target: number of the node that reads it.
-        length: what the edge counts for: 0 or 1.
+        length: of the edge: 0 or 1.
         delay: the reader's index along the axis less that of what it reads.
-        once: whether it is there at the first step only.
+        once: whether it exists at the first step only.
     """
 
     source: int
@@ -57,7 +57,7 @@ class FoldedGraph:
     """A graph with delays along one axis.
 
     Attributes:
-        names: what each node is called; empty for parts of equations.
+        names: of the nodes; empty for parts of equations.
         arcs: its edges.
         inputs: numbers of the nodes that are inputs.
         outputs: numbers of the nodes that are outputs.
@@ -82,9 +82,9 @@ def fold(
     Args:
         program: any Program.
         axis: the axis that delays are measured along.
-        count: which edges have length 1: "layers", "nodes" or "ops".
+        count: the edges with length 1: "layers", "nodes" or "ops".
         extents: of the other axes; the default is the Program's.
-        outputs: where routes end; the default is the Program's outputs.
+        outputs: the ends of routes; the default is the Program's outputs.
 
     Raises:
         DataError: no such axis or way of counting.
@@ -289,7 +289,7 @@ class _Folding:
     def _behind(
         self, ref: Ref, source: Value, at: Mapping[str, Ints], moved: Ints | None, size: int
     ) -> Ints | None:
-        """Return how far behind the first reader a reference is; None where it does not move."""
+        """Return the delay of a reference to the first reader; None if it does not move."""
         if moved is None or self.axis not in source.axes:
             return None
         index = ref.index[source.axes.index(self.axis)]
@@ -305,7 +305,7 @@ def _unread(program: Program) -> list[str]:
 
 
 def _on_routes(program: Program, outputs: Iterable[str]) -> list[str]:
-    """Return the values between an input and an output; all that outputs need, if no input is."""
+    """Return the values between an input and an output; without inputs, all that outputs need."""
     needed = ancestors(program, outputs)
     inputs = [v.name for v in program.inputs if v.name in needed]
     keep = needed & descendants(program, inputs) if inputs else needed
@@ -313,7 +313,7 @@ def _on_routes(program: Program, outputs: Iterable[str]) -> list[str]:
 
 
 def _computed_from_parameters(program: Program) -> frozenset[str]:
-    """Return the values that play the part of weights: of parameters alone, not recurrent."""
+    """Return the values that act as weights: functions of parameters alone, not recurrent."""
     linked = edges(program)
     varying = {v.name for v in program if v.is_input or v.row.is_random}
     varying |= {e.reader for e in linked if e.reader == e.source}

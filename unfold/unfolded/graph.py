@@ -10,9 +10,9 @@ Nothing is stored per node.
                ▲        ▲        ▲
               x[0]     x[1]     x[2]        and W, U have an edge to every h[t]
 
-A node outside of its value's domain is a boundary node; what the boundary holds (a learned initial
-state, another value) has an edge to it, and a boundary of zeros has none. There is an edge per
-operand and per index point that it binds; its kind is the first that applies:
+A node outside of its value's domain is a boundary node. Its initial value (a learned initial state,
+another value) has an edge to it; a boundary of zeros has none. There is an edge per operand and per
+index point that it binds; its kind is the first that applies:
 
     boundary    from or to a boundary node
     parameter   from a parameter
@@ -50,7 +50,7 @@ KINDS = ("data", "delay", "feedback", "boundary", "parameter")
 
 
 class Node(NamedTuple):
-    """A value at an index point; `boundary` where the point is outside of the value's domain."""
+    """A value at an index point; `boundary` if the point is outside of the value's domain."""
 
     value: str
     point: tuple[int, ...] = ()
@@ -64,10 +64,10 @@ class Edge(NamedTuple):
     """A node that another one reads.
 
     Attributes:
-        source: what is read.
-        target: what reads it.
+        source: the node that is read.
+        target: the node that reads it.
         kind: one of `KINDS`.
-        delay: per axis that both have and where they differ, the target's index less the source's.
+        delay: per common axis with different indices, the target's index less the source's.
         operand: position of the reference in the reader's equation.
     """
 
@@ -114,7 +114,7 @@ class UnfoldedGraph:
         return inner(self.program[value])
 
     def given(self, value: str) -> Source | None:
-        """Return what a value stands for that is an input, a parameter or a constant."""
+        """Return the kind of a value that is an input, a parameter or a constant."""
         is_cell = value in self._source.cells.axes
         return None if is_cell or not self.program[value].is_given else self.program[value].source
 

@@ -1,4 +1,4 @@
-"""Longest-path levels of the unfolded graph, and its wavefronts: what can be computed at once.
+"""Longest-path levels of the unfolded graph, and its wavefronts of independent nodes.
 
 In: a Program and a Domain. Out: for each value an array over its index points with the length of
 the longest path that ends there (`levels`), or the nodes grouped by level (`wavefronts`). A value
@@ -7,7 +7,7 @@ that reads another value has that value's level.
 
     h[t] = tanh(W @ h[t-1] + U @ x[t])      W @ h: 1 4 7 ...   +: 2 5 8 ...   h: 3 6 9 ...
 
-What is in no loop (`core.dependence.order`) is levelled for all index points by array arithmetic.
+Equations outside loops (`core.dependence.order`) are levelled at all points by array arithmetic.
 In a loop levels are eventually periodic (they are the orbit of a max-plus linear map: Baccelli,
 Cohen, Olsder & Quadrat 1992), so a few iterations are computed, the rest is guessed by continuing
 their increments, and the guess is checked against the equations, for all iterations at once. By
@@ -156,7 +156,7 @@ class _Levelling:
         return done + good
 
     def evaluate(self, value: Value, at: Mapping[str, Ints]) -> Ints:
-        """Return a value's levels from those of what it reads.
+        """Return a value's levels from those of its operands.
 
         Args:
             value: the equation.
@@ -209,7 +209,7 @@ class _Levelling:
         return level.max(axis=over) if level.ndim and over else level
 
     def _gather(self, source: Value, reading: Reading, environment: Environment) -> Ints:
-        """Return the levels at what was read; zero where nothing is."""
+        """Return the levels at the points that were read; zero where there is none."""
         array = self.level[source.name]
         if reading.inside.all() and reading.exists.all():
             return array[reading.points]
@@ -223,7 +223,7 @@ class _Levelling:
         return level
 
     def _held(self, source: Value, points: list[Ints], environment: Environment) -> Ints:
-        """Return the levels of what a value's boundaries hold at points outside of its domain."""
+        """Return the levels of a value's boundaries at points outside of its domain."""
         level = np.zeros(len(points[0]), dtype=np.int64)
         deciding = deciding_axis(source, points, environment)
         for i, axis in enumerate(inner(source)):
@@ -271,6 +271,6 @@ def _continue(rows: Sequence[Ints], done: int) -> bool:
 
 
 def _increments(row: Ints, done: int, period: int) -> tuple[Ints, Ints]:
-    """Return how much the last period of rows is above the one before, and that above its own."""
+    """Return the increments of the last period of rows, and those of the period before."""
     last, middle, first = (row[done - (i + 1) * period : done - i * period] for i in range(3))
     return last - middle, middle - first

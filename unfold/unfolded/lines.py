@@ -1,7 +1,7 @@
-"""Lines: how equations read one another, in a graph and in its pictures.
+"""Lines: the reads between equations, in a graph and in its pictures.
 
-A `Line` is one way in which a value reads another, with the affine index it reads at, all that runs
-over an axis on the way, and the conditions under which it is there.
+A `Line` is one way in which a value reads another, with the affine index it reads at, the names
+that run over an axis on the way, and the conditions of its existence.
 
     h[t]: tanh(W @ h[t-1] + U @ x[t] + b)       h -> h at t-1 via W,  h -> x at t via U
 """
@@ -31,16 +31,16 @@ class Line:
     """A value that reads another.
 
     Attributes:
-        source: what is read.
-        target: what reads it.
-        index: where, one affine index per axis of the source but "batch", over the target's axes
-            and `bound`.
+        source: the value that is read.
+        target: the value that reads it.
+        index: one affine index per axis of the source but "batch", over the target's axes and
+            `bound`.
         bound: further index names that run over an axis each: (name, axis).
         via: parameters multiplied with on the way, the one nearest to the source first.
         guards: conditions on the index point; the line exists where all hold.
         feedback: whether it goes through a choice between teacher and free run.
         others: parameters that further ways of reading the same are multiplied with.
-        carries: how the source is read, for hovering.
+        carries: the form of the read, for hovering.
     """
 
     source: str
@@ -60,7 +60,7 @@ class Line:
 
     @property
     def factors(self) -> str:
-        """Words for hovering: what is multiplied with on the way."""
+        """Words for hovering: the factors on the way."""
         chain = " · ".join(r.value for r in reversed(self.via))
         more = [r.value for r in self.others if r not in self.via]
         text = " and ".join([*([chain] if chain else []), *more])

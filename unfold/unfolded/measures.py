@@ -1,4 +1,4 @@
-"""Depth measures of a recurrent network, exact: how deep, how recurrent, how far it skips.
+"""Exact depth measures of a recurrent network: feedforward depth, recurrent depth, skips.
 
 In: a Program and the axis that time runs along. Out: `Measures`, after Zhang et al. 2016
 ("Architectural Complexity Measures of Recurrent Neural Networks"). With l the length of a path and
@@ -8,7 +8,7 @@ In: a Program and the axis that time runs along. Out: `Measures`, after Zhang et
     feedforward depth       d_f = max over simple input -> output paths of l - σ d_r
     recurrent skip          s   = 1 / (min over cycles of l/σ)      infinite where a cycle has l = 0
 
-on the folded graph, restricted to what is on some route from an input to an output. For
+on the folded graph, restricted to the nodes on some route from an input to an output. For
 
     h[t] = tanh(W @ h[t-1] + U @ x[t]), o[t] = V @ h[t]      d_r = 1, d_f = 2, s = 1
 
@@ -43,7 +43,7 @@ class Measures:
 
     Attributes:
         axis: the axis they are measured along.
-        count: what has length 1: "layers", "nodes" or "ops".
+        count: the unit of length: "layers", "nodes" or "ops".
         directions: the directions of its recurrences: +1, -1, both, or none.
         recurrent_depth: d_r, growth of depth per step; 0 without recurrence.
         feedforward_depth: d_f, depth that does not come from recurrence; 0 without any route.
@@ -110,8 +110,8 @@ class _Parts:
     """A folded graph in strongly connected components.
 
     Attributes:
-        order: the nodes of each component, what is read first.
-        within: for each component, its own edges that are there at every step.
+        order: the nodes of each component, in the order of reads.
+        within: for each component, its own edges that exist at every step.
         into: for each component, the edges to it from others.
     """
 

@@ -1,4 +1,4 @@
-"""How much memory the reference takes, known before it takes any.
+"""The memory that the reference takes, known before it takes any.
 
 In: a Program and a Domain. Out: bytes, counted from extents alone:
 
@@ -6,8 +6,8 @@ In: a Program and a Domain. Out: bytes, counted from extents alone:
     walk       the indices of all operands, kept for the next run, and the steps that hold them
     at once    operands and result of the equation that computes most in one step
 
-What is in a loop is computed one iteration at a time, and so is what reads it at its own iteration:
-its turn comes at another level of the graph each time. Everything else is computed at once.
+Equations in a loop are computed one iteration at a time, and so are their readers at the same
+iteration, whose level in the graph changes each time. Everything else is computed at once.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Needs:
     """Bytes that the reference takes.
 
     Attributes:
-        walk: what is kept for the next run.
-        run: what one run takes beside it.
+        walk: kept for the next run.
+        run: taken by one run in addition.
     """
 
     walk: int
@@ -39,10 +39,10 @@ class Needs:
 
 
 def needs(program: Program, domain: Domain) -> Needs:
-    """Return what a run of a Program takes.
+    """Return the memory that a run of a Program takes.
 
     Args:
-        program: what to run.
+        program: to run.
         domain: its index domain.
     """
     extents, rows = domain.extents, 1 if domain.uniform else domain.batch
@@ -65,7 +65,7 @@ def needs(program: Program, domain: Domain) -> Needs:
         here = -(-points // steps)
         numbers = here * domain.batch * _numbers(value)
         for source in (program[r.value] for r in value.operands):
-            several = any(a != BATCH for a in source.axes)  # what has no axes is not gathered
+            several = any(a != BATCH for a in source.axes)  # values without axes are not gathered
             numbers += domain.batch * _numbers(source) * (here * reduced if several else 1)
         at_once = max(at_once, numbers)
     held = sum(
@@ -88,7 +88,7 @@ def _in_order(
 def _inherited(
     program: Program, value: Value, turns: Mapping[str, frozenset[str]]
 ) -> frozenset[str]:
-    """Return the axes along which an equation waits, point by point, for what it reads."""
+    """Return the axes along which an equation waits, point by point, for its operands."""
     found: set[str] = set()
     for ref in value.operands:
         waits = turns.get(ref.value, frozenset())

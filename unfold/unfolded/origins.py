@@ -1,10 +1,10 @@
-"""Where numbers that are not finite come from: the points of a run that a value got them through.
+"""The origins of numbers that are not finite: the points of a run that led to them.
 
-    r[t]: where(m[t] > 0, log(x[t]), 0)      a NaN at t=1 that is not chosen is no origin of it
+    r[t]: where(m[t] > 0, log(x[t]), 0)      a NaN at t=1 that is not chosen is not an origin
 
-Whatever is infinite or NaN need not do harm. Going back from a value that is not finite, through
-operands that are not finite at the index points where they were read, and through branches that
-were chosen, finds those that did.
+Not every infinite number or NaN does harm. The search goes back from a value that is not finite,
+through operands that are not finite at the index points where they were read, and through chosen
+branches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = Any
 
 
 def reaching(walk: Walk, run: Mapping[str, Array], targets: Iterable[str]) -> dict[str, Array]:
-    """Return which numbers that are not finite reach some values.
+    """Return the numbers that are not finite and reach some values.
 
     Args:
         walk: of the Program.
@@ -29,7 +29,7 @@ def reaching(walk: Walk, run: Mapping[str, Array], targets: Iterable[str]) -> di
         targets: names of values.
 
     Returns:
-        by name of a real value, which of its points, [batch or 1, *extents].
+        by name of a real value, a mask of its points, [batch or 1, *extents].
     """
     real = [v for v in walk.program if v.type.kind == "real"]
     broken = {v.name: _broken(v, run[v.name]) for v in real}
@@ -53,7 +53,7 @@ def _broken(value: Value, array: Array) -> Array:
 
 
 def _seen(walk: Walk, run: Mapping[str, Array], step: Step, position: int, chosen: Array) -> Array:
-    """Return at which points [batch, points, reduced] an operand was taken."""
+    """Return the points [batch, points, reduced] at which an operand was taken."""
     chosen = chosen[:, :, None]
     if step.exists is not None:
         chosen = chosen & step.exists

@@ -1,4 +1,4 @@
-"""Which index points a reference reads: index arithmetic on NumPy arrays, both ways.
+"""The index points that a reference reads: index arithmetic on NumPy arrays, both ways.
 
 In: a `Ref`, arrays of the reader's index points and an `Environment`, the extents of one sequence.
 Out: the points that are read and which of them are in the domain (`locate`); or, the other way, the
@@ -30,7 +30,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Environment:
-    """The extents that one sequence of a batch sees: what `last` and every domain mean in it."""
+    """The extents of one sequence of a batch, which define `last` and every domain in it."""
 
     own: Mapping[str, int]
 
@@ -41,8 +41,8 @@ class Guard:
 
     Attributes:
         what: an index; or a value that the index point decides, such as `l == 0`.
-        axis: whose domain the index has to be in; without one, it must not be negative.
-        wanted: whether the condition has to be true, or false.
+        axis: whose domain must contain the index; without one, it must not be negative.
+        wanted: whether the condition must be true, or false.
     """
 
     what: Affine | Ref
@@ -74,7 +74,7 @@ class Guard:
         Args:
             at: the points, arrays that broadcast; a single point where a value decides.
             environment: of the sequence that is run.
-            program: that computes what decides.
+            program: that computes the deciding value.
         """
         if isinstance(self.what, Ref):
             assert program is not None, self
@@ -89,12 +89,12 @@ class Guard:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reference reads at an array of index points.
+    """The reads of a reference at an array of index points.
 
     Attributes:
         points: for each axis of the value read but "batch", the index; they broadcast to one shape.
         inside: whether the point is in the box of the value's axes.
-        exists: whether anything is read: the index divides exactly, the guards hold, and what is
+        exists: whether anything is read: the index divides exactly, the guards hold, and a point
             in the box is within the value's bounds.
     """
 
@@ -168,7 +168,7 @@ def locate(
     environment: Environment,
     guards: Iterable[Guard] = (),
 ) -> Reading:
-    """Return what a reference reads.
+    """Return the reads of a reference.
 
     Args:
         source: the value that is read.

@@ -1,13 +1,13 @@
-"""What a value reads through its parts: composed indices, factors and conditions.
+"""The reads of a value through its parts: composed indices, factors and conditions.
 
 In: a Program and the names of the values that are kept. Out: for any value the `Line`s into it
-(`of`), and into what its boundary holds (`held`), each from a kept value. Parts of an equation
+(`of`), and into the content of its boundary (`held`), each from a kept value. Parts of an equation
 disappear by composing their indices, so lines are exact at every level of detail.
 
     a.1[t,s] = exp(e[t,s])   a.2[t] = sum[s](a.1[t,s])   a[t,s] = a.1[t,s] / a.2[t]
     kept a and e:  a -> reads e at [t,s#1], s#1 over all of s
 
-What goes from a line into the one it is composed with:
+A line passes on to the one it is composed with:
 
     index       composed
     bound       of the reader and of the part; every reduction binds names of its own
@@ -151,7 +151,7 @@ class Reads:
 
 
 def below(program: Program, name: str, kept: Collection[str]) -> list[str]:
-    """Return a value and the parts it is made of, down to what is kept, parts before wholes."""
+    """Return a value and its parts, down to kept values, parts before wholes."""
     order: list[str] = []
     seen: set[str] = set()
     work = [(name, False)]

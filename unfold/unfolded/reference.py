@@ -1,4 +1,4 @@
-"""The reference backend: walk the unfolded graph in float64 NumPy. It is the language's meaning.
+"""The reference backend: walk the unfolded graph in float64 NumPy. It defines the language.
 
 Each wavefront of the graph holds the nodes whose predecessors have all been computed; nodes of one
 equation are computed together, for all sequences at once, from what they read:
@@ -32,7 +32,7 @@ DTYPES = {"real": np.float64, "category": np.int64, "bool": np.bool_}
 
 @dataclass(frozen=True)
 class Read:
-    """How one operand is gathered.
+    """The gathering of one operand.
 
     Attributes:
         value: the value read.
@@ -119,7 +119,7 @@ class Walk:
             )
             exists = self._bounded(value.within, exists, coordinates, batched)
         inside = self._exists(value, coordinates, own, value.batched)
-        # What asks for the end of a sequence leaves out other points in each.
+        # A condition on the end of a sequence excludes different points in each.
         ends = [f for f in bounds_of(value) if f.lasts]
         inside = self._bounded(ends, inside, coordinates, value.batched)
         return Step(
@@ -258,7 +258,7 @@ def _three(x: Any) -> Any:
 
 
 def gather(read: Read, store: Mapping[str, Any], source: Value) -> Any:
-    """Return what an operand reads, [batch or 1, points, reduced, *stored]."""
+    """Return the values of an operand, [batch or 1, points, reduced, *stored]."""
     array = store[read.value]
     if not read.index:
         result = array.reshape((1, 1, *array.shape)) if not source.axes else array
@@ -278,7 +278,7 @@ def _equal_rank(operands: Sequence[Any]) -> list[Any]:
 
 
 def _reduction(step: Step) -> dict[str, Any]:
-    """Return the arguments of an op that reduces over axes: what to reduce, and what exists."""
+    """Return the arguments of an op that reduces over axes: the operand, the existing points."""
     if not step.value.reduced:
         return {}
     over = tuple(

@@ -1,11 +1,11 @@
-"""Distances in place of positions, where a reduction reads the past: measures want delays.
+"""Distances in place of positions for reductions that read the past, since measures need delays.
 
     c[t] = sum[s < t](e[t,s] * h[s])        s = t - d, of the same name
     c[t] = sum[1 <= s](e[t,s] * h[t-s])     h is read with the delays 1, 2, ...
 
 In: a Program, and the axis that delays are measured along. Out: the same equations, in which each
-axis that is bounded by that one counts how far behind it is. What was e[t,s] for the position s is
-e[t,s] for the distance s; what stands before the first step is read like any other.
+axis that is bounded by that one counts the distance behind it. The value e[t,s] at the position s
+becomes e[t,s] at the distance s; values before the first step are read like any others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def relative(program: Program, axis: str) -> Program:
 
 
 def _relative(program: Program, axis: str, other: str) -> Program:
-    """Let one axis count how far behind another it is."""
+    """Let one axis count its distance behind another."""
     here = {v.name: v for v in program}
     for value in program:
         if other in value.axes and axis not in value.axes:

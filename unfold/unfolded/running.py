@@ -1,6 +1,6 @@
 """Running Programs on the reference backend: arrays in, arrays out, walks kept for the next run.
 
-What a run takes is known before it takes any of it; what would not fit is refused.
+The memory of a run is known before it starts; a run that would not fit is refused.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Runner:
         """Compute every value of a Program.
 
         Args:
-            program: what to run.
+            program: to run.
             params: arrays [*extents, *shape] by name.
             inputs: arrays [batch, *extents, *shape] by name.
             lengths: per axis, the length of each sequence, [batch].
             seed: of random values.
-            batch: number of sequences where there are no inputs.
+            batch: number of sequences if there are no inputs.
 
         Returns:
             arrays [batch or 1, *extents, *stored shape] by name, and the domain of the run.
@@ -82,7 +82,7 @@ class Runner:
         return self._walks[key][0]
 
     def _make_room(self, program: Program, domain: Domain, found: Needs) -> None:
-        """Let go of walks of other runs, as many as it takes.
+        """Drop walks of other runs until there is room.
 
         Raises:
             MemoryLimitError: the run alone is too large.

@@ -1,4 +1,4 @@
-"""Expect a kind of YAML node, and say what was found where it is another.
+"""Expect a kind of YAML node, and report the one that was found instead.
 
 parameters:           parameters: expected a mapping, got a list
   - W: [3, 3]         help: write one entry per line, as in  W: [hidden, hidden]
@@ -26,7 +26,7 @@ _SIZE_OPERATORS = ("+", "-", "*", "//")
 
 
 def expect_map(node: Node, owner: str, example: str) -> MapNode:
-    """Return a mapping; nothing at all is an empty one."""
+    """Return a mapping; an empty value is an empty mapping."""
     if isinstance(node, MapNode):
         return node
     if is_null(node):
@@ -60,7 +60,7 @@ def expect_bool(node: Node, owner: str) -> bool:
 
 
 def expect_number(node: Node, owner: str, *, finite: bool = True) -> int | float:
-    """Return a number, which may be written inf, -inf or nan where it need not be finite."""
+    """Return a number, which may be inf, -inf or nan if it need not be finite."""
     value = scalar_value(node) if isinstance(node, Text) else None
     if isinstance(value, str) and isinstance(node, Text) and not node.quoted:
         value = _WORDS.get(value)
@@ -126,7 +126,7 @@ def check_size(parsed: Expr, noun: str = "a size") -> None:
 def check_keys(
     node: MapNode, known: Collection[str], owner: str, problems: Problems, kind: str = "key"
 ) -> dict[str, tuple[Text, Node]]:
-    """Return the entries whose keys are known; report the others with the closest known one."""
+    """Return the entries with known keys; report the others with the closest known key."""
     where = f" in {owner}" if owner else ""
     unknown = [key for key, _ in node.entries if key.value not in known]
     for position, key in enumerate(unknown):
@@ -140,7 +140,7 @@ def check_keys(
 
 
 def _shown(node: Node) -> str:
-    """Return what was found: a short scalar itself, or its kind."""
+    """Return the found value: a short scalar itself, or its kind."""
     if isinstance(node, Text) and node.value and len(node.value) <= 40:
         return node.value
     return kind_of(node)

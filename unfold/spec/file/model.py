@@ -1,8 +1,8 @@
-"""A spec file as written, section by section: what `parse_spec` returns and elaboration reads.
+"""A spec file as written, section by section; `parse_spec` returns it and elaboration reads it.
 
-Everything keeps the order of the file and knows its place. Syntax has been checked (keys, kinds of
-YAML nodes, names, expressions, duplicate definitions); meaning has not (whether names exist, shapes
-fit and cycles have a delay), which is elaboration's work.
+Everything keeps the order of the file and knows its place. Its syntax has been checked (keys, kinds
+of YAML nodes, names, expressions, duplicate definitions). Elaboration checks the meaning: whether
+names exist, shapes fit and cycles have a delay.
 
     h[t]: tanh(W @ h[t-1])   under `nodes` is
     Equation(targets=(Target("h", (Name("t"),)),), expression=Call("tanh", …))
@@ -44,7 +44,7 @@ class Target:
 
 @dataclass(frozen=True)
 class AxisDeclaration:
-    """An index axis and its default extent (None: what the data, or a cell's caller, says)."""
+    """An index axis and its default extent (None: that of the data, or of a cell's caller)."""
 
     name: str
     extent: Expr | None
@@ -62,7 +62,7 @@ class SizeDeclaration:
 
 @dataclass(frozen=True)
 class InputDeclaration:
-    """An input: a category of so many classes, or a real array of a shape (`()` is one number)."""
+    """An input: a category with some classes, or a real array of a shape (`()` is one number)."""
 
     target: Target
     shape: tuple[Expr, ...]
@@ -72,7 +72,7 @@ class InputDeclaration:
 
 @dataclass(frozen=True)
 class Init:
-    """How a parameter starts.
+    """The initial value of a parameter.
 
     Attributes:
         kind: the rule's name.
@@ -89,7 +89,7 @@ class Init:
 
 @dataclass(frozen=True)
 class ParameterDeclaration:
-    """A parameter, its shape without its axes, and how it starts (init None: by its rank)."""
+    """A parameter, its shape without its axes, and its initial value (init None: by its rank)."""
 
     target: Target
     shape: tuple[Expr, ...]
@@ -113,13 +113,13 @@ class Equation:
     """One entry of `nodes`.
 
     Attributes:
-        targets: what is defined; several for `i[t], f[t]: split(z[t], 2)`, all with the same axes.
+        targets: the defined names; several for `i[t], f[t]: split(z[t], 2)`, with the same axes.
         expression: the right side (the value of `is:` in the mapping form).
-        stack: how many copies of the cell to chain, or None.
+        stack: the number of copies of the cell to chain, or None.
         reverse: the axes along which the cell runs backwards.
         share: the instance whose parameters are used, or None.
-        shape: the declared shape, or None where it is to be inferred.
-        options_at: the value of each option that was given, by its name.
+        shape: the declared shape, or None if it must be inferred.
+        options_at: the value of each given option, by its name.
         at: the key of the entry.
     """
 
@@ -138,12 +138,12 @@ class Initial:
     """The value of a node outside its domain.
 
     Attributes:
-        name: the node, dotted where it is inside a cell's instance (`l1.s`).
-        axis: the axis whose boundary is meant, or None for every axis.
+        name: the node, dotted if it is inside a cell's instance (`l1.s`).
+        axis: the axis of the boundary, or None for every axis.
         kind: zeros, ones, learned, an expression, or points with a value each.
         value: the expression (a number included), or None for the other kinds.
         at: the key of the entry; `value_at` its value.
-        points: what is read at single index points, each with its index: `{-1: a, -2: b}`.
+        points: the values at single index points, each with its index: `{-1: a, -2: b}`.
     """
 
     name: str
@@ -156,14 +156,14 @@ class Initial:
 
     @property
     def expressions(self) -> tuple[Expr, ...]:
-        """Every expression that is read outside of the domain."""
+        """Every expression of a value outside the domain."""
         own = () if self.value is None else (self.value,)
         return (*own, *(e for _, point in self.points for e in point.expressions))
 
 
 @dataclass(frozen=True)
 class Stop:
-    """When a free run ends: a condition with a bound, or predicted extents by axis."""
+    """The end of a free run: a condition with a bound, or predicted extents by axis."""
 
     when: Expr | None
     at_most: Expr | None
@@ -195,7 +195,7 @@ class Spec:
         kind: "spec" for a model (`name:`), "cell" for a function of indexed inputs (`cell:`).
         file: the path as the user wrote it.
         output: a cell's result; None in a model.
-        outputs: what a model's run reports, as references; empty where the file does not say.
+        outputs: the results of a model's run, as references; empty if the file names none.
         sections_at: the key of every section that is in the file.
     """
 
@@ -222,6 +222,6 @@ class Spec:
     sections_at: Mapping[str, Span] = field(compare=False, repr=False)
 
     def locate(self, section: str) -> Location:
-        """Return where a section's key is, or that of `unfold` where there is no such section."""
+        """Return the place of a section's key, or that of `unfold` if there is no such section."""
         span = self.sections_at.get(section) or self.sections_at["unfold"]
         return span.location

@@ -1,8 +1,8 @@
 """Read the left sides of a spec: names, and names with axes.
 
 In: a key, or a piece of one. Out: `Name`s and `Target`s with their places. A name is a Python
-identifier in Unicode's composed form (as Python itself reads it), no reserved word, and does not
-start with two underscores, so that no name of a file can ever mean something to Python.
+identifier in Unicode's composed form (as Python itself reads it), is not a reserved word, and does
+not start with two underscores, so that no name of a file can have a meaning in Python.
 
     i[t], f[t]    is   Target("i", (Name("t"),)), Target("f", (Name("t"),))
 """
@@ -61,7 +61,7 @@ def check_name(at: Span) -> str:
 
 
 def _mended(written: str) -> str:
-    """Return how to make a name of something that is none."""
+    """Return advice to turn an invalid name into a valid one."""
     if "." in written:
         return "names with dots are parts of an instance; its cell defines them"
     mended = re.sub(r"\W+", "_", written).strip("_")
@@ -136,7 +136,7 @@ def _target(text: Text, start: int) -> tuple[Target, int]:
 
 
 def _name_and_axes(text: Text, start: int) -> tuple[Span, tuple[Name, ...], int]:
-    """Read `name` or `name[a, b]`; return its place, its axes and where the next thing stands."""
+    """Read `name` or `name[a, b]`; return its place, its axes and the place after it."""
     value = text.value
     start, _ = _stripped(value, start, len(value))
     found = _WORD.match(value, start)

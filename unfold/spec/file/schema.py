@@ -1,9 +1,8 @@
 """The JSON Schema of a spec file, for editors that complete and check YAML while it is written.
 
-Out: one JSON-compatible dictionary (draft 2020-12). It says which sections and keys there are, of
-which kind their values are and what they mean; expressions are strings to it, and what they mean is
-not its business. Every file that `parse_spec` accepts in plain YAML satisfies it; the converse does
-not hold.
+Out: one JSON-compatible dictionary (draft 2020-12). It describes the sections and keys, the kinds
+of their values and their meaning. It treats expressions as strings and does not check them. Every
+file that `parse_spec` accepts in plain YAML satisfies it; the converse does not hold.
 
     # yaml-language-server: $schema=unfold.schema.json
 """
@@ -53,7 +52,7 @@ def json_schema() -> Schema:
 
 
 def _kind(key: str, *, in_spec: bool) -> Schema:
-    """Return what a model, or a cell, requires and excludes."""
+    """Return the sections that a model, or a cell, requires and excludes."""
     absent = [
         name
         for name, section in SECTIONS.items()

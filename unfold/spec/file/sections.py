@@ -1,9 +1,8 @@
 """Parse a whole spec file into a `Spec`, reporting every independent mistake at once.
 
 In: the text of a file. Out: a `Spec`. Checked here: the outermost keys, the version, the name, and
-that no name is defined twice. The sections are parsed by `sections_declarations`,
-`sections_equations` and `sections_settings`; each has its own kind of entry and nothing to do with
-the others.
+that no name is defined twice. `sections_declarations`, `sections_equations` and `sections_settings`
+parse the sections; each has its own kind of entry and is independent of the others.
 
     unfold: 1
     name: counter
@@ -52,17 +51,17 @@ def parse_spec(text: str, file: str) -> Spec:
 
 
 def parse_spec_partly(text: str, file: str, problems: Problems) -> Spec | None:
-    """Parse what can be parsed, so that meaning can be checked beside mistakes of syntax.
+    """Parse as much as possible, so that meaning can be checked in spite of mistakes of syntax.
 
     Arguments:
         text: the whole file.
         file: its path as the user wrote it.
-        problems: where mistakes are recorded; names whose definitions could not be read are in its
-            `broken` afterwards.
+        problems: records mistakes; its `broken` then holds the names whose definitions could not
+            be read.
 
     Returns:
-        the entries that could be read; None where a whole section could not, or the file's
-        outermost keys are wrong, so that nothing can be said about names.
+        the readable entries; None if a whole section could not be read, or the file's outermost
+        keys are wrong, so that its names are unknown.
     """
     root = None
     with problems.collect():
@@ -126,7 +125,7 @@ class _File:
         return spec if self.whole else None
 
     def _section(self, key: str, parse: Callable[[Node], _Parsed]) -> _Parsed | None:
-        """Parse one section where the file has it; a mistake in its form as a whole is recorded."""
+        """Parse one section if the file has it; record a mistake in its form as a whole."""
         if key not in self.entries:
             return None
         parsed = None
@@ -235,7 +234,7 @@ def _about(node: Node) -> str:
 
 
 def _check_duplicates(spec: Spec, problems: Problems) -> None:
-    """Report names that are defined more than once, in whatever sections."""
+    """Report names that are defined more than once, in any sections."""
     defined: list[tuple[str, str, Span]] = [
         *((a.name, "an axis", a.at) for a in spec.axes),
         *((s.name, "a size", s.at) for s in spec.sizes),

@@ -1,7 +1,7 @@
 """Parse the sections that declare things: `axes`, `sizes`, `inputs`, `parameters` and `use`.
 
-In: the YAML node of a section. Out: a tuple of declarations, in the order of the file. Each entry
-that cannot be read is reported, its name is marked as broken, and the next entry is read.
+In: the YAML node of a section. Out: a tuple of declarations, in the order of the file. The parser
+reports an entry that cannot be read, marks its name as broken, and reads the next entry.
 
     W[l]: {shape: [n, n], init: orthogonal}
     is   ParameterDeclaration(Target("W", ("l",)), shape=(n, n), Init("orthogonal"), frozen=False)
@@ -205,7 +205,7 @@ def _init_argument(kind: str, value: Node) -> NestedNumbers:
 
 
 def _values(node: Node) -> NestedNumbers:
-    """Return nested lists of numbers as nested tuples; all rows of a level must be equally long."""
+    """Return nested lists of numbers as nested tuples; rows of a level must have equal lengths."""
     if not isinstance(node, ListNode):
         return expect_number(node, "values", finite=False)
     rows = tuple(_values(item) for item in node.items)

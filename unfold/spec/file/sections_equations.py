@@ -1,7 +1,7 @@
 """Parse the sections that hold expressions: `nodes`, `initial`, `loss`, `outputs` and `stop`.
 
-In: the YAML node of a section. Out: equations and initial values, in the order of the file. Each
-entry that cannot be read is reported, its names are marked as broken, and the next entry is read.
+In: the YAML node of a section. Out: equations and initial values, in the order of the file. The
+parser reports an entry that cannot be read, marks its names as broken, and reads the next entry.
 
     l2[t]: {is: lstm(l1[t], hidden=64), stack: 3}
     is   Equation((Target("l2", ("t",)),), Call("lstm", …), stack=Number(3), …)

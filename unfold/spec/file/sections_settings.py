@@ -1,7 +1,7 @@
 """Turn a section that other layers read into plain Python values with places.
 
-In: the YAML node of `data`, `train`, `generate` or `draw`. Out: `Settings`. Nothing is checked here
-but that the section is a mapping; who uses a setting checks it, and asks for its place when it is
+In: the YAML node of `data`, `train`, `generate` or `draw`. Out: `Settings`. This module checks only
+that the section is a mapping. The user of a setting checks it, and asks for its place if it is
 wrong.
 
     train: {optimizer: {adam: {rate: 0.01}}}
@@ -29,13 +29,13 @@ class _Places:
     root: Node
 
     def value(self, path: Path) -> Location:
-        """Return where the value at `path` is, or that of its longest existing part."""
+        """Return the place of the value at `path`, or that of its longest existing part."""
         node, key = self._follow(path)
         nothing = isinstance(node, Text) and not node.value
         return key.location if nothing else node.location
 
     def key(self, path: Path) -> Location:
-        """Return where the key at `path` is, or that of its longest existing part."""
+        """Return the place of the key at `path`, or that of its longest existing part."""
         return self._follow(path)[1].location
 
     def _follow(self, path: Path) -> tuple[Node, Node]:
@@ -58,7 +58,7 @@ def _entry(node: Node, step: str | int) -> tuple[Text, Node] | tuple[Node, Node]
 
 
 def parse_settings(key: Text, node: Node) -> Settings:
-    """Parse a section of settings; nothing at all is an empty one."""
+    """Parse a section of settings; an empty value is an empty section."""
     section = expect_map(node, key.value, "seed: 0")
     places = _Places(key, section)
     tree = {name.value: _tree(value) for name, value in section.entries}

@@ -1,4 +1,4 @@
-"""The sections of a file: their names, what they are for, and in which kind of file they stand.
+"""The sections of a file: their names, their purpose, and the kinds of file that have them.
 
 The parser checks keys against this table and the JSON Schema takes its descriptions from it.
 """

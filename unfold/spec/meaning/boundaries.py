@@ -1,11 +1,10 @@
-"""The `initial` section: what a reference outside of a domain reads.
+"""The `initial` section: the values of references outside of a domain.
 
     initial: {h: learned, d: tanh(M @ C), s[l]: s[t-1, last]}
 
-Each entry becomes the boundary of a value along one axis, or along all of its axes. What it reads
-there has
-no boundary of its own that it could need: where an entry's reference could leave a domain again, it
-becomes an equation of its own first.
+Each entry becomes the boundary of a value along one axis, or along all of its axes. Its operands
+need no boundaries themselves: if an entry's reference could leave a domain again, it first becomes
+a separate equation.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ from unfold.spec.text.suggest import did_you_mean, listing, shortened
 def boundary_axes(
     names: Names, headers: Mapping[str, Header], boundary: Boundary, builder: Builder
 ) -> tuple[str, tuple[str, ...], Term | None]:
-    """Return which value an entry is about, along which axes, and what is read there.
+    """Return the value of an entry, its axes, and the term that is read there.
 
-    Nothing is returned for zeros and learned values.
+    Zeros and learned values have no term.
 
     Raises:
         SpecError: an unknown name or axis, or a value that does not fit.
@@ -49,7 +48,7 @@ def boundary_axes(
 def concerned(
     names: Names, headers: Mapping[str, Header], boundary: Boundary
 ) -> tuple[str, tuple[str, ...]]:
-    """Return which value an entry is about, and along which axes.
+    """Return the value of an entry, and its axes.
 
     Raises:
         SpecError: an unknown name or axis, or a value that cannot be learned.
@@ -105,7 +104,7 @@ def concerned(
 
 
 def declared(names: Names, headers: Mapping[str, Header]) -> set[tuple[str, str]]:
-    """Return the values and axes that entries are about, those of zeros included."""
+    """Return the values and axes of entries, those of zeros included."""
     pairs = (concerned(names, headers, b) for b in names.boundaries)
     return {(name, axis) for name, axes in pairs for axis in axes}
 
@@ -118,7 +117,7 @@ def _value(
     axes: tuple[str, ...],
     builder: Builder,
 ) -> Term:
-    """Translate what is read outside of the domain, and fit it to the value's type."""
+    """Translate a value outside of the domain, and fit it to the type of the node."""
     initial, header = boundary.initial, headers[name]
     axis, several = axes[0], len(axes) > 1
     builder.node = f"{name}.initial" + (f".{axis}" if initial.axis is not None else "")
@@ -172,7 +171,7 @@ def _refuse_empty_reads(
     known: Collection[str],
     term: Term,
 ) -> None:
-    """Refuse an initial value that reads only what is outside of data, too, and has no value there.
+    """Refuse an initial value that reads only points outside of data, which have no value either.
 
     Args:
         headers, boundary: as for `_value`.
@@ -261,7 +260,7 @@ def _place(translator: Translator, point: Expr, axis: str, initial: Initial) -> 
 def _point(
     translator: Translator, initial: Initial, header: Header, full: str, place: Affine
 ) -> Term:
-    """Translate what is read at one index point; a learned value is a parameter of its own."""
+    """Translate the value at one index point; a learned value is a separate parameter."""
     if initial.kind == "zeros":
         return _nothing(translator.builder, header)
     if initial.kind != "learned":
@@ -302,7 +301,7 @@ def add_boundaries(names: Names, headers: Mapping[str, Header], builder: Builder
             if other is None or _rank(boundary) <= _rank(other):
                 chosen[name, axis] = boundary
     done: dict[int, Term] = {}
-    # How far outside a value is read may depend on what stands outside of others.
+    # How far outside a value is read may depend on the boundaries of others.
     for (name, axis), boundary in sorted(chosen.items(), key=lambda c: differs(c[1], c[0][1])):
         if boundary.initial.kind == "zeros":
             continue
@@ -318,12 +317,12 @@ def add_boundaries(names: Names, headers: Mapping[str, Header], builder: Builder
 
 
 def _rank(boundary: Boundary) -> tuple[int, bool]:
-    """Order entries: the caller's before the cell's, one about one axis before one about all."""
+    """Order entries: the caller's before the cell's, those of one axis before those of all."""
     return len(boundary.scope.prefix), boundary.initial.axis is None
 
 
 def check_twice(names: Names, headers: Mapping[str, Header], problems: Problems) -> None:
-    """Report entries of one file that are about the same boundary."""
+    """Report entries of one file for the same boundary."""
     seen: dict[tuple[str, tuple[str, ...], str], Boundary] = {}
     for boundary in names.boundaries:
         with suppress(SpecError):
@@ -341,7 +340,7 @@ def check_twice(names: Names, headers: Mapping[str, Header], problems: Problems)
 def _term(
     names: Names, headers: Mapping[str, Header], boundary: Boundary, builder: Builder
 ) -> Term:
-    """Add what an entry needs and return what is read."""
+    """Add the values that an entry needs and return its own."""
     name, _ = concerned(names, headers, boundary)
     initial = boundary.initial
     if initial.kind != "learned":
@@ -362,7 +361,7 @@ def learned(builder: Builder, full: str, type: Type, initial: Initial) -> Term:
 
 
 def _settle(builder: Builder, name: str, axis: str) -> None:
-    """Make a boundary an equation of its own where its reference could need another boundary."""
+    """Make a boundary a separate equation if its reference could need another boundary."""
     value = builder.values[name]
     ref = value.boundary[axis]
     source = builder.values[ref.value]

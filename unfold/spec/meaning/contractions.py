@@ -27,7 +27,7 @@ def product(translator: Translator, expression: Binary) -> Term:
     if any(t.type is UNKNOWN for t in terms):
         assert isinstance(builder, Sketch)
         if builder.guess == "vector" and left.type is not UNKNOWN and len(left.type.shape) == 2:
-            # What a matrix is multiplied by is most likely a vector.
+            # A matrix is most likely multiplied by a vector.
             with translator.located(expression, operands, terms):
                 return builder.emit("einsum", terms, {"equation": PRODUCTS[2, 1]})
         return builder.unknown(terms)
@@ -87,7 +87,7 @@ def einsum(translator: Translator, expression: Call) -> Term:
 
 
 def _unclean(groups: Sequence[str], arrow: str, right: str) -> str | None:
-    """Return what is wrong with an equation of einsum, if anything."""
+    """Return the mistake in an equation of einsum, if any."""
     if not arrow:
         return "it has no arrow"
     for group in (*groups, right):
@@ -104,7 +104,7 @@ def _unclean(groups: Sequence[str], arrow: str, right: str) -> str | None:
 def _close(
     translator: Translator, terms: list[Term], groups: list[str], right: str
 ) -> tuple[list[Term], str]:
-    """Multiply by ones where a letter stands in one operand only, so that a derivative exists."""
+    """Multiply by ones if a letter occurs in one operand only, so that a derivative exists."""
     terms, groups = list(terms), list(groups)
     for letter in sorted({c for g in groups for c in g}):
         if letter in right or sum(letter in g for g in groups) > 1:

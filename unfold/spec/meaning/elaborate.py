@@ -2,10 +2,10 @@
 
     Spec ──expand──▶ definitions ──infer──▶ axes and types ──build──▶ Program ──verify──▶
 
-Types of recurrent equations need one another, so they are inferred by translating every equation
-against what is known, until nothing changes; one more pass collects the mistakes, and only a spec
-without any is built. An equation that depends on a mistaken one stays silent: one mistake is
-reported once.
+Types of recurrent equations depend on one another. Inference translates every equation with the
+types known so far, until nothing changes. One more pass collects the mistakes, and only a spec
+without any is built. An equation that depends on a mistaken one stays silent, so that one mistake
+is reported once.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from unfold.spec.text.problems import Problems, fail
 
 @dataclass(frozen=True)
 class Elaborated:
-    """What a file means.
+    """The meaning of a file.
 
     Attributes:
         spec: the file.
         program: the equations; its values keep their places in the file.
         sizes: the named sizes in force.
-        stop: how a free run ends, if the file says.
+        stop: the rule for the end of a free run, if there is one.
     """
 
     spec: Spec
@@ -117,7 +117,7 @@ def _expand(spec: Spec, scope: Scope, axes: Mapping[str, Axis], problems: Proble
 
 
 def _build(spec: Spec, inference: Inference, endings: Endings) -> tuple[Program, StopRule | None]:
-    """Build the Program; nothing can be wrong any more but sizes and cycles."""
+    """Build the Program; only sizes and cycles can still be wrong."""
     names, headers = inference.names, inference.headers
     builder = Builder(dict(inference.axes), pending=inference.types)
     for definition in names.definitions.values():

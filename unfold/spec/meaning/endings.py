@@ -1,4 +1,4 @@
-"""What stands outside of the equations: the loss, the stopping rule and the outputs."""
+"""The parts of a spec outside of the equations: the loss, the stopping rule and the outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Endings:
     Args:
         spec: the file.
         scope: its names.
-        inference: what is known of the definitions.
+        inference: the known facts about definitions.
     """
 
     def __init__(self, spec: Spec, scope: Scope, inference: Inference) -> None:
@@ -161,7 +161,7 @@ class Endings:
         return found
 
     def outputs(self, program: Program) -> tuple[str, ...]:
-        """Return the declared outputs, or what the loss reads, or what nothing else reads."""
+        """Return the declared outputs, else the values that the loss reads, else unread values."""
         if self.spec.outputs:
             return tuple(dict.fromkeys(self.output(e) for e in self.spec.outputs))
         loss = [v for v in program if v.node == program.loss]

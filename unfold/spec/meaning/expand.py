@@ -4,8 +4,8 @@
     l1.h
 
 A cell's own axes without an extent are the caller's; the others are new (`l1.depth`). Axes of the
-caller that the cell does not have become outer axes of all its equations. A size without a value is
-bound by the shape of the argument that uses it. No later stage knows of cells.
+caller that the cell does not have become outer axes of all its equations. The shape of an argument
+binds the sizes without a value that it uses. No later stage knows of cells.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Expansion:
 
     @contextmanager
     def collect(self, scope: Scope, *names: str) -> Iterator[None]:
-        """Record the mistakes of a block, and mark what it defines in the scope as mistaken."""
+        """Record the mistakes of a block, and mark its definitions in the scope as mistaken."""
         with self.problems.collect(*(scope.prefix + n for n in names)):
             try:
                 yield
@@ -277,7 +277,7 @@ class Expansion:
         return instance
 
     def reversals(self, equation: Equation, axes: tuple[str, ...], scope: Scope) -> frozenset[str]:
-        """Return along which axes an instance runs backwards; twice is forwards."""
+        """Return the axes along which an instance runs backwards; twice is forwards."""
         turned: set[str] = set(scope.reversed)
         for axis in equation.reverse:
             full = scope.axes.get(axis.value)
@@ -437,7 +437,7 @@ class Expansion:
 
 
 def _outermost(scope: Scope, at: Span) -> Location:
-    """Return the call in the spec itself that a piece of a cell comes from, or the piece."""
+    """Return the call in the spec itself that led to a piece of a cell, or the piece."""
     return [at, *(s.called_at for s in scope.callers() if s.called_at is not None)][-1].location
 
 

@@ -1,4 +1,4 @@
-"""The files and settings around a spec: cells it calls, and what the caller sets in its place."""
+"""The files and settings around a spec: cells it calls, and values that the caller overrides."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _text(use: Use, path: Path) -> str:
 
 
 def _other_file(use: Use, path: Path) -> str | None:
-    """Return the question whether a file beside the missing one was meant."""
+    """Ask whether a file beside the missing one was meant."""
     with suppress(OSError, ValueError):
         near = [p.name for p in path.parent.glob("*.y*ml")]
         found = closest(path.name, [n for n in near if n != path.name])
@@ -99,7 +99,7 @@ def _other_file(use: Use, path: Path) -> str | None:
 
 
 def check_overrides(spec: Spec, sizes: Mapping[str, int], axes: Mapping[str, int]) -> None:
-    """Check what the caller sets in place of the file's sizes and extents."""
+    """Check the sizes and extents with which the caller overrides those of the file."""
     for kind, given, known in (
         ("size", sizes, [s.name for s in spec.sizes]),
         ("axis", axes, [a.name for a in spec.axes]),
@@ -122,7 +122,7 @@ def check_overrides(spec: Spec, sizes: Mapping[str, int], axes: Mapping[str, int
 
 
 def check_extents(spec: Spec, axes: Mapping[str, Axis], problems: Problems) -> bool:
-    """Check that extents do not depend on one another in a circle, and leave every axis a point.
+    """Check that extents have no circular dependence, and leave every axis at least one point.
 
     Returns:
         whether they are all right.
@@ -149,7 +149,7 @@ def _default(
     known: dict[str, int | None],
     waiting: tuple[str, ...],
 ) -> int | None:
-    """Return an axis's default extent, or None where only the data says or it is mistaken."""
+    """Return an axis's default extent, or None if only the data decides or it is mistaken."""
     name = declaration.name
     if name in waiting:
         circle = [*waiting[waiting.index(name) :], name]

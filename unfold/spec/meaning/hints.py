@@ -1,4 +1,4 @@
-"""Mistakes with names: describe what a name could have meant, and where an index cannot be.
+"""Mistakes with names: suggest meanings of a name, and explain misplaced indices.
 
 unknown name hiden            help: did you mean hidden?
 unknown name lstm             help: lstm is a cell; give it an entry of its own ...
@@ -18,7 +18,7 @@ from unfold.spec.text.problems import fail
 from unfold.spec.text.suggest import did_you_mean, listing
 from unfold.spec.text.text import Span
 
-# How other languages write the numbers that are words, in small letters.
+# Words for numbers in other languages, in small letters.
 _SPELLINGS = {"inf": "inf", "infty": "inf", "infinity": "inf", "nan": "nan"}
 
 
@@ -43,7 +43,7 @@ def unknown_name(expression: Reference, names: Names, scope: Scope) -> SpecError
 
 
 def part_of(name: str, visible: Sequence[str]) -> str | None:
-    """Return what an instance of a cell has, where a dotted name reaches into one in vain."""
+    """Return the names in an instance of a cell, if a dotted name reaches into one in vain."""
     head, dot, inside = name.rpartition(".")
     parts = list(
         dict.fromkeys(
@@ -87,7 +87,7 @@ def missing_axis(name: str, at: Span, what: str, allowed: Sequence[str], target:
         at: the piece that uses it.
         what: the equation, for messages.
         allowed: the axes it has, by their names in the file.
-        target: the name on its left, "" where the piece stands outside of the equations.
+        target: the name on its left, "" if the piece is outside of the equations.
     """
     fixed = "read one step of it, as in h[0] or h[last]"
     reduce = f"reduce over it, as in sum[{name}](…) or mean[{name}](…)"

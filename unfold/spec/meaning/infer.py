@@ -1,12 +1,12 @@
-"""Inference: which axes and type every definition has.
+"""Inference: the axes and type of every definition.
 
-Types of recurrent equations need one another. Every equation is translated against what is known so
-far; when something new is found out about a value, what reads it is translated again, until nothing
-changes. Where that ends without an answer, one equation is guessed (see `sketch`), and so on; what
-was guessed too small grows. A size of a cell without a value is bound on the way, when the argument
-that decides it is known.
+Types of recurrent equations depend on one another. Inference translates every equation with the
+types known so far. A new fact about a value leads to a new translation of its readers, until
+nothing changes. If that ends without an answer, one equation is guessed (see `sketch`), and so on;
+a guess that was too small grows. A size of a cell without a value is bound on the way, when the
+argument that decides it is known.
 
-The mistakes of an equation are those of its last translation: it saw all that is known.
+The mistakes of an equation are those of its last translation, which used all known facts.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Inference:
         check_twice(self.names, self.headers, problems)
         mistaken = [self.items[p] for p in self.mistakes]
         wrong = {id(i.scope) for i in mistaken if isinstance(i, Binding | Sharing)}
-        # What would be inside of a mistaken instance is not looked for.
+        # Names inside a mistaken instance are not searched.
         heads = {i.name for i in mistaken if isinstance(i, Definition)}
         for position in sorted(self.mistakes):
             with problems.collect():
@@ -126,7 +126,7 @@ class Inference:
         return list(dict.fromkeys([*written, *extra]))
 
     def _settle(self, positions: Iterable[int]) -> None:
-        """Work through items, and through what their news concern, until there is no news."""
+        """Work through items, and through those that their news concern, until there is no news."""
         work = dict.fromkeys(positions)
         while work:
             position = next(iter(work))
@@ -193,7 +193,7 @@ class Inference:
             self.guess = ""
 
     def _update(self, name: str, *, type: Type = UNKNOWN, batched: bool = False) -> list[int]:
-        """Record what was found out about a value; return the items that it concerns."""
+        """Record new facts about a value; return the items that they concern."""
         old = self.headers[name]
         axes = old.axes
         if batched and BATCH not in axes and self.names.definitions[name].expression is not None:
@@ -230,7 +230,7 @@ class Inference:
         return self._update(name, type=term.type, batched=BATCH in term.axes)
 
     def _initial_type(self, name: str) -> Type:
-        """Return the type of a value's initial value, where that is no literal number."""
+        """Return the type of a value's initial value, unless that is a literal number."""
         for boundary in self.names.boundaries:
             if self.names.resolve(boundary.name) == name:
                 sketch = self.sketch()
@@ -347,10 +347,10 @@ class Inference:
         return []
 
     def check_known(self) -> None:
-        """Report equations whose shape nothing decides."""
+        """Report equations whose shape remains undecided."""
         unknown = [d for d in self.names.definitions.values() if self.types[d.name] is UNKNOWN]
         if unknown:
-            # A named equation of the spec itself is the place to mend.
+            # The mistake must be fixed in a named equation of the spec itself.
             first = min(unknown, key=lambda d: (d.equation is None, d.name.count(".")))
             others = [d.name for d in unknown if d is not first]
             notes = (f"neither can that of {listing(others)}",) if others else ()
@@ -366,7 +366,7 @@ class Inference:
 
 
 def _grows(known: Type, found: Type) -> bool:
-    """Whether a type may follow what was known, or guessed, so far: what was 1 is repeated."""
+    """Whether a type may follow the known, or guessed, type: dimensions of 1 are repeated."""
     if known is UNKNOWN or known.kind == "category" or known.kind != found.kind:
         return known is UNKNOWN
     return not known.shape or (

@@ -1,4 +1,4 @@
-"""Whether the rule by which a parameter starts fits its shape.
+"""Check that the initialisation rule of a parameter fits its shape.
 
 b: {shape: [hidden], init: identity}    ->   identity needs a matrix, and b is [hidden] = [128]
 """

@@ -1,7 +1,7 @@
 """Operators that read whole sequences, along axes that they name: `ctc[t,u](log_probs[t], y[u])`.
 
-Each argument is read along one of the axes in brackets, in their order. How many index points a
-sequence has of each is an operand like any other, so that nothing beyond its end is seen.
+Each argument is read along one of the axes in brackets, in their order. The number of index points
+of a sequence is an operand, too, so that the operator never reads beyond its end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The operators a spec may call: which rows of the op table they are, and how each is written."""
+"""The operators a spec may call: their rows in the op table, and their notation."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def reads_sequences(name: str) -> bool:
 
 
 def usage(name: str) -> str:
-    """Return how an operator is written."""
+    """Return the notation of an operator."""
     own = OPS[name].usage if name in OPS else None
     return own or f"{name}(x)"

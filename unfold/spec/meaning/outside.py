@@ -1,10 +1,10 @@
-"""Index points outside of an axis, where an initial value differs between them.
+"""Index points outside of an axis, for initial values that differ between them.
 
 A boundary that is the same everywhere outside of a domain has no axis. One that uses the axis,
 
     h[t]: {-1: a, -2: b}      or      h[t]: where(t == -1, a, b)
 
-is an equation over an axis of its own, which holds the points that are read: before the first index
+is an equation over a separate axis, which holds the points that are read: before the first index
 point, after the last, or both.
 
     h.initial.t[k],  k = 0, 1       t = k - 2       h[-1] reads k = 1, h[-2] reads k = 0
@@ -44,7 +44,7 @@ class Outside:
 
     @property
     def extent(self) -> Affine:
-        """How many points there are; those in between are counted where there are two ends."""
+        """The number of points; with points at two ends, those in between are counted."""
         if self.before and self.after:
             return Affine.axis(self.axis) + (self.before + self.after)
         return Affine.number(self.before + self.after)
@@ -84,7 +84,7 @@ class Outside:
         return all(index.substitute({self.name: k}).is_outside(axis) for k in numbers)
 
     def read(self, term: Term) -> Term:
-        """Read what was computed for the points at an index of the axis."""
+        """Read the values of the points at an index of the axis."""
         source = term.builder.values.get(term.ref.value)
         if source is None or source.here != term.ref:
             term = term.apply("identity")
@@ -148,5 +148,5 @@ def outside(
             boundary.initial.value_at.location,
             help="name the points, as in  {-1: …, -2: …},  or use a value that is the same for all",
         )
-    # What is never read outside has one point, which nobody reads.
+    # A value that is never read outside has one point, which nobody reads.
     return Outside(axis, own, ceil(before) if after else max(1, ceil(before)), ceil(after))

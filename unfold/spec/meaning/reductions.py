@@ -1,7 +1,7 @@
 """Reductions over index axes: `sum[s](…)`, `mean[batch,t](…)`, `softmax[s <= t](…)` and their like.
 
-A bound is a form of the axes that is not negative where a point counts: t - s for `s <= t`. What
-is written under it, and the reduction itself, exist within it (`unfold.core.bounds`).
+A bound is a form of the axes that is not negative where a point counts: t - s for `s <= t`. The
+operand of a reduction, and the reduction itself, exist within it (`unfold.core.bounds`).
 """
 
 from __future__ import annotations

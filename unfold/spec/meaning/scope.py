@@ -1,4 +1,4 @@
-"""Scopes: what the names of one file mean, for the spec itself and for every instance of a cell.
+"""Scopes: the meaning of one file's names, for the spec itself and for every instance of a cell.
 
 Cells are inlined: `l1[t]: lstm(x[t], hidden=128)` adds the cell's equations with names below `l1.`.
 A `Scope` maps the names a file uses to those of the whole Program: values, axes and sizes. A
@@ -66,7 +66,7 @@ class Scope:
         )
 
     def traced(self, error: SpecError) -> SpecError:
-        """Return an error that says which instance of a cell it was found in."""
+        """Return an error that names the instance of a cell in which it was found."""
         if not error.diagnostics:
             return error
         notes = tuple(
@@ -84,7 +84,7 @@ class Scope:
         return self.names.get(name, self.prefix + name)
 
     def local(self, axis: str) -> str:
-        """Return what this file calls an axis, given by its full name."""
+        """Return the name in this file of an axis, given by its full name."""
         return next((own for own, full in self.axes.items() if full == axis), axis)
 
     def lookup(self, name: str) -> Dim | None:

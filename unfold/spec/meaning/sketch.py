@@ -1,10 +1,10 @@
 """A builder that tolerates unknown types, for inferring those of recurrent equations.
 
 `h[t]: tanh(z[t])` and `z[t]: W @ h[t-1] + b` need each other's shape. Inference elaborates every
-equation against what is known so far, again and again until nothing new is found: products and
-sums know their shape from their known operands, everything else stays `UNKNOWN` for now.
+equation with the known facts, repeatedly, until it finds nothing new: products and sums take their
+shape from their known operands, and everything else stays `UNKNOWN` for now.
 
-Where nothing more is found, there are guesses, tried one after the other:
+If nothing more is found, there are guesses, tried one after the other:
 
     "vector"   what a matrix is multiplied by is a vector
     "least"    operands that are not known are no larger than the others: `done[t-1] or x[t] > 0` is
@@ -72,7 +72,7 @@ class Sketch(Builder):
         return Type() if found and all(t == Type() for t in found) else None
 
     def is_literal(self, term: Term) -> bool:
-        """Return whether a term is made of numbers written in the file, and so fits any shape."""
+        """Return whether a term consists of numbers written in the file, which fit any shape."""
         value = self.values.get(term.ref.value)
         if value is None or not value.operands:
             return value is not None and value.is_constant

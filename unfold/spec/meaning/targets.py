@@ -1,13 +1,13 @@
-"""Data that a loss reads outside of what there is: zeros would be trained against in silence.
+"""Reads of a loss outside of its data, where training would silently use zeros as targets.
 
     loss: mean[t,k](mse(o[t,k], y[t+k]))       y has t = 0 to 3, and at t = 3, k = 2 y[5] is read
 
-A model may read its data outside of their domain, as a convolution does at its edges, and sees zero
-there. What only a loss reads is a target: there, what is outside has to be said with `initial`, or
-masked with `where`. The same holds for nodes beside the loss that compare with a target, as metrics
-do.
+A model may read its data outside of their domain, as a convolution does at its edges, and gets zero
+there. Values that only a loss reads are targets: `initial` must define them outside of their
+domain, or `where` must mask them. The same holds for nodes beside the loss that compare with a
+target, such as metrics.
 
-A value is a target where nothing is learned in it and only the loss, or other targets, read it.
+A value is a target if nothing is learned in it and only the loss, or other targets, read it.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def _reads_of_targets(program: Program) -> Iterator[tuple[Value, Ref]]:
     side = {v.name for v in program if v.node == node}
 
     def is_target(name: str) -> bool:
-        """Say whether only the loss, and what belongs to it, reads a value."""
+        """Tell whether only the loss, and values that belong to it, read a value."""
         return all(r in side for r in readers(program)[name] if r in cone)
 
-    if learned & cone:  # without parameters, what is computed of data is what a model says
+    if learned & cone:  # without parameters, a value computed from data is a model's answer
         work = list(side)
         while work:
             for name in reads(program)[work.pop()]:
@@ -92,7 +92,7 @@ def _reads(
 
 
 def _weights(program: Program, value: Value) -> bool:
-    """Say whether a value is a product with a parameter: a part of a model, and no comparison."""
+    """Tell whether a value is a product with a parameter: a part of a model, not a comparison."""
     return value.row.factors and any(program[r.value].is_parameter for r in value.operands)
 
 
@@ -125,7 +125,7 @@ def _outside(program: Program, axis: str, index: Affine) -> dict[str, int] | Non
 
 
 def _extents(program: Program, known: dict[str, int]) -> Mapping[str, int] | None:
-    """Return the extents of all axes where some are given; None where an axis has no point."""
+    """Return the extents of all axes, given some; None if an axis has no point."""
 
     def extent(axis: str) -> int:
         if axis not in known:

@@ -54,7 +54,7 @@ from unfold.spec.text.text import Span
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a value before its equation is translated."""
+    """The known facts about a value before its equation is translated."""
 
     axes: tuple[str, ...]
     type: Type
@@ -70,7 +70,7 @@ class Translator:
         scope: whose names are used.
         axes: full names of the axes that indices may use, without batch.
         what: the equation, for messages: "h[t]", or "the loss".
-        target: the name on its left, or "" where that has nothing to do with the expression.
+        target: the name on its left, or "" if it is unrelated to the expression.
         moved: axes whose index means another one, in terms of `axes`.
     """
 
@@ -90,7 +90,7 @@ class Translator:
         self.axes, self.what, self.target = list(axes), what, target
 
     def within(self, bound: Sequence[str]) -> Translator:
-        """Return a translator for what is inside a reduction over some more axes."""
+        """Return a translator for the operand of a reduction over some more axes."""
         inner = copy(self)
         inner.axes = [*self.axes, *bound]
         inner.moved = {a: i for a, i in self.moved.items() if a not in bound}
@@ -103,7 +103,7 @@ class Translator:
         return inner
 
     def whole(self, expression: Expr) -> Term:
-        """Translate a right-hand side; all that is left of its axes must be the equation's.
+        """Translate a right-hand side; its remaining axes must be those of the equation.
 
         Raises:
             SpecError: a mistake in it, or `softmax[s](…)` where s is not an axis of the equation.
@@ -197,7 +197,7 @@ class Translator:
         if resolved is None:
             raise unknown_name(expression, self.names, scope)
         header = self.headers[resolved]
-        # A cell says nothing about batch and the caller's own axes: it is at one point of them.
+        # A cell does not mention batch and the caller's own axes: it is at one point of them.
         implied = (BATCH, *scope.outer)
         own = [a for a in header.axes if a not in implied]
         given = expression.indices or ()
@@ -212,12 +212,12 @@ class Translator:
         return self.per_sequence(term) if ends and BATCH not in header.axes else term
 
     def ends_per_sequence(self, index: Affine, axis: str) -> bool:
-        """Whether what an index reads depends on the length of a sequence."""
+        """Whether an index depends on the length of a sequence."""
         passes = index.may_pass_the_end(axis) and self.builder.varies(axis)
         return passes or any(self.builder.varies(a) for a in index.ends)
 
     def per_sequence(self, term: Term) -> Term:
-        """Copy a value that all sequences share, so that each sees its own length of it."""
+        """Copy a shared value for the sequences, so that each reads it up to its own length."""
         return self.builder.emit("identity", (term,), axes=(BATCH,))
 
     def index(self, expression: Expr, axis: str) -> Affine:
@@ -394,7 +394,7 @@ class Translator:
         return [given["teacher"], given["free"]]
 
     def check_call(self, expression: Call, op: str, defaults: Mapping[str, Any]) -> None:
-        """Check how many operands an operator gets, and that its options are known and there."""
+        """Check the number of an operator's operands, and its options, which must be complete."""
         name, known, written = expression.function, OPS[op].options, usage(expression.function)
         for keyword in expression.keywords:
             if keyword.name not in known:

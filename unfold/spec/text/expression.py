@@ -1,9 +1,8 @@
 """The expressions of the language, as written: a small tree in which every piece knows its place.
 
-`parse_expression` makes these from text; elaboration turns them into a Program. They mean nothing
-by themselves: whether `h` exists, whether `tanh` is an operator or a cell and whether `t` is an
-axis is for elaboration to say. Two expressions are equal when they say the same, wherever they were
-written.
+`parse_expression` makes these from text; elaboration turns them into a Program. They have no
+meaning by themselves: elaboration decides whether `h` exists, whether `tanh` is an operator or a
+cell, and whether `t` is an axis. Equality of expressions ignores their places.
 
     W @ h[t-1]   is   Binary("@", Reference("W"), Reference("h", (index,)))
     t-1          is   Binary("-", Reference("t"), Number(1))

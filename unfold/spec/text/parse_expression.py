@@ -1,8 +1,8 @@
 """Parse the text of an expression: Python's grammar cut down to the language, never evaluated.
 
 In: a `Text`, or a piece of one. Out: an `Expr` in which every part knows its place. `tokens` has
-refused what the language lacks; Python's `ast` then settles precedence; what remains to be refused
-here are combinations: indexing the result of a call, calling a method, a keyword in a wrong place.
+refused all that the language lacks, and Python's `ast` settles precedence. This module refuses
+wrong combinations: indexing the result of a call, calling a method, a keyword in a wrong place.
 
     parse_expression(Text.of("W @ h[t-1] + b"))   is   Binary("+", Binary("@", …), Reference("b"))
 """

@@ -1,7 +1,7 @@
 """Collect mistakes, so that all independent ones of a file are reported in one go.
 
-Whoever checks a file adds what is wrong to one `Problems` and goes on with the next entry; at the
-end `raise_if_any` raises a single `SpecError` with everything, in the order of the file.
+The checks of a file add mistakes to one `Problems` and go on with the next entry. At the end
+`raise_if_any` raises a single `SpecError` with all of them, in the order of the file.
 
     with problems.collect():          # an entry that cannot be read is reported and skipped
         nodes.append(parse_equation(key, value))
@@ -29,8 +29,8 @@ class Problems:
     """The mistakes found so far; the same message at the same place is kept once.
 
     Attributes:
-        broken: names whose definitions could not be read. Whoever comes later says nothing about
-            uses of them, so that one mistake is reported once.
+        broken: names whose definitions could not be read. Later checks ignore uses of them, so that
+            one mistake is reported once.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Problems:
 
     @property
     def count(self) -> int:
-        """How many mistakes were found so far."""
+        """The number of mistakes found so far."""
         return len(self._found)
 
     def add(self, message: str, location: Location, *notes: str, help: str | None = None) -> None:
@@ -47,7 +47,7 @@ class Problems:
         self.take(Diagnostic(message, location, notes, help))
 
     def take(self, diagnostic: Diagnostic) -> None:
-        """Record a mistake that somebody else has described."""
+        """Record a mistake that has already been described."""
         at = diagnostic.location
         file, line, column = (at.file, at.line, at.column) if at else ("", 0, 0)
         self._found.setdefault((file, line, column, diagnostic.message), diagnostic)
@@ -57,7 +57,7 @@ class Problems:
         """Record the mistakes of a `SpecError` raised inside, and go on after the block.
 
         Arguments:
-            names: what the block defines, which is then `broken`.
+            names: that the block defines, which become `broken`.
         """
         try:
             yield
@@ -70,8 +70,7 @@ class Problems:
         """Raise all recorded mistakes, ordered by place.
 
         Raises:
-            SpecError: with the first 50 of them and, where there are more, a line that says how
-                many.
+            SpecError: with the first 50 of them and, if there are more, a line with their number.
         """
         if not self._found:
             return
@@ -114,7 +113,7 @@ def _with_lines(diagnostic: Diagnostic, others: dict[tuple[str, str], list[int]]
 
 
 def already_reported() -> SpecError:
-    """Return an error without diagnostics: what misses was misspelt, and that is recorded."""
+    """Return an error without diagnostics: the missing name was misspelt, which is recorded."""
     return SpecError()
 
 

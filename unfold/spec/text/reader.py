@@ -1,4 +1,4 @@
-"""Read YAML text into nodes that know their place; refuse everything a spec has no use for.
+"""Read YAML text into nodes that know their place; refuse everything that a spec does not use.
 
 In: the text of one file. Out: `MapNode`, `ListNode` and `Text` (a scalar). Nothing is constructed:
 no tags, no anchors, no numbers, no dates; `scalar_value` reads a scalar as a plain Python value
@@ -8,7 +8,7 @@ refused.
 
     {a: [1, b]}   is   MapNode(entries=((Text("a"), ListNode(items=(Text("1"), Text("b")))),))
 
-Known weakness: YAML errors end the reading, so a file with two of them is told about one at a time.
+Known weakness: YAML errors end the reading, so a file with two of them gets one report at a time.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class MapNode:
     location: Location
 
     def get(self, key: str) -> Node | None:
-        """Return the value of `key`, or None where it is not there."""
+        """Return the value of `key`, or None if it is missing."""
         return next((value for name, value in self.entries if name.value == key), None)
 
 
@@ -124,8 +124,7 @@ def read(text: str, file: str, problems: Problems | None = None) -> Node:
     Arguments:
         text: the whole file.
         file: its path as the user wrote it, for locations.
-        problems: where duplicate keys are recorded (the first one is kept); without it they are
-            raised.
+        problems: records duplicate keys (the first one is kept); without it they are raised.
 
     Raises:
         SpecError: the text is not the YAML that a spec may use.
@@ -349,7 +348,7 @@ def scalar_value(text: Text) -> str | int | float | bool | None:
 
 
 def is_null(node: Node) -> bool:
-    """Tell whether nothing was written (`key:` alone, `null` or `~`)."""
+    """Tell whether a value is empty (`key:` alone, `null` or `~`)."""
     return isinstance(node, Text) and not node.quoted and node.value in ("", "null", "~")
 
 

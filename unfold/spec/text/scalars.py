@@ -9,8 +9,8 @@ one.
     {s[l]: s[t-1, last], h: f(x, y)}      the masked characters:
       ^ ^   ^    ^    ^       ^ ^
 
-A group is masked only where it opens and closes on one line, and `[` only directly after a name or
-another group: there it can never start a list in YAML. What stands in quotes is left alone.
+A group is masked only if it opens and closes on one line, and `[` only directly after a name or
+another group, where it can never start a list in YAML. Quoted text is left alone.
 """
 
 from __future__ import annotations
@@ -136,9 +136,9 @@ def _unescape(escape: str) -> str:
 def _place_block(value: str, text: str, start: int, end: int) -> tuple[str, Sequence[int]]:
     """Align a literal or folded scalar with its lines; return its value, unmasked, and offsets.
 
-    The characters that are not white space stand in the file in the same order; the white space
-    between two of them is matched from the right, because indentation, which is no part of the
-    value, is on the left of what counts.
+    The characters that are not white space are in the file in the same order. White space between
+    two of them is matched from the right, because indentation, which is not part of the value,
+    comes first.
     """
     at = _end_of_match(_BLOCK_HEADER, text, start, end)
     characters: list[str] = []

@@ -1,4 +1,4 @@
-"""Guess which name was meant by a misspelt one.
+"""Guess the intended name of a misspelt one.
 
 did_you_mean("hiden", ["hidden", "vocab"])   is   "did you mean hidden?"
 did_you_mean("zzz", ["hidden", "vocab"])     is   None
@@ -14,7 +14,7 @@ MAX_CANDIDATES = 150
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate most like `name`, letter case aside, or None where none is close."""
+    """Return the candidate most like `name`, ignoring case, or None if none is close."""
     if len(name) > MAX_GUESSED_LENGTH:
         return None
     wanted = name.casefold()
@@ -33,7 +33,7 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
-    """Return the question that names the closest candidate, or None where none is close."""
+    """Return the question that names the closest candidate, or None if none is close."""
     found = closest(name, candidates)
     return f"did you mean {found}?" if found else None
 

@@ -1,4 +1,4 @@
-"""Text that remembers where in the file each of its characters was written.
+"""Text that remembers the place of each of its characters in the file.
 
 A YAML scalar is not the characters of the file: quotes fall away, escapes become one character and
 line breaks fold into spaces. A `Text` is the value of a scalar together with the file offset of
@@ -8,7 +8,7 @@ piece.
     z[t]: "W @         Text.value is  W @ h[t-1]  and Text.locate(4, 10)
            h[t-1]"     is the six characters h[t-1] on line 2
 
-Invariant: `len(offsets) == len(value) + 1`, ascending; the last one is where the value ends.
+Invariant: `len(offsets) == len(value) + 1`, ascending; the last one is the end of the value.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Text:
         return Text(value, Source(name, value), range(len(value) + 1), opening=0)
 
     def locate(self, start: int = 0, end: int | None = None) -> Location:
-        """Return where `value[start:end]` was written, cut at the end of its first line."""
+        """Return the place of `value[start:end]`, cut at the end of its first line."""
         size = len(self.value)
         end = size if end is None else max(0, min(end, size))
         start = max(0, min(start, size))
@@ -115,7 +115,7 @@ class Text:
 
     @property
     def location(self) -> Location:
-        """Where the whole scalar was written."""
+        """The place of the whole scalar."""
         return self.locate()
 
     def span(self, start: int = 0, end: int | None = None) -> Span:
@@ -125,7 +125,7 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """A piece of a text: where an expression, a name or a value was written."""
+    """A piece of a text: the place of an expression, a name or a value."""
 
     text: Text = field(repr=False)
     start: int
@@ -133,7 +133,7 @@ class Span:
 
     @property
     def location(self) -> Location:
-        """Where the piece was written in the file."""
+        """The place of the piece in the file."""
         return self.text.locate(self.start, self.end)
 
     @property

@@ -1,8 +1,8 @@
-"""Cut an expression into tokens and refuse, at the exact place, what the language does not have.
+"""Cut an expression into tokens and refuse, at the exact place, those that the language lacks.
 
-In: a piece of a `Text`. Out: its tokens, in order, known to alternate properly between values and
-operators and to have balanced brackets. What is left for Python's parser is precedence. Doing this
-first gives every slip the same words and column under every version of Python.
+In: a piece of a `Text`. Out: its tokens, in order, with values and operators in proper alternation
+and balanced brackets. Only precedence is left for Python's parser. This step gives every mistake
+the same words and column under every version of Python.
 
     W @ h[t-1]      W @ h [ t - 1 ]
     W @ + )         a value is missing between + and )
@@ -174,7 +174,7 @@ def check_order(tokens: list[Token], text: Text, start: int, end: int) -> None:
     """Refuse tokens that do not alternate between values and operators, and unbalanced brackets.
 
     Raises:
-        SpecError: at the first token that does not fit where it stands.
+        SpecError: at the first token that does not fit its place.
     """
     if not tokens:
         raise fail("an expression is missing here", text.locate(start, end))

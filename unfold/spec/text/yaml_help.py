@@ -1,8 +1,7 @@
-"""Say in a user's words what the YAML parser stumbled over.
+"""Explain errors of the YAML parser in a user's words.
 
 In: a `YAMLError`, whose text speaks of tokens and simple keys. Out: a `Diagnostic` at the right
-place with the usual way to mend it. One row per kind of error; a row is chosen by what the parser's
-text contains.
+place with the usual fix. There is one row per kind of error; the words of the parser select a row.
 
     expected ',' or '}', but got '['   →   a comma or } was expected here
 """
@@ -21,7 +20,7 @@ from unfold.spec.text.text import Source
 
 @dataclass(frozen=True)
 class _Row:
-    """What to say about a kind of error; `at_start`: the place is where the broken piece starts."""
+    """The explanation of a kind of error; `at_start`: its place is the broken piece's start."""
 
     message: str
     help: str
@@ -145,7 +144,7 @@ def _after_quote(location: Location) -> Diagnostic | None:
 
 
 def _likely_cause(source: Source, at: int) -> Diagnostic | None:
-    """Return a more exact diagnostic where the lines around the place show what happened."""
+    """Return a more exact diagnostic if the lines around the place show the cause."""
     location = source.locate(at)
     if location.source.startswith("%"):
         return Diagnostic(

@@ -1,19 +1,19 @@
 """Data: from the section `data` of a spec, or from Python, to batches of input arrays.
 
-    settings   what may be written, one model per family
-    open       the one place that knows all families            (make: the same from Python)
-    text, streams, series, arrays, sequences, images, random: a family each; tasks: see there
+    settings   the accepted keys, one model per family
+    open       the only module that knows all families          (make: the same from Python)
+    text, streams, series, arrays, sequences, images, random: one family each; tasks: see there
     judge      was the answer legal?
     columns    named arrays over sequences that may differ in length
-    binding    which input reads which column, and whether it fits
-    dataset    what has been read: what it wants of a spec, and its batches, split and facts
-    batches    what a step is trained on, as a pure function of its number
+    binding    the column of each input, and the check that it fits
+    dataset    data that were read: sizes for the spec, batches, split and facts
+    batches    the data of a step, as a pure function of its number
     problems   words and places of mistakes
 
 A source gives sequences of named columns (or one long stream of them), with lengths, vocabularies
 and a split; a batcher gives, for the number of a step, `{input: array [batch, *axes, *shape]}`,
-lengths, and whether rows go on from the batch before. There is no state to save: the number of the
-step says where a run is, so one that is continued reads the same batches to the last bit.
+lengths, and whether rows go on from the previous batch. There is no state to save: the number of
+the step is the position, so a resumed run reads the same batches to the last bit.
 """
 
 from unfold.training.data.batches import Batch, FixedSource, Source, StreamSource

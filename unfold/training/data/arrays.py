@@ -4,7 +4,7 @@
     frames [N, 40, 13] float32, label [N] int64, n [N]: the frames that each sequence has
 
 Nothing in a file is executed: pickled objects are refused, and so is a file that would unpack to
-more than there is memory for, or than any data of its size.
+more than the free memory, or to more than any data of its size.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from unfold.training.data.settings import ArraysData
 from unfold.training.sections import KeyPath, Section
 
 COPIES = 3
-"""How often arrays are in memory while they are checked and split."""
+"""The number of copies of arrays in memory while they are checked and split."""
 MAX_RATIO, FREE_RATIO = 200, 1 << 28
-"""How many times its size a file may unpack to, where that is more than some bytes."""
+"""The largest ratio of unpacked to packed bytes, if the former are more than a few."""
 
 
 def read_arrays(path: str, section: Section, at: KeyPath, folder: Path) -> Arrays:
@@ -41,7 +41,7 @@ def read_arrays(path: str, section: Section, at: KeyPath, folder: Path) -> Array
         folder: what the path is relative to.
 
     Raises:
-        DataError: for a file that is missing, damaged, too large, or holds something else.
+        DataError: the file is missing, damaged, too large, or holds something else.
     """
     file, content = read_bytes(path, section, at, folder)
     if file.suffix not in READERS:
@@ -72,7 +72,7 @@ def read_arrays(path: str, section: Section, at: KeyPath, folder: Path) -> Array
 
 
 def unpacked(content: bytes) -> int:
-    """Return how many bytes an archive says it has unpacked."""
+    """Return the unpacked bytes that an archive declares."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return sum(entry.file_size for entry in archive.infolist())
 

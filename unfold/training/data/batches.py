@@ -1,14 +1,14 @@
-"""Batches: what one step is trained on, as a pure function of the number of the step.
+"""Batches: the data of one step, as a pure function of the number of the step.
 
-A `Source` needs no state of its own: where a run is in its data is the number of steps it has taken
-(that is all a checkpoint keeps), so a run that goes on reads the same batches to the last bit.
-Every order is drawn from (seed, epoch), every made-up batch from (seed, step).
+A `Source` needs no state: the position of a run in its data is the number of steps it has taken
+(the only such fact in a checkpoint), so a resumed run reads the same batches to the last bit. Every
+order is drawn from (seed, epoch), every generated batch from (seed, step).
 
     StreamSource    rows of one long sequence, chunk by chunk; the state goes on
     SetSource       sequences in batches of similar length, shuffled anew in every epoch
     ChunkSource     rows of sequences one after the other, chunk by chunk; each row begins anew
     WindowSource    chunks, each with steps before it (`windows`)
-    DrawnSource     sequences made up for every batch
+    DrawnSource     sequences generated for every batch
     FixedSource     the same batch at every step
 
     "hello world", batch 2, length 2      row 0: he → el, ll → lo      row 1:  w → wo, or → rl
@@ -30,19 +30,19 @@ from unfold.training.data.columns import Examples
 Array = np.ndarray
 Arrays = dict[str, Array]
 ORDER, DRAWN, CHUNKS = 0, 1, 2
-"""What a stream of random numbers is for: the second entry of its seed."""
+"""The purpose of a stream of random numbers: the second entry of its seed."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step is trained on.
+    """The data of one step.
 
     Attributes:
         inputs: by name, each [batch, *axes, *shape]; categories are integers.
         fresh: whether the state of every row starts anew rather than from the previous batch.
-        symbols: how many symbols are predicted (0 where the data are no text).
-        lengths: by axis, the length of each sequence, [batch]; empty where all are equal.
-        begins: which rows start anew, [batch], where some go on and some do not.
+        symbols: the number of predicted symbols (0 if the data are not text).
+        lengths: by axis, the length of each sequence, [batch]; empty if all are equal.
+        begins: which rows start anew, [batch], if some go on and some do not.
         known: how many of each row's first steps a loss has counted before, [batch].
         overlap: how many of the last steps the next batch begins with.
         alone: whether no batch of the source goes on from the state of another.
@@ -60,7 +60,7 @@ class Batch:
 
 @runtime_checkable
 class Source(Protocol):
-    """Where batches come from."""
+    """A source of batches."""
 
     @property
     def batch_size(self) -> int:
@@ -69,7 +69,7 @@ class Source(Protocol):
 
     @property
     def epoch(self) -> int | None:
-        """Steps until everything has been seen once; None where every batch is new."""
+        """Steps until everything has been seen once; None if every batch is new."""
         ...
 
     def batch(self, step: int) -> Batch:
@@ -99,7 +99,7 @@ class StreamSource:
     def cut(
         cls, arrays: Arrays, *, rows: int, length: int, carry: bool = True, symbols: int = 0
     ) -> StreamSource:
-        """Cut arrays [steps, *shape] of equal length into rows; what is left over is not read."""
+        """Cut arrays [steps, *shape] of equal length into rows; the remainder is not read."""
         per_row = len(next(iter(arrays.values()))) // rows
         parts = {
             n: a[: rows * per_row].reshape(rows, per_row, *a.shape[1:]) for n, a in arrays.items()
@@ -137,7 +137,7 @@ class SetSource:
         examples: the set.
         size: sequences per batch; the last batch of an epoch may have fewer.
         seed: of the order.
-        shuffled: False takes the sequences as they stand.
+        shuffled: False keeps the order of the sequences.
         bucket: batches that are sorted together.
     """
 
@@ -167,7 +167,7 @@ class SetSource:
 
 @lru_cache(maxsize=4)
 def epoch_order(source: SetSource, epoch: int) -> list[Array]:
-    """Return which sequences are in every batch of an epoch."""
+    """Return the sequences of every batch of an epoch."""
     count, size = source.examples.count, source.size
     order = np.arange(count)
     if not source.shuffled:
@@ -190,8 +190,8 @@ def epoch_order(source: SetSource, epoch: int) -> list[Array]:
 class ChunkSource:
     """A set of sequences read in chunks along one axis; a row begins the next when one ends.
 
-    Every row has sequences of its own and reads them in an order drawn anew each time it is
-    through, so rows are never idle. `Batch.begins` says which rows start a sequence.
+    Every row has its own sequences and reads them in an order drawn anew for each pass, so rows
+    are never idle. `Batch.begins` tells which rows start a sequence.
 
     Attributes:
         binding: makes the arrays; every input must lie along the axis.
@@ -216,7 +216,7 @@ class ChunkSource:
 
     @property
     def epoch(self) -> int:
-        """Steps until the row with most to read has been through it."""
+        """Steps until the longest row has been read once."""
         return max(len(row_order(self, row, 0)) for row in range(self.batch_size))
 
     @property
@@ -229,7 +229,7 @@ class ChunkSource:
         return np.full(self.examples.count, first.values.shape[1])
 
     def batch(self, step: int) -> Batch:
-        """Return the chunk that every row has come to."""
+        """Return the current chunk of every row."""
         chosen = np.empty((self.batch_size, 2), dtype=np.int64)
         for row in range(self.batch_size):
             through, place = divmod(step, len(row_order(self, row, 0)))
@@ -255,7 +255,7 @@ class ChunkSource:
 
 @lru_cache(maxsize=1024)
 def row_order(source: ChunkSource, row: int, through: int) -> Array:
-    """Return what a row reads the nth time: (sequence, first step) of every chunk, [chunks, 2]."""
+    """Return the nth pass of a row: (sequence, first step) of every chunk, [chunks, 2]."""
     mine = np.arange(row, source.examples.count, source.batch_size)
     np.random.default_rng([source.seed, CHUNKS, row, through]).shuffle(mine)
     steps = source.steps
@@ -264,13 +264,13 @@ def row_order(source: ChunkSource, row: int, through: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class DrawnSource:
-    """Sequences that are made up for every batch.
+    """Sequences that are generated for every batch.
 
     Attributes:
         binding: makes the arrays.
-        draw: makes a number of sequences from a generator.
+        draw: generates a number of sequences.
         batch_size: sequences per batch.
-        seed: of what is drawn.
+        seed: of the draws.
     """
 
     binding: Binding

@@ -1,14 +1,14 @@
-"""Columns meet inputs: which column an input of the spec reads, and whether it fits.
+"""The binding of inputs to columns: the column that an input of the spec reads, and its checks.
 
 In: `Examples`, the inputs of a Program, and the mapping from input to column that `data.inputs`
 gives (a column of the same name is the default). Out: a `Binding`, which makes the arrays of a
-batch; or what the data want of the spec: sizes and extents that are not what they would be.
+batch; or the sizes and extents that the data require of the spec, where they differ.
 
     x[t]: {category: vocab}   ←  column "symbol": 7 classes, 3 to 41 steps
     wants vocab = 7, t = 41
 
-Whatever does not fit is a `DataError` at the key of `data` that says so, naming the array and the
-sequence and element in it.
+A misfit is a `DataError` at the responsible key of `data`; it names the array, and the sequence and
+element in it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Arrays = dict[str, Array]
 
 @dataclass(frozen=True)
 class Fit:
-    """What data want of a spec: by name, sizes and extents of axes."""
+    """The requirements of data on a spec: by name, sizes and extents of axes."""
 
     sizes: Mapping[str, int]
     axes: Mapping[str, int]
@@ -86,7 +86,7 @@ def own_lengths(parts: tuple[Part, ...], examples: Examples) -> Arrays:
 
 
 def _cut(array: Array, place: int, lengths: Array, fill: float) -> Array:
-    """Cut one dimension to the longest sequence and fill what is beyond each one's own length."""
+    """Cut one dimension to the longest sequence and pad the others beyond their own lengths."""
     array = array[(slice(None),) * place + (slice(0, int(lengths.max())),)]
     extent = array.shape[place]
     if (lengths == extent).all():
@@ -101,10 +101,10 @@ class Binder:
     """Checks columns against a Program.
 
     Attributes:
-        program: whose inputs are fed.
+        program: of the inputs.
         section: of the spec, for the places of mistakes.
         mapping: by input, the name of its column.
-        family: the key of `data` that says where the data come from.
+        family: the key of `data` that names the source of the data.
     """
 
     program: Program
@@ -113,10 +113,10 @@ class Binder:
     family: str
 
     def parts(self, examples: Examples) -> tuple[Part, ...]:
-        """Return which column every input reads.
+        """Return the column of every input.
 
         Raises:
-            DataError: for a name that the spec or the data do not have.
+            DataError: the spec or the data lack a name.
         """
         check_names(self.program, self.section, self.mapping)
         for value in self.program.inputs:
@@ -144,7 +144,7 @@ class Binder:
         return data_error(self.section, at, message, help)
 
     def fit(self, examples: Examples) -> Fit:
-        """Return what sizes and extents the examples have, where the spec has names for them."""
+        """Return the sizes and extents of the examples that have names in the spec."""
         parts = self.parts(examples)
         sizes: dict[str, int] = {}
         axes: dict[str, int] = {}
@@ -264,7 +264,7 @@ class Binder:
     def _check_values(
         self, value: Value, column: Column, part: Part, lengths: Arrays, dtype: str
     ) -> None:
-        """Check kind and range of every element that is inside of its sequence."""
+        """Check kind and range of every element inside its sequence."""
         values, kind = column.values, column.values.dtype.kind
         if kind not in "biuf" or (value.type.kind == "category" and kind == "f"):
             wanted = "whole numbers" if value.type.kind == "category" else "numbers"
@@ -305,7 +305,7 @@ def check_names(program: Program, section: Section, mapping: Mapping[str, object
     """Check that `data.inputs` names inputs of the spec.
 
     Raises:
-        DataError: for one that it does not have.
+        DataError: the spec lacks an input.
     """
     known = [v.name for v in program.inputs]
     for name in mapping:

@@ -1,13 +1,13 @@
 """Columns and examples: named arrays over a set of sequences, which may differ in length.
 
-A `Column` is one quantity of N sequences. Where all have the same extents it is one array
-[N, *extents, *shape]; otherwise the sequences stand one after the other, [total, *shape], and
-`offsets` say where each begins. `Examples` are columns over the same sequences.
+A `Column` is one quantity of N sequences. If all have the same extents it is one array
+[N, *extents, *shape]; otherwise the sequences are concatenated, [total, *shape], and `offsets` mark
+their beginnings. `Examples` are columns over the same sequences.
 
     Column.ragged([[3, 1], [2], [5, 5, 0]])  →  values [3 1 2 5 5 0], offsets [0 2 3 6]
     .take([1, 2])                            →  [[2 -1 -1], [5 5 0]] with -1 (no class) as padding
 
-Invariant: padding is -1 for classes and 0 for numbers, whatever stood there in a file.
+Invariant: padding is -1 for classes and 0 for numbers, whatever a file holds there.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Column:
 
     Attributes:
         values: [N, *extents, *shape], or [total, *shape] where there are offsets.
-        offsets: where each sequence begins, and the end: [N + 1].
-        classes: how many categories the values are, where that is known.
-        symbols: what the categories stand for: characters, or words.
-        longest: the largest length a sequence may have, where it may exceed the present ones.
-        where: how a message calls it.
+        offsets: the beginning of each sequence, and the end: [N + 1].
+        classes: the number of categories, if that is known.
+        symbols: the meanings of the categories: characters, or words.
+        longest: the largest length of a sequence, if it may exceed the present ones.
+        where: its name in messages.
     """
 
     values: Array
@@ -44,7 +44,7 @@ class Column:
 
     @classmethod
     def ragged(cls, sequences: Sequence[Any], **facts: Any) -> Column:
-        """Put sequences one after the other; each is an array [length, *shape]."""
+        """Concatenate sequences; each is an array [length, *shape]."""
         lengths = [len(s) for s in sequences]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(np.concatenate([np.asarray(s) for s in sequences]), offsets, **facts)
@@ -56,11 +56,11 @@ class Column:
 
     @property
     def lengths(self) -> Array | None:
-        """The length of each sequence, [N], where they may differ."""
+        """The length of each sequence, [N], if they may differ."""
         return None if self.offsets is None else np.diff(self.offsets)
 
     def place(self, sequence: int, inside: Sequence[int] = ()) -> str:
-        """Say where an element is, as people count: from 1."""
+        """Describe the place of an element, counted from 1."""
         steps = "".join(f", element {i + 1}" for i in inside)
         return f"{self.where}, sequence {sequence + 1}{steps}"
 

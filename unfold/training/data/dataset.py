@@ -1,13 +1,13 @@
-"""A data set and what becomes of it: batches to train on, batches to validate with, and words.
+"""A data set and its results: batches for training, batches for validation, and a description.
 
 A `Dataset` has been read and knows nothing of a model. It meets a Program in two steps, because
 sizes of the spec (a vocabulary, a number of columns) may follow from the data:
 
-    fit(program)      what sizes and extents the data want of the spec, which is then loaded again
+    fit(program)      the sizes and extents that the data require; the spec is then loaded again
     batches(program)  checks everything, and returns `Data`
 
-`Data.facts` is what a run folder should keep, as JSON: the vocabulary, the normalisation, the split
-and a fingerprint of the contents, by which a continued run notices that its data have changed.
+`Data.facts` are for the run folder, as JSON: the vocabulary, the normalisation, the split and a
+fingerprint of the contents, by which a resumed run notices that its data have changed.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Data:
     """Batches for one Program.
 
     Attributes:
-        train: what is trained on.
-        validation: what is validated with, from step 0 to its `epoch`; None where nothing is kept.
-        told: one line for people: how much there is, of what, and how it is split.
-        facts: what a run folder keeps, as JSON values.
-        text: the vocabulary, where the data are symbols of a text.
+        train: for training.
+        validation: for validation, from step 0 to its `epoch`; None if nothing is held out.
+        told: a line for users: the amount and kind of the data, and the split.
+        facts: for the run folder, as JSON values.
+        text: the vocabulary, if the data are symbols of a text.
     """
 
     train: Source
@@ -51,7 +51,7 @@ class Data:
     text: Text | None = None
 
     def validation_batches(self) -> Iterator[Batch]:
-        """Yield everything that is kept to validate with, once."""
+        """Yield all held-out batches, once."""
         if self.validation is not None:
             for step in range(self.validation.epoch or 0):
                 yield self.validation.batch(step)
@@ -61,7 +61,7 @@ class Dataset(Protocol):
     """Data that have been read."""
 
     def fit(self, program: Program) -> Fit:
-        """Return what sizes and extents the data want of a spec."""
+        """Return the sizes and extents that the data require of a spec."""
         ...
 
     def batches(
@@ -81,7 +81,7 @@ class Dataset(Protocol):
             chunk: an axis and a number of steps, to read sets of long sequences in chunks.
 
         Raises:
-            DataError: for data that do not fit.
+            DataError: the data do not fit.
         """
         ...
 
@@ -95,9 +95,9 @@ class SetDataset:
         section: for the places of mistakes.
         family: the key of `data` that says where the data come from.
         inputs: by input of the spec, the name of its column.
-        read: makes the examples; the Program decides what a word of a JSON file is.
-        told: what the set holds, in words.
-        text: the vocabulary, where the data are symbols of a text.
+        read: makes the examples; the Program determines the meaning of a word in a JSON file.
+        told: a description of the set.
+        text: the vocabulary, if the data are symbols of a text.
     """
 
     settings: SetData
@@ -109,7 +109,7 @@ class SetDataset:
     text: Text | None = None
 
     def fit(self, program: Program) -> Fit:
-        """Return what sizes and extents the data want of a spec."""
+        """Return the sizes and extents that the data require of a spec."""
         return self._binder(program).fit(self.read(program))
 
     def batches(
@@ -161,7 +161,7 @@ def set_source(
     """Return the batches of a set, whole sequences or chunks of them.
 
     Raises:
-        DataError: where sequences cannot be cut along the axis.
+        DataError: sequences cannot be cut along the axis.
     """
     if not chunk:
         shuffled = settings.order == "shuffled"
@@ -178,10 +178,10 @@ def set_source(
 
 
 def held_out(validation: float | int, count: int, section: Section, what: str) -> int:
-    """Return how many of `count` are kept to validate with.
+    """Return the number out of `count` to hold out for validation.
 
     Raises:
-        DataError: where nothing would be left to train on, or nothing to validate with.
+        DataError: nothing would be left for training, or for validation.
     """
     kept = validation if isinstance(validation, int) else round(validation * count)
     if kept >= count or (validation and not kept):
@@ -191,7 +191,7 @@ def held_out(validation: float | int, count: int, section: Section, what: str) -
 
 
 def split_words(train: int, validation: int, what: str) -> str:
-    """Say how data are split, as the end of a line."""
+    """Describe the split of data, as the end of a line."""
     if not validation:
         return ""
     return f"; {train:,} to train on, {validation:,} to validate with"
@@ -211,7 +211,7 @@ def fingerprint(binding: Binding, examples: Examples) -> str:
 
 
 def vocabularies(binding: Binding, examples: Examples) -> dict[str, object]:
-    """Return the symbols of every input that has some."""
+    """Return the symbols of every input that has any."""
     found = {p.input: examples.columns[p.column].symbols for p in binding.parts}
     symbols = {
         name: known if isinstance(known, str) else list(known)

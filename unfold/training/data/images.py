@@ -39,7 +39,7 @@ def images_dataset(settings: ImagesData, section: Section, folder: Path) -> SetD
     """Read images.
 
     Raises:
-        DataError: for files that cannot be read, and images of different sizes.
+        DataError: files cannot be read, or images have different sizes.
     """
     match settings.images:
         case ImageFile() as file:
@@ -64,7 +64,7 @@ def _check_patch(settings: ImagesData, section: Section, size: tuple[int, int]) 
     """Check that images can be cut into squares.
 
     Raises:
-        DataError: where squares do not fill them, and for a layout without squares.
+        DataError: squares do not fill them, or the layout has no squares.
     """
     patch = settings.patch
     if patch > 1 and settings.layout not in ("pixels", "grid"):
@@ -96,7 +96,7 @@ def _squares(images: Array, side: int) -> Array:
 
 
 def digit_images() -> tuple[Array, Array]:
-    """Return scikit-learn's digits from 0 to 1, [1797, 8, 8], and which they are, [1797]."""
+    """Return scikit-learn's digits from 0 to 1, [1797, 8, 8], and their classes, [1797]."""
     with np.load(SETS / "digits.npz", allow_pickle=False) as archive:
         return archive["image"] / 16.0, archive["label"].astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""Was the answer legal, or how far is it off? Criteria that no loss shows.
+"""Criteria of correctness that no loss shows: legal answers, and distances to right ones.
 
 Arrays are [batch, steps, symbols]; beyond its length a sequence has no answers to judge.
 
@@ -17,7 +17,7 @@ Array = np.ndarray
 
 
 def right_by_rank(scores: Array, legal: Array) -> Array:
-    """Say where the k legal symbols are the k with the highest scores, [batch, steps].
+    """Tell where the k legal symbols are the k with the highest scores, [batch, steps].
 
     The criterion for Reber strings of Hochreiter & Schmidhuber (1997), section 5.1.
     """
@@ -28,7 +28,7 @@ def right_by_rank(scores: Array, legal: Array) -> Array:
 
 
 def right_by_threshold(scores: Array, legal: Array, threshold: float = 0.5) -> Array:
-    """Say where just the legal symbols score above a threshold, [batch, steps].
+    """Tell where exactly the legal symbols score above a threshold, [batch, steps].
 
     The criterion for counting languages of Gers & Schmidhuber (2001), where scores are between 0
     and 1.
@@ -37,7 +37,7 @@ def right_by_threshold(scores: Array, legal: Array, threshold: float = 0.5) -> A
 
 
 def right_sequences(right: Array, lengths: Array | None = None) -> Array:
-    """Say which sequences are right at every step that they have, [batch].
+    """Tell which sequences are right at all of their steps, [batch].
 
     Arguments:
         right: [batch, steps].
@@ -50,15 +50,15 @@ def right_sequences(right: Array, lengths: Array | None = None) -> Array:
 
 
 def best_path(scores: Array, lengths: Array | None = None, *, blank: int = 0) -> list[Array]:
-    """Return the labels that the most likely path says, one array for each sequence.
+    """Return the labels of the most likely path, one array for each sequence.
 
-    Of every frame the likeliest class is taken; repeats are merged, then blanks are dropped (best
-    path decoding, Graves et al. 2006).
+    It takes the likeliest class of every frame, merges repeats, then drops blanks (best path
+    decoding, Graves et al. 2006).
 
     Arguments:
         scores: [batch, frames, classes], larger for likelier classes.
         lengths: how many frames each sequence has, by default all.
-        blank: the class that is no label; -1 for the last one.
+        blank: the class that is not a label; -1 for the last one.
     """
     path = scores.argmax(axis=-1)
     blank %= scores.shape[-1]
@@ -72,7 +72,7 @@ def best_path(scores: Array, lengths: Array | None = None, *, blank: int = 0) ->
 
 
 def edit_distance(found: Sequence[int] | Array, wanted: Sequence[int] | Array) -> int:
-    """Return how many labels have to be put in, taken out or changed (Levenshtein 1966).
+    """Return the number of labels to insert, delete or change (Levenshtein 1966).
 
     >>> edit_distance([1, 2, 4], [1, 3, 2, 5])
     2
@@ -87,7 +87,7 @@ def edit_distance(found: Sequence[int] | Array, wanted: Sequence[int] | Array) -
 
 
 def label_error_rate(found: Sequence[Array], wanted: Array, lengths: Array | None = None) -> float:
-    """Return the edit distances over the number of labels that should be there.
+    """Return the sum of edit distances over the number of expected labels.
 
     Arguments:
         found: labels of each sequence.

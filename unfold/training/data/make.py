@@ -5,8 +5,8 @@
     fit = data.fit(model.program)              # sizes and extents that the data want
     batches = data.batches(model.program)      # .train.batch(0).inputs, .validation, .told
 
-What comes back is a `Dataset`, as from a spec. Paths are relative to the working folder. Mistakes
-are the same as in a spec, without a place to show.
+Each function returns a `Dataset`, as a spec does. Paths are relative to the working folder. Errors
+are the same as those of a spec, without a place in a file.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def describe(data: Mapping[str, Any], folder: str | Path = ".") -> Dataset:
     """Read data as a spec would, from the same mapping.
 
     Arguments:
-        data: what the section `data` of a spec holds.
-        folder: what paths are relative to.
+        data: the content of a section `data`.
+        folder: the base of relative paths.
 
     Raises:
-        SpecError: for a mistake in the mapping.
-        DataError: for data that cannot be read.
+        SpecError: the mapping has a mistake.
+        DataError: the data cannot be read.
     """
     section = Unplaced(data)
     return open_data(read_data(section), section, Path(folder))

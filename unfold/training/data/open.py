@@ -1,4 +1,4 @@
-"""From the checked section `data` to a data set: the one place that knows all families.
+"""From the checked section `data` to a data set; the only module that knows all families.
 
 open_data(read_data(section), section, folder)  →  Dataset: .fit(program), .batches(program)
 """
@@ -44,7 +44,7 @@ def open_data(settings: DataSettings, section: Section, folder: Path) -> Dataset
         folder: where the spec is; paths are relative to it.
 
     Raises:
-        DataError: for data that cannot be read.
+        DataError: the data cannot be read.
     """
     match settings:
         case TextData():
@@ -83,10 +83,10 @@ def check_batch(settings: DataSettings, section: Section, program: Program) -> N
 
 
 def check_data(settings: DataSettings, section: Section, program: Program) -> None:
-    """Check what can be checked without reading anything.
+    """Check everything that does not require reading data.
 
     Raises:
-        DataError: for an input that the spec does not have, and a batch that is too large.
+        DataError: the spec lacks an input, or a batch is too large.
     """
     check_batch(settings, section, program)
     match settings:

@@ -1,8 +1,8 @@
-"""Mistakes in data: where in the spec they come from, and where in the file they are.
+"""Mistakes in data: their origin in the spec, and their place in the file.
 
 Every message is a `DataError` that shows the key of `data` that leads there, names the file with
-row and column (or array and index), says what was found and how to mend it. Without a spec, as
-when data are made in Python, the place is left out.
+row and column (or array and index), and gives the found value and a fix. Without a spec, as when
+data are made in Python, the place in the spec is left out.
 
     specs/weather.yaml:20:17: weather.csv, line 17, column pressure: "n/a" is not a number
        20 | data: {series: {file: weather.csv}, ...}
@@ -31,12 +31,12 @@ RELATIVE = "a path is relative to the spec's folder"
 
 @dataclass(frozen=True)
 class Unplaced:
-    """A section that is in no file: data made in Python."""
+    """A section without a file: data made in Python."""
 
     tree: Mapping[str, Any]
 
     def locate(self, path: KeyPath) -> None:
-        """Say that there is no place to show."""
+        """Return None: there is no place to show."""
 
     locate_key = locate
 
@@ -61,7 +61,7 @@ def suggest(word: str, known: Iterable[str], what: str) -> str:
 
 
 def read_bytes(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[Path, bytes]:
-    """Return a file of the user, and what is in it.
+    """Return a file of the user, and its content.
 
     Arguments:
         path: as the user wrote it.
@@ -70,7 +70,7 @@ def read_bytes(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[
         folder: what a path is relative to.
 
     Raises:
-        DataError: for no file, an empty one, one too large or one that cannot be read.
+        DataError: the file is missing, empty, too large or unreadable.
     """
     file = folder / path
     relative = None if section.locate(at) is None else RELATIVE
@@ -91,7 +91,7 @@ def read_utf8(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[P
     """Return a text file of the user, and its text with the byte order mark left out.
 
     Raises:
-        DataError: as `read_bytes`, and for what is not UTF-8.
+        DataError: as `read_bytes`, or the file is not UTF-8.
     """
     file, content = read_bytes(path, section, at, folder)
     require_room(TEXT_COPIES * len(content), f"what {file} says", section, at)
@@ -104,11 +104,11 @@ def read_utf8(path: str, section: Section, at: KeyPath, folder: Path) -> tuple[P
 
 
 def require_room(needed: int, what: str, section: Section, at: KeyPath) -> None:
-    """Refuse data that would not fit into the memory there is, before they are unpacked.
+    """Refuse data that would not fit into the free memory, before they are unpacked.
 
     Arguments:
         needed: bytes, with all copies that are made on the way.
-        what: what would need them.
+        what: the object that would need them.
         section: the section `data`.
         at: the key that names the data.
 

@@ -1,4 +1,4 @@
-"""Random inputs for any Program: to run a spec that has no data, and to time one.
+"""Random inputs for any Program: to run a spec without data, or to time one.
 
 random_inputs(program, batch=4, seed=0)  →  {x: [4, 25], target: [4, 25]}
 """
@@ -31,7 +31,7 @@ class RandomDataset:
     section: Section
 
     def fit(self, program: Program) -> Fit:
-        """Want nothing: random inputs fit every spec."""
+        """Require nothing: random inputs fit every spec."""
         return Fit({}, {})
 
     def batches(

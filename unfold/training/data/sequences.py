@@ -3,10 +3,10 @@
     {"word": "cat", "sounds": [3, 1, 4], "kind": "noun"}
     {"word": "go", "sounds": [7, 2], "kind": "verb"}
 
-What a value is for depends on the input that reads it: over an axis, text is a sequence of
-characters and a list of words one of words; without an axis, text is a class. Symbols are numbered
-in order (characters by code point, words by alphabet). Lists of numbers are sequences of numbers,
-lists of lists sequences of vectors.
+The meaning of a value depends on the input that reads it: over an axis, text is a sequence of
+characters and a list of words a sequence of words; without an axis, text is a class. Symbols are
+numbered in order (characters by code point, words by alphabet). Lists of numbers are sequences of
+numbers, lists of lists sequences of vectors.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def sequences_dataset(settings: SequencesData, section: Section, folder: Path) -
     """Read a file of JSON lines, or take the built-in topics.
 
     Raises:
-        DataError: for a file that cannot be read, a line that is no object, a key that is missing,
-            and values of different kinds.
+        DataError: the file cannot be read, a line is not an object, a key is missing, or values
+            have different kinds.
     """
     if isinstance(settings.sequences, BuiltIn):
         examples = topics()
@@ -72,7 +72,7 @@ def sequences_dataset(settings: SequencesData, section: Section, folder: Path) -
 
 
 def _is_label(name: str, program: Program, settings: SequencesData) -> bool:
-    """Say whether an input without axes reads a key, so that its text is one class."""
+    """Tell whether an input without axes reads a key, so that its text is one class."""
     readers = [v for v in program.inputs if settings.inputs.get(v.name, v.name) == name]
     return any(not [a for a in v.axes if a != BATCH] for v in readers)
 

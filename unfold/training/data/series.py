@@ -1,4 +1,4 @@
-"""Time series from CSV files: columns by name, scaled by what the training part says of them.
+"""Time series from CSV files: columns by name, scaled by statistics of the training part.
 
     {series: {file: weather.csv}, inputs: {x: [wind, rain]}, targets: {y: rain}, ahead: 1}
 
@@ -7,11 +7,11 @@
     y       r     r     r     .  |  r     .          4 steps to train on, 2 to validate with
 
     ahead: [1, 3]     y[t,k] is the rain one and three steps later, for k = 0 and 1; the last step
-                      that is read is the one whose targets are all there
+                      is the last one with all of its targets
 
 The split is in the order of time, and neither part sees a value of the other. Mean and deviation
-(or the range) are those of the training part and belong to the facts of a run, so that what a
-model says can be scaled back. A column that a category input reads stays as it is.
+(or the range) are those of the training part and belong to the facts of a run, so that a model's
+output can be scaled back. A column that a category input reads is not scaled.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SeriesDataset:
     Attributes:
         settings: the checked section.
         section: for the places of mistakes.
-        table: what was read.
+        table: the columns that were read.
     """
 
     settings: SeriesData
@@ -131,7 +131,7 @@ class SeriesDataset:
         return [a for a in value.axes if a != BATCH]
 
     def _check_axes(self, value: Value, at: KeyPath) -> None:
-        """Check that an input lies along time, and several targets along one axis more."""
+        """Check that an input lies along time, and several targets along an additional axis."""
         settings, axes = self.settings, self._axes(value)
         shown = f"{value.name}[{', '.join(axes)}]" if axes else f"{value.name} without axis"
         several = isinstance(settings.ahead, tuple) and value.name in settings.targets
@@ -144,7 +144,7 @@ class SeriesDataset:
             raise data_error(self.section, at, message, help)
 
     def _check_ahead(self, program: Program) -> None:
-        """Check that targets of several steps have as many index points."""
+        """Check that targets of several steps have the same number of index points."""
         extents, ahead = axis_extents(program), self.settings.ahead
         for value in program.inputs:
             axes = self._axes(value)
@@ -158,7 +158,7 @@ class SeriesDataset:
         return ("targets" if name in self.settings.targets else "inputs", name)
 
     def _filled(self, name: str, first: int) -> Array:
-        """Return a column without gaps: lines between neighbours, in either part by itself."""
+        """Return a column without gaps: interpolate between neighbours, in each part alone."""
         column = self.table.columns[name]
         parts = [part for part in (column[:first], column[first:]) if len(part)]
         for part, rows in zip(parts, ("training", "validation"), strict=False):
@@ -175,7 +175,7 @@ class SeriesDataset:
         scales: dict[str, dict[str, float]],
         dtype: str,
     ) -> Array:
-        """Return what an input reads, [steps, *shape]; `first` steps are trained on."""
+        """Return the values of an input, [steps, *shape]; `first` steps are for training."""
         names = self._columns(value.name)
         if value.type.kind == "category":
             return self._classes(value, names[0], table[names[0]])
@@ -242,7 +242,7 @@ class SeriesDataset:
             raise data_error(self.section, (place,), message, help)
 
         def target(array: Array) -> Array:
-            """Return what is to be said at each step: [steps, *shape], [steps, ahead, *shape]."""
+            """Return the target of each step: [steps, *shape], [steps, ahead, *shape]."""
             later = [array[part][h : h + steps] for h in each]
             return np.stack(later, axis=1) if isinstance(settings.ahead, tuple) else later[0]
 
@@ -278,13 +278,13 @@ def windows(array: Array, length: int, stride: int) -> Array:
 
 
 def fill(values: Array) -> Array:
-    """Return values [steps] with lines drawn through their gaps, which are NaN."""
+    """Return values [steps] with their gaps, which are NaN, interpolated."""
     gaps, steps = np.isnan(values), np.arange(len(values))
     return np.interp(steps, steps[~gaps], values[~gaps]) if gaps.any() else values
 
 
 def scale(column: Array, how: str) -> dict[str, float]:
-    """Return what to subtract from a column and what to divide it by.
+    """Return the offset and the divisor that scale a column.
 
     Arguments:
         column: the training part.
@@ -303,8 +303,8 @@ def series_dataset(settings: SeriesData, section: Section, folder: Path) -> Seri
     """Read the columns that inputs and targets name.
 
     Raises:
-        DataError: for a file that cannot be read, a column it does not have, and a field that is
-            no number, with its line and column.
+        DataError: the file cannot be read, lacks a column, or has a field that is not a number,
+            with its line and column.
     """
     source = settings.series
     if isinstance(source, BuiltIn):

@@ -1,6 +1,6 @@
-"""Texts and lines as data sets: each symbol has to predict the one after it.
+"""Texts and lines as data sets: each symbol predicts the next one.
 
-A text is one stream, cut into rows that are read side by side; of lines, each is a sequence that
+A text is one stream, cut into rows that are read side by side. Each of the lines is a sequence that
 begins and ends with the end of a line.
 
     {text: {string: hello}}            x: h e l l    y: e l l o
@@ -33,7 +33,7 @@ class TextDataset:
     Attributes:
         settings: the checked section.
         section: for the places of mistakes.
-        text: what was read.
+        text: that was read.
     """
 
     settings: TextData
@@ -91,7 +91,7 @@ class TextDataset:
     def _cut(
         self, codes: Array, rows: int, length: int, carry: bool, part: str = "text"
     ) -> StreamSource:
-        """Cut symbols into rows, for which there have to be enough."""
+        """Cut symbols into rows; check that there are enough."""
         if (len(codes) - 1) // rows < length:
             key = "batch" if part == "text" and "batch" in self.section.tree else part
             needs = f"{rows} rows of {length} steps need {rows * length + 1}"
@@ -108,7 +108,7 @@ def check_text_inputs(settings: TextData | LinesData, section: Section, program:
     """Check that the spec's inputs can take a text; return the one that reads it.
 
     Raises:
-        DataError: where an input is missing, is not a category, or lies along other axes.
+        DataError: an input is missing, is not a category, or lies along other axes.
     """
     source = _text_input("input", settings.input, settings, section, program)
     _text_input("target", settings.target, settings, section, program)
@@ -144,7 +144,7 @@ def lines_dataset(settings: LinesData, section: Section, folder: Path) -> SetDat
     """Read a text with one sequence per line.
 
     Raises:
-        DataError: for a file that cannot be read or has no lines.
+        DataError: the file cannot be read or has no lines.
     """
     text, lines = read_lines(settings, section, folder)
     facts = {"classes": len(text.vocabulary), "symbols": text.vocabulary}

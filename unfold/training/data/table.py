@@ -6,7 +6,7 @@
                lines     2 3 4   5          no line is dropped, because time would close up
     4
 
-Blank lines at the end of a file are no steps. Lines end as on any system: \\n, \\r\\n or \\r.
+Blank lines at the end of a file are not steps. Lines end as on any system: \\n, \\r\\n or \\r.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def read_table(
     """Read the columns of a CSV file that are used; the first line names them.
 
     Raises:
-        DataError: a column that the file does not have, and a line or field that is no number,
-            with its line and column.
+        DataError: the file lacks a column, or a line or field is not a number, with its line and
+            column.
     """
 
     def refuse(message: str, help: str | None = None) -> NoReturn:
@@ -114,7 +114,7 @@ def _rows(text: str, separator: str) -> tuple[list[str], list[tuple[int, list[st
 
 
 def _is_blank(row: list[str]) -> bool:
-    """Say whether a line has nothing on it; quotes or a separator make it a field."""
+    """Tell whether a line is empty; quotes or a separator make it a field."""
     return not row or (len(row) == 1 and row[0].isspace())
 
 
@@ -122,7 +122,7 @@ def _number(field: str) -> float:
     """Read a field; a gap is NaN.
 
     Raises:
-        ValueError: saying what the field is instead of a number.
+        ValueError: the message names the kind of the field.
     """
     try:
         value = float(field.replace("_", "?")) if field else math.nan

@@ -1,4 +1,4 @@
-"""Texts as integers: reading what `data: {text: ...}` and `{lines: ...}` name, and the vocabulary.
+"""Texts as integers: the texts of `data: {text: ...}` and `{lines: ...}`, and their vocabulary.
 
 A vocabulary of characters is the distinct characters of the text in order of code point, so the
 same text gives the same integers everywhere; that of bytes is all 256. Nothing is downloaded: the
@@ -55,7 +55,7 @@ class Text:
         """Return the codes of another text of the same vocabulary.
 
         Raises:
-            DataError: for a character that never occurs in this text.
+            DataError: a character never occurs in this text.
         """
         if self.level == "byte":
             return _bytes(text)
@@ -65,14 +65,14 @@ class Text:
         return np.array([self.vocabulary.index(c) for c in text], dtype=np.int64)
 
     def decode(self, codes: Array) -> str:
-        """Return the text of an array of codes; bytes that are no UTF-8 become \ufffd."""
+        """Return the text of an array of codes; bytes that are not UTF-8 become \ufffd."""
         if self.level == "byte":
             return bytes(int(c) for c in codes).decode("utf-8", errors="replace")
         return "".join(self.vocabulary[c] for c in codes)
 
     @property
     def kind(self) -> str:
-        """What a symbol is called."""
+        """The word for a symbol."""
         return "characters" if self.level == "char" else "bytes"
 
 
@@ -85,7 +85,7 @@ def read_text(settings: TextData, section: Section, folder: Path) -> Text:
         folder: where the spec is; a file's path is relative to it.
 
     Raises:
-        DataError: for a file that cannot be read or an empty text.
+        DataError: the file cannot be read or the text is empty.
     """
     text = Text.of(_written(settings, "text", section, folder), settings.level)
     if len(text.codes) < 2:
@@ -102,7 +102,7 @@ def read_lines(settings: LinesData, section: Section, folder: Path) -> tuple[Tex
         symbol on both sides.
 
     Raises:
-        DataError: for a file that cannot be read or has no lines.
+        DataError: the file cannot be read or has no lines.
     """
     written = _written(settings, "lines", section, folder)
     lines = [line for line in lines_of(written) if line]

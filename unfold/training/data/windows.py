@@ -3,7 +3,7 @@
 Truncated backpropagation with a window longer than a chunk, BPTT(h; h') of Williams & Peng 1990:
 every `every` steps weights are updated with the loss of the newest `every` steps, whose gradients
 flow back through `back` steps. A window is a chunk and up to back - every steps before it, fewer
-where its sequence begins later; `Batch.known` says how many, row by row.
+if its sequence begins later; `Batch.known` counts them, row by row.
 
     every 2, back 5   a row reads the sequence  0 1 2 3 4 5 6
     step 0    | 0 1           begins
@@ -11,8 +11,8 @@ where its sequence begins later; `Batch.known` says how many, row by row.
     step 2    1 2 3 | 4 5     goes on from the state before 1
     step 3    3 4 5 | 6       goes on from the state before 3
 
-The loss counts what stands right of the bar. A window is run anew with the present weights, from
-the state that the step before it reached `overlap` = back - every steps before its own end.
+The loss counts the steps right of the bar. A window is run again with the present weights, from the
+state that the previous step reached `overlap` = back - every steps before its own end.
 
 In: any source whose inputs lie along one axis and whose rows go on from batch to batch.
 """
@@ -88,7 +88,7 @@ def chunk(source: WindowSource, step: int) -> Batch:
 
 
 def lengths(batch: Batch, axis: str) -> Array:
-    """Return how many steps each row has, [rows]."""
+    """Return the number of steps of each row, [rows]."""
     rows, steps = next(iter(batch.inputs.values())).shape[:2]
     return np.asarray(batch.lengths.get(axis, np.full(rows, steps)))
 

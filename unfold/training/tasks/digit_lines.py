@@ -1,12 +1,12 @@
-"""Lines of handwritten digits: images side by side, read column by column, and what they say.
+"""Lines of handwritten digits: images side by side, read column by column, and their labels.
 
     .##..   .....#      frames: the columns of pixels from left to right, [T, 8]
-    #..#.   .#...#      labels: the digits, [L]; nobody says which columns are which digit
+    #..#.   .#...#      labels: the digits, [L], without their columns
     .##..   .####.
 
 The images are scikit-learn's digits, 8 by 8 pixels from 0 to 1, with empty columns before, between
-and after them. Every fifth image is kept: sequences to validate with are made of these, which no
-sequence to train with shows.
+and after them. Every fifth image is held out: validation sequences consist of these; no training
+sequence contains one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def draw_digit_lines(
         task: constants.
         generator: draws.
         count: of lines.
-        unseen: whether of the images that are kept to validate with.
+        unseen: whether to use the held-out images.
     """
     images, labels = digit_images()
     chosen = np.flatnonzero((np.arange(len(labels)) % KEPT == KEPT - 1) == unseen)
@@ -55,7 +55,7 @@ def draw_digit_lines(
 
 
 def draw_unseen_lines(task: DigitLines, generator: Generator, count: int) -> dict[str, Column]:
-    """Make lines of the images that are kept to validate with."""
+    """Make lines of the held-out images."""
     return draw_digit_lines(task, generator, count, unseen=True)
 
 

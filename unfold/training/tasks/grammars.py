@@ -1,4 +1,4 @@
-"""Formal languages as automata: who belongs, which symbols may follow, and strings drawn from them.
+"""Formal languages as automata: membership, legal next symbols, and draws of strings.
 
 * Tomita's seven regular languages over 0 and 1 (Tomita 1982): 1*, (10)*, no odd run of 0s right
   after an odd run of 1s, no 000, even numbers of 0s and 1s, #1 - #0 divisible by 3, 0*1*0*1*.
@@ -36,7 +36,7 @@ class Automaton:
 
     Attributes:
         symbols: the alphabet, in the order of the classes.
-        moves: per state, the next state by symbol; a symbol that is missing is not legal.
+        moves: per state, the next state by symbol; a missing symbol is not legal.
         accepting: the states in which a string may end.
     """
 
@@ -45,18 +45,18 @@ class Automaton:
     accepting: frozenset[int]
 
     def run(self, string: str) -> int | None:
-        """Return the state after a string, or None where it leaves the language for good."""
+        """Return the state after a string, or None if it leaves the language for good."""
         state: int | None = 0
         for symbol in string:
             state = None if state is None else self.moves[state].get(symbol)
         return state
 
     def accepts(self, string: str) -> bool:
-        """Say whether a string belongs to the language."""
+        """Tell whether a string belongs to the language."""
         return self.run(string) in self.accepting
 
     def prefixes(self, string: str) -> list[bool]:
-        """Say after each symbol of a string whether what has been read is in the language."""
+        """Tell for each prefix of a string whether it is in the language."""
         state, found = 0, list[bool]()
         for symbol in string:
             state = self.moves[state][symbol]
@@ -64,7 +64,7 @@ class Automaton:
         return found
 
     def legal(self, string: str) -> Array:
-        """Return which symbols may follow each symbol of a string, [length, symbols] of 0 and 1."""
+        """Return the legal successors of each symbol of a string, [length, symbols] of 0 and 1."""
         states, state = list[int](), 0
         for symbol in string:
             state = self.moves[state][symbol]
@@ -73,7 +73,7 @@ class Automaton:
 
     @cached_property
     def _legal(self) -> Array:
-        """Which symbols may follow in every state, [states, symbols] of 0 and 1."""
+        """The legal next symbols of every state, [states, symbols] of 0 and 1."""
         rows = [[float(s in row) for s in self.symbols] for row in self.moves]
         return np.array(rows)
 
@@ -137,11 +137,11 @@ TOMITA: Mapping[int, Automaton] = {
 
 @lru_cache(maxsize=256)
 def counts(automaton: Automaton, length: int, member: bool) -> tuple[tuple[int, ...], ...]:
-    """Count strings: entry [n][state] is how many of n symbols end rightly from that state.
+    """Count strings: entry [n][state] is the number with n symbols that end rightly from a state.
 
     Arguments:
         length: the largest n.
-        member: whether a right end is an accepting state, or one that is not.
+        member: whether a right end is an accepting state, or one that does not accept.
     """
     table = [tuple(int((s in automaton.accepting) == member) for s in range(len(automaton.moves)))]
     for _ in range(length):
@@ -155,7 +155,7 @@ def draw_string(
 ) -> str:
     """Draw one of all strings of a length that are members, or that are not, uniformly.
 
-    The automaton has to have a move for every symbol in every state, and there has to be a string.
+    The automaton must have a move for every symbol in every state, and a string must exist.
     """
     table = counts(automaton, length, member)
     state, string = 0, ""
@@ -175,10 +175,10 @@ def counting_string(letters: str, n: int) -> str:
 
 
 def counting_legal(letters: str, n: int, smallest: int = 1) -> Array:
-    """Return which symbols may follow each but the last of `counting_string`, [letters*n + 1, …].
+    """Return the legal successors of `counting_string`'s symbols but the last, [letters*n + 1, …].
 
-    The alphabet is the boundary and then the letters. After a first letter both it and the second
-    one may follow, as no n is the largest; from then on everything is determined.
+    The alphabet is the boundary and then the letters. After a first letter, both the first and the
+    second letter may follow, because n is unbounded; from then on everything is determined.
 
     Arguments:
         smallest: the smallest n of the language.

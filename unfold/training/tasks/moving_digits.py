@@ -1,13 +1,13 @@
-"""Moving digits: short films of a handwritten digit that moves one way, round the edges.
+"""Moving digits: short films of a handwritten digit that moves in one direction, round the edges.
 
     frame 1        frame 2        frame 3
-    . # # . . .    . . # # . .    . . . # # .     the digit moves right; one frame does not say so
+    . # # . . .    . . # # . .    . . . # # .     the digit moves right; one frame does not show it
     . # . # . .    . . # . # .    . . . # . #
 
 Frames are `size` by `size` pixels. The digit (one of scikit-learn's, 8 by 8 pixels from 0 to 1)
-begins anywhere, and leaves on one side to come back on the other, so that no place tells where it
-is going: whoever wants to know has to compare frames, in their order. The films to validate with
-are of images that no film to train with shows.
+begins anywhere, and leaves on one side to come back on the other, so that no place reveals its
+direction: a network must compare frames in their order. Validation films show images that no
+training film shows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def draw_moving_digits(
         task: constants.
         generator: draws.
         count: of films.
-        unseen: whether of the images that are kept to validate with.
+        unseen: whether to use the held-out images.
     """
     images, labels = digit_images()
     chosen = np.flatnonzero((np.arange(len(labels)) % KEPT == KEPT - 1) == unseen)
@@ -60,5 +60,5 @@ def draw_moving_digits(
 
 
 def draw_unseen_digits(task: MovingDigits, generator: Generator, count: int) -> dict[str, Column]:
-    """Make films of the images that are kept to validate with."""
+    """Make films of the held-out images."""
     return draw_moving_digits(task, generator, count, unseen=True)

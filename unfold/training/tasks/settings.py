@@ -1,4 +1,4 @@
-"""The constants of the built-in tasks, with their defaults; what they make is in `tasks`.
+"""The constants of the built-in tasks, with their defaults; `tasks` makes the sequences.
 
 task: reber
 task: {tomita: {grammar: 4, length: [1, 12]}}
@@ -44,8 +44,8 @@ class Tomita(Settings):
 
     Attributes:
         grammar: 1 to 7.
-        length: of the strings; every length and both answers are equally likely where there are
-            such strings.
+        length: of the strings; every length and both answers are equally likely if such strings
+            exist.
     """
 
     grammar: int = Field(default=1, ge=1, le=7)
@@ -89,12 +89,12 @@ class Adding(Settings):
 
 
 class Copy(Settings):
-    """Repeat what was seen a long time ago (Arjovsky, Shah & Bengio 2016).
+    """Repeat symbols after a long delay (Arjovsky, Shah & Bengio 2016).
 
     Attributes:
         delay: steps between the last item and the first answer.
-        items: how many there are to remember.
-        symbols: how many different ones.
+        items: the number of items to remember.
+        symbols: the number of different ones.
     """
 
     delay: int = Field(default=100, ge=1, le=MAX_LENGTH)
@@ -137,7 +137,7 @@ Few = Annotated[Any, BeforeValidator(_read_few)]
 
 
 class Spelling(Settings):
-    """Say every letter of made-up words, in the way of NETtalk (Sejnowski & Rosenberg 1987).
+    """Pronounce every letter of synthetic words, as NETtalk does (Sejnowski & Rosenberg 1987).
 
     Attributes:
         syllables: of a word.
@@ -181,7 +181,7 @@ class DigitLines(Settings):
 
 
 class MovingDigits(Settings):
-    """Tell which way a handwritten digit moves.
+    """Recognise the direction in which a handwritten digit moves.
 
     Attributes:
         frames: of a film.

@@ -1,7 +1,7 @@
-"""A made-up lexicon: words that follow rules of spelling, and the sound of every letter.
+"""A synthetic lexicon: words that follow rules of spelling, and the sound of every letter.
 
-In: how many syllables words have. Out: words as letters, and one sound per letter; a letter that is
-not heard, as one of two that stand for one sound, has the sound `-`.
+In: the number of syllables of words. Out: words as letters, and one sound per letter. A silent
+letter, such as one of two that stand for one sound, has the sound `-`.
 
     letter  s h a p e   c i t t e n   d e t a n a s
     sound   S - A p -   s i t - @ n   d e t @ n @ s
@@ -15,8 +15,8 @@ The rules are a small part of English's, and have no exceptions:
 * of three and more syllables the third from the end is stressed, of two the first; a short vowel
   that is not stressed is `@`.
 
-All but the last need a few letters on either side; where the stress is depends on how many
-syllables are still to come.
+All but the last need a few letters on either side; the place of the stress depends on the number of
+syllables that follow.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def draw_spelling(task: Spelling, generator: Generator, count: int) -> dict[str,
 
 
 def _word(syllables: int, generator: Generator) -> str:
-    """Make up a word."""
+    """Generate a word."""
 
     def one_of(choices: list[str]) -> str:
         return choices[int(generator.integers(len(choices)))]

@@ -1,4 +1,4 @@
-"""Commands of tones: made-up spectrograms whose parts differ only in how the pitch moves.
+"""Commands of tones: synthetic spectrograms whose parts differ only in the movement of the pitch.
 
 A command is two sounds (or more) with pauses between them; a sound is a tone that stays level,
 rises or falls. A frame has the energy of some bands: a bump at the pitch, and noise.
@@ -8,9 +8,9 @@ rises or falls. A frame has the energy of some bands: a bump at the pitch, and n
     band 1  . . . . . . . . # # .
             silence, level, pause, fall, silence: the command `level fall`
 
-One frame does not tell a rising tone from a falling one, so whoever labels frames has to look at
-their neighbours on both sides. These are no recordings: speakers, vowels and rooms are
-missing.
+One frame does not distinguish a rising tone from a falling one, so a network that labels frames
+needs their neighbours on both sides. These are not recordings: there are no speakers, vowels or
+rooms.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Snippets of eight topics of Python's own help, for telling what a text is about.
+"""Snippets of eight topics of Python's own help, for the classification of texts.
 
 Every topic is cut into pieces of 20 words, in lower case; words that are not among the 1,000
-commonest are one class, `?`. A piece belongs to one topic and no two pieces overlap.
+commonest share the class `?`. A piece belongs to one topic, and pieces do not overlap.
 
     topics().columns  →  words: "a class definition is an executable statement ? ? ..."
                          topic: "compound"
@@ -16,7 +16,7 @@ import numpy as np
 
 from unfold.training.data.columns import Column, Examples
 
-# The longest ones that are no parts of one another.
+# The longest ones that are not parts of one another.
 TOPICS = (
     "compound",
     "debugger",
