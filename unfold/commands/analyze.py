@@ -3,9 +3,9 @@
     unfold analyze runs/two-unit-srn-1 -o states.svg
     unfold analyze latch --input x=1
 
-A step is repeated with the same input; without --input, with each class that it may read, if there
-are few. The search starts from states that sequences of the data pass through. The picture shows
-the fixed points among these sequences.
+Every step gets the same input. Without --input, each class that a step may read is analyzed in
+turn, if there are few. The search starts from states that sequences of the data pass through, and
+the picture shows the fixed points among these sequences.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     unfold check my-spec.yaml specs/*.yaml
 
-The settings in draw, data, train and generate, and the files that they name, are checked, too.
+This includes the sections draw, data, train and generate, and the files that they name.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     unfold explain gru
     unfold explain gru --plan
 
-Depth along every axis and the cost of a run follow the equations.
+The depth along every axis and the cost of a run follow the equations.
 """
 
 from __future__ import annotations

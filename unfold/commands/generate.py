@@ -4,8 +4,8 @@
     unfold generate runs/captions-1 --number 5
     unfold generate runs/sunspots-1 -o forecast.svg
 
-Contexts, and the numbers to continue, are taken from the data of the run or from --inputs. What is
-generated goes to stdout or to FILE, and everything else to stderr.
+Contexts, and numbers to continue, come from the data of the run or from --inputs. The result goes
+to stdout or to FILE, and everything else to stderr.
 """
 
 from __future__ import annotations

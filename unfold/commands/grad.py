@@ -2,9 +2,8 @@
 
     unfold grad gru --backend reference
 
-Derivatives along random directions are compared, by every parameter, learned initial state and
-real input. Then the gradients are checked where random numbers never are: at zeros, at ties and at
-the bounds of conditions.
+The check covers every parameter, learned initial state and real input, along random directions. It
+also visits points that random numbers never meet: zeros, ties and the bounds of conditions.
 """
 
 from __future__ import annotations

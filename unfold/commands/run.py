@@ -3,10 +3,10 @@
     unfold run char-rnn --set size.hidden=256
     unfold run --resume runs/char-rnn-1
 
-A spec without data is run once, forward and backward, on random inputs. The run folder holds the
+A spec without data runs once, forward and backward, on random inputs. The run folder holds the
 spec, its pictures, metrics, loss curves, checkpoints and, for a language model, a sample. Ctrl-C
-finishes the step, saves and says how to resume. A run whose loss is no longer finite stops, says
-where that came from, and keeps the last finite state.
+finishes the step, saves and says how to resume. If the loss is no longer finite, the run stops,
+reports the cause and keeps the last finite state.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     unfold specs lstm
     unfold specs family=depth "d_r>=2"
 
-A word is looked for in names and descriptions. All conditions must hold.
+A word matches names, families and descriptions. All conditions must hold.
 """
 
 from __future__ import annotations
