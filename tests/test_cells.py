@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copy, copytree
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from cells import CELLS, Arrays, attend, deep, late, lstm, modulated, pool, rnn,
 from gradients import assert_close, check_model, sample
 
 import unfold
+from unfold.errors import SpecError
+from unfold.spec.meaning import files
 
 Loop = Callable[[Arrays, Arrays], dict[str, Any]]
 
@@ -415,3 +418,16 @@ def test_inputs_by_name_and_by_place_are_the_same(cells: Path) -> None:
 
 def test_the_default_of_a_size_gives_way_to_the_call(cells: Path) -> None:
     assert shapes(load("  o[t]: twoway(x[t], hidden=9)\n", cells))["o.f.W"] == (9, 9)
+
+
+def test_a_cell_of_the_package_is_a_file(
+    cells: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The recipe of CONTRIBUTING: no Python, and no list of names."""
+    nodes = "  l[t]: twoway(x[t])\nloss: sum[t](l[t] @ l[t])\n"
+    with pytest.raises(SpecError, match="twoway"):
+        load(nodes)
+    copytree(files.CELLS, tmp_path / "cells")
+    copy(cells / "twoway.yaml", tmp_path / "cells")
+    monkeypatch.setattr(files, "CELLS", tmp_path / "cells")
+    assert load(nodes).explain() == load(nodes, cells).explain()

@@ -1,8 +1,8 @@
 """Facts about an operator stand in its row: a new one is one row, and works everywhere.
 
-`prod` and `cube` are not in the language. Each is registered here as one row, and then goes through
-the text of a spec, the reference, differentiation, the compiled backend with bounds, lengths and
-threads, measures, cost and `explain --plan`.
+`prod`, `cube` and `energy` are not in the language. Each is registered here as one row, and then
+goes through the text of a spec, the reference, differentiation, the compiled backend with bounds,
+lengths and threads, measures, cost and `explain --plan`.
 
 The other test counts how often code outside `unfold/ops/` asks for an operator by its name.
 """
@@ -20,6 +20,7 @@ from gradients import check_model
 
 import unfold
 from unfold.core.op import OPS, Reduction
+from unfold.ops.composite import composite
 from unfold.ops.pointwise import add_row
 from unfold.ops.reduce import reduction
 
@@ -39,13 +40,14 @@ nodes:
   past[t]: prod[s <= t](a[s])
   each[t]: prod(a[t])
   all: prod[batch,t](each[t])
-loss: sum[t](sum(past[t]) * each[t]) + sum(whole) + all
+  e[t]: sum(energy(a[t], scale=0.3))
+loss: mean[t](e[t]) + sum[t](sum(past[t]) * each[t]) + sum(whole) + all
 """
 
 
 @pytest.fixture(autouse=True)
 def rows() -> Iterator[None]:
-    """Register a reduction and a pointwise operator, each as one row."""
+    """Register a reduction, a pointwise operator and a composite, each as one row."""
     before = set(OPS)
     reduction(Reduction("prod", "mul", 1.0), lambda g, y, x, lift: lift(g) * lift(y) / x)
     add_row(
@@ -54,6 +56,7 @@ def rows() -> Iterator[None]:
         lambda g, y, xs, v: (g * 3.0 * xs[0] * xs[0],),
         lambda x: x * x * x,
     )
+    composite("energy", lambda xs, a: xs[0] * xs[0] * a["scale"], 1, {"scale": 1.0})
     yield
     for name in set(OPS) - before:
         del OPS[name]
@@ -77,6 +80,7 @@ def test_a_reduction_and_a_pointwise_operator_run(backend: str) -> None:
     np.testing.assert_allclose(run["past"][1, :4], np.cumprod(a, 1)[1, :4], rtol=1e-12)
     np.testing.assert_allclose(run["each"][1, :4], a.prod(2)[1, :4], rtol=1e-12)
     np.testing.assert_allclose(run["all"], a.prod(), rtol=1e-12)
+    np.testing.assert_allclose(run["e"][0], 0.3 * np.sum(a[0] ** 2, -1), rtol=1e-12)
 
 
 def test_it_is_differentiated_and_compiled() -> None:

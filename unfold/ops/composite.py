@@ -23,23 +23,34 @@ def _never(types: Sequence[Type | None], attributes: Attributes) -> Type | None:
     raise AssertionError("a composite op is expanded, never emitted")
 
 
-def _composite(
+def composite(
     name: str,
     expand: Callable[[Terms, Attributes], Any],
-    arity: int,
-    options: dict[str, Any] | None = None,
+    arity: int | tuple[int, int],
+    options: Attributes | None = None,
     categories: tuple[int, ...] = (),
     *,
-    samples: tuple[Sample, ...],
+    samples: tuple[Sample, ...] = (),
     usage: str | None = None,
 ) -> None:
+    """Add an operator that is written with other rows.
+
+    Args:
+        name: in the language.
+        expand: from its operands and options to a term.
+        arity: how many operands it takes, or the least and the largest number.
+        options: with their defaults; `...` where there is none.
+        categories: positions of operands that may be categories.
+        samples: shapes of operands and options that tests try.
+        usage: how it is written.
+    """
     register(
         Op(
             name=name,
             kind=Kind.COMPOSITE,
             infer=_never,
             expand=lambda terms, attributes: expand(_numbers(terms), attributes),
-            arity=(arity, arity),
+            arity=arity if isinstance(arity, tuple) else (arity, arity),
             options=options or {},
             categories=categories,
             samples=samples,
@@ -193,13 +204,13 @@ _targets: tuple[Sample, ...] = (
     (((4,), (4,)), {}),
 )
 
-_composite("softmax", _softmax, 1, samples=_vectors)
-_composite("log_softmax", _log_softmax, 1, samples=_vectors)
-_composite("logsumexp", _logsumexp, 1, samples=_vectors)
-_composite("mean", _mean, 1, samples=_vectors)
-_composite("norm", _norm, 1, samples=_vectors)
-_composite("layer_norm", _layer_norm, 1, {"epsilon": 1e-5}, samples=_vectors)
-_composite(
+composite("softmax", _softmax, 1, samples=_vectors)
+composite("log_softmax", _log_softmax, 1, samples=_vectors)
+composite("logsumexp", _logsumexp, 1, samples=_vectors)
+composite("mean", _mean, 1, samples=_vectors)
+composite("norm", _norm, 1, samples=_vectors)
+composite("layer_norm", _layer_norm, 1, {"epsilon": 1e-5}, samples=_vectors)
+composite(
     "cross_entropy",
     _cross_entropy,
     2,
@@ -207,9 +218,9 @@ _composite(
     samples=_targets,
     usage="cross_entropy(logits, target)",
 )
-_composite("mse", _mse, 2, samples=_pairs, usage="mse(output, target)")
-_composite("bce", _bce, 2, samples=_pairs, usage="bce(logit, target)")
-_composite(
+composite("mse", _mse, 2, samples=_pairs, usage="mse(output, target)")
+composite("bce", _bce, 2, samples=_pairs, usage="bce(logit, target)")
+composite(
     "dropout",
     _dropout,
     1,
@@ -217,9 +228,9 @@ _composite(
     samples=((((4,),), {"rate": 0.25}),),
     usage="dropout(x, rate=0.5)",
 )
-_composite("sample", _sample, 1, {"temperature": 1.0}, samples=((((4,),), {}),))
-_composite("clip", _clip, 3, samples=((((4,), (), ()), {}),), usage="clip(x, low, high)")
-_composite(
+composite("sample", _sample, 1, {"temperature": 1.0}, samples=((((4,),), {}),))
+composite("clip", _clip, 3, samples=((((4,), (), ()), {}),), usage="clip(x, low, high)")
+composite(
     "leaky_relu",
     _leaky_relu,
     1,
@@ -227,4 +238,4 @@ _composite(
     samples=_vectors,
     usage="leaky_relu(x, slope=0.01)",
 )
-_composite("flatten", _flatten, 1, samples=((((2, 3),), {}),))
+composite("flatten", _flatten, 1, samples=((((2, 3),), {}),))

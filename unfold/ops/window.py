@@ -12,7 +12,7 @@ of any order come for free, and a backend that knows the two (and products) know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from math import inf, prod
@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from unfold.core.build import Term
-from unfold.core.op import Attributes, Kind, Op, OpError, Over, Sample, View, register
+from unfold.core.op import Attributes, Kind, Op, OpError, Over, View, register
 from unfold.core.program import Value
 from unfold.core.types import Type, dims
 from unfold.core.windows import GEOMETRY, Counts, Geometry
+from unfold.ops.composite import composite
 from unfold.ops.pointwise_types import refuse_bools
 
 Types = Sequence[Type | None]
@@ -277,61 +278,45 @@ def _pool(xs: Sequence[Term], a: Attributes, *, rank: int, largest: bool) -> Ter
     return highest.apply("reshape", shape=(*lead, *own.count))
 
 
-def _composite(
-    name: str,
-    expand: Callable[[Sequence[Term], Attributes], Term],
-    arity: tuple[int, int],
-    options: Attributes,
-    *samples: Sample,
-    usage: str,
-) -> None:
-    def infer(types: Types, attributes: Attributes) -> Type | None:
-        raise AssertionError("a composite op is expanded, never emitted")
-
-    register(
-        Op(
-            name=name,
-            kind=Kind.COMPOSITE,
-            infer=infer,
-            expand=expand,
-            arity=arity,
-            options=options,
-            samples=samples,
-            usage=usage,
-        )
-    )
-
-
 _options = {"stride": 1, "padding": 0, "dilation": 1}
 _image_samples = {1: (2, 8), 2: (2, 8, 6), 3: (2, 5, 8, 6)}
 _kernel_samples = {1: (4, 2, 3), 2: (4, 2, 3, 5), 3: (4, 2, 3, 5, 1)}
-_composite(
+composite(
     "windows",
     _windows,
-    (1, 1),
+    1,
     {"size": ..., **_options},
-    (((8, 6),), {"size": (3, 2), **_options, "stride": (2, 1), "padding": (1, 0)}),
-    (((2, 5),), {"size": 3, **_options, "padding": "same", "dilation": 2}),
+    samples=(
+        (((8, 6),), {"size": (3, 2), **_options, "stride": (2, 1), "padding": (1, 0)}),
+        (((2, 5),), {"size": 3, **_options, "padding": "same", "dilation": 2}),
+    ),
     usage="windows(x, size=[3, 3])",
 )
 for _rank in (1, 2, 3):
     _image_sample = _image_samples[_rank]
-    _composite(
+    composite(
         f"conv{_rank}d",
         partial(_conv, rank=_rank),
         (2, 3),
         _options,
-        ((_image_sample, _kernel_samples[_rank]), _options),
-        ((_image_sample, _kernel_samples[_rank], (4,)), {**_options, "stride": 2, "padding": 1}),
+        samples=(
+            ((_image_sample, _kernel_samples[_rank]), _options),
+            (
+                (_image_sample, _kernel_samples[_rank], (4,)),
+                {**_options, "stride": 2, "padding": 1},
+            ),
+        ),
         usage=f"conv{_rank}d(x[t], K)",
     )
     for _kind in ("max", "mean"):
-        _composite(
+        composite(
             f"{_kind}_pool{_rank}d",
             partial(_pool, rank=_rank, largest=_kind == "max"),
-            (1, 1),
+            1,
             {"size": ..., "stride": None, "padding": 0},
-            (((2, 4, 6, 3)[: _rank + 1],), {"size": 2, "stride": None, "padding": 0}),
-            (((4, 3, 2)[-_rank:],), {"size": 3, "stride": 2, "padding": 1}),
+            samples=(
+                (((2, 4, 6, 3)[: _rank + 1],), {"size": 2, "stride": None, "padding": 0}),
+                (((4, 3, 2)[-_rank:],), {"size": 3, "stride": 2, "padding": 1}),
+            ),
             usage=f"{_kind}_pool{_rank}d(x, size=2)",
         )
