@@ -11,9 +11,12 @@ matrix of its own.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import unfold.ops  # noqa: F401  (fills the op table)
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
+from unfold.core.origin import Written
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import Type
 
@@ -38,7 +41,7 @@ class Net:
         self.matrices = 0
 
     def _source(self, op: str, name: str, axes: tuple[str, ...], type: Type) -> Term:
-        return self.builder.add(Value(name, axes, type, op, node=name))
+        return self.builder.add(Value(name, axes, type, op, origin=Written(name)))
 
     def input(self, name: str, axes: str = "", type: Type = VECTOR) -> Term:
         """Add an input over single-letter axes."""
@@ -79,7 +82,7 @@ class Net:
             operands = tuple(Ref(renamed.get(r.value, r.value), r.index) for r in part.operands)
             values[renamed[n]] = Value(
                 renamed[n], part.axes, part.type, part.op, operands, part.attributes,
-                part.reduced, part.boundary, name,
+                part.reduced, part.boundary, replace(part.origin, of=Written(name)),
             )  # fmt: skip
         result = Ref(renamed.get(term.ref.value, term.ref.value), term.ref.index)
         last_part = values.get(result.value)
@@ -88,10 +91,12 @@ class Net:
             del values[result.value]
             value = Value(
                 name, own, last_part.type, last_part.op, last_part.operands,
-                last_part.attributes, last_part.reduced, boundary, name,
+                last_part.attributes, last_part.reduced, boundary, Written(name),
             )  # fmt: skip
         else:
-            value = Value(name, own, term.type, "identity", (result,), boundary=boundary, node=name)
+            value = Value(
+                name, own, term.type, "identity", (result,), boundary=boundary, origin=Written(name)
+            )
         self.builder.counters.clear()
         return self.builder.add(value)
 

@@ -18,6 +18,7 @@ import unfold
 from unfold.cli import invoke
 from unfold.core.build import Builder
 from unfold.core.op import OPS, Kind
+from unfold.core.origin import Written
 from unfold.core.plan import Call
 from unfold.errors import SpecError, UnsupportedError
 from unfold.ops.lattice import Lattice
@@ -173,7 +174,7 @@ def test_second_order_agrees_between_backends() -> None:
 def test_there_is_no_third_order() -> None:
     own = model()
     builder = Builder.of(own.pipeline.curvature(("V",)))
-    builder.emit("sum_to", (builder.term("∂²V"),), {"shape": ()}, name="total")
+    builder.emit("sum_to", (builder.term("∂²V"),), {"shape": ()}, origin=Written("total"))
     second = builder.build(own.program, outputs=("∂²V",), loss=None, depth=2)
     with pytest.raises(UnsupportedError, match="ctc has no third derivative"):
         differentiate(second, ("V",), of="total")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from unfold.core.affine import Affine
+from unfold.core.origin import Written
 from unfold.core.program import BATCH, Axis, Program, Value
 from unfold.core.types import Dim, Type
 from unfold.errors import DataError, Location
@@ -36,7 +37,8 @@ class Section:
 
 def category(name: str, axes: tuple[str, ...], classes: int, text: str | None = None) -> Value:
     """Make a category input."""
-    return Value(name, (BATCH, *axes), Type((Dim(classes, text),), "category"), "input", node=name)
+    type = Type((Dim(classes, text),), "category")
+    return Value(name, (BATCH, *axes), type, "input", origin=Written(name))
 
 
 def program(*inputs: Value, t: int = 3) -> Program:

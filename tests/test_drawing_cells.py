@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -21,7 +22,7 @@ from unfold.drawing.cells import join_cells
 from unfold.drawing.scheme import Scheme, make_scheme
 from unfold.drawing.sketch import Sketch
 from unfold.drawing.unroll import Unrolling
-from unfold.drawing.views.backward import ADJOINT, adjoint_scheme, forward_scheme
+from unfold.drawing.views.backward import adjoint_scheme, forward_scheme
 from unfold.drawing.window import GAP
 from unfold.errors import CycleError, SpecError
 from unfold.passes.pipeline import Pipeline
@@ -41,7 +42,7 @@ class Contraction:
         self.axes = axes
         groups: dict[str, list[tuple[str, list[str]]]] = {}
         for value in program:
-            plain = value.name == value.name.lstrip(ADJOINT)
+            plain = value.name == value.name.lstrip("∂")
             if plain and value.is_named and value.op not in ("input", "parameter", "constant"):
                 own = [a for a in value.axes if a != BATCH]
                 groups.setdefault(prefix(value.name) or value.name, []).append((value.name, own))
@@ -57,13 +58,13 @@ class Contraction:
 
     def name(self, name: str) -> str:
         """Return the cell of an equation, or of an adjoint."""
-        plain = name.lstrip(ADJOINT)
+        plain = name.lstrip("∂")
         return name.removesuffix(plain) + self.cells.get(plain, plain)
 
     def take(self, name: str, index: Iterable[str]) -> list[str]:
         """Return the part of an index point that the cell has."""
         at = dict(zip(self.axes[name], index, strict=True))
-        cell = self.cells.get(name.lstrip(ADJOINT))
+        cell = self.cells.get(name.lstrip("∂"))
         return [at[a] for a in (self.axes[name] if cell is None else self.kept[cell])]
 
     def node(self, text: str) -> str:
@@ -208,7 +209,7 @@ def compare(program: Program, adjoint: Program | None, steps: int, most: int) ->
         whole = make_scheme(adjoint)
         parts = [(adjoint_scheme(whole), forward_scheme(whole))]
         parts += [(join_cells(a, {}), join_cells(b, {})) for a, b in parts]
-        plans = [plan_adjoint(plan_blocks(b), a, ADJOINT) for a, b in parts]
+        plans = [plan_adjoint(plan_blocks(b), a) for a, b in parts]
         extents = extents_of(adjoint, most)  # it has axes of its own where indices are divided
         compare_unfolded(
             *(view(a, plan, extents, steps) for (a, _), plan in zip(parts, plans, strict=True))
@@ -272,6 +273,10 @@ def renamed(program: Program, names: Mapping[str, str]) -> Program:
         head, dot, tail = name.partition(".")
         return names.get(head, head) + dot + tail
 
+    def made(origin: Any) -> Any:
+        of = origin.of
+        return replace(origin, of=called(of) if isinstance(of, str) else made(of))
+
     def moved(ref: Ref) -> Ref:
         return replace(ref, value=called(ref.value))
 
@@ -279,7 +284,7 @@ def renamed(program: Program, names: Mapping[str, str]) -> Program:
         return replace(
             old,
             name=called(old.name),
-            node=called(old.node),
+            origin=made(old.origin),
             operands=tuple(map(moved, old.operands)),
             boundary={a: moved(r) for a, r in old.boundary.items()},
         )

@@ -19,7 +19,7 @@ from unfold.drawing.palette import HUES, NEAR, LineStyle, Styles, distance
 from unfold.drawing.scheme import Scheme, make_scheme
 from unfold.drawing.sketch import Sketch
 from unfold.drawing.unroll import Unrolling
-from unfold.drawing.views.backward import ADJOINT, adjoint_scheme, forward_scheme
+from unfold.drawing.views.backward import adjoint_scheme, forward_scheme
 from unfold.runs.domain import Domain
 
 LIBRARY = {p.stem: p for p in unfold.library()}
@@ -108,7 +108,7 @@ def unrolled(scheme: Scheme, plan_of: Scheme | None = None) -> Sketch:
     extents = Domain(program, dict.fromkeys(Domain(program).free, 2)).extents
     extents = {a: n for a, n in extents.items() if a != "batch"}
     plan = plan_blocks(plan_of or scheme)
-    plan = plan_adjoint(plan, scheme, ADJOINT) if plan_of else plan
+    plan = plan_adjoint(plan, scheme) if plan_of else plan
     return Unrolling(scheme, extents, dict.fromkeys(extents, 2), plan).sketch("", dots=False)
 
 

@@ -24,6 +24,7 @@ import unfold.ops  # noqa: F401  (fills the op table)
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Kind, Op, OpError
+from unfold.core.origin import Written
 from unfold.core.program import BATCH, Axis, Program, Value
 from unfold.core.scalar import X
 from unfold.core.types import Type
@@ -227,23 +228,23 @@ def build_term(
 ) -> Program:
     """Make the test Program of a function; its operands are called a, b, c and the weight w."""
     builder = Builder({BATCH: Axis(BATCH, Affine.number(1)), "t": Axis("t", Affine.number(1))})
-    builder.node = "y"
+    builder.origin = Written("y")
     terms = []
     for i, type in enumerate(types):
         own, name = axes[i % len(axes)], "abcdefghi"[i]
         source = "input" if BATCH in own else "parameter"
-        terms.append(builder.add(Value(name, own, type, source, node=name)))
+        terms.append(builder.add(Value(name, own, type, source, origin=Written(name))))
     return finish(builder, apply(terms))
 
 
 def finish(builder: Builder, y: Term) -> Program:
     """Add the loss."""
-    w = builder.add(Value("w", (BATCH, "t"), Type(y.type.shape), "input", node="w"))
-    builder.emit("identity", (y,), name="result", axes=(BATCH, "t"))
+    w = builder.add(Value("w", (BATCH, "t"), Type(y.type.shape), "input", origin=Written("w")))
+    builder.emit("identity", (y,), origin=Written("result"), axes=(BATCH, "t"))
     weighted = w * (y + y * y)
     flat = weighted.apply("sum_to", shape=()) if weighted.type.shape else weighted
-    builder.node = "loss"
-    builder.emit("sum", (flat,), reduced=(BATCH, "t"), name="loss")
+    builder.origin = Written("loss")
+    builder.emit("sum", (flat,), reduced=(BATCH, "t"), origin=builder.origin)
     return verify(Program("test", builder.axes, builder.values, ("result",), "loss"))
 
 
@@ -260,15 +261,15 @@ class Derivatives:
         first = verify(differentiate(program, self.names))
         self.first = walk(first)
         builder = Builder.of(first)
-        builder.node = "dot"
+        builder.origin = Written("dot")
         products = []
         for name in self.names:
             value = first[name]
-            given = builder.add(replace(value, name=f"d.{name}", node=f"d.{name}"))
+            given = builder.add(replace(value, name=f"d.{name}", origin=Written(f"d.{name}")))
             product = builder.term(adjoint_name(name)) * given
             flat = product.apply("sum_to", shape=()) if value.type.shape else product
             products.append(builder.sum(flat, value.axes))
-        builder.emit("identity", (builder.total(products),), name="dot")
+        builder.emit("identity", (builder.total(products),), origin=builder.origin)
         whole = builder.build(first, outputs=())
         self.second = walk(verify(differentiate(whole, self.names, of="dot")))
 
@@ -313,8 +314,8 @@ def test_derivatives_to_second_order(op: Op, sample: Any, attributes: Any) -> No
 @pytest.mark.parametrize("axes", [("t",), (BATCH,), (BATCH, "t")])
 def test_derivatives_of_axis_reductions(name: str, axes: tuple[str, ...]) -> None:
     builder = Builder({BATCH: Axis(BATCH, Affine.number(1)), "t": Axis("t", Affine.number(1))})
-    builder.node = "y"
-    a = builder.add(Value("a", (BATCH, "t"), Type((3,)), "input", node="a"))
+    builder.origin = Written("y")
+    a = builder.add(Value("a", (BATCH, "t"), Type((3,)), "input", origin=Written("a")))
     program = finish(builder, a * builder.emit(name, (a * a,), reduced=axes))
     feeds = feeds_of(OPS[name], program)
     derivatives = Derivatives(program, ["a"])

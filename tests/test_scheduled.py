@@ -122,7 +122,7 @@ def test_the_share_is_a_parameter_of_one_program() -> None:
             np.testing.assert_allclose(found.grads[name], gradient, rtol=1e-11, atol=1e-13)
         counts.add((len(engine.machine.known), len(model._execution._planned)))
     assert len(counts) == 1
-    assert SHARE not in model.step(params, inputs, mode=("scheduled", 0.5)).grads
+    assert SHARE.name not in model.step(params, inputs, mode=("scheduled", 0.5)).grads
 
 
 def test_a_coin_for_every_step_and_sequence() -> None:

@@ -13,6 +13,7 @@ import pytest
 from programs import T, rnn
 
 from unfold.core.affine import Affine
+from unfold.core.origin import Written
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
@@ -75,7 +76,7 @@ BROKEN: dict[str, Callable[[Program], Program]] = {
 
 def right() -> Program:
     program = rnn()
-    category = Value("c", (BATCH, "t"), Type((2,), "category"), "input", node="c")
+    category = Value("c", (BATCH, "t"), Type((2,), "category"), "input", origin=Written("c"))
     return replace(program, values={**program.values, "c": category})
 
 

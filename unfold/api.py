@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import unfold.ops  # noqa: F401  (fills the op table)
 from unfold.backends import MEANING
+from unfold.core.origin import Direction
 from unfold.core.printing import shapes_of, show_program
 from unfold.core.program import BATCH, Program
 from unfold.errors import DataError, UnsupportedError
-from unfold.passes.carry import PREFIX as CARRY
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import Mode
 from unfold.passes.pipeline import Pipeline
@@ -257,13 +257,13 @@ class Model:
         from unfold.execution.steps import step
 
         names = self.pipeline.wrt(wrt)
-        if carry is None and (states := [n for n in names if n.startswith(CARRY)]):
+        if carry is None and (states := [n for n in names if n in self.pipeline.states]):
             what = f"cannot differentiate with respect to {states[0]} without a state"
             raise DataError(f"{what}; give one, as in  carry=model.forward(…).carry")
         kind, params = with_share(mode, params)
         chunk, own = chunk_of(carry, begins, known, overlap)
         options = {"mode": kind, "training": training, "carry": carry is not None, "chunk": chunk}
-        asked = Asked(params, {**inputs, **own}, names, options, backend, lengths, seed, state)
+        asked = Asked(params, {**inputs, **own}, names, options, backend, lengths, seed, state, own)
         memory = self._execution.memory
         chosen = memory.checkpoint if checkpoint is None else checkpoint
         return step(self._execution, self.pipeline, asked, memory, chosen)
@@ -287,7 +287,7 @@ class Model:
         """
         names = self.pipeline.wrt(direction)
         program = self.pipeline.curvature(names, mode=mode)
-        feeds = {**params, **{f"direction.{n}": a for n, a in direction.items()}}
+        feeds = {**params, **{Direction(n).name: a for n, a in direction.items()}}
         values, _ = self._execution.run(backend, program, feeds, inputs, lengths=lengths, seed=seed)
         return {n: values[adjoint_name(n, 2)][0] for n in names}
 

@@ -14,7 +14,7 @@ Program at once, one for each direction; no differences are taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Protocol
@@ -22,14 +22,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from unfold.backends import MEANING
+from unfold.core.origin import Carried, Direction, Next, StateAxis
 from unfold.core.program import BATCH, Program, Value
 from unfold.errors import DataError, UnsupportedError
 from unfold.execution.runs import Execution
-from unfold.passes.carry import NEXT, PREFIX
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import Mode
 from unfold.passes.pipeline import Pipeline
-from unfold.passes.segments import DIRECTION
 from unfold.passes.step_map import StepMap, step_map
 from unfold.runs.domain import Domain
 
@@ -118,9 +117,9 @@ class StateMap:
     def __call__(self, states: Array) -> Array:
         """Return the states after the step, [N, n] from [N, n]."""
         states = self._checked(states)
-        values = self._run(self.how.forward, self._split(states, PREFIX), len(states))
+        values = self._run(self.how.forward, self._split(states, _before), len(states))
         return np.concatenate(
-            [values[f"{NEXT}{p.name}"].reshape(len(states), -1) for p in self.parts], axis=1
+            [values[Next(p.name).name].reshape(len(states), -1) for p in self.parts], axis=1
         )
 
     def jacobian(self, states: Array) -> Array:
@@ -132,12 +131,12 @@ class StateMap:
 
     def _jacobian(self, states: Array) -> Array:
         count, n = states.shape
-        given = self._split(np.repeat(states, n, axis=0), PREFIX)
-        directions = self._split(np.tile(np.eye(n), (count, 1)), f"{DIRECTION}{NEXT}")
+        given = self._split(np.repeat(states, n, axis=0), _before)
+        directions = self._split(np.tile(np.eye(n), (count, 1)), _along)
         values = self._run(self.how.backward.program, given | directions, count * n)
         rows = np.zeros((count * n, n))
         for part in self.parts:
-            gradient = values[adjoint_name(f"{PREFIX}{part.name}")]
+            gradient = values[adjoint_name(Carried(part.name).name)]
             rows[:, part.start : part.start + part.size] = gradient.reshape(count * n, -1)
         return rows.reshape(count, n, n)
 
@@ -150,9 +149,9 @@ class StateMap:
             )
         return states
 
-    def _split(self, states: Array, prefix: str) -> dict[str, Array]:
+    def _split(self, states: Array, called: Callable[[str], str]) -> dict[str, Array]:
         return {
-            f"{prefix}{p.name}": states[:, p.start : p.start + p.size].reshape(-1, *p.shape)
+            called(p.name): states[:, p.start : p.start + p.size].reshape(-1, *p.shape)
             for p in self.parts
         }
 
@@ -206,11 +205,21 @@ def state_map(
     return StateMap(how, _parts(how, domain), steps, domain.extents, params, held, backend)
 
 
+def _before(name: str) -> str:
+    """Return the name of the input that holds a state before the step."""
+    return Carried(name).name
+
+
+def _along(name: str) -> str:
+    """Return the name of what a state after the step is multiplied by."""
+    return Direction(Next(name).name).name
+
+
 def _parts(how: StepMap, domain: Domain) -> tuple[Part, ...]:
     parts: list[Part] = []
     start = 0
     for name in how.states:
-        value = how.forward[f"{PREFIX}{name}"]
+        value = how.forward[_before(name)]
         shape = (*domain.shape(a for a in value.axes if a != BATCH), *map(int, value.type.shape))
         parts.append(Part(name, shape, start))
         start += prod(shape)
@@ -220,26 +229,27 @@ def _parts(how: StepMap, domain: Domain) -> tuple[Part, ...]:
 def _held(how: StepMap, domain: Domain, given: dict[str, Any]) -> dict[str, Array]:
     """Return the inputs of a run, the same at every step, and those held from earlier steps."""
     program = how.forward
-    inputs = {v.name: v for v in program.inputs if not v.name.startswith(PREFIX)}
-    delayed = {n: program[f"{PREFIX}{n}"] for n in how.inputs}
+    inputs = {v.name: v for v in program.inputs if not isinstance(v.origin, Carried)}
+    delayed = {n: program[_before(n)] for n in how.inputs}
     known = {**delayed, **inputs}
     if unknown := [n for n in given if n not in known]:
         names = ", ".join(known) or "none"
         raise DataError(f"a step reads no input {unknown[0]}; the inputs of a step are {names}")
     found: dict[str, Array] = {}
     for name in known:
-        for full, value in ((name, inputs.get(name)), (f"{PREFIX}{name}", delayed.get(name))):
+        for full, value in ((name, inputs.get(name)), (_before(name), delayed.get(name))):
             if value is not None:
-                found[full] = _constant(name, value, domain, how.axis, given.get(name))
+                found[full] = _constant(name, value, domain, how, given.get(name))
     return found
 
 
-def _constant(name: str, value: Value, domain: Domain, axis: str, given: Any) -> Array:
+def _constant(name: str, value: Value, domain: Domain, how: StepMap, given: Any) -> Array:
     """Return an input that does not change along the axis, [*axes, *shape]."""
     real = value.type.kind == "real"
     axes = [a for a in value.axes if a != BATCH]
     whole = (*domain.shape(axes), *map(int, value.type.stored))
-    time = [i for i, a in enumerate(axes) if a == axis or a.startswith(PREFIX)]
+    own = [how.forward.axes[a].origin for a in axes]
+    time = [i for i, a in enumerate(axes) if a == how.axis or isinstance(own[i], StateAxis)]
     one = tuple(n for i, n in enumerate(whole) if i not in time)
     array = np.asarray((0.0 if real else -1) if given is None else given)
     if not real and not np.issubdtype(array.dtype, np.integer):

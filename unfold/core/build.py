@@ -17,6 +17,7 @@ from typing import Any
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, Attributes
+from unfold.core.origin import UNNAMED, Origin, Part, Written
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.errors import Location
@@ -92,18 +93,19 @@ class Builder:
     Attributes:
         axes: by name, "batch" included; their order is the canonical one.
         values: finished ones, by name.
-        node: the equation being written; fresh names are its own with `separator` and a number.
+        origin: of the equation being written; new values are parts of it.
         at: where that equation is in the file.
         within: bounds of what is being written; a new value gets those that are over its axes.
+        order: of the derivative being written, 0 for none.
         pending: types of values that are referred to before they are defined.
     """
 
     axes: dict[str, Axis]
     values: dict[str, Value] = field(default_factory=dict[str, Value])
-    node: str = ""
+    origin: Origin = UNNAMED
     at: Location | None = None
     within: tuple[Affine, ...] = ()
-    separator: str = "."
+    order: int = 0
     pending: dict[str, Type] = field(default_factory=dict[str, Type])
     counters: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -114,7 +116,7 @@ class Builder:
 
     def about(self, value: Value) -> None:
         """Write parts of an equation: in its place, under its name, within its bounds."""
-        self.node, self.at, self.within = value.node, value.at, value.within
+        self.origin, self.at, self.within = value.origin.equation, value.at, value.within
 
     def ordered(self, axes: Iterable[str]) -> tuple[str, ...]:
         """Return axes in canonical order: batch first, then as the Program lists them."""
@@ -127,13 +129,14 @@ class Builder:
         parents = {*own.extent.axes, *own.extent.ends}
         return own.from_data or any(self.varies(p) for p in parents)
 
-    def fresh(self) -> str:
-        """Return an unused name for a part of the present equation."""
+    def fresh(self) -> Part:
+        """Return the origin of one more part of the present equation, with an unused name."""
+        node = self.origin.name
         while True:
-            self.counters[self.node] = self.counters.get(self.node, 0) + 1
-            name = f"{self.node}{self.separator}{self.counters[self.node]}"
-            if name not in self.values and name not in self.pending:
-                return name
+            self.counters[node] = self.counters.get(node, 0) + 1
+            part = Part(self.origin, self.counters[node], self.order)
+            if part.name not in self.values and part.name not in self.pending:
+                return part
 
     def term(self, name: str) -> Term:
         """Refer to a value at the reader's own index point."""
@@ -159,7 +162,7 @@ class Builder:
         *,
         reduced: Iterable[str] = (),
         axes: Iterable[str] = (),
-        name: str | None = None,
+        origin: Origin | None = None,
         type: Type | None = None,
     ) -> Term:
         """Add `op(operands)`.
@@ -170,7 +173,7 @@ class Builder:
             attributes: constants of the op.
             reduced: axes to reduce over.
             axes: axes of the value beyond those that its operands use.
-            name: the value's name; the default is a fresh one below `node`.
+            origin: of the value; the default is a new part of the present equation.
             type: the result's type where the op cannot tell it (sources).
 
         Returns:
@@ -178,6 +181,7 @@ class Builder:
         """
         terms, attributes, reduced = tuple(operands), dict(attributes or {}), tuple(reduced)
         inferred = type or self.infer(op, [t.type for t in terms], attributes)
+        origin = origin or self.fresh()
         used = [a for t in terms for a in t.ref.axes]
         bounded = self.bounded_by(reduced)
         own = self.ordered({*used, *axes, *bounded} - set(reduced))
@@ -185,14 +189,14 @@ class Builder:
         here = {*own, *reduced}
         return self.add(
             Value(
-                name=name or self.fresh(),
+                name=origin.name,
                 axes=own,
                 type=inferred,
                 op=op,
                 operands=tuple(t.ref for t in terms),
                 attributes=attributes,
                 reduced=reduced,
-                node=self.node or name or "",
+                origin=origin,
                 at=self.at,
                 within=tuple(f for f in self.within if set(f.axes) <= here),
             )
@@ -224,9 +228,9 @@ class Builder:
         """Return a constant; equal constants are one value."""
         name = repr(float(value))
         if name not in self.values:
-            self.add(
-                Value(name, (), Type(), "constant", attributes={"value": float(value)}, node=name)
-            )
+            attributes = {"value": float(value)}
+            origin = Written(name)
+            self.add(Value(name, (), Type(), "constant", attributes=attributes, origin=origin))
         return self.term(name)
 
     def sum(self, term: Term, axes: Iterable[str]) -> Term:
@@ -242,7 +246,7 @@ class Builder:
         if not present:
             return term
         value = self.values.get(term.ref.value)
-        own = value and value.node == self.node and not value.is_named
+        own = value and value.node == self.origin.name and not value.is_named
         if value and own and value.is_contraction and term.ref == value.here:
             # A sum of products is a product with more summed axes: what a backend runs as one GEMM.
             operands = [self.read(r) for r in value.operands]

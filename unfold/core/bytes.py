@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from unfold.core.program import CARRY
+from unfold.core.origin import StateAxis
+from unfold.core.program import Program
 from unfold.errors import MemoryLimitError
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -38,29 +39,29 @@ def may_be_taken() -> int:
 
 
 def too_large(
-    name: str, needed: float, room: float, extents: Mapping[str, int]
+    program: Program, needed: float, room: float, extents: Mapping[str, int]
 ) -> MemoryLimitError:
     """Return the refusal of a run that would not fit.
 
     Args:
-        name: of what would be run.
+        program: that would be run.
         needed: bytes that it takes.
         room: bytes that it may take.
         extents: of axes, those of the state that a chunk hands on among them.
     """
     own = {a: n for a, n in extents.items() if "." not in a}
-    states = {a: n for a, n in extents.items() if a.startswith(CARRY)}
+    every = ((program.axes[a].origin, n) for a, n in extents.items())
+    states = {origin: n for origin, n in every if isinstance(origin, StateAxis)}
     over = ", ".join(f"{a} = {n}" for a, n in own.items())
     said = (
-        f"{name} needs {show_size(needed)} for a run over {over}, but may use only "
+        f"{program.name} needs {show_size(needed)} for a run over {over}, but may use only "
         f"{show_size(room)}"
     )
-    axis = max(states, key=lambda a: states[a], default="")
-    if not states or states[axis] <= max(own.values()):
+    state = max(states, key=states.__getitem__, default=None)
+    if state is None or states[state] <= max(own.values()):
         return MemoryLimitError(said)
-    value = axis.removeprefix(CARRY).rpartition(".")[0]
     return MemoryLimitError(
-        f"{said}; the state for the next chunk keeps {extents[axis]:,} points of {value}, "
+        f"{said}; the state for the next chunk keeps {states[state]:,} points of {state.of}, "
         f"because an index reaches that far back",
         help="shorten that delay, or run without the state: train: {carry: false}, or state=False",
     )

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, Kind, Op, Reduction
+from unfold.core.origin import Origin
 from unfold.core.program import Program
 from unfold.core.scalar import X
 
@@ -63,6 +64,7 @@ class Buffer:
         empty: what is read outside of its domain.
         errors: the buffer of what rounding has added to each element, where many numbers are added
             to one and elements have single precision.
+        origin: of a buffer that holds no value of the Program.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Buffer:
     role: str = "computed"
     empty: float = 0.0
     errors: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,12 @@ from typing import Any, TypeVar
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, Kind, Op, Reduction, Source
+from unfold.core.origin import UNNAMED, Origin
 from unfold.core.types import Type
 from unfold.errors import Location
 
 BATCH = "batch"
 T = TypeVar("T")
-CARRY = "carry."  # what begins the names of states that a chunk begins with, and of their axes
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ class Axis:
         extent: number of index points; an expression over other axes' *extents* (`t // 2`),
             floored.
         from_data: whether inputs decide the extent at run time (it may then vary per sequence).
+        origin: of what a pass made it; None where the spec has it, or none asks.
     """
 
     name: str
     extent: Affine
     from_data: bool = False
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Value:
     """One equation.
 
     Attributes:
-        name: unique in the Program; the parts of the equation `z` are `z.1`, `z.2`, ...
+        name: unique in the Program, composed of its origin: the parts of the equation `z` are
+            `z.1`, `z.2`, ...
         axes: index axes of the value, "batch" first where it differs per sequence.
         type: shape and kind at one index point.
         op: a key of the op table.
@@ -89,7 +92,7 @@ class Value:
         attributes: constants of the op.
         reduced: axes bound (and reduced over) by this equation.
         boundary: per axis, what a reference outside of the domain reads; in terms of `axes`.
-        node: the named equation of the spec that this value is a part of.
+        origin: of what it was made.
         at: where that equation is written.
         within: forms of the axes, own and reduced, none of which is negative at any of its points.
     """
@@ -102,9 +105,14 @@ class Value:
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     reduced: tuple[str, ...] = ()
     boundary: Mapping[str, Ref] = field(default_factory=dict[str, Ref])
-    node: str = ""
+    origin: Origin = UNNAMED
     at: Location | None = None
     within: tuple[Affine, ...] = ()
+
+    @property
+    def node(self) -> str:
+        """The named equation that this value is, or is a part of."""
+        return self.origin.equation.name
 
     @property
     def row(self) -> Op:
@@ -175,7 +183,7 @@ class Value:
     @property
     def is_named(self) -> bool:
         """Whether this is a named equation, parameter or input, not a part of one."""
-        return self.name == self.node
+        return self.origin.equation is self.origin
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ def verify(program: Program) -> Program:
         CycleError: some equations cannot be ordered.
     """
     for name, value in program.values.items():
-        assert name == value.name, (name, value.name)
+        assert name == value.name == value.origin.name, (name, value.name, value.origin)
         assert value.op in OPS, (name, value.op)
         assert OPS[value.op].kind is not Kind.COMPOSITE, (name, value.op)
         assert set(value.iteration) <= set(program.axes), (name, value.axes, value.reduced)

@@ -99,19 +99,15 @@ def plan_blocks(scheme: Scheme, columns: Iterable[str] = ()) -> Plan:
     return Plan(blocks, homes, above, frozenset(parallel))
 
 
-def plan_adjoint(forward: Plan, scheme: Scheme, prefix: str) -> Plan:
+def plan_adjoint(forward: Plan, scheme: Scheme) -> Plan:
     """Give every adjoint the home of its value, so that both pictures have one layout.
 
     Args:
         forward: the plan of the forward picture.
         scheme: the adjoints' boxes; gradients of parameters become bars where they are summed.
-        prefix: of the adjoints' names.
     """
-    homes = {
-        n: forward.homes[n.removeprefix(prefix)]
-        for n in scheme.boxes
-        if n.removeprefix(prefix) in forward.homes
-    }
+    own = {n: b.forward for n, b in scheme.boxes.items() if b.forward is not None}
+    homes = {n: forward.homes[f] for n, f in own.items() if f in forward.homes}
     rest = [n for n in scheme.boxes if n not in homes]
     for name in rest:
         axes = scheme.boxes[name].axes
@@ -123,7 +119,7 @@ def plan_adjoint(forward: Plan, scheme: Scheme, prefix: str) -> Plan:
     blocks = {b: axes for b, axes in forward.blocks.items() if b in used}
     blocks |= {h.block: h.outer for h in homes.values() if h.block not in blocks}
     above = {a: b for a, b in forward.above.items() if a in used and b in used}
-    parallel = frozenset(n for n in scheme.boxes if n.removeprefix(prefix) in forward.parallel)
+    parallel = frozenset(n for n, f in own.items() if f in forward.parallel)
     return Plan(blocks, homes, above, parallel)
 
 

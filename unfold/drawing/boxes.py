@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unfold.core.affine import Affine
+from unfold.core.origin import UNNAMED, Adjoint, Origin
 from unfold.drawing.labels import label
 
 
@@ -30,6 +31,7 @@ class Box:
         indexed: whether its index is shown; operations without a name have none.
         parameters: those that its equation reads and its own label does not name.
         within: forms of its axes; the box exists where none is negative.
+        origin: of the value; a cell of gradients is the gradient of a cell.
     """
 
     name: str
@@ -41,6 +43,23 @@ class Box:
     indexed: bool = True
     parameters: tuple[str, ...] = ()
     within: tuple[Affine, ...] = ()
+    origin: Origin = UNNAMED
+
+    @property
+    def is_adjoint(self) -> bool:
+        """Whether it is a gradient, or a part of one."""
+        return isinstance(self.origin.equation, Adjoint)
+
+    @property
+    def forward(self) -> str | None:
+        """The box, or the value, that this is the gradient by."""
+        return self.origin.of.name if isinstance(self.origin, Adjoint) else None
+
+    @property
+    def reader(self) -> str:
+        """The equation of the spec that it computes, or sends gradients through."""
+        whole = self.origin.equation
+        return whole.of.name if isinstance(whole, Adjoint) else self.name
 
     def shown(self, at: Sequence[object]) -> str:
         """Return the label with index points, or with its axes."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from unfold.core.affine import Affine
+from unfold.core.origin import Adjoint, Written
 from unfold.drawing.boxes import Box
 from unfold.drawing.scheme import Scheme
 from unfold.unfolded.cells import Cells, find_cells
@@ -69,9 +70,10 @@ def _moved(
 
 
 def _cell_box(name: str, members: list[Box], cells: Cells, labels: Mapping[str, str]) -> Box:
-    kinds = {m.kind for m in members}
+    kinds, forward = {m.kind for m in members}, members[0].forward
     return Box(
         name=name,
+        origin=Adjoint(Written(cells.of(forward))) if forward else Written(name),
         label=labels.get(name, name),
         axes=cells.axes[name],
         kind=next((k for k in KINDS if k in kinds), "node"),

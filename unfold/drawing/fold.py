@@ -71,7 +71,7 @@ def _edge(scheme: Scheme, line: Line) -> SketchEdge:
         f"[{','.join(at)}]" if at else ""
     )
     tip = f"{reading} → {target.label if target.indexed else target.name}{line.factors}"
-    label = words(parameters, line.target)
+    label = words(parameters, target.reader)
     if read and not delayed:
         label = f"{label}  ({read})" if label else read
     return SketchEdge(

@@ -45,13 +45,12 @@ def notes(scheme: Scheme, shown: Collection[str]) -> Iterator[LegendEntry]:
             readers.setdefault(own, []).append(box)
     for parameters, boxes in readers.items():
         where = ", ".join(label(box.label, {}) if box.indexed else box.name for box in boxes)
-        for some in _lines([_text(scheme, p, boxes[0].name) for p in parameters]):
+        for some in _lines([_text(scheme, p, boxes[0].reader) for p in parameters]):
             yield LegendEntry(text=f"{some} in {where}")
 
 
 def short(parameter: str, reader: str) -> str:
     """Leave out the name of the cell if a parameter belongs to the reading cell."""
-    reader = reader.lstrip("∂")
     cell = reader.rpartition(".")[0]
     return parameter.removeprefix(f"{reader}.").removeprefix(f"{cell}." if cell else "")
 

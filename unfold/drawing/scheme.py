@@ -13,6 +13,7 @@ from typing import Literal
 
 from unfold.core.bounds import bounds_of
 from unfold.core.op import OPS, SUM, Source
+from unfold.core.origin import Adjoint, Written
 from unfold.core.program import BATCH, Program, Value
 from unfold.drawing.boxes import Box
 from unfold.unfolded.cells import Cells
@@ -121,9 +122,8 @@ def _loss_parts(program: Program) -> dict[str, str]:
     letter = "L" if "L" not in program.values else "loss"
     distinct = list(dict.fromkeys(found))
     parts = {n: letter if len(distinct) == 1 else f"{letter}{i}" for i, n in enumerate(distinct, 1)}
-    return parts | {
-        "∂" + name: "∂" + label for name, label in parts.items() if "∂" + name in program.values
-    }
+    gradients = {Adjoint(program[n].origin).name: Adjoint(Written(p)) for n, p in parts.items()}
+    return parts | {n: label.name for n, label in gradients.items() if n in program.values}
 
 
 def _box(
@@ -149,6 +149,7 @@ def _box(
         indexed=not unnamed,
         parameters=() if unnamed else parameters,
         within=bounds_of(value),
+        origin=value.origin,
     )
 
 
@@ -194,7 +195,7 @@ def _kind(program: Program, box: Box, boxes: Mapping[str, Box], lines: tuple[Lin
         return "loss"
     if value.row.by_mode:
         return "feedback"
-    if box.name.startswith("∂"):
+    if box.is_adjoint:
         return "adjoint"
     if any(line.source == box.name and _is_delay(line, boxes) for line in lines):
         return "state"

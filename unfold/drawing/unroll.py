@@ -327,21 +327,18 @@ class Unrolling:
 
     def _edge(self, key: tuple[NodeId, NodeId, Any, Any], ways: Sequence[_Way]) -> SketchEdge:
         source, target = key[:2]
-        reader = target[0]
         found = dict.fromkeys(p for w in ways for p in w.parameters)
         parameter = next(iter(found)) if len(found) == 1 else None
         tips = dict.fromkeys(w.line.factors for w in ways)
         carries = dict.fromkeys(
             n for w in ways for n in (w.line.source, *w.line.carries) if n != source[0]
         )
-        # The gradient of a parameter is identified by its own name.
-        gathers = parameter is not None and reader == f"∂{self.parameters[parameter][0]}"
         return SketchEdge(
             source=_id(source),
             target=_id(target),
             kind=next(k for k in KINDS if any(w.kind == k for w in ways)),
             parameter=parameter,
-            label="" if gathers else words(found, reader),
+            label=words(found, self.scheme.boxes[target[0]].reader),
             tooltip=(
                 *(f"{self._called(source)} → {self._called(target)}{tip}" for tip in tips),
                 *carries,

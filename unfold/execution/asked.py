@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from unfold.core.origin import Carried, Setting
 from unfold.core.program import Program
 from unfold.errors import DataError
-from unfold.passes.carry import BEGINS, CHUNK, PREFIX, Chunk
+from unfold.passes.carry import BEGINS, Chunk
 from unfold.passes.modes import SHARE, Mode, ProgramMode, split_mode
 from unfold.passes.newest import KNOWN
 
@@ -31,6 +32,7 @@ class Asked:
         lengths: per axis, the length of each sequence, [batch].
         seed: of random values.
         state: whether to compute the state for the next chunk.
+        told: inputs that describe a chunk, whether a Program reads them or not.
     """
 
     params: Arrays
@@ -41,11 +43,12 @@ class Asked:
     lengths: Mapping[str, Any] | None = None
     seed: int = 0
     state: bool = True
+    told: Collection[str] = ()
 
     def feeds(self, program: Program) -> dict[str, Any]:
         """Return the inputs of a Program, without those of a chunk that it does not read."""
-        known, own = program.values, (PREFIX, CHUNK)
-        return {n: a for n, a in self.inputs.items() if n in known or not n.startswith(own)}
+        given = self.inputs.items()
+        return {n: a for n, a in given if n in program.values or n not in self.told}
 
 
 def with_share(mode: Mode, params: Arrays) -> tuple[ProgramMode, Arrays]:
@@ -54,7 +57,7 @@ def with_share(mode: Mode, params: Arrays) -> tuple[ProgramMode, Arrays]:
     if share is None:
         return kind, params
     like = next(iter(params.values()), 0.0)
-    return kind, {**params, SHARE: np.asarray(share, np.result_type(like))}
+    return kind, {**params, SHARE.name: np.asarray(share, np.result_type(like))}
 
 
 def chunk_of(
@@ -70,14 +73,15 @@ def chunk_of(
     """
     if overlap < 0:
         raise DataError(f"overlap is {overlap}; it must be a number of steps")
-    given: dict[str, Any] = {}
+    given: dict[Setting, Any] = {}
     if begins is not None and carry is not None:  # without a state, all begin anyway
         given[BEGINS] = np.asarray(begins, dtype=bool)
     if known is not None:
         given[KNOWN] = np.asarray(known)
-    for name, array in given.items():
+    for setting, array in given.items():
         if array.ndim != 1:
-            word = name.partition(":")[2]
-            raise DataError(f"{word} has the shape {list(array.shape)}, expected one per sequence")
+            found = list(array.shape)
+            raise DataError(f"{setting.what} has the shape {found}, expected one per sequence")
     chunk = Chunk(BEGINS in given, KNOWN in given, overlap)
-    return chunk, {**{f"{PREFIX}{n}": a for n, a in (carry or {}).items()}, **given}
+    states = {Carried(n): a for n, a in (carry or {}).items()}
+    return chunk, {origin.name: a for origin, a in {**states, **given}.items()}

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.origin import Carried, Direction, Next
 from unfold.core.paths import read_inputs
 from unfold.core.program import Program
 from unfold.errors import UnsupportedError
 from unfold.execution.asked import Asked
 from unfold.execution.runs import Execution, Part, element_type
-from unfold.passes.carry import NEXT, PREFIX
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.pipeline import Pipeline
-from unfold.passes.segments import DIRECTION, Body, Gradients, Segments
+from unfold.passes.segments import Body, Gradients, Segments
 from unfold.runs.domain import Domain
 from unfold.runs.feeds import check_inputs, domain_of
 from unfold.runs.results import Step
@@ -58,7 +58,7 @@ def recomputed(
     states = {n: d for n, d in pipeline.delays.items() if same and n in pieces.states}
     stop = -asked.options["chunk"].overlap or None
     kept = {n: slice((stop or 0) - d, stop) for n, d in states.items()}
-    return Step(loss, grads, {n: last[f"{PREFIX}{n}"][:, part] for n, part in kept.items()})
+    return Step(loss, grads, {n: last[Carried(n).name][:, part] for n, part in kept.items()})
 
 
 def domain_of_run(pipeline: Pipeline, asked: Asked) -> Domain:
@@ -140,7 +140,13 @@ class _Run:
     def given(self) -> dict[str, Any]:
         """Parameters and inputs, but for the state that the first segment begins with."""
         arrays = {**self.asked.params, **self.asked.inputs}
-        return {n: np.asarray(a) for n, a in arrays.items() if not n.startswith(PREFIX)}
+        states = {Carried(n).name for n in self.pieces.states}
+        return {n: np.asarray(a) for n, a in arrays.items() if n not in states}
+
+    @cached_property
+    def handed(self) -> dict[str, str]:
+        """The states, by the names of what a segment hands on."""
+        return {Next(n).name: n for n in self.pieces.states}
 
     def whole(self) -> tuple[float, dict[str, Any]]:
         """Return the loss and the last states; gradients are in `grads`."""
@@ -151,7 +157,7 @@ class _Run:
         loss, back = self._after(before, states)
         self._backward(before, states, back)
         if self.pieces.before_back is not None and self.pieces.before_back.wrt:
-            given = {f"{DIRECTION}{n}": back.get(n) for n in self.pieces.before_back.of}
+            given = {Direction(n).name: back.get(n) for n in self.pieces.before_back.of}
             self._add(self.pieces.before_back, self._run(self.pieces.before_back.program, given))
         return loss, states[-1]
 
@@ -215,7 +221,7 @@ class _Run:
             program = self._body(part[0]).forward
             more = {**before, **states[-1], **self._indices(program)}
             found = self._run(program, more, part)
-            states.append({f"{PREFIX}{n}": found[f"{NEXT}{n}"] for n in self.pieces.states})
+            states.append({Carried(n).name: found[full] for full, n in self.handed.items()})
             for name in self.pieces.sums:
                 _add_up(sums, name, found[name])
         before |= self.rounded(sums)
@@ -225,19 +231,19 @@ class _Run:
         """Return the state that the first segment starts from, as far as it is read."""
         found: dict[str, Any] = {}
         for name, delay in self.pieces.states.items():
-            array = self.asked.inputs.get(f"{PREFIX}{name}")
+            array = self.asked.inputs.get(Carried(name).name)
             if array is not None:
                 array = np.asarray(array)
                 missing = [(0, 0)] * array.ndim
                 missing[1] = (delay - array.shape[1], 0)
-                found[f"{PREFIX}{name}"] = np.pad(array, missing)
+                found[Carried(name).name] = np.pad(array, missing)
         return found
 
     def _after(
         self, before: dict[str, Any], states: list[dict[str, Any]]
     ) -> tuple[float, dict[str, Any]]:
         """Return the loss, and its gradients by the inputs of the last Program."""
-        last = {f"{NEXT}{n}": states[-1][f"{PREFIX}{n}"] for n in self.pieces.states}
+        last = {full: states[-1][Carried(n).name] for full, n in self.handed.items()}
         program = self.pieces.after.program
         found = self._run(program, {**before, **last})
         self._add(self.pieces.after, found)
@@ -252,16 +258,15 @@ class _Run:
         """Run the segments from the last to the first, each with its gradients."""
         shared = {n: back.pop(n) for n in self.pieces.shared if n in back}
         sums = {n: back[n] for n in self.pieces.sums if n in back}
-        through = {n: back[f"{NEXT}{n}"] for n in self.pieces.states if f"{NEXT}{n}" in back}
+        through = {n: back[full] for full, n in self.handed.items() if full in back}
         for number, part in reversed(list(enumerate(self._parts()))):
             own = self._body(part[0]).backward
             if not own.wrt:
                 continue
             more = {**before, **states[number], **self._indices(own.program)}
             for name in own.of:
-                plain = name.removeprefix(NEXT)
-                gradient = sums.get(name) if name in sums else through.get(plain)
-                more[f"{DIRECTION}{name}"] = (
+                gradient = sums[name] if name in sums else through.get(self.handed.get(name, ""))
+                more[Direction(name).name] = (
                     np.zeros_like(self._like(name, before, states))
                     if gradient is None
                     else gradient
@@ -269,9 +274,9 @@ class _Run:
             found = self._run(own.program, more, part)
             self._add(own, found, part)
             through = {
-                n: found[adjoint_name(f"{PREFIX}{n}")]
+                n: found[adjoint_name(Carried(n).name)]
                 for n in self.pieces.states
-                if f"{PREFIX}{n}" in own.wrt
+                if Carried(n).name in own.wrt
             }
             for name in self.pieces.shared:
                 if name in own.wrt:
@@ -283,8 +288,7 @@ class _Run:
         return {n: np.asarray(total, self.dtype) for n, total in sums.items()}
 
     def _like(self, name: str, before: Arrays, states: list[dict[str, Any]]) -> Any:
-        plain = name.removeprefix(NEXT)
-        return before[name] if name in before else states[-1][f"{PREFIX}{plain}"]
+        return before[name] if name in before else states[-1][Carried(self.handed[name]).name]
 
     def _indices(self, program: Program) -> dict[str, Any]:
         """Return numbers of index points, over the whole axis."""

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.origin import Next
 from unfold.core.program import Program, StopRule
 from unfold.errors import MemoryLimitError, UnsupportedError
 from unfold.execution.asked import Asked
 from unfold.execution.memory import Checkpoint, Memory, advised, longest
 from unfold.execution.recompute import cut, domain_of_run, recomputed
 from unfold.execution.runs import Execution, element_type
-from unfold.passes.carry import NEXT
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.pipeline import Pipeline
 from unfold.passes.segments import Segments
@@ -157,7 +157,7 @@ def _needs(
 
     def states(length: int) -> int:
         own = Domain(body.forward, {pieces.axis: length}, None, domain.batch)
-        kept = [body.forward[f"{NEXT}{n}"] for n in pieces.states]
+        kept = [body.forward[Next(n).name] for n in pieces.states]
         points = sum(prod((*own.shape(v.axes), *map(int, v.type.stored))) for v in kept)
         return points * np.dtype(dtype).itemsize * -(-extent // length)
 

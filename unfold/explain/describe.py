@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unfold.core.affine import Affine
+from unfold.core.origin import Joined
 from unfold.core.plan import Call, Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
 from unfold.core.printing import show_form
 from unfold.core.program import BATCH
@@ -228,7 +229,7 @@ class _Writer:
             return ", ".join(dict.fromkeys(map(self.names.show, made)))
         parts: dict[str, dict[str, None]] = {e: {} for e in inside}
         for name in made:
-            if "|" in name:
+            if isinstance(self.names.program[name].origin, Joined):
                 parts |= {e: parts.get(e, {}) for e in self.names.equations(name)}
             else:
                 part = self.names.part(name)
@@ -260,7 +261,7 @@ class _Writer:
         found: list[str] = []
         for access in loads:
             for category, _ in access.indirect:
-                source = self.names.show(access.buffer).removesuffix(" transposed")
+                source = self.names.source(access.buffer)
                 found.append(f"gathers {source} by {self.names.access(category)}")
         for _, store in kernel.stores:
             for category, _ in store.access.indirect:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from unfold.core.op import GIVEN, Source, View
+from unfold.core.origin import Joined, Next
 from unfold.core.plan import (
     Access,
     Buffer,
@@ -29,9 +30,8 @@ from unfold.core.plan import (
     Statement,
     Store,
 )
-from unfold.core.program import BATCH
-from unfold.explain.names import HIDDEN, Names
-from unfold.passes.carry import NEXT
+from unfold.core.program import BATCH, Value
+from unfold.explain.names import HIDDEN, TURNED, Names, is_adjoint
 
 MANY = 5  # names in a list
 
@@ -128,11 +128,11 @@ class _Fates:
         """Return one fate per name."""
         kinds: dict[str, str] = {}
         for value in self.program:
-            hidden = value.source in (Source.CONSTANT, Source.COUNT) or value.name.startswith(NEXT)
-            if hidden or "|" in value.name or "~" in value.name:
+            hidden = value.source in (Source.CONSTANT, Source.COUNT)
+            if hidden or isinstance(value.origin.equation, Next | Joined):
                 continue
-            name = value.node or value.name
-            kinds.setdefault(name, value.op if value.is_given else _kind(name))
+            if not isinstance(value.origin, TURNED):
+                kinds.setdefault(value.node or value.name, _kind(value))
         given = {s.value for s in GIVEN}
         return tuple(
             self._source(n, k) if k in given else self._equation(n, k) for n, k in kinds.items()
@@ -144,11 +144,12 @@ class _Fates:
         became: list[str] = []
         packed = sum(p.b.buffer == name for p in self.found.packs)
         for value in self.program:
-            parts = value.name.split("|")
+            parts = value.origin.parts if isinstance(value.origin, Joined) else (value.name,)
             if value.row.view is View.PIECES and name in parts:
                 became.append(f"joined: {self.names.show(value.name)}")
                 packed += sum(p.b.buffer == value.name for p in self.found.packs)
-        turned = {v.name for v in self.program if v.name.startswith(f"{name}~")}
+        made = (v for v in self.program if isinstance(v.origin, TURNED))
+        turned = {v.name for v in made if v.origin.of.name == name}
         if turned & set(self.plan.buffers):
             became.append("transposed")
         became += [f"rows gathered by {c}" for c in self._gatherers({name} | turned)]
@@ -173,7 +174,7 @@ class _Fates:
         for _, kernel in self.found.kernels:
             for access in (*_loads(kernel), *(s.access for _, s in kernel.stores)):
                 if any(c.buffer == name for c, _ in access.indirect):
-                    rows[self.names.show(access.buffer).removesuffix(" transposed")] = None
+                    rows[self.names.source(access.buffer)] = None
         return ", ".join(rows)
 
     # Equations and gradients
@@ -320,8 +321,8 @@ def _span(buffer: Buffer) -> tuple[int, int]:
     return sum(s.ring is None for s in buffer.axes), len(buffer.axes)
 
 
-def _kind(name: str) -> str:
-    return "gradient" if name.startswith("∂") else "equation"
+def _kind(value: Value) -> str:
+    return value.op if value.is_given else "gradient" if is_adjoint(value) else "equation"
 
 
 def _within(place: Place, around: Place) -> bool:

@@ -17,16 +17,22 @@ from math import prod
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, SUM, Source, View
+from unfold.core.origin import Adjoint, Beside, Joined, LastIndex, Next, StateAxis, Transposed
 from unfold.core.paths import readers
 from unfold.core.plan import Access
 from unfold.core.printing import show_index
 from unfold.core.program import BATCH, Program, Ref, Value
-from unfold.passes.carry import NEXT
 
 PRODUCTS = {"ij,j->i": "@", "i,ij->j": "@", "ij,jk->ik": "@", "i,i->": "@", "i,j->ij": "⊗"}
 SHORT = 24  # characters of an expression that is shown in place of a name
 HIDDEN = (Source.CONSTANT, Source.COUNT, Source.INDEX, Source.INSIDE)
+TURNED = (Transposed, Beside)
 ARRANGED = (View.PIECES, View.PART, View.COPY, View.RESHAPE)
+
+
+def is_adjoint(value: Value) -> bool:
+    """Return whether a value is a gradient, or a part of one."""
+    return isinstance(value.origin.equation, Adjoint)
 
 
 class Names:
@@ -55,7 +61,7 @@ class Names:
 
     def equation(self, name: str) -> str:
         """Return the equation of the spec, or the gradient, that a value belongs to."""
-        value = self.program.values.get(name.partition("~")[0])
+        value = self.program.values.get(name)
         return (value.node or name) if value is not None else name
 
     def equations(self, name: str) -> tuple[str, ...]:
@@ -64,16 +70,16 @@ class Names:
         A shared product serves all of its equations; a gradient sent back through a product
         serves the gradients that read it.
         """
-        if "|" in name:
-            return self.sorted(self.equation(n) for n in name.split("|"))
         value = self.program.values.get(name)
+        if value is not None and isinstance(value.origin, Joined):
+            return self.sorted(self.equation(n) for n in value.origin.parts)
         if value is None or not value.is_contraction or value.is_named:
             return (self.equation(name),)
         if not (found := self.readers(name)):
             return (self.equation(name),)
         if self.is_split(name):
             return self.sorted(self.equation(v.name) for v in found)
-        if value.node.startswith("∂"):
+        if is_adjoint(value):
             return self.sorted(self._destinations(value)) or (self.equation(name),)
         return (self.equation(name),)
 
@@ -83,7 +89,7 @@ class Names:
         while work:
             source = work.pop()
             for reader in self.readers(source.name):
-                if "|" in reader.name:
+                if isinstance(reader.origin, Joined):
                     yield from self.equations(reader.name)
                 elif reader.node != value.node or reader.is_named:
                     yield self.equation(reader.name)
@@ -93,24 +99,34 @@ class Names:
 
     def show(self, name: str) -> str:
         """Return the name of a value, parts by their equation."""
-        if "|" in name:
-            return f"[{' '.join(self.show(n) for n in name.split('|'))}]"
-        if "~" in name:
-            return f"{self.show(name.partition('~')[0])} transposed"
-        if name.startswith("last."):
-            return f"last {name.removeprefix('last.')}"
-        if name.startswith(NEXT):
-            return f"{name.removeprefix(NEXT)} for the next chunk"
+        if name not in self.program.values:
+            return f"last {self.lasts[name]}" if name in self.lasts else name
+        origin = self.program[name].origin
+        if isinstance(origin, Joined):
+            return f"[{' '.join(map(self.show, origin.parts))}]"
+        if isinstance(origin, TURNED):
+            return f"{self.source(name)} transposed"
+        whole = origin.equation
+        return f"{whole.of} for the next chunk" if isinstance(whole, Next) else whole.name or name
+
+    def source(self, name: str) -> str:
+        """Return the name of a value, or of what was transposed."""
         value = self.program.values.get(name)
-        return value.node if value is not None and value.node else name
+        origin = value.origin if value is not None else None
+        return self.source(origin.of.name) if isinstance(origin, TURNED) else self.show(name)
+
+    @cached_property
+    def lasts(self) -> Mapping[str, str]:
+        """The axes, by the names of the buffers that hold their last indices."""
+        return {LastIndex(a).name: a for a in self.program.axes}
 
     def part(self, name: str) -> str:
         """Return a value's part of its equation, such as `max`; nothing for the equation itself."""
         value = self.program.values[name]
-        plain = not value.node.startswith(("∂", NEXT))
+        plain = not isinstance(value.origin.equation, Adjoint | Next)
         if plain and self.is_boundary(value):
             return f"{self.ref(value.operands[1])} or its boundary"
-        return "" if value.is_named or "~" in name else value.row.told
+        return "" if value.is_named or isinstance(value.origin, TURNED) else value.row.told
 
     def at(self, name: str, index: Iterable[tuple[str, Affine]]) -> str:
         """Return a value at an index point, without its batch index.
@@ -120,9 +136,9 @@ class Names:
         index = tuple(index)
         value = self.program.values.get(name)
         shown = self.show(name) + show_index([i for a, i in index if a != BATCH])
-        if value is None or "|" in name or "~" in name:
+        if value is None or isinstance(value.origin, (*TURNED, Joined)):
             return shown
-        if value.is_named or value.node.startswith("∂"):
+        if value.is_named or is_adjoint(value):
             return shown
         text = self._written(value, index)
         return f"part of {shown}" if "part of" in text or len(text) > SHORT else text
@@ -148,11 +164,14 @@ class Names:
     def joined(self, product: str) -> int:
         """Return the number of products of the spec that were joined in one."""
         value = self.program[product]
-        return max((r.value.count("|") + 1 for r in value.operands), default=1)
+        origins = (self.program[r.value].origin for r in value.operands)
+        return max((len(o.parts) if isinstance(o, Joined) else 1 for o in origins), default=1)
 
     def axis(self, name: str) -> str:
         """Return the name of an axis; the state for the next chunk has one of its own."""
-        return name.rpartition(".")[2]
+        axis = self.program.axes.get(name)
+        origin = axis.origin if axis is not None else None
+        return (origin.along if isinstance(origin, StateAxis) else name).rpartition(".")[2]
 
     def access(self, access: Access) -> str:
         """Return the value that an access reads."""

@@ -22,15 +22,15 @@ from typing import Any
 import numpy as np
 
 from unfold.core.op import Source
+from unfold.core.origin import Carried
 from unfold.core.paths import read_inputs
 from unfold.core.program import BATCH, Program, StopRule
 from unfold.errors import DataError, UnsupportedError
 from unfold.execution.runs import Execution
-from unfold.passes.carry import PREFIX, delays, remembered
+from unfold.passes.carry import delays, remembered
 from unfold.passes.decoding import (
     NOISE,
     SCORES,
-    START,
     TOP_K,
     TOP_P,
     WARMTH,
@@ -40,6 +40,7 @@ from unfold.passes.decoding import (
     end_symbol,
     separate,
     settle,
+    start_of,
 )
 from unfold.passes.modes import PROMPT, ProgramMode, prompted
 from unfold.passes.pipeline import Pipeline
@@ -206,12 +207,13 @@ class Machine:
     @property
     def needs_start(self) -> bool:
         """Whether the caller must give the value that the first step reads."""
-        return f"{self.loop.teacher}{START}" in self.program.values
+        return start_of(self.loop.teacher).name in self.program.values
 
     @property
     def context(self) -> tuple[str, ...]:
         """The required inputs, without those that are fed back."""
-        whole, own = self.pipeline.resolved(mode="free"), {NOISE, f"{self.loop.teacher}{START}"}
+        whole = self.pipeline.resolved(mode="free")
+        own = {NOISE.name, start_of(self.loop.teacher).name}
         needed = (v.name for v in whole.inputs if v.name not in own)
         return tuple(n for n in needed if self.loop.said[0] in self.pipeline.without(whole, {n})[1])
 
@@ -233,7 +235,7 @@ class Machine:
         sizes = [
             np.shape(inputs[v.name])[v.axes.index(axis)]
             for v in along
-            if v.name in inputs and v.name not in (self.loop.teacher, NOISE)
+            if v.name in inputs and v.name not in (self.loop.teacher, NOISE.name)
         ]
         return min(sizes, default=None)
 
@@ -251,9 +253,9 @@ class Machine:
             return {}
         most = self.symbols or 1
         return {
-            TOP_K: float(most if count is None else min(count, most)),
-            TOP_P: 2.0 if share is None else share,  # more than all: the count decides
-            WARMTH: 1.0 / (temperature or 1.0),
+            TOP_K.name: float(most if count is None else min(count, most)),
+            TOP_P.name: 2.0 if share is None else share,  # more than all: the count decides
+            WARMTH.name: 1.0 / (temperature or 1.0),
         }
 
     def read(self, given: Given, prompt: Array | None) -> State:
@@ -298,12 +300,12 @@ class Machine:
             state: where to go on.
             scores: whether they are wanted.
         """
-        more: dict[str, Any] = {} if noise is None else {NOISE: noise}
+        more: dict[str, Any] = {} if noise is None else {NOISE.name: noise}
         if self.needs_start:  # also where a state hides it
-            more[f"{self.loop.teacher}{START}"] = state.start
+            more[start_of(self.loop.teacher).name] = state.start
         first = self.loop.said[0]
         asked = [first, *(n for n in (self._when, self._extent) if n)]
-        asked += [SCORES] if scores else []
+        asked += [SCORES.name] if scores else []
         run = self._again if self.whole else self._run
         values, carry = run(given, "free", state, steps, more, asked)
         said = np.broadcast_to(values[first], (given.rows, *values[first].shape[1:]))
@@ -322,7 +324,7 @@ class Machine:
         if self.whole:
             before = said[:, :0] if state.past is None else state.past
             after = replace(after, carry=None, past=np.concatenate([before, said], axis=1))
-        return Piece(said, ends, extent, after, values.get(SCORES))
+        return Piece(said, ends, extent, after, values.get(SCORES.name))
 
     def _again(
         self,
@@ -342,12 +344,13 @@ class Machine:
         if state.past is not None:
             whole[:, :read] = state.past[:, : before + steps]
         feeds = {**more, teacher: whole}
-        if NOISE in more:
-            silence = np.zeros((given.rows, before, *more[NOISE].shape[2:]), more[NOISE].dtype)
-            feeds[NOISE] = np.concatenate([silence, more[NOISE]], axis=1)
+        if NOISE.name in more:
+            noise = more[NOISE.name]
+            silence = np.zeros((given.rows, before, *noise.shape[2:]), noise.dtype)
+            feeds[NOISE.name] = np.concatenate([silence, noise], axis=1)
         kind = np.asarray(next(iter(given.params.values()), 0.0)).dtype
         told = np.asarray(read + self.loop.lead if read else 0, kind)
-        given = replace(given, params={**given.params, PROMPT: told})
+        given = replace(given, params={**given.params, PROMPT.name: told})
         first = State(0, None, state.start)
         values, _ = self._run(given, prompted(axis), first, before + steps, feeds, wanted)
         place = {n: self.program[n].axes for n in values if n in self.program.values}
@@ -369,7 +372,7 @@ class Machine:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Run one mode for some steps; return values by name, and the state."""
         feeds = {**self._part(given, state.step, steps), **more}
-        feeds.update({f"{PREFIX}{n}": a for n, a in (state.carry or {}).items()})
+        feeds.update({Carried(n).name: a for n, a in (state.carry or {}).items()})
         ready = self._prepared(mode, state.carry is not None, frozenset(feeds), tuple(wanted))
         program, axis = ready.program, self.loop.axis
         lengths = {axis: np.full(given.rows, steps), **given.lengths}

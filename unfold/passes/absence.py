@@ -115,11 +115,11 @@ class Absence:
         if least > POLE or self.ranges.risk(ref.value) < least:
             return builder.read(ref)
         if ref.value not in self.replaced:
-            before = builder.node, builder.at, builder.within
+            before = builder.origin, builder.at, builder.within
             builder.about(source)
             term = builder.term(ref.value)
             kept = _is_finite(term).apply("where", term, builder.number(0.0))
-            builder.node, builder.at, builder.within = before
+            builder.origin, builder.at, builder.within = before
             self.replaced[ref.value] = kept.ref.value
         stand_in = builder.values[self.replaced[ref.value]]
         index = dict(zip(source.axes, ref.index, strict=True))

@@ -30,14 +30,13 @@ from unfold.core.affine import Affine
 from unfold.core.bounds import reach
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
+from unfold.core.origin import Carried, Next, Setting, StateAxis
 from unfold.core.paths import inverted, reachable
-from unfold.core.program import BATCH, CARRY, Axis, Program, Ref, Value
+from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import BOOL, Type
 from unfold.passes.boundaries import zero_of
 
-PREFIX, NEXT = CARRY, "next."
-CHUNK = "chunk:"
-BEGINS = f"{CHUNK}begins"
+BEGINS = Setting("chunk", ":", "begins")
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,9 @@ def _follows(program: Program, name: str, axis: str) -> bool:
 
 def begins(builder: Builder) -> Term:
     """Return the input that says which sequences begin, [batch]."""
-    if BEGINS not in builder.values:
-        builder.add(Value(BEGINS, (BATCH,), BOOL, "input", node=BEGINS))
-    return builder.term(BEGINS)
+    if BEGINS.name not in builder.values:
+        builder.add(Value(BEGINS.name, (BATCH,), BOOL, "input", origin=BEGINS))
+    return builder.term(BEGINS.name)
 
 
 def carry_state(
@@ -134,12 +133,12 @@ def carry_state(
         if axis in value.boundary:
             # At its own points, as far before the first step as they stand.
             boundary[extra] = value.boundary[axis].substitute({axis: Affine.axis(extra) - delay})
-        full = f"{PREFIX}{name}"
+        origin = Carried(name)
         own = (BATCH, extra, *_others(value, axis))
-        builder.add(
-            Value(full, own, value.type, "input", boundary=boundary, node=full, at=value.at)
-        )
-        state = _chosen(builder, value, axis, extra, delay) if some_begin else builder.term(full)
+        carried = Value(origin.name, own, value.type, "input", boundary=boundary, origin=origin)
+        state = builder.add(replace(carried, at=value.at))
+        if some_begin:
+            state = _chosen(builder, value, axis, extra, delay)
         here = state.at({extra: Affine.axis(axis) + delay})
         builder.values[name] = replace(value, boundary={**value.boundary, axis: here.ref})
     return builder.build(program, loss=mean_loss(builder, program))
@@ -150,13 +149,13 @@ def _chosen(builder: Builder, value: Value, axis: str, extra: str, delay: int) -
 
     What a point outside of another axis, too, reads is chosen the same way.
     """
-    full = f"{PREFIX}{value.name}"
-    carried = builder.values[full]
-    builder.node, builder.at = full, value.at
+    origin = Carried(value.name)
+    carried = builder.values[origin.name]
+    builder.origin, builder.at = origin, value.at
     before = value.boundary.get(axis)
     at = {axis: Affine.axis(extra) - delay}
     initial = builder.read(before.substitute(at)) if before else zero_of(builder, value)
-    state = begins(builder).apply("where", initial, builder.term(full))
+    state = begins(builder).apply("where", initial, builder.term(carried.name))
     boundary = dict(carried.boundary)
     for other in value.axes[value.axes.index(axis) + 1 :]:
         outside, constant = carried.boundary.get(other), other not in initial.axes
@@ -173,7 +172,7 @@ def mean_loss(builder: Builder, program: Program) -> str | None:
     """Return the loss, or its mean over the batch where the state makes it differ per sequence."""
     if program.loss is None or not program[program.loss].batched:
         return program.loss
-    builder.node, builder.at = program.loss, program[program.loss].at
+    builder.origin, builder.at = program[program.loss].origin, program[program.loss].at
     total = builder.sum(builder.term(program.loss), [BATCH])
     return (total / builder.emit("count", (), reduced=[BATCH], type=Type())).ref.value
 
@@ -194,22 +193,22 @@ def hand_over(program: Program, axis: str, needed: Mapping[str, int], overlap: i
         if name not in program.values:
             continue
         value, extra = program[name], _axis(builder, name, axis, delay)
-        full = f"{NEXT}{name}"
+        origin = Next(name)
         end = Affine.last(axis) + Affine.axis(extra) - (delay - 1 + overlap)
         index = tuple(end if a == axis else Affine.axis(a) for a in value.axes)
         own = (BATCH, extra, *_others(value, axis))
-        builder.node, builder.at = full, value.at
-        builder.emit("identity", (builder.read(Ref(name, index)),), axes=own, name=full)
-        builder.values[full] = replace(builder.values[full], axes=own)
-        made.append(full)
+        builder.origin, builder.at = origin, value.at
+        builder.emit("identity", (builder.read(Ref(name, index)),), axes=own, origin=origin)
+        builder.values[origin.name] = replace(builder.values[origin.name], axes=own)
+        made.append(origin.name)
     return builder.build(program, outputs=(*program.outputs, *made))
 
 
 def _axis(builder: Builder, name: str, axis: str, delay: int) -> str:
     """Add the axis of a state, which is as long as its delay."""
-    extra = f"{PREFIX}{name}.{axis}"
-    builder.axes[extra] = Axis(extra, Affine.number(delay))
-    return extra
+    origin = StateAxis(name, axis)
+    builder.axes[origin.name] = Axis(origin.name, Affine.number(delay), origin=origin)
+    return origin.name
 
 
 def _others(value: Value, axis: str) -> tuple[str, ...]:

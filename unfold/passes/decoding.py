@@ -30,16 +30,18 @@ from dataclasses import dataclass, replace
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.op import Source
+from unfold.core.origin import Fed, Part, Setting, Written
 from unfold.core.program import BATCH, Axis, Program, Ref, Value
 from unfold.core.types import Type
 from unfold.errors import UnsupportedError
 from unfold.passes.boundaries import zero_of
 
-NOISE, SCORES, AXIS, FLOOR = (f"decoding.{n}" for n in ("noise", "scores", "halving", "floor"))
-WARMTH, TOP_K, TOP_P = (f"decoding.{n}" for n in ("warmth", "top_k", "top_p"))
+NOISE, SCORES, WARMTH, TOP_K, TOP_P, HALVING = (
+    Setting("decoding", ".", n) for n in ("noise", "scores", "warmth", "top_k", "top_p", "halving")
+)
+FLOOR = Part(Written("decoding"), "floor")
 HALVINGS = 40
 UNREACHABLE = -1e30
-SAID, FED, START = ".said", ".fed", ".start"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class Loop:
     lead: int
     scores: str | None
     temperature: float = 0.0
+
+
+def start_of(teacher: str) -> Fed:
+    """Return the origin of the input that says what is read before the first output."""
+    return Fed(teacher, "start")
 
 
 def settle(program: Program) -> Program:
@@ -102,14 +109,13 @@ def close(program: Program, reads: str, says: str) -> Program:
     builder = Builder.of(program)
     at = {axes[0]: Affine.axis(axes[0]) - 1}
     said = _say(builder, reads, builder.term(says), argmax=scores)
-    name = f"{reads}{FED}"
-    start = builder.add(
-        Value(f"{reads}{START}", (BATCH,), value.type, "input", node=f"{reads}{START}")
-    )
+    origin, begin = Fed(reads, "fed"), start_of(reads)
+    name = origin.name
+    start = builder.add(Value(begin.name, (BATCH,), value.type, "input", origin=begin))
     _bound(builder, said, axes[0], start.ref)
-    builder.node, builder.at = name, value.at
-    fed = builder.emit("feedback", (builder.term(reads), said.at(at)), name=name)
-    builder.values[name] = replace(builder.values[fed.ref.value], boundary=value.boundary)
+    builder.origin, builder.at = origin, value.at
+    builder.emit("feedback", (builder.term(reads), said.at(at)), origin=origin)
+    builder.values[name] = replace(builder.values[name], boundary=value.boundary)
     for other in program:
         if other.name != reads:
             operands = tuple(_renamed(r, reads, name) for r in other.operands)
@@ -152,13 +158,13 @@ def choose(program: Program, loop: Loop, *, narrow: bool) -> Program:
     assert loop.scores is not None
     builder, scores = Builder.of(program), program[loop.scores]
     own = (BATCH, *(a for a in scores.axes if a != BATCH))
-    builder.node, builder.at = SCORES, scores.at
-    noise = builder.add(Value(NOISE, own, scores.type, "input", node=NOISE))
+    builder.origin, builder.at = SCORES, scores.at
+    noise = builder.add(Value(NOISE.name, own, scores.type, "input", origin=NOISE))
     raised = builder.term(scores.name)
     if narrow:
-        raised = _narrowed(builder, raised, loop.axis)
-    chosen = builder.emit("add", (raised, noise), name=SCORES)
-    here = builder.values[SCORES].axes
+        raised = _narrowed(builder, raised)
+    chosen = builder.emit("add", (raised, noise), origin=SCORES)
+    here = builder.values[SCORES.name].axes
     for value in program.of("argmax"):
         found, _ = peel(builder, value.operands[0])
         if found.value == scores.name and value.batched:
@@ -257,37 +263,38 @@ def _separated(builder: Builder, program: Program, value: Value) -> Loop:
     return Loop((said.ref.value,), axis, read.value, lead, scores, warmth)
 
 
-def _narrowed(builder: Builder, scores: Term, axis: str) -> Term:
+def _narrowed(builder: Builder, scores: Term) -> Term:
     """Return scores of which all but the best few are beyond reach."""
-    builder.axes[AXIS] = Axis(AXIS, Affine.number(HALVINGS))
+    axis = HALVING.name
+    builder.axes[axis] = Axis(axis, Affine.number(HALVINGS))
     fixed = {"init": "ones", "argument": None, "frozen": True}
     warmth, count, share = (
-        builder.add(Value(n, (), Type(), "parameter", attributes=fixed, node=n))
+        builder.add(Value(n.name, (), Type(), "parameter", attributes=fixed, origin=n))
         for n in (WARMTH, TOP_K, TOP_P)
     )
     zero, one = builder.number(0.0), builder.number(1.0)
     p = ((scores - scores.apply("feature_max", keep=True)) * warmth).apply("exp")
     total = p.apply("feature_sum")
-    own = builder.ordered({*scores.axes, AXIS})
-    builder.pending[FLOOR] = Type()
+    own = builder.ordered({*scores.axes, axis})
+    builder.pending[FLOOR.name] = Type()
     here = {a: Affine.axis(a) for a in own}
-    before = builder.read(Ref(FLOOR, tuple((here | {AXIS: here[AXIS] - 1})[a] for a in own)))
-    index = {"index": here[AXIS] + 1}
-    halving = builder.emit("index", (), index, axes=(AXIS,), type=Type())
+    before = builder.read(Ref(FLOOR.name, tuple((here | {axis: here[axis] - 1})[a] for a in own)))
+    index = {"index": here[axis] + 1}
+    halving = builder.emit("index", (), index, axes=(axis,), type=Type())
     middle = before + builder.number(0.5) ** halving
     below = p.apply("less", middle)
     enough = below.apply("where", zero, one).apply("feature_sum").apply("greater_equal", count)
     mass = below.apply("where", zero, p).apply("feature_sum")
     raised = enough.apply("or", mass.apply("greater_equal", total * share))
-    builder.emit("where", (raised, middle, before), name=FLOOR)
-    last = {AXIS: Affine.number(HALVINGS - 1)}
-    floor = builder.term(FLOOR).at(last)
+    builder.emit("where", (raised, middle, before), origin=FLOOR)
+    last = {axis: Affine.number(HALVINGS - 1)}
+    floor = builder.term(FLOOR.name).at(last)
     return p.apply("less", floor).apply("where", builder.number(UNREACHABLE), scores)
 
 
 def _say(builder: Builder, node: str, term: Term, *, argmax: bool) -> Term:
-    builder.node = f"{node}{SAID}"
-    return builder.emit("argmax" if argmax else "identity", (term,), name=f"{node}{SAID}")
+    builder.origin = Fed(node, "said")
+    return builder.emit("argmax" if argmax else "identity", (term,), origin=builder.origin)
 
 
 def _bound(builder: Builder, said: Term, axis: str, outside: Ref) -> None:

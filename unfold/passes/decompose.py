@@ -19,6 +19,7 @@ from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.letters import letters, written
 from unfold.core.op import Kind, Over, View
+from unfold.core.origin import Beside, Transposed
 from unfold.core.paths import is_used_once
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
@@ -197,7 +198,8 @@ def _evenly_read(builder: Builder, value: Value, reach: Reach) -> None:
 
 
 def _transposed(builder: Builder, source: Value, equation: str) -> str:
-    name = f"{source.name}~{equation.replace('->', '~')}"
+    origin = Transposed(source.origin, equation)
+    name = origin.name
     if name not in builder.values:
         shape = builder.infer("einsum", [source.type], {"equation": equation})
         turned = Value(
@@ -207,7 +209,7 @@ def _transposed(builder: Builder, source: Value, equation: str) -> str:
             "einsum",
             (source.here,),
             {"equation": equation},
-            node=source.node,
+            origin=origin,
             at=source.at,
         )
         builder.values[name] = turned
@@ -238,7 +240,8 @@ def _joined(builder: Builder, program: Program, value: Value) -> None:
 
 def _beside(builder: Builder, value: Value) -> None:
     """Copy a reduction that has bounds: beyond them is zero, not what it starts from."""
-    raw = replace(value, name=f"{value.name}~")
+    origin = Beside(value.origin)
+    raw = replace(value, name=origin.name, origin=origin)
     builder.values[raw.name] = raw
     copy = replace(value, op="identity", operands=(raw.here,), reduced=(), attributes={})
     builder.values[value.name] = replace(copy, within=bounds_of(value))

@@ -24,6 +24,7 @@ from unfold.core.align import align
 from unfold.core.bounds import at_reader, implies, moved
 from unfold.core.build import Builder, Term
 from unfold.core.op import OPS, Kind
+from unfold.core.origin import Adjoint, Written
 from unfold.core.paths import reachable, readers, reads
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import Type
@@ -32,12 +33,10 @@ from unfold.passes.boundaries import inside
 from unfold.passes.simplify import drop_dead, merge_copies
 from unfold.passes.solve import point, solve
 
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
 
 def adjoint_name(name: str, depth: int = 1) -> str:
     """Return the name of a value's adjoint: `∂h`, or `∂²h` when differentiating a second time."""
-    return f"∂{'' if depth == 1 else str(depth).translate(SUPERSCRIPTS)}{name}"
+    return Adjoint(Written(name), depth).name
 
 
 def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None) -> Program:
@@ -58,9 +57,10 @@ def differentiate(program: Program, wrt: Iterable[str], *, of: str | None = None
     active = active_values(program, wrt, of)
     builder = Builder.of(program)
     # `∂h.1` is the adjoint of h.1, `∂h:1` a part of the adjoint of h, `∂²h::1` of its second.
-    builder.separator = ":" * depth
-    builder.pending = {adjoint_name(n, depth): program[n].type for n in active}
-    pass_ = _Adjoint(builder, program, depth, Absence(builder, program, active, of))
+    builder.order = depth
+    adjoints = {v.name: Adjoint(v.origin, depth) for v in program}
+    builder.pending = {adjoints[n].name: program[n].type for n in active}
+    pass_ = _Adjoint(builder, program, Absence(builder, program, active, of), adjoints)
     pass_.contributions[of] = [builder.number(1.0)]
     for value in program:
         if value.name in active:
@@ -83,22 +83,30 @@ def active_values(program: Program, wrt: tuple[str, ...], of: str) -> set[str]:
 class _Adjoint:
     """One differentiation: contributions to each adjoint, collected equation by equation."""
 
-    def __init__(self, builder: Builder, program: Program, depth: int, absence: Absence) -> None:
-        self.builder, self.program, self.depth = builder, program, depth
+    def __init__(
+        self,
+        builder: Builder,
+        program: Program,
+        absence: Absence,
+        adjoints: Mapping[str, Adjoint],
+    ) -> None:
+        self.builder, self.program, self.adjoints = builder, program, adjoints
         self.absence, self.active = absence, absence.coverage.active
         self.contributions: dict[str, list[Term]] = {}
 
-    def name(self, name: str) -> str:
-        return adjoint_name(name, self.depth)
+    def _begin(self, value: Value) -> Adjoint:
+        """Write parts of the adjoint of a value; return its origin."""
+        b, adjoint = self.builder, self.adjoints[value.name]
+        b.origin, b.at, b.within = adjoint.equation, value.at, value.within
+        return adjoint
 
     def visit(self, value: Value) -> None:
         """Send the adjoint of an equation to what it reads."""
         vjp = OPS[value.op].vjp
         if vjp is None or not any(r.value in self.active for r in value.operands):
             return
-        b = self.builder
-        b.node, b.at, b.within = self.name(value.node), value.at, value.within
-        g = Term(b, replace(value.here, value=self.name(value.name)), value.type)
+        b, adjoint = self.builder, self._begin(value)
+        g = Term(b, replace(value.here, value=adjoint.name), value.type)
         if OPS[value.op].factors:
             operands = [self.absence.factor(r, value.name) for r in value.operands]
         else:
@@ -114,15 +122,14 @@ class _Adjoint:
 
     def collect(self, value: Value) -> None:
         """Define the adjoint of a value as the sum of what it received."""
-        b = self.builder
-        b.node, b.at, b.within = self.name(value.node), value.at, value.within
+        b, origin = self.builder, self._begin(value)
         terms = self.contributions.get(value.name) or [_fit_shape(b.number(0.0), value.type)]
         if len(terms) > 1:  # the last addition is the adjoint itself
             total = b.total(terms[:-1])
-            b.emit("add", (total, terms[-1]), axes=value.axes, name=self.name(value.name))
+            b.emit("add", (total, terms[-1]), axes=value.axes, origin=origin)
         else:
-            b.emit("identity", terms, axes=value.axes, name=self.name(value.name))
-        adjoint = b.values[self.name(value.name)]
+            b.emit("identity", terms, axes=value.axes, origin=origin)
+        adjoint = b.values[origin.name]
         # Axes are kept in the order of the value, so that gradients have its layout.
         b.values[adjoint.name] = replace(adjoint, axes=value.axes, at=value.at)
 

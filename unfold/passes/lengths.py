@@ -21,6 +21,7 @@ from dataclasses import replace
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.op import SUM, Kind
+from unfold.core.origin import Beside, Origin
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import BOOL
 from unfold.passes.boundaries import zero_of
@@ -47,7 +48,7 @@ def mask_lengths(program: Program, varying: Container[str]) -> Program:
         if value.batched and axes and value.name in seen | asked:
             masked[value.name] = _mask(builder, value, axes)
     for value in program:
-        raw = _raw(value) if masked.get(value.name) == value.name else value.name
+        raw = _raw(value).name if masked.get(value.name) == value.name else value.name
         present = builder.values[raw]
         builder.about(value)
         operands = tuple(
@@ -62,8 +63,10 @@ def _own(value: Value, varying: Container[str]) -> list[str]:
     return [a for a in value.axes if a in varying]
 
 
-def _raw(value: Value) -> str:
-    return f"{value.name}~"
+def _raw(value: Value) -> Value:
+    """Return a value beside the one that is masked under its name."""
+    origin = Beside(value.origin)
+    return replace(value, name=origin.name, origin=origin)
 
 
 def _looks_beyond(program: Program, reader: Value, ref: Ref, varying: Container[str]) -> bool:
@@ -86,28 +89,34 @@ def _mask(builder: Builder, value: Value, axes: list[str]) -> str:
     """Mask a value under its own name; a source, which keeps its name, under another."""
     builder.about(value)
     source = value.row.from_host
-    raw = value if source else replace(value, name=_raw(value))
+    raw = value if source else _raw(value)
     builder.values[raw.name] = raw
     if not source:
         del builder.values[value.name]
         builder.pending[value.name] = value.type
-    name = _raw(value) if source else value.name
+    origin = Beside(value.origin) if source else value.origin
     term = builder.term(raw.name)
     for axis in axes[:-1]:
         term = _kept(builder, term, Affine.axis(axis), axis, zero_of(builder, value))
     last = axes[-1]
-    _kept(builder, term, Affine.axis(last), last, zero_of(builder, value), name)
-    builder.values[name] = replace(builder.values[name], axes=value.axes, at=value.at)
-    return name
+    _kept(builder, term, Affine.axis(last), last, zero_of(builder, value), origin)
+    made = builder.values[origin.name]
+    builder.values[made.name] = replace(made, axes=value.axes, at=value.at)
+    return made.name
 
 
 def _kept(
-    builder: Builder, term: Term, index: Affine, axis: str, zero: Term, name: str | None = None
+    builder: Builder,
+    term: Term,
+    index: Affine,
+    axis: str,
+    zero: Term,
+    origin: Origin | None = None,
 ) -> Term:
     condition = builder.emit(
         "inside", (), {"index": index, "axis": axis}, axes=(BATCH, *index.axes), type=BOOL
     )
-    return builder.emit("where", (condition, term, zero), name=name)
+    return builder.emit("where", (condition, term, zero), origin=origin)
 
 
 def _operand(

@@ -18,6 +18,7 @@ from dataclasses import replace
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.op import Source
+from unfold.core.origin import Origin, Part, Setting
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import Type
 from unfold.errors import UnsupportedError
@@ -27,8 +28,8 @@ from unfold.passes.simplify import drop_dead
 
 Mode = str | tuple[str, float]
 ProgramMode = str | tuple[str, float | str | None]  # None: of a Program in which p is a parameter
-SHARE = "feedback:teacher"
-PROMPT = "feedback:prompt"
+SHARE = Setting("feedback", ":", "teacher")
+PROMPT = Setting("feedback", ":", "prompt")
 SCHEDULED = ("scheduled", None)
 PROMPTED = "prompted"
 
@@ -133,7 +134,8 @@ def _branch(
         step = builder.emit("index", (), index, axes=(share,), type=Type())
         return step.apply("less", _parameter(builder, PROMPT)).apply("where", teacher, free)
     axes = {BATCH, *value.axes}
-    coin = builder.emit("uniform", (), {}, axes=axes, type=Type(), name=f"{value.name}.coin")
+    origin = Part(value.origin, "coin")
+    coin = builder.emit("uniform", (), {}, axes=axes, type=Type(), origin=origin)
     return coin.apply("less", _share(builder, share)).apply("where", teacher, free)
 
 
@@ -144,9 +146,10 @@ def _share(builder: Builder, share: float | None) -> Term:
     return _parameter(builder, SHARE)
 
 
-def _parameter(builder: Builder, name: str) -> Term:
+def _parameter(builder: Builder, origin: Origin) -> Term:
     """Return a number that is given to every run."""
-    if name not in builder.values:
-        attributes = {"init": "zeros", "argument": None, "frozen": True}
-        builder.add(Value(name, (), Type(), "parameter", attributes=attributes, node=name))
-    return builder.term(name)
+    if origin.name not in builder.values:
+        fixed = {"init": "zeros", "argument": None, "frozen": True}
+        value = Value(origin.name, (), Type(), "parameter", attributes=fixed, origin=origin)
+        builder.add(value)
+    return builder.term(origin.name)

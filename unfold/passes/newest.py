@@ -18,13 +18,14 @@ from dataclasses import replace
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term
 from unfold.core.op import Source
+from unfold.core.origin import Setting
 from unfold.core.paths import ancestors
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import Type
 from unfold.passes.boundaries import zero_of
-from unfold.passes.carry import CHUNK, mean_loss, per_sequence
+from unfold.passes.carry import mean_loss, per_sequence
 
-KNOWN = f"{CHUNK}known"
+KNOWN = Setting("chunk", ":", "known")
 
 
 def count_newest(program: Program, axis: str) -> Program:
@@ -37,8 +38,8 @@ def count_newest(program: Program, axis: str) -> Program:
     names = _ending(program, axis)
     program = per_sequence(program, [n for n in names if BATCH not in program[n].iteration])
     builder = Builder.of(program)
-    builder.node = KNOWN
-    known = builder.add(Value(KNOWN, (BATCH,), Type(), "input", node=KNOWN))
+    builder.origin = KNOWN
+    known = builder.add(Value(KNOWN.name, (BATCH,), Type(), "input", origin=KNOWN))
     index = {"index": Affine.axis(axis)}
     point = builder.emit("index", (), index, axes=(axis,), type=Type())
     newest = point.apply("greater_equal", known)

@@ -20,6 +20,7 @@ from dataclasses import replace
 from unfold.core.bounds import bounds_of
 from unfold.core.build import Builder, Term
 from unfold.core.letters import letters, written
+from unfold.core.origin import Joined
 from unfold.core.paths import is_used_once
 from unfold.core.program import Program, Ref, Value
 from unfold.passes.simplify import drop_dead
@@ -54,12 +55,12 @@ def _is_matrix(program: Program, ref: Ref) -> bool:
 
 def _joined(builder: Builder, values: Sequence[Ref]) -> Term:
     """Return the concatenation of some values; equal ones are made once."""
-    name = "|".join(r.value for r in values)
-    if name in builder.values:
-        return builder.term(name)
+    origin = Joined(tuple(r.value for r in values))
+    if origin.name in builder.values:
+        return builder.term(origin.name)
     terms = [builder.read(r) for r in values]
-    builder.node, builder.within = name, ()
-    return builder.emit("concat", terms, name=name)
+    builder.origin, builder.within = origin, ()
+    return builder.emit("concat", terms, origin=origin)
 
 
 def _sliced(builder: Builder, whole: Term, members: Sequence[Value]) -> None:

@@ -15,18 +15,12 @@ from functools import cached_property
 from typing import Any
 
 from unfold.core.build import Builder
+from unfold.core.origin import Carried, Direction, Next, Part, Written
 from unfold.core.paths import descendants
 from unfold.core.program import Program, Value
 from unfold.core.types import Type
 from unfold.errors import CycleError, DataError, UnsupportedError
-from unfold.passes.carry import (
-    NEXT,
-    PREFIX,
-    WHOLE,
-    Chunk,
-    delays,
-    remembered,
-)
+from unfold.passes.carry import WHOLE, Chunk, delays, remembered
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.lowering import (
     ALIGN,
@@ -42,7 +36,8 @@ from unfold.passes.modes import Mode, ProgramMode
 from unfold.passes.segments import Segments, segments
 from unfold.passes.simplify import drop_dead
 
-TOTAL = "directional.total"
+DIRECTIONAL = Written("directional")
+TOTAL = Part(DIRECTIONAL, "total")
 
 
 class Pipeline:
@@ -81,6 +76,11 @@ class Pipeline:
         """The parameters that are not frozen."""
         return tuple(v.name for v in self.program.parameters if not v.attributes["frozen"])
 
+    @cached_property
+    def states(self) -> dict[str, str]:
+        """The values of the carried state, by the names of the inputs that hold them."""
+        return {Carried(n).name: n for n in self.delays}
+
     def wrt(self, names: Iterable[str] | None) -> tuple[str, ...]:
         """Return what to differentiate by: parameters, real inputs and carried states.
 
@@ -100,8 +100,7 @@ class Pipeline:
             return self.trained
         sources = (*self.program.parameters, *self.program.inputs)
         known = [v.name for v in sources if v.type.kind == "real"]
-        states = [n for n in self.delays if self.program[n].type.kind == "real"]
-        known += [f"{PREFIX}{n}" for n in states]
+        known += [s for s, n in self.states.items() if self.program[n].type.kind == "real"]
         for name in (names := tuple(names)):
             if name not in known:
                 raise DataError(
@@ -207,8 +206,9 @@ class Pipeline:
             missing: inputs that were not given; where a chunk is shorter than a delay, the state
                 that it should have gone on from is then not known.
         """
-        found = {n: values[f"{NEXT}{n}"] for n in self.delays if f"{NEXT}{n}" in values}
-        lost = [n for n in found if f"{PREFIX}{n}" in missing]
+        names = {n: Next(n).name for n in self.delays}
+        found = {n: values[full] for n, full in names.items() if full in values}
+        lost = [n for n in found if Carried(n).name in missing]
         if lost and lengths is not None and self.carry_axis is not None:
             shortest = int(lengths(self.carry_axis).min())
             found = {n: a for n, a in found.items() if n not in lost or self.delays[n] <= shortest}
@@ -292,11 +292,11 @@ class Pipeline:
         def make() -> Program:
             first = self.adjoint(names, mode=mode, training=False)
             builder = Builder.of(first)
-            builder.node = "directional"
+            builder.origin = DIRECTIONAL
             products = [_inner_product(builder, first[n]) for n in names]
-            builder.emit("identity", (builder.total(products),), name=TOTAL, type=Type())
+            builder.emit("identity", (builder.total(products),), origin=TOTAL, type=Type())
             whole = builder.build(first, outputs=())
-            second = lower(whole, to_derivative(names, of=TOTAL))
+            second = lower(whole, to_derivative(names, of=TOTAL.name))
             return drop_dead(replace(second, loss=None))
 
         return self._once(("curvature", names, mode), make)
@@ -304,9 +304,10 @@ class Pipeline:
 
 def _inner_product(builder: Builder, value: Value) -> Any:
     """Return <gradient, direction> of one parameter."""
-    name = f"direction.{value.name}"
+    origin = Direction(value.name)
     attributes: Mapping[str, Any] = {"init": "zeros", "argument": None, "frozen": True}
-    direction = Value(name, value.axes, value.type, "parameter", attributes=attributes, node=name)
+    given = Value(origin.name, value.axes, value.type, "parameter", attributes=attributes)
+    direction = replace(given, origin=origin)
     product = builder.term(adjoint_name(value.name)) * builder.add(direction)
     flat = product.apply("sum_to", shape=()) if value.type.shape else product
     return builder.sum(flat, value.axes)

@@ -27,17 +27,18 @@ from unfold.core.bounds import reach
 from unfold.core.build import Builder, Term
 from unfold.core.dependence import fixed_extents
 from unfold.core.op import SUM, Source
+from unfold.core.origin import Carried, Direction, Next, Part, StateAxis, Written
 from unfold.core.paths import descendants, reads, uses
 from unfold.core.program import Program, Ref, Value
 from unfold.core.types import Type
 from unfold.core.verify import verify
 from unfold.errors import UnsupportedError
-from unfold.passes.carry import NEXT, PREFIX, delays
+from unfold.passes.carry import delays
 from unfold.passes.lowering import ZEROS, lower, to_chunk, to_derivative, to_next
 from unfold.passes.simplify import drop_dead
 
-DIRECTION = "direction."
-TOTAL = "segment.total"
+SEGMENT = Written("segment")
+TOTAL = Part(SEGMENT, "total")
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,9 @@ def _carried(
 ) -> Program:
     """Return the Program of a segment that is given states, which are as long as they are read."""
     program = lower(program, to_chunk(axis, states, some_begin=some_begin))
+    ends = {a.name for a in program.axes.values() if isinstance(a.origin, StateAxis)}
     return program.with_values(
-        replace(v, boundary={a: r for a, r in v.boundary.items() if not a.startswith(PREFIX)})
-        for v in program
+        replace(v, boundary={a: r for a, r in v.boundary.items() if a not in ends}) for v in program
     )
 
 
@@ -225,11 +226,11 @@ class _Cut:
         """Return the loss and its gradients."""
         handed = lower(self.program, to_next(self.axis, states))
         builder = Builder.of(handed)
-        given = (*self.sums, *self.shared, *(f"{NEXT}{n}" for n in states))
+        given = (*self.sums, *self.shared, *(Next(n).name for n in states))
         for name in given:
             builder.values[name] = _source(builder.values[name])
         for name in states:  # beyond its other axes, what stands outside of the state
-            full, kept = f"{NEXT}{name}", self.program[name].boundary
+            full, kept = Next(name).name, self.program[name].boundary
             around = {a: r for a, r in kept.items() if self.axis not in (a, *r.axes)}
             builder.values[full] = replace(builder.values[full], boundary=around)
         for name in self.late:
@@ -248,8 +249,8 @@ class _Cut:
             return ref
         at = dict(zip(source.axes, ref.index, strict=True))
         back = at[self.axis] - Affine.last(self.axis)
-        name = f"{NEXT}{ref.value}"
-        extra = f"{PREFIX}{ref.value}.{self.axis}"
+        name = Next(ref.value).name
+        extra = StateAxis(ref.value, self.axis).name
         at[extra] = Affine.number(states[ref.value] - 1 + back.constant)
         return Ref(name, tuple(at[a] for a in handed[name].axes))
 
@@ -257,7 +258,7 @@ class _Cut:
 def _body(cut: _Cut, program: Program, states: Mapping[str, int], wrt: tuple[str, ...]) -> Body:
     """Return the Programs of a segment."""
     handed = lower(program, to_next(cut.axis, states))
-    outputs = (*cut.sums, *(f"{NEXT}{n}" for n in states))
+    outputs = (*cut.sums, *(Next(n).name for n in states))
     values = [_source(v) if v.name in cut.shared else v for v in handed]
     values = [
         replace(_source(v), boundary=v.boundary)
@@ -266,7 +267,7 @@ def _body(cut: _Cut, program: Program, states: Mapping[str, int], wrt: tuple[str
         for v in values
     ]
     forward = needed(handed.with_values(values, outputs=outputs, loss=None))
-    carried = tuple(f"{PREFIX}{n}" for n in states)
+    carried = tuple(Carried(n).name for n in states)
     lowered = lower(forward, ZEROS)
     return Body(forward, pullback(lowered, outputs, (*wrt, *cut.shared, *carried)))
 
@@ -308,16 +309,17 @@ def pullback(lowered: Program, outputs: Iterable[str], wrt: Iterable[str]) -> Gr
     of = tuple(n for n in outputs if _is_real(lowered, n))
     names = _read(lowered, wrt)
     builder = Builder.of(lowered)
-    builder.node = "segment"
+    builder.origin = SEGMENT
     if not of or not names:
         return Gradients(replace(lowered, outputs=(), loss=None), ())
     terms: list[Term] = []
     for name in of:
         value = lowered[name]
-        given = replace(_source(value), name=f"{DIRECTION}{name}", node=f"{DIRECTION}{name}")
+        origin = Direction(name)
+        given = replace(_source(value), name=origin.name, origin=origin)
         product = builder.term(name) * builder.add(given)
         flat = product.apply("sum_to", shape=()) if value.type.shape else product
         terms.append(builder.sum(flat, value.axes))
-    builder.emit("identity", (builder.total(terms),), name=TOTAL, type=Type())
-    whole = lower(builder.build(lowered, outputs=()), to_derivative(names, of=TOTAL))
+    builder.emit("identity", (builder.total(terms),), origin=TOTAL, type=Type())
+    whole = lower(builder.build(lowered, outputs=()), to_derivative(names, of=TOTAL.name))
     return Gradients(needed(replace(whole, loss=None)), names, of)

@@ -59,7 +59,7 @@ def merge_copies(program: Program) -> Program:
             maker, target = makers[name], program[name]
             operands = tuple(_renamed(program, r, find(r.value)) for r in maker.operands)
             values[name] = replace(
-                maker, name=name, node=target.node, axes=target.axes, operands=operands
+                maker, name=name, origin=target.origin, axes=target.axes, operands=operands
             )
     return replace(program, values=values)
 

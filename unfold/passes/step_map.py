@@ -19,10 +19,11 @@ from math import inf
 from unfold.core.bounds import reach
 from unfold.core.dependence import fixed_extents
 from unfold.core.op import Source
+from unfold.core.origin import Carried, Next
 from unfold.core.paths import ancestors, reads
 from unfold.core.program import Program, Value
 from unfold.errors import UnsupportedError
-from unfold.passes.carry import NEXT, PREFIX, delays
+from unfold.passes.carry import delays
 from unfold.passes.lowering import ZEROS, lower, to_chunk, to_mode, to_next
 from unfold.passes.modes import ProgramMode
 from unfold.passes.segments import Gradients, needed, pullback
@@ -66,20 +67,20 @@ def step_map(program: Program, axis: str, mode: ProgramMode = "teacher") -> Step
     handed = lower(whole, (*to_chunk(axis, found), *to_next(axis, states)))
     while True:  # what is read later, but by no later state, is not part of the state
         read = _read(handed, states)
-        recurring = {n: d for n, d in states.items() if f"{PREFIX}{n}" in read}
+        recurring = {n: d for n, d in states.items() if Carried(n).name in read}
         if recurring == states:
             break
         states = recurring
     if not states:
         raise _refused(axis, f"in mode {mode} no state at a step needs the one before")
-    outputs = tuple(f"{NEXT}{n}" for n in states)
+    outputs = tuple(Next(n).name for n in states)
     forward = needed(replace(handed, outputs=outputs))
     for value in forward:
         _check(forward, value, axis, states)
-    carried = tuple(f"{PREFIX}{n}" for n in states)
+    carried = tuple(Carried(n).name for n in states)
     backward = pullback(lower(forward, ZEROS), forward.outputs, carried)
     inputs = {
-        n: d for n, d in found.items() if n not in states and f"{PREFIX}{n}" in forward.values
+        n: d for n, d in found.items() if n not in states and Carried(n).name in forward.values
     }
     return StepMap(axis, states, inputs, forward, backward)
 
@@ -100,7 +101,7 @@ def _check(program: Program, value: Value, axis: str, states: dict[str, int]) ->
         raise _refused(axis, f"{node} differs from step to step")
     if axis in value.reduced:
         raise _refused(axis, f"{node} needs all steps")
-    if value.name.startswith(NEXT):
+    if isinstance(value.origin.equation, Next):
         return
     for ref in program.reads(value):
         source = program[ref.value]

@@ -17,6 +17,7 @@ from math import prod
 from unfold.core.affine import Affine
 from unfold.core.letters import letters
 from unfold.core.op import Source, View
+from unfold.core.origin import LastIndex
 from unfold.core.plan import Access, Coordinate, Kernel, Last, Leaf, Load
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.scalar import X, call
@@ -62,11 +63,6 @@ class Feature:
 
 
 Features = tuple[Feature, ...]
-
-
-def last_name(axis: str) -> str:
-    """Name the buffer that holds the last index of every sequence."""
-    return f"last.{axis}"
 
 
 def strides(shape: Sequence[int]) -> list[int]:
@@ -195,7 +191,7 @@ class Expressions:
         """Return the last index of an axis, of the reader's sequence if it has one."""
         if batched and axis in self.reach.varying:
             own = ((BATCH, Affine.axis(BATCH)),)
-            return self.leaf(Load(Access(last_name(axis), own, batched=True)))
+            return self.leaf(Load(Access(LastIndex(axis).name, own, batched=True)))
         return self.leaf(Last(axis))
 
     # Rows that are not pointwise

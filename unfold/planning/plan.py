@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from unfold.core.dependence import order
 from unfold.core.op import Source
+from unfold.core.origin import LastIndex
 from unfold.core.paths import descendants, readers
 from unfold.core.plan import Access, Buffer, Gemm, Loop, Pack, Plan, Statement, Stored
 from unfold.core.program import BATCH, Program, Value
 from unfold.passes.lowering import lower, to_plan
 from unfold.passes.reach import Reach
-from unfold.planning.expressions import last_name
 from unfold.planning.forms import Forms, decide
 from unfold.planning.schedule import Schedule
 from unfold.planning.storage import buffers, fills
@@ -48,7 +48,7 @@ def plan(
     packs = {s.name: s for s in first + second if isinstance(s, Pack)}
     kept = buffers(forms, first + second, set(results) | _crossing(ready, early, late))
     for axis in sorted(reach.varying):
-        kept[last_name(axis)] = _lengths(axis)
+        kept[LastIndex(axis).name] = _lengths(LastIndex(axis))
     first, second = fills(first, kept), fills(second, kept)
     partial = {n: k for n, k in _partial(ready, early).items() if n in kept} if parallel else {}
     return Plan(
@@ -64,8 +64,8 @@ def plan(
     )
 
 
-def _lengths(axis: str) -> Buffer:
-    return Buffer(last_name(axis), (Stored(BATCH),), (), "host")
+def _lengths(origin: LastIndex) -> Buffer:
+    return Buffer(origin.name, (Stored(BATCH),), (), "host", origin=origin)
 
 
 def _late(program: Program, forms: Forms) -> tuple[set[str], bool]:

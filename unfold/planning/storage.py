@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from math import inf, prod
 
 from unfold.core.affine import Affine
+from unfold.core.origin import Errors
 from unfold.core.plan import (
     Access,
     Buffer,
@@ -63,9 +64,9 @@ def buffers(forms: Forms, statements: list[Statement], results: set[str]) -> dic
         if n in forms.program.values
     }
     for name in sorted(long_sums(forms.program, statements)):
-        errors = f"~{name}"  # no name of a spec
-        kept[errors] = replace(kept[name], name=errors)
-        kept[name] = replace(kept[name], errors=errors)
+        origin = Errors(name)
+        kept[origin.name] = replace(kept[name], name=origin.name, origin=origin)
+        kept[name] = replace(kept[name], errors=origin.name)
     return kept
 
 

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unfold.core.affine import Affine
-from unfold.core.program import BATCH, CARRY, Program
+from unfold.core.origin import StateAxis
+from unfold.core.program import BATCH, Axis, Program
 from unfold.errors import DataError
 
 Lengths = NDArray[np.int64]
@@ -79,8 +80,7 @@ class Domain:
     @property
     def free(self) -> list[str]:
         """The axes whose extents follow neither from other axes nor from a carried state."""
-        axes = [a for a in self.program.axes.values() if a.extent.is_constant]
-        return [a.name for a in axes if a.name != BATCH and not a.name.startswith(CARRY)]
+        return [a.name for a in self.program.axes.values() if _is_free(a)]
 
     def length(self, axis: str) -> Lengths:
         """Return the number of index points of an axis in each sequence, [batch]."""
@@ -242,6 +242,11 @@ class Domain:
                 " is 1"
             )
         return whole
+
+
+def _is_free(axis: Axis) -> bool:
+    own = axis.name != BATCH and not isinstance(axis.origin, StateAxis)
+    return own and axis.extent.is_constant
 
 
 def _is_one(lengths: Lengths) -> bool:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.origin import StateAxis
 from unfold.core.build import Builder
 from unfold.core.printing import show_type
 from unfold.core.program import BATCH, Program, Value
 from unfold.errors import DataError
-from unfold.runs.domain import CARRY, Domain
+from unfold.runs.domain import Domain
 
 Arrays = Mapping[str, Any]
 
@@ -168,10 +169,11 @@ def domain_of(
     sizes = {a: n for a, n in (extents or {}).items() if a in program.axes}
     sizes |= {a: n for a, (n, _) in found.items()}
     count = sizes.pop(BATCH, batch or 1)
-    for axis in [a for a in sizes if a.startswith(CARRY)]:  # the axis of a state belongs to it
-        size, wanted = sizes.pop(axis), program.axes[axis].extent.constant
+    own = [program.axes[a] for a in sizes]
+    for axis in [a for a in own if isinstance(a.origin, StateAxis)]:  # it belongs to the state
+        size, wanted = sizes.pop(axis.name), axis.extent.constant
         if size != wanted:
-            name = found[axis][1]
+            name = found[axis.name][1]
             raise DataError(
                 f"{name} contains {size} steps, expected the last {wanted}; pass the state "
                 f"that the "

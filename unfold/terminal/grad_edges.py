@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from unfold.core.op import Jump
 from unfold.core.program import Program, Value
+from unfold.passes.differentiate import adjoint_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,12 +150,12 @@ class _Check:
         told = f"differences from both sides are {above:.6g} and {below:.6g}"
         if not finite.all():
             count = int((~finite).sum())
-            yield f"∂{name} is not finite in {count} of {finite.size} entries; {told}"
+            yield f"{adjoint_name(name)} is not finite in {count} of {finite.size} entries; {told}"
             return
         exact = float(np.sum(gradient * direction))
         smooth = _near(above, below, exact)
         if smooth and not _near(above, exact, below) and not self._on_an_edge():
-            yield f"∂{name} is {exact:.6g} along a direction; {told}"
+            yield f"{adjoint_name(name)} is {exact:.6g} along a direction; {told}"
 
     def _side(self, name: str, direction: np.ndarray, sign: float) -> float | None:
         """Return a derivative from one side, None where it does not settle."""

@@ -199,8 +199,9 @@ def summary_lines(found: Description, title: str, width: int) -> Iterator[Line]:
 def fate_lines(fates: Sequence[Fate], width: int) -> Iterator[Line]:
     """Yield the form of each equation; those with one fate stand together."""
     groups: dict[tuple[str, ...], list[str]] = {}
+    kinds = {f.name: f.kind for f in fates}
     for fate in fates:
-        told = (*fate.became, *_kept(fate))
+        told = (*fate.became, *_kept(fate, kinds))
         if told:
             groups.setdefault(told, []).append(fate.name)
     longest = max((len(", ".join(n)) for n in groups.values()), default=0)
@@ -214,12 +215,15 @@ def fate_lines(fates: Sequence[Fate], width: int) -> Iterator[Line]:
             yield Line(((f"{head:<{left}}  ", BOLD), (body, PLAIN)))
 
 
-def _kept(fate: Fate) -> list[str]:
-    """Return what is kept of an equation and what for; nothing where all of it is."""
+def _kept(fate: Fate, kinds: Mapping[str, str]) -> list[str]:
+    """Return what is kept of an equation and what for; nothing where all of it is.
+
+    A reader without a fate of its own hands a state on.
+    """
     if not fate.kept or fate.kept.startswith("whole"):
         return []
-    others = [_reader(n) for n in fate.readers if not n.startswith("∂")]
-    names = list(dict.fromkeys(others))
+    others = [n for n in fate.readers if kinds.get(n) != "gradient"]
+    names = list(dict.fromkeys(n if n in kinds else "the next chunk" for n in others))
     if len(others) < len(fate.readers):
         names.append("the adjoint")
     text = f"kept: {fate.kept}"
@@ -227,10 +231,6 @@ def _kept(fate: Fate) -> list[str]:
         return [text]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return [f"{text}, for {listed}"]
-
-
-def _reader(name: str) -> str:
-    return "the next chunk" if "." in name and name.startswith("next.") else name
 
 
 def plan_lines(found: Description, title: str, width: int = WIDTH) -> Iterator[Line]:

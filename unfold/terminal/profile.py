@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unfold.core.origin import Adjoint
 from unfold.files import write_whole
 from unfold.terminal.plan_text import (
     BOLD,
@@ -229,7 +230,9 @@ def _block_lines(profile: Profile, width: int) -> Iterator[Line]:
     """Yield the statements of a Plan with the time of each block, and the speed it had."""
     found = _described(profile)
     each = profile.total / profile.runs
-    backward = any(n.startswith("∂") for n in profile.plan.results)
+    backward = any(
+        isinstance(profile.plan.program[n].origin, Adjoint) for n in profile.plan.results
+    )
     told = f"{'forward and backward' if backward else 'forward'}, {plural(profile.runs, 'run')} of"
     told += f" {1e3 * each:.3f} ms on {plural(profile.threads, 'thread')}"
     yield from summary_lines(found, told, width)

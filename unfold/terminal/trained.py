@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unfold.core.origin import Setting
 from unfold.core.program import BATCH
 from unfold.errors import DataError, UnfoldError
 from unfold.generation import Alphabet
@@ -173,7 +174,7 @@ def read_inputs(file: str, machine: Machine) -> dict[str, Array]:
         arrays = read_arrays(file, Unplaced({}), (), Path())
     except DataError as error:
         raise DataError(f"--inputs {file}: cannot be read: {error}") from None
-    known = {v.name for v in machine.program.inputs if not v.name.startswith("decoding.")}
+    known = {v.name for v in machine.program.inputs if not isinstance(v.origin, Setting)}
     for name in arrays:
         if name not in known:
             shown = ", ".join(sorted(n for n in known if "." not in n))

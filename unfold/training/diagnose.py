@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.origin import Adjoint, Carried
 from unfold.core.program import BATCH, Program, Value
-from unfold.passes.carry import BEGINS, PREFIX, Chunk
+from unfold.passes.carry import BEGINS, Chunk
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import resolve_modes
 from unfold.passes.newest import KNOWN
@@ -152,8 +153,8 @@ def _first(
     large for the type of the training.
     """
     batch, carry = failure.batch, failure.carry or {}
-    own = {BEGINS: batch.begins if carry else None, KNOWN: batch.known}
-    given = {**batch.inputs, **own, **{f"{PREFIX}{n}": a for n, a in carry.items()}}
+    own = {BEGINS.name: batch.begins if carry else None, KNOWN.name: batch.known}
+    given = {**batch.inputs, **own, **{Carried(n).name: a for n, a in carry.items()}}
     feeds = {v.name: given[v.name] for v in program.inputs if v.name in given}
     runner = Runner()
     run, domain = runner.run(
@@ -195,7 +196,8 @@ def _equation(value: Value) -> str:
     """Return the equation that a value belongs to."""
     if value.is_named or not value.node:
         return value.name
-    return f"the derivative of {value.node[1:]}" if value.node.startswith("∂") else value.node
+    origin = value.origin.equation
+    return f"the derivative of {origin.of.name}" if isinstance(origin, Adjoint) else origin.name
 
 
 def _worst(name: str, array: Array, level: Array, program: Program) -> Iterator[Found]:

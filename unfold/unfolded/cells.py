@@ -15,9 +15,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from unfold.core.origin import Adjoint, Written
 from unfold.core.program import BATCH, Program, Value
 
-ADJOINT = "∂"
 _INSTANCE = re.compile(r"([^.]+(?:\.layer\d+)?)\.")
 
 
@@ -51,7 +51,7 @@ def find_cells(program: Program) -> Cells:
     """Return the cells of a Program; equations that lack axes of the others stay alone."""
     groups: dict[str, list[Value]] = {}
     for value in program:
-        if not value.is_given and value.is_named and not value.name.startswith(ADJOINT):
+        if not value.is_given and value.is_named and not isinstance(value.origin, Adjoint):
             groups.setdefault(instance_of(value.name) or value.name, []).append(value)
     owner: dict[str, str] = {}
     axes: dict[str, tuple[str, ...]] = {}
@@ -62,11 +62,11 @@ def find_cells(program: Program) -> Cells:
             axes[cell] = common
             owner.update(dict.fromkeys(fitting, cell))
     for value in program:
-        plain = value.name.lstrip(ADJOINT)
-        if plain in owner and plain != value.name:
-            prefix = value.name.removesuffix(plain)
-            owner[value.name] = prefix + owner[plain]
-            axes[prefix + owner[plain]] = axes[owner[plain]]
+        origin = value.origin
+        if isinstance(origin, Adjoint) and origin.of.name in owner:
+            plain = owner[origin.of.name]
+            owner[value.name] = Adjoint(Written(plain), origin.order).name
+            axes[owner[value.name]] = axes[plain]
     return Cells(owner, axes)
 
 

@@ -23,6 +23,7 @@ from itertools import product
 
 import numpy as np
 
+from unfold.core.origin import Written
 from unfold.core.program import BATCH, Program, Value
 from unfold.unfolded.cells import Cells, instance_of
 from unfold.unfolded.collapse import boundary_refs
@@ -210,4 +211,4 @@ def _cell(name: str, members: Sequence[Value], cells: Cells) -> Value:
     batch = (BATCH,) if all(m.batched for m in members) else ()
     reduced = (BATCH,) if any(BATCH in m.reduced for m in members) and not batch else ()
     axes = batch + cells.axes[name]
-    return Value(name, axes, face.type, "cell", reduced=reduced, node=name, at=face.at)
+    return Value(name, axes, face.type, "cell", reduced=reduced, origin=Written(name), at=face.at)

@@ -108,7 +108,7 @@ def merged(lines: Iterable[Line], origins: Mapping[str, str]) -> tuple[Line, ...
     for line in lines:
         used = {a for x in (*line.index, *line.guards, *line.via, *line.others) for a in x.axes}
         line = replace(line, bound=tuple(b for b in line.bound if b[0] in used))
-        names = {new: f"{axis}~{i}" for i, (new, axis) in enumerate(line.bound)}
+        names = {new: f"{axis}#{i}" for i, (new, axis) in enumerate(line.bound)}
         points = {new: Affine.axis(name) for new, name in names.items()}
         guards = frozenset(g.substitute(points) for g in line.guards)
         key = (line.source, line.target, tuple(i.rename(names) for i in line.index), guards)

@@ -89,5 +89,5 @@ class Runner:
         """
         while found.walk + found.run > (room := self.room(self.held)):
             if not self._walks:
-                raise too_large(program.name, found.walk + found.run, room, domain.extents)
+                raise too_large(program, found.walk + found.run, room, domain.extents)
             del self._walks[next(iter(self._walks))]

@@ -26,6 +26,7 @@ from unfold.backends.native.integers import (
 from unfold.backends.native.loops import bounds, divided
 from unfold.backends.native.protocol import ITEM, Slot
 from unfold.core.affine import Affine
+from unfold.core.origin import LastIndex
 from unfold.core.plan import Access, Buffer, Dim, Fill, Plan
 from unfold.core.program import BATCH
 
@@ -112,7 +113,7 @@ class Addresses:
 
     def last(self, axis: str, batched: bool, depth: int) -> Integer:
         """Return the last index of an axis, of the present sequence where lengths differ."""
-        name = f"last.{axis}"
+        name = LastIndex(axis).name
         if batched and name in self.plan.buffers:
             own = Access(name, ((BATCH, Affine.axis(BATCH)),))
             return function("index", self.address(own, depth, None))

@@ -97,7 +97,7 @@ class Engine:
         needed = self.needs(plan, run, dtype)
         while needed > (room := self.room(self.held)):
             if not self._bound:
-                raise too_large(plan.name, needed, room, run.extents)
+                raise too_large(plan.program, needed, room, run.extents)
             del self._bound[next(iter(self._bound))]
 
     def run(self, plan: Plan, arrays: Mapping[str, Any], run: Run, *, dtype: str) -> dict[str, Any]:

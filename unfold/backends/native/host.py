@@ -11,6 +11,8 @@ import numpy as np
 
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, Source
+from unfold.core.origin import LastIndex
+from unfold.core.plan import Buffer
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.random import stream
 
@@ -38,11 +40,11 @@ class Run:
         return (self.seed, begins, *((a, np.asarray(n).tobytes()) for a, n in self.lengths.items()))
 
 
-def host_value(program: Program, name: str, run: Run) -> Any:
+def host_value(program: Program, buffer: Buffer, run: Run) -> Any:
     """Return a value that no block computes, [*axes, *stored]."""
-    if name.startswith("last."):
-        return run.lengths[name.removeprefix("last.")] - 1
-    value = program[name]
+    if isinstance(buffer.origin, LastIndex):
+        return run.lengths[buffer.origin.of] - 1
+    value = program[buffer.name]
     return _count(value, run) if value.source is Source.COUNT else _random(value, run)
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from unfold.backends.native.integers import Integer, function, number, product, total
 from unfold.core.affine import Affine
+from unfold.core.origin import LastIndex
 from unfold.core.plan import Dim
 
 
@@ -32,7 +33,7 @@ def placed(
     left: list[Affine] = []
     for form in within:
         own = [i for i, d in enumerate(dims) if form.coefficient(d.name)]
-        apart = any(f"last.{a}" in ends for a, _ in form.lasts)
+        apart = any(LastIndex(a).name in ends for a, _ in form.lasts)
         (found[own[-1]] if own and not apart else left).append(form)
     return found, left
 

@@ -68,7 +68,7 @@ class Share:
         views = {n: self._view(buffers[n]) for n in seen}
         self._direct = self.bound.outside
         self._copied = [(n, v) for n, v in views.items() if roles[n] in ("input", "parameter")]
-        self._host = [(n, v) for n, v in views.items() if roles[n] == "host"]
+        self._host = [(buffers[n], v) for n, v in views.items() if roles[n] == "host"]
         self._over: Any = None
         self.results = {n: self._result(n, views[n]) for n in compiled.plan.results}
 
@@ -101,8 +101,9 @@ class Share:
             self.memory.upload(self._own(name, arrays[name]), view)
         if self._host and run.key != self._over:
             self._over = run.key
-            for name, view in self._host:
-                self.memory.upload(self._own(name, host_value(self.program, name, run)), view)
+            for buffer, view in self._host:
+                array = host_value(self.program, buffer, run)
+                self.memory.upload(self._own(buffer.name, array), view)
 
     def _own(self, name: str, array: Any) -> Any:
         axes = self._axes(name)

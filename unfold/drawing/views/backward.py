@@ -10,13 +10,12 @@ from dataclasses import replace
 
 from unfold.core.program import Program
 from unfold.drawing.blocks import plan_adjoint, plan_blocks
+from unfold.drawing.boxes import Box
 from unfold.drawing.finish import finish
 from unfold.drawing.render import Figure
 from unfold.drawing.scene import Scene
 from unfold.drawing.scheme import Scheme
 from unfold.unfolded.lines import Line
-
-ADJOINT = "∂"
 
 
 def draw(scene: Scene) -> Figure:
@@ -24,7 +23,7 @@ def draw(scene: Scene) -> Figure:
     adjoint = scene.adjoint()
     whole = scene.whole_scheme(adjoint)
     scheme, forward = map(scene.joined, (adjoint_scheme(whole), forward_scheme(whole)))
-    plan = plan_adjoint(plan_blocks(forward, scene.options.columns), scheme, ADJOINT)
+    plan = plan_adjoint(plan_blocks(forward, scene.options.columns), scheme)
     title = f"{adjoint.name}, backward"
     return Figure(finish(scene.unrolling(scheme, plan).sketch(title, scene.styles)))
 
@@ -35,7 +34,7 @@ def adjoint_scheme(scheme: Scheme) -> Scheme:
     Gradients of parameters are left out: they sum over all steps.
     """
     program = scheme.program
-    names = [n for n in scheme.boxes if n.startswith(ADJOINT) and not _of_parameter(program, n)]
+    names = [n for n, b in scheme.boxes.items() if b.is_adjoint and not _of_parameter(program, b)]
     found = scheme.between(names)
     lines = tuple(replace(x, via=x.via[::-1]) for x in found.lines)  # nearest to the forward source
     # This ignores parameters that only the forward values in an adjoint depend on.
@@ -48,11 +47,10 @@ def _factors(line: Line) -> Iterator[str]:
     return (r.value for r in (*line.via, *line.others))
 
 
-def _of_parameter(program: Program, adjoint: str) -> bool:
-    plain = adjoint.removeprefix(ADJOINT)
-    return plain in program.values and program[plain].is_parameter
+def _of_parameter(program: Program, box: Box) -> bool:
+    return box.forward in program.values and program[box.forward].is_parameter
 
 
 def forward_scheme(scheme: Scheme) -> Scheme:
     """Return the part of a differentiated Program's scheme that is not adjoint."""
-    return scheme.between([n for n in scheme.boxes if not n.startswith(ADJOINT)])
+    return scheme.between([n for n, b in scheme.boxes.items() if not b.is_adjoint])

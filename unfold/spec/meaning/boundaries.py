@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from unfold.core.affine import Affine
 from unfold.core.build import Builder, Term, dense
+from unfold.core.origin import Written
 from unfold.core.program import BATCH, Value
 from unfold.core.types import Type
 from unfold.errors import Diagnostic, ShapeError, SpecError
@@ -120,7 +121,8 @@ def _value(
     """Translate a value outside of the domain, and fit it to the type of the node."""
     initial, header = boundary.initial, headers[name]
     axis, several = axes[0], len(axes) > 1
-    builder.node = f"{name}.initial" + (f".{axis}" if initial.axis is not None else "")
+    own = f".{axis}" if initial.axis is not None else ""
+    builder.origin = Written(f"{name}.initial{own}")
     builder.at = initial.value_at.location
     what = f"the initial value of {initial.name}"
     allowed = tuple(a for a in header.axes if a != BATCH and a not in axes)
@@ -357,7 +359,9 @@ def learned(builder: Builder, full: str, type: Type, initial: Initial) -> Term:
     """Add the parameter that a learned initial value is."""
     attributes = {"init": "zeros", "argument": None, "frozen": False}
     at = initial.at.location
-    return builder.add(Value(full, (), type, "parameter", attributes=attributes, node=full, at=at))
+    origin = Written(full)
+    value = Value(full, (), type, "parameter", attributes=attributes, origin=origin, at=at)
+    return builder.add(value)
 
 
 def _settle(builder: Builder, name: str, axis: str) -> None:
@@ -367,6 +371,6 @@ def _settle(builder: Builder, name: str, axis: str) -> None:
     source = builder.values[ref.value]
     at = dict(zip(source.axes, ref.index, strict=True))
     if any(at[a].may_leave(a) for a in source.boundary):
-        builder.node = f"{name}.initial"
+        builder.origin = Written(f"{name}.initial")
         settled = builder.emit("identity", (builder.read(ref),))
         builder.values[name] = replace(value, boundary={**value.boundary, axis: settled.ref})

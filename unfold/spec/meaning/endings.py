@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unfold.core.build import Builder, Term
+from unfold.core.origin import Written
 from unfold.core.program import BATCH, Program, StopRule
 from unfold.core.types import BOOL, Type
 from unfold.spec.file.model import Spec
@@ -54,7 +55,7 @@ class Endings:
     def add(self, builder: Builder) -> StopRule | None:
         """Add the values of loss and stop to a Program; return the rule that reads the latter."""
         if self.spec.loss is not None:
-            builder.node, builder.at = self.loss_name, self.spec.loss.at.location
+            builder.origin, builder.at = Written(self.loss_name), self.spec.loss.at.location
             name_root(builder, self.loss(builder), self.loss_name, ())
         rule = self.stop(builder)
         self.added = {self.loss_name, *(rule.values if rule is not None else ())}
@@ -96,7 +97,7 @@ class Endings:
         when = None
         if stop.when is not None:
             when = self.free(STOP)
-            builder.node, builder.at = when, stop.when.at.location
+            builder.origin, builder.at = Written(when), stop.when.at.location
             term = self.condition(builder, stop.when)
             name_root(builder, term, when, term.axes)
         extents: dict[str, str] = {}
@@ -111,7 +112,7 @@ class Endings:
                     help=did_you_mean(axis.value, self.scope.axes) or known,
                 )
             name = extents[axis.value] = self.free(f"{EXTENT}{axis.value}")
-            builder.node, builder.at = name, expression.at.location
+            builder.origin, builder.at = Written(name), expression.at.location
             term = self.prediction(builder, expression, axis.value)
             name_root(builder, term, name, term.axes)
         return StopRule(when, extents, at_most)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from unfold.core.build import Builder, Term, dense
+from unfold.core.origin import Written
 from unfold.core.program import Value
 from unfold.core.types import Dim, Type
 from unfold.errors import Diagnostic, ShapeError
@@ -110,7 +111,7 @@ def define(
 ) -> None:
     """Add a definition to the Program under its own name."""
     header = headers[definition.name]
-    builder.node, builder.at = definition.name, definition.at.location
+    builder.origin, builder.at = Written(definition.name), definition.at.location
     if definition.expression is None:
         builder.add(_source(definition, header))
         return
@@ -127,18 +128,16 @@ def name_root(builder: Builder, term: Term, name: str, axes: tuple[str, ...]) ->
     own = last is not None and last.node == name and not last.is_named and term.ref == last.here
     if own and last is not None and set(last.axes) == set(axes):
         del builder.values[last.name]
-        builder.add(replace(last, name=name, axes=axes))
+        builder.add(replace(last, name=name, axes=axes, origin=last.origin.equation))
     else:
-        builder.emit("identity", (term,), axes=axes, name=name)
+        builder.emit("identity", (term,), axes=axes, origin=Written(name))
         builder.values[name] = replace(builder.values[name], axes=axes)
 
 
 def _source(definition: Definition, header: Header) -> Value:
-    at = definition.at.location
+    origin, at = Written(definition.name), definition.at.location
     if definition.input is not None:
-        return Value(
-            definition.name, header.axes, header.type, "input", node=definition.name, at=at
-        )
+        return Value(definition.name, header.axes, header.type, "input", origin=origin, at=at)
     declaration = definition.parameter
     assert declaration is not None, definition
     init = declaration.init
@@ -155,6 +154,6 @@ def _source(definition: Definition, header: Header) -> Value:
         header.type,
         "parameter",
         attributes=attributes,
-        node=definition.name,
+        origin=origin,
         at=at,
     )

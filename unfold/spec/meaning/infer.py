@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unfold.core.origin import Written
 from unfold.core.paths import reachable
 from unfold.core.program import BATCH, Axis
 from unfold.core.types import Dim, Type, dims
@@ -100,7 +101,7 @@ class Inference:
 
     def sketch(self, node: str = "") -> Sketch:
         """Return a scratch builder for one equation."""
-        return Sketch(self.axes, node=node, pending=self.types, guess=self.guess)
+        return Sketch(self.axes, origin=Written(node), pending=self.types, guess=self.guess)
 
     def _reads(self, item: Item) -> set[str]:
         """Return the values whose headers an item needs."""

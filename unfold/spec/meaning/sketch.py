@@ -118,7 +118,8 @@ class Sketch(Builder):
         """Return a term of unknown type with the axes of some terms."""
         terms = tuple(terms)
         axes = self.ordered({a for t in terms for a in t.ref.axes})
-        value = self.add(Value(self.fresh(), axes, UNKNOWN, "identity", node=self.node))
+        origin = self.fresh()
+        value = self.add(Value(origin.name, axes, UNKNOWN, "identity", origin=origin))
         self.parts[value.ref.value] = [t.ref.value for t in terms]
         return value
 
