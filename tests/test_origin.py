@@ -14,6 +14,23 @@ from pathlib import Path
 import pytest
 
 import unfold
+from unfold.core.origin import (
+    Adjoint,
+    Beside,
+    Carried,
+    Direction,
+    Errors,
+    Fed,
+    Joined,
+    LastIndex,
+    Next,
+    Origin,
+    Part,
+    Setting,
+    StateAxis,
+    Transposed,
+    Written,
+)
 
 FOLDER = Path(unfold.__file__).parent
 GROUPS = ("carry.", "next.", "direction.", "last.", "chunk:", "feedback:", "decoding.")
@@ -27,6 +44,46 @@ AFTER = re.compile(r"^[~|]")
 # Texts of people: specs, settings and paths, where these characters are no marks.
 TEXTS = ("spec/text", "spec/file")
 PLACE = FOLDER / "core" / "origin.py"
+
+
+NAMES: dict[Origin, str] = {
+    Written("h"): "h",
+    Part(Written("h"), 1): "h.1",
+    Part(Part(Written("h"), 1), "coin"): "h.1.coin",
+    Adjoint(Written("h")): "∂h",
+    Adjoint(Part(Written("h"), 1), 2): "∂²h.1",
+    Part(Adjoint(Written("h"), 12), 3, 2): "∂¹²h::3",
+    Carried("h"): "carry.h",
+    StateAxis("h", "t"): "carry.h.t",
+    Next("h"): "next.h",
+    Adjoint(Carried("h")): "∂carry.h",
+    Direction(Next("h").name): "direction.next.h",
+    Setting("chunk", ":", "begins"): "chunk:begins",
+    Fed("x", "said"): "x.said",
+    Joined(("W", "U")): "W|U",
+    Transposed(Written("W"), "ij->ji"): "W~ij~ji",
+    Beside(Part(Written("h"), 1)): "h.1~",
+    LastIndex("t"): "last.t",
+    Errors("h"): "~h",
+}
+
+
+@pytest.mark.parametrize("origin", NAMES, ids=NAMES.get)
+def test_what_follows_from_an_origin(origin: Origin) -> None:
+    assert origin.name == NAMES[origin]
+
+
+def test_the_equation_of_a_part() -> None:
+    h = Written("h")
+    assert h.equation is h and Part(Part(h, 1), "coin").equation is h
+    assert Beside(Part(h, 1)).equation is h and Transposed(h, "ij->ji").equation is h
+    gradient = Adjoint(h)
+    assert gradient.equation is gradient and Part(gradient, 1, 1).equation is gradient
+    assert Adjoint(Part(h, 1)).equation == gradient
+
+
+def test_every_kind_is_named() -> None:
+    assert {type(origin) for origin in NAMES} == set(Origin.__subclasses__())
 
 
 def test_names_are_composed_and_parsed_in_one_place() -> None:

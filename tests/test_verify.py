@@ -43,6 +43,7 @@ def product(program: Program) -> str:
 
 BROKEN: dict[str, Callable[[Program], Program]] = {
     "a name that is not its key": lambda p: change(p, "o", name="p"),
+    "a name that is not its origin's": lambda p: change(p, "o", origin=Written("p")),
     "an unknown op": lambda p: change(p, "o", op="conjure"),
     "a composite op": lambda p: change(p, "h", op="softmax"),
     "an unknown axis": lambda p: change(p, "h", axes=(BATCH, "u")),
