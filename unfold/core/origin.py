@@ -209,4 +209,5 @@ def name_of(origin: Origin) -> str:
             return f"last.{of}"
         case Errors(of):
             return f"~{of}"
-    raise AssertionError(origin)
+        case _:
+            raise AssertionError(origin)

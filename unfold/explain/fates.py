@@ -148,8 +148,11 @@ class _Fates:
             if value.row.view is View.PIECES and name in parts:
                 became.append(f"joined: {self.names.show(value.name)}")
                 packed += sum(p.b.buffer == value.name for p in self.found.packs)
-        made = (v for v in self.program if isinstance(v.origin, TURNED))
-        turned = {v.name for v in made if v.origin.of.name == name}
+        turned = {
+            v.name
+            for v in self.program
+            if isinstance(v.origin, TURNED) and v.origin.of.name == name
+        }
         if turned & set(self.plan.buffers):
             became.append("transposed")
         became += [f"rows gathered by {c}" for c in self._gatherers({name} | turned)]

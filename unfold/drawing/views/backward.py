@@ -48,7 +48,8 @@ def _factors(line: Line) -> Iterator[str]:
 
 
 def _of_parameter(program: Program, box: Box) -> bool:
-    return box.forward in program.values and program[box.forward].is_parameter
+    forward = box.forward
+    return forward is not None and forward in program.values and program[forward].is_parameter
 
 
 def forward_scheme(scheme: Scheme) -> Scheme:
