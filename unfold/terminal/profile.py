@@ -230,9 +230,8 @@ def _block_lines(profile: Profile, width: int) -> Iterator[Line]:
     """Yield the statements of a Plan with the time of each block, and the speed it had."""
     found = _described(profile)
     each = profile.total / profile.runs
-    backward = any(
-        isinstance(profile.plan.program[n].origin, Adjoint) for n in profile.plan.results
-    )
+    program = profile.plan.program
+    backward = any(isinstance(program[n].origin, Adjoint) for n in profile.plan.results)
     told = f"{'forward and backward' if backward else 'forward'}, {plural(profile.runs, 'run')} of"
     told += f" {1e3 * each:.3f} ms on {plural(profile.threads, 'thread')}"
     yield from summary_lines(found, told, width)
