@@ -10,9 +10,9 @@ import pytest
 
 import unfold
 from unfold.errors import SpecError
+from unfold.settings.tasks import DigitLines
 from unfold.training.data import judge, make
 from unfold.training.data.images import digit_images
-from unfold.training.tasks.settings import DigitLines
 from unfold.training.tasks.tasks import draw
 
 

@@ -11,9 +11,9 @@ import pytest
 
 import unfold
 from unfold.errors import DataError
+from unfold.settings.data import FAMILIES
+from unfold.settings.tasks import TASKS
 from unfold.training.data import check_data, open_data, read_data
-from unfold.training.data.settings import FAMILIES
-from unfold.training.tasks.settings import TASKS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from unfold.settings.tasks import MovingDigits
 from unfold.training.data import make
 from unfold.training.data.images import digit_images
 from unfold.training.tasks.moving_digits import DIRECTIONS, STEPS
-from unfold.training.tasks.settings import MovingDigits
 from unfold.training.tasks.tasks import draw
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unfold.errors import Location, SpecError
-from unfold.training.data.settings import (
+from unfold.settings.data import (
     FAMILIES,
     BuiltIn,
     ImageFolder,
@@ -18,7 +18,7 @@ from unfold.training.data.settings import (
     TaskData,
     read_data,
 )
-from unfold.training.tasks.settings import TASKS, Copy, Reber, Tomita
+from unfold.settings.tasks import TASKS, Copy, Reber, Tomita
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,7 @@ CASES: list[tuple[dict[str, Any], list[tuple[str, str, int]]]] = [
         {"arrays": {"fil": "a.npz"}, "bucket": 0},
         [
             ("data.bucket: expected a number of at least 1, got 0", "bucket", 2),
-            ("data.arrays lacks the key 'file'", "arrays", 1),
-            ("unknown key 'fil' in data.arrays", "arrays/fil", 1),
+            ("unknown key 'fil' in data.arrays | did you mean 'file'?", "arrays/fil", 1),
         ],
     ),
     (

@@ -15,6 +15,16 @@ from hypothesis import strategies as st
 
 from tests.feeding import reading
 from unfold.errors import DataError
+from unfold.settings.tasks import (
+    Adding,
+    AnBn,
+    AnBnCn,
+    Copy,
+    EmbeddedReber,
+    Reber,
+    Task,
+    Tomita,
+)
 from unfold.training.data import make
 from unfold.training.data.columns import Examples
 from unfold.training.data.judge import right_by_rank, right_by_threshold, right_sequences
@@ -25,16 +35,6 @@ from unfold.training.tasks.grammars import (
     TOMITA,
     counting_legal,
     draw_string,
-)
-from unfold.training.tasks.settings import (
-    Adding,
-    AnBn,
-    AnBnCn,
-    Copy,
-    EmbeddedReber,
-    Reber,
-    Task,
-    Tomita,
 )
 from unfold.training.tasks.tasks import draw
 

@@ -15,9 +15,9 @@ from unfold.core.origin import Written
 from unfold.core.program import BATCH, Axis, Program, Value
 from unfold.core.types import Dim, Type
 from unfold.errors import DataError, Location
+from unfold.settings.data import RandomData, TextData
 from unfold.training.data import axis_extents, make, open_data, random_inputs
 from unfold.training.data.batches import StreamSource
-from unfold.training.data.settings import RandomData, TextData
 from unfold.training.data.streams import TextDataset, check_text_inputs
 from unfold.training.data.text import Text, read_text
 

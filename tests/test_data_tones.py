@@ -9,8 +9,8 @@ import pytest
 
 from tests.feeding import reading
 from unfold.errors import DataError
+from unfold.settings.tasks import Tones
 from unfold.training.data import make
-from unfold.training.tasks.settings import Tones
 from unfold.training.tasks.tasks import draw
 from unfold.training.tasks.tones import SOUNDS
 from unfold.training.tasks.topics import COMMON, TOPICS, WORDS, topics

@@ -7,10 +7,10 @@ import pytest
 
 from tests.feeding import reading
 from unfold.errors import SpecError
+from unfold.settings.tasks import NumberWords, Spelling
 from unfold.training.data import make
 from unfold.training.data.columns import Examples
 from unfold.training.tasks.number_words import WORDS, words
-from unfold.training.tasks.settings import NumberWords, Spelling
 from unfold.training.tasks.spelling import LETTERS, SOUNDS, pronounce
 from unfold.training.tasks.tasks import draw
 

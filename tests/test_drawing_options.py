@@ -82,10 +82,15 @@ def test_a_folded_picture_to_the_right() -> None:
 @pytest.mark.parametrize(
     ("section", "place", "message", "help"),
     [
-        ("  stepps: 3\n", "15:3", "draw has no key 'stepps'", "did you mean steps?"),
+        ("  stepps: 3\n", "15:3", "unknown key 'stepps' in draw", "did you mean 'steps'?"),
         ("  steps: {u: 3}\n", "15:11", "there is no axis 'u'", "choose from t"),
-        ("  steps: 0\n", "15:10", "expected a number of steps from 1 to 10000, found 0", None),
-        ("  steps: many\n", "15:10", "expected a number of steps from 1 to 10000", None),
+        ("  steps: 0\n", "15:10", "draw.steps: expected a number of steps from 1 to 10000", None),
+        (
+            "  steps: many\n",
+            "15:10",
+            "draw.steps: expected a number of steps from 1 to 10000",
+            None,
+        ),
         (
             "  hide: [spar]\n",
             "15:10",
@@ -95,17 +100,17 @@ def test_a_folded_picture_to_the_right() -> None:
         ("  rows: [x, [h, q]]\n", "15:17", "there is no equation or input 'q'", "choose from"),
         ("  columns: s\n", "15:12", "there is no axis 's'", "choose from t"),
         ("  labels: {hh: x}\n", "15:12", "there is no equation or input 'hh'", "did you mean h?"),
-        ("  labels: [h]\n", "15:11", "labels must be a mapping from names to texts", None),
+        ("  labels: [h]\n", "15:11", "draw.labels: expected a mapping, got", None),
         (
             "  colours: {W: red}\n",
             "15:16",
-            "expected a colour, found 'red'",
-            'write it as "#0072B2"',
+            'draw.colours.W: expected a colour such as "#0072B2", got "red"',
+            None,
         ),
         ("  colours: {h: '#000000'}\n", "15:13", "there is no parameter 'h'", "choose from W, U"),
-        ("  labels: {h: [1]}\n", "15:15", "expected a text, found a list", None),
-        ("  hide: [[h]]\n", "15:10", "expected the name of an equation or input, found a l", None),
-        ("  direction: down\n", "15:14", "direction must be up or right, found 'down'", None),
+        ("  labels: {h: [1]}\n", "15:15", "draw.labels.h: expected a text, got [1]", None),
+        ("  hide: [[h]]\n", "15:10", "draw.hide.0: expected the name of an equation or in", None),
+        ("  direction: down\n", "15:14", "draw.direction: expected 'up' or 'right', got", None),
     ],
 )
 def test_mistakes(section: str, place: str, message: str, help: str | None) -> None:
@@ -132,7 +137,7 @@ def test_zeros_outside_of_the_domain_can_be_left_out() -> None:
     }
     outside = {c: [n for n in f.picture.nodes if n.kind == "boundary"] for c, f in drawn.items()}
     assert outside["shown"] and not outside["hidden"]
-    with pytest.raises(SpecError, match="zeros must be shown or hidden, found 'gone'"):
+    with pytest.raises(SpecError, match=r"draw\.zeros: expected 'shown' or 'hidden', got"):
         unfold.loads(f"{head}\ndraw: {{zeros: gone}}\n").draw("unfolded")
 
 
@@ -160,6 +165,44 @@ def test_draw_steps_of_two_axes(
     assert "g.yaml:9:15: the unfolded picture would have up to 500,000,002 boxes and" in out + err
     assert "help: draw fewer steps, as in  steps: {i: 70, j: 70}" in out + err
     assert [p.name for p in tmp_path.iterdir()] == ["g.yaml"]
+
+
+DRAWS = [
+    ["render", "w.yaml", "-o", "w.svg"],
+    ["run", "w.yaml", "--runs", "."],
+]
+
+
+@pytest.mark.parametrize("command", DRAWS, ids=lambda c: c[0])
+def test_draw_can_be_set_on_the_command_line(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside what the file says, in every command that draws, and the spec of a run has it."""
+    monkeypatch.chdir(tmp_path)
+    Path("w.yaml").write_text(f"{SPEC}draw: {{steps: 2, hide: [spare]}}\n", encoding="utf-8")
+    assert invoke([*command, "--set", "draw.labels.h=hidden", "--set", "draw.steps={t: 6}"]) == 0
+    (drawn,) = [*tmp_path.glob("w.svg"), *tmp_path.glob("*/graph-unfolded.svg")]
+    content = drawn.read_text(encoding="utf-8")
+    assert "hidden[5]" in content and "spare" not in content
+    for spec in tmp_path.glob("*/spec.yaml"):
+        section = unfold.load(spec).spec.draw
+        assert section is not None
+        assert section.tree == {"steps": {"t": 6}, "hide": ["spare"], "labels": {"h": "hidden"}}
+
+
+@pytest.mark.parametrize("command", ["check", "run", "render"])
+def test_mistakes_in_a_changed_draw_are_shown(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("w.yaml").write_text(f"{SPEC}draw: {{steps: 2}}\n", encoding="utf-8")
+    for change, told in (
+        ("draw.steps=0", "w.yaml:14:15: draw.steps: expected a number of steps from 1 to 10000"),
+        ("draw.stepps=3", "w.yaml:14:1: unknown key 'stepps' in draw"),
+        ("draw.hide=[spar]", "w.yaml:14:7: there is no equation or input 'spar'"),
+    ):
+        assert invoke([command, "w.yaml", "--set", change]) == 1
+        assert told in "".join(capfd.readouterr())
 
 
 def test_steps_of_a_caller_are_limited_too() -> None:
@@ -192,7 +235,7 @@ def test_check_does_not_read_draw(
     for command in ("check", "run"):
         assert invoke([command, "w.yaml"]) == 1
         told = "".join(capfd.readouterr())
-        assert "w.yaml:14:15: zeros must be shown or hidden, found 5" in told
-        assert "w.yaml:14:31: expected a colour, found 'red'" in told
-        assert "expected the name of an equation or input, found a mapping" in told
+        assert "w.yaml:14:15: draw.zeros: expected 'shown' or 'hidden', got 5" in told
+        assert "w.yaml:14:31: draw.colours.W: expected a colour" in told
+        assert "w.yaml:14:43: draw.rows: expected a list of equations and inputs" in told
         assert [p.name for p in tmp_path.iterdir()] == ["w.yaml"]

@@ -17,7 +17,8 @@ from unfold.backends import BACKENDS
 PACKAGE = Path(__file__).parent.parent / "unfold"
 
 SPEC = {"spec", "spec/text", "spec/file", "spec/meaning"}
-LAYERS = {"core", *SPEC, "ops", "passes", "planning", "explain", "runs", "unfolded", "errors"}
+PROGRAMS = {"core", "ops", "passes", "planning", "explain", "runs", "unfolded"}
+LAYERS = {*SPEC, *PROGRAMS, "settings", "errors"}
 STAGES = {*LAYERS, "analysis", "backends", "files", "generation", "streams", "training", "unfold"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -34,20 +35,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "planning": {"core", "errors", "passes"},
     "explain": {"core", "errors", "passes", "planning"},
     "runs": {"core", "errors"},
+    "settings": {"core", "errors", "spec/text", "spec/file", "training/rules"},
     "unfolded": {"core", "errors", "runs"},
     "backends": {"core", "errors", "files", "runs"},
     "backends/reference": {"backends", "core", "errors", "runs", "unfolded"},
     "backends/native": {"backends", "core", "errors", "files", "runs"},
     "backends/numba": {"backends", "backends/native", "core", "errors"},
     "drawing": LAYERS,
-    "training": {*LAYERS, "files", "version"},
+    "training": {*LAYERS, "training/rules", "files", "version"},
+    "training/rules": {"core", "errors"},
     "execution": {*LAYERS, "backends"},
     "generation": {*LAYERS, "training", "execution"},
     "analysis": {*LAYERS, "backends", "execution"},
     "shipped": {"errors"},
     "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
     "__init__": {"api", "training", "errors", "version"},
-    "terminal": {*STAGES, "execution", "version"},
+    "terminal": {*STAGES, "training/rules", "execution", "version"},
     "commands": {*STAGES, "drawing", "terminal"},
     "cli": {"commands", "terminal", "errors", "streams", "version"},
     "__main__": {"cli"},

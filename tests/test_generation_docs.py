@@ -11,7 +11,7 @@ import pytest
 from test_generation import DECODER, LANGUAGE, drawn
 
 import unfold
-from unfold.training.settings import GenerateSettings
+from unfold.settings.generate import GenerateSettings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "generation.md").read_text(encoding="utf-8")
 YAML = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

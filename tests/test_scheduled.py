@@ -17,9 +17,9 @@ import unfold
 from unfold.cli import app
 from unfold.errors import SpecError
 from unfold.passes.modes import SHARE
-from unfold.training.data.problems import Unplaced
+from unfold.settings.train import TrainSettings, read_train
+from unfold.spec.file.model import Section
 from unfold.training.metrics import read_metrics
-from unfold.training.settings import TrainSettings, read_train
 
 SPEC = """unfold: 1
 name: feedback
@@ -44,7 +44,7 @@ def made(batch: int = BATCH) -> tuple[unfold.Model, dict[str, Any], dict[str, An
 
 
 def read(mode: Any, steps: int = 1000) -> TrainSettings:
-    return read_train(Unplaced({"mode": mode, "steps": steps}))
+    return read_train(Section.at(None, {"mode": mode, "steps": steps}))
 
 
 # Schedules

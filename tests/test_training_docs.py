@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from unfold.training.data.problems import Unplaced
-from unfold.training.data.settings import read_data
-from unfold.training.optimizers import OPTIMIZERS
-from unfold.training.schedules import PIECES
-from unfold.training.settings import TrainSettings, read_train
+from unfold.settings.data import read_data
+from unfold.settings.train import TrainSettings, read_train
+from unfold.spec.file.model import Section
+from unfold.training.rules.optimizers import OPTIMIZERS
+from unfold.training.rules.schedules import PIECES
 
 PAGE = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
 EXAMPLES: list[dict[str, Any]] = [
@@ -24,9 +24,9 @@ EXAMPLES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_examples_are_read(example: dict[str, Any]) -> None:
-    read_train(Unplaced(example["train"]))
+    read_train(Section.at(None, example["train"]))
     if "data" in example:
-        read_data(Unplaced(example["data"]))
+        read_data(Section.at(None, example["data"]))
 
 
 def test_every_key_is_described() -> None:

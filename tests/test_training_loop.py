@@ -19,13 +19,13 @@ import pytest
 
 from tests.runs import PATIENCE
 from unfold.core.rule import Applied, Rule, interpret
+from unfold.settings.train import TrainSettings
 from unfold.training.checkpoint import TrainingState, load
 from unfold.training.data import Batch, StreamSource
 from unfold.training.data.text import Text
 from unfold.training.loop import Trainer, start
 from unfold.training.metrics import Metrics, read_metrics
 from unfold.training.session import Outcome, Setting, run_session
-from unfold.training.settings import TrainSettings
 
 Arrays = dict[str, np.ndarray]
 

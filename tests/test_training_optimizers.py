@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,8 +14,9 @@ import unfold
 from unfold.backends import BACKENDS, load
 from unfold.core.rule import Applied, Lines, Rule, before
 from unfold.core.scalar import X, call
-from unfold.training.clip import SQUARES, ClipNorm, ClipValue, euclidean
-from unfold.training.optimizers import (
+from unfold.settings.train import TrainSettings
+from unfold.training.rules.clip import SQUARES, ClipNorm, ClipValue, euclidean
+from unfold.training.rules.optimizers import (
     OPTIMIZERS,
     Adagrad,
     Adam,
@@ -24,7 +25,6 @@ from unfold.training.optimizers import (
     RmsProp,
     Sgd,
 )
-from unfold.training.settings import TrainSettings
 from unfold.training.update import SHRINK, Update
 from unfold.training.weights import Layout, Weights
 
@@ -315,8 +315,18 @@ loss: mean[t](sum((h[t] - 1) * (h[t] - 1)))
 """
 
 
-def test_a_new_optimizer_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def lion(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Add an optimiser to the table, as a line in it would, and to the settings made from it."""
     monkeypatch.setitem(OPTIMIZERS, "lion", Lion)
+    TrainSettings.model_rebuild(force=True)
+    yield
+    monkeypatch.undo()
+    TrainSettings.model_rebuild(force=True)
+
+
+@pytest.mark.usefixtures("lion")
+def test_a_new_optimizer_is_one_class() -> None:
     x = np.random.default_rng(0).standard_normal((6, 4, 2))
     found: dict[str, Any] = {}
     for name in BACKENDS:

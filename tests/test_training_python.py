@@ -12,11 +12,11 @@ import pytest
 
 import unfold
 from unfold.errors import DataError, SpecError, UnfoldError
+from unfold.settings.train import TrainSettings
 from unfold.training.data import Batch, make
 from unfold.training.learner import Learner
 from unfold.training.loop import Trainer, about
 from unfold.training.metrics import Metrics, read_metrics
-from unfold.training.settings import TrainSettings
 
 SPEC = """
 unfold: 1

@@ -6,8 +6,15 @@ import math
 
 import pytest
 
-from unfold.training.rules import power
-from unfold.training.schedules import read_schedule
+from unfold.errors import SpecError
+from unfold.settings.train import read_train
+from unfold.spec.file.model import Section
+from unfold.training.rules.schedules import Schedule
+from unfold.training.rules.steps import power
+
+
+def read_schedule(written: object) -> Schedule:
+    return read_train(Section.at(None, {"schedule": written})).schedule
 
 
 @pytest.mark.parametrize(
@@ -52,15 +59,15 @@ def test_a_warm_up_never_divides_by_the_steps_that_are_left() -> None:
     ("written", "message"),
     [
         ("cosin", "expected one of constant, warmup, linear, .*did you mean cosine"),
-        ({"step": {}}, "step needs the constant every"),
-        ({"step": {"every": 1.5}}, "every must be a whole number, got 1.5"),
-        ({"step": {"evry": 2, "every": 2}}, "step has no constant 'evry', only every, times"),
+        ({"step": {}}, "schedule.step lacks the key 'every'"),
+        ({"step": {"every": 1.5}}, "step.every: expected a whole number, got 1.5"),
+        ({"step": {"evry": 2, "every": 2}}, "unknown key 'evry' in train.schedule.step"),
         ({"warmup": 0}, "steps must be at least 1, got 0"),
         ({"linear": {"to": -1}}, "to must be a finite number of at least 0, got -1"),
-        ({"linear": {"to": "x"}}, 'to must be a number, got "x"'),
-        ([{"cosine": True}], "expected the constants of cosine as a mapping, got true"),
+        ({"linear": {"to": "x"}}, 'linear.to: expected a number, got "x"'),
+        ([{"cosine": True}], "schedule.0.cosine: expected a mapping, got true"),
     ],
 )
 def test_mistakes_are_named(written: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SpecError, match=message):
         read_schedule(written)

@@ -90,7 +90,7 @@ class Model:
         self.pipeline = Pipeline(elaborated.program)
         if elaborated.spec.memory is not None:
             from unfold.execution.memory import Memory
-            from unfold.training.memory import read_memory
+            from unfold.settings.memory import read_memory
 
             asked = read_memory(elaborated.spec.memory)
             self.memory = Memory(asked.checkpoint, asked.budget)

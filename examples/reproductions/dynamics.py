@@ -20,8 +20,8 @@ from examples.reproductions.long_lags import sum_error
 from unfold import analysis
 from unfold.core.rule import interpret
 from unfold.execution.memory import Memory
-from unfold.training.clip import ClipNorm, ClipValue, euclidean
 from unfold.training.data import make
+from unfold.training.rules.clip import ClipNorm, ClipValue, euclidean
 
 Array = np.ndarray
 EXACT = "reference"

@@ -63,8 +63,9 @@ def outcome(text: str) -> str:
 
 def _read_settings(model: unfold.Model) -> None:
     """Read what a spec says of its data and of training, and take rules to late steps."""
+    from unfold.settings.generate import read_generate
+    from unfold.settings.train import read_train
     from unfold.training.data import check_data, read_data
-    from unfold.training.settings import read_generate, read_train
 
     spec = model.spec
     if spec.data is not None:

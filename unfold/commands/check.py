@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from unfold.errors import MISTAKE, UnfoldError
-from unfold.terminal.loading import Changes, load, read_changes, section
+from unfold.terminal.loading import Changes, load, read_changes
 from unfold.terminal.options import JsonOption, SetOption
 from unfold.terminal.report import errors_json, named, plural, print_json, show_error
 from unfold.terminal.screen import echo, paint
@@ -60,20 +60,20 @@ def check_settings(name: str, model: Any, changes: Changes) -> None:
     Raises:
         UnfoldError: with every mistake of the first section that has any.
     """
-    if model.spec.draw is not None:
+    spec = model.spec
+    if spec.draw is not None:
         from unfold.drawing import check_options
 
-        check_options(model.spec.draw, model.program)
-    written = {n: section(model, n, changes) for n in ("data", "train", "generate")}
-    if any(written.values()):
+        check_options(spec.draw, model.program)
+    if spec.data or spec.train or spec.generate:
+        from unfold.settings.generate import read_generate
+        from unfold.settings.train import TrainSettings, read_train
         from unfold.terminal.task import feed
-        from unfold.training.settings import TrainSettings, read_generate, read_train
 
-        train, generate = written["train"], written["generate"]
-        settings = read_train(train) if train else TrainSettings()
-        if generate:
-            read_generate(generate)
-        if written["data"]:
+        settings = read_train(spec.train) if spec.train else TrainSettings()
+        if spec.generate:
+            read_generate(spec.generate)
+        if spec.data:
             model = feed(name, model, changes, settings, "float64").model
     if any(v.attributes["init"] == "file" for v in model.program.parameters):
         from unfold.training.weight_files import check_weights

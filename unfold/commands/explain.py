@@ -15,7 +15,7 @@ import typer
 
 from unfold.errors import UnfoldError
 from unfold.terminal.depth import COUNTS, MEASURES, as_text, measured
-from unfold.terminal.loading import Changes, load, read_changes, read_mode, section
+from unfold.terminal.loading import load, read_changes, read_mode
 from unfold.terminal.options import JsonOption, ModeOption, SetOption, SpecArgument
 from unfold.terminal.report import print_json, table
 from unfold.terminal.screen import echo
@@ -48,7 +48,7 @@ def explain(
     model = load(spec, read)
     mode = mode or "teacher"
     if plan:
-        return _plan(model, mode, forward, batch or _batch(model, read), json)
+        return _plan(model, mode, forward, batch or _batch(model), json)
     return _program(model, mode, json)
 
 
@@ -90,11 +90,11 @@ def _plan(model: unfold.Model, told: str, forward: bool, batch: int, json: bool)
     return 0
 
 
-def _batch(model: unfold.Model, changes: Changes) -> int:
+def _batch(model: unfold.Model) -> int:
     """Return how many sequences a batch of the spec's data has; one without data."""
     from unfold.training.data import check_batch, read_data
 
-    data = section(model, "data", changes)
+    data = model.spec.data
     if data is None:
         return 1
     settings = read_data(data)

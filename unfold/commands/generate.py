@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unfold.errors import Location, UnfoldError
+from unfold.errors import UnfoldError
 from unfold.files import explain, write_whole
-from unfold.terminal.loading import ChangedSection, choose_backend
+from unfold.terminal.loading import choose_backend
 from unfold.terminal.options import BackendOption, JsonOption, output_option, seed_option
 from unfold.terminal.progress import show_compiling
 from unfold.terminal.report import print_json
@@ -28,8 +28,8 @@ from unfold.terminal.screen import echo
 
 if TYPE_CHECKING:
     from unfold.generation.picture import Format
+    from unfold.settings.generate import GenerateSettings
     from unfold.terminal.trained import Result, Trained
-    from unfold.training.settings import GenerateSettings
 
 PICTURES: Mapping[str, Format] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 DRAWING = ("temperature", "top_k", "top_p")
@@ -135,7 +135,8 @@ def _settings(trained: Trained, mine: Mapping[str, Any]) -> GenerateSettings:
 
     A beam asked for drops what the section says of drawing, and the other way round.
     """
-    from unfold.training.settings import read_generate
+    from unfold.settings.generate import read_generate
+    from unfold.spec.file.model import Section
 
     written = trained.model.spec.generate
     tree: dict[str, Any] = dict(written.tree) if written is not None else {}
@@ -145,12 +146,8 @@ def _settings(trained: Trained, mine: Mapping[str, Any]) -> GenerateSettings:
         raise UnfoldError(f"--beam searches instead of drawing: remove {option} or --beam")
     drop = DRAWING if "beam" in mine else ("beam",) if set(mine) & set(DRAWING) else ()
     tree = {**{n: x for n, x in tree.items() if n not in drop}, **mine}
-
-    def nowhere(path: tuple[str | int, ...]) -> Location:
-        return trained.model.spec.locate("generate")
-
-    places = (written.locate, written.locate_key) if written else (nowhere, nowhere)
-    return read_generate(ChangedSection(tree, *places))
+    place = trained.model.spec.locate("generate")
+    return read_generate(replace(written, tree=tree) if written else Section.at(place, tree))
 
 
 def _write(output: str, result: Result) -> None:

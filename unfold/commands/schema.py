@@ -15,7 +15,7 @@ def schema(
     ] = False,
 ) -> int:
     """Print the JSON Schema of a spec file."""
-    from unfold.spec.file.schema import json_schema
+    from unfold.settings.schema import json_schema
 
     print_json(json_schema())
     return 0

@@ -15,12 +15,14 @@ from unfold.core.program import BATCH, Program
 from unfold.drawing import palette
 from unfold.drawing.blocks import Plan, plan_blocks
 from unfold.drawing.cells import join_cells
-from unfold.drawing.options import MOST_STEPS, Options, Section, read_options, styles_of
+from unfold.drawing.options import Options, read_options, styles_of
 from unfold.drawing.render import Figure
 from unfold.drawing.scheme import Detail, Scheme, make_scheme
 from unfold.drawing.unroll import Unrolling
 from unfold.errors import Diagnostic, Location, SpecError, UnsupportedError
 from unfold.runs.domain import Domain
+from unfold.settings import MOST_STEPS
+from unfold.spec.file.model import Section
 
 Mode = str | tuple[str, float]
 Steps = int | Mapping[str, int] | None

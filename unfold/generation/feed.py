@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from unfold.settings.data import LinesData, SeriesData, TaskData, TextData
+from unfold.settings.generate import read_generate
 from unfold.spec.file.model import Spec
 from unfold.spec.text.expression import Call, Expr, Reference, walk
 from unfold.training.data import read_data
-from unfold.training.data.settings import LinesData, SeriesData, TaskData, TextData
-from unfold.training.settings import read_generate
 
 JUDGES = ("cross_entropy", "mse")
 

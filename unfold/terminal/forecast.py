@@ -16,9 +16,9 @@ from unfold.errors import UnfoldError
 from unfold.generation import Wish
 from unfold.generation.machine import Machine
 from unfold.generation.picture import Format, draw_numbers
+from unfold.settings.generate import GenerateSettings
 from unfold.terminal.trained import Line, Result, Trained, context_of, read_inputs
 from unfold.terminal.writing import decoding
-from unfold.training.settings import GenerateSettings
 
 Array = np.ndarray
 

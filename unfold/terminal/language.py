@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from unfold.generation.feed import plain
+from unfold.settings.data import LinesData, TextData
 from unfold.spec.file.model import Spec
 from unfold.spec.text.expression import Call, Expr, Reference, walk
-from unfold.training.data.settings import LinesData, TextData
 
 IN_NATS = {"cross_entropy", "bce", "ctc"}
 OF_OTHER_UNITS = {"mse"}

@@ -4,26 +4,25 @@
     scheduled:0.3
 
 A spec is a path, or the name of one that comes with the package. `--set` changes a size, the
-extent of an axis, or a value in the sections data, train, memory and generate (read as YAML);
-a mistake in a changed value is shown at the place it replaces.
+extent of an axis, or a value in the sections data, train, memory, generate and draw (read as
+YAML); a mistake in a changed value is shown at the place it replaces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from unfold.errors import Location, SpecError, UnfoldError
+from unfold.errors import SpecError, UnfoldError
 
 if TYPE_CHECKING:
     import unfold
-    from unfold.spec.file.model import Settings
-    from unfold.training.settings import Mode
+    from unfold.spec.file.model import Section, Spec
+    from unfold.training.rules.teaching import Mode
 
-KeyPath = tuple[str | int, ...]
 MAX_DIGITS = 18
-SECTIONS = ("data", "train", "memory", "generate")
+SECTIONS = ("data", "train", "memory", "generate", "draw")
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,6 @@ class Changes:
     sizes: Mapping[str, int] = field(default_factory=dict)
     axes: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ChangedSection:
-    """A section with other values; its places are those of the file."""
-
-    tree: Mapping[str, Any]
-    locate: Callable[[KeyPath], Location]
-    locate_key: Callable[[KeyPath], Location]
 
 
 def read_changes(items: list[str] | None) -> Changes:
@@ -69,8 +59,9 @@ def read_changes(items: list[str] | None) -> Changes:
         elif group in SECTIONS:
             settings[(group, *names)] = yaml_value(f"--set {item}", text)
         else:
-            known = "size.NAME, axis.NAME, data.KEY, train.KEY, memory.KEY or generate.KEY"
-            raise UnfoldError(f"--set {item}: expected {known}, got {key!r}")
+            known = ", ".join(["size.NAME", "axis.NAME", *(f"{s}.KEY" for s in SECTIONS[:-1])])
+            expected = f"{known} or {SECTIONS[-1]}.KEY"
+            raise UnfoldError(f"--set {item}: expected {expected}, got {key!r}")
     return Changes(numbers["size"], numbers["axis"], settings)
 
 
@@ -90,15 +81,12 @@ def load(name: str, changes: Changes, sizes: Mapping[str, int] | None = None) ->
     import unfold
 
     model = unfold.load(name, sizes={**(sizes or {}), **changes.sizes}, axes=changes.axes)
-    if any(path[0] == "memory" for path in changes.settings):
-        from unfold.execution.memory import Memory
-        from unfold.training.memory import read_memory
-
-        memory = section(model, "memory", changes)
-        assert memory is not None
-        asked = read_memory(memory)
-        model.memory = Memory(asked.checkpoint, asked.budget)
-    return model
+    names = dict.fromkeys(path[0] for path in changes.settings)
+    if not names:
+        return model
+    sections: dict[str, Any] = {name: _section(model.spec, name, changes) for name in names}
+    spec = replace(model.spec, **sections)
+    return unfold.Model(replace(model.elaborated, spec=spec))
 
 
 def choose_backend(name: str | None) -> str:
@@ -114,21 +102,16 @@ def choose_backend(name: str | None) -> str:
     return name or default()
 
 
-def section(model: unfold.Model, name: str, changes: Changes) -> ChangedSection | Settings | None:
-    """Return a section of the spec with its changes applied, or None where there is none."""
-    written: Settings | None = getattr(model.spec, name)
-    mine = {path[1:]: value for path, value in changes.settings.items() if path[0] == name}
-    if not mine:
-        return written
+def _section(spec: Spec, name: str, changes: Changes) -> Section:
+    """Return a section with its changes, at the places of what is in the file."""
+    from unfold.spec.file.model import Section
+
+    written: Section | None = getattr(spec, name)
     tree: Any = written.tree if written else {}
-    for path, value in mine.items():
-        tree = _changed(tree, path, value)
-
-    def nowhere(path: KeyPath) -> Location:
-        return model.spec.locate(name)
-
-    places = (written.locate, written.locate_key) if written else (nowhere, nowhere)
-    return ChangedSection(tree, *places)
+    for path, value in changes.settings.items():
+        if path[0] == name:
+            tree = _changed(tree, path[1:], value)
+    return replace(written, tree=tree) if written else Section.at(spec.locate(name), tree)
 
 
 def read_mode(text: str | None) -> Mode | None:

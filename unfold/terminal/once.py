@@ -12,9 +12,9 @@ from unfold.terminal.profile import repeat
 from unfold.terminal.report import table
 from unfold.terminal.task import Task
 from unfold.terminal.train import Told
-from unfold.training.clip import euclidean
 from unfold.training.data import random_inputs
 from unfold.training.metrics import MetricsFile
+from unfold.training.rules.clip import euclidean
 from unfold.training.weights import Layout
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from unfold.errors import printable
 from unfold.generation import Alphabet, Wish, Written
 from unfold.generation.machine import Machine
+from unfold.settings.generate import GenerateSettings
 from unfold.terminal.screen import echo, paint
 from unfold.terminal.trained import Line, Result, Trained, context_of, read_inputs
 from unfold.terminal.writing import text_wish
-from unfold.training.settings import GenerateSettings
 
 Array = np.ndarray
 CHUNK = 16

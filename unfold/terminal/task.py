@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from unfold.core.types import dims
 from unfold.errors import Diagnostic, SpecError, UnfoldError
+from unfold.settings.data import DataSettings, LinesData, TextData, family
+from unfold.settings.generate import GenerateSettings, read_generate
+from unfold.settings.train import TrainSettings, Validation, read_train
 from unfold.terminal.language import LanguageModel, language_model
-from unfold.terminal.loading import Changes, choose_backend, load, read_changes, read_mode, section
+from unfold.terminal.loading import Changes, choose_backend, load, read_changes, read_mode
 from unfold.training.data import Data, Source, axis_extents, check_data, open_data, read_data
-from unfold.training.data.settings import DataSettings, LinesData, TextData, family
 from unfold.training.data.text import Text
 from unfold.training.learner import Learner
-from unfold.training.settings import (
-    GenerateSettings,
-    TrainSettings,
-    Validation,
-    read_generate,
-    read_train,
-)
 from unfold.training.truncate import read_batches
 
 if TYPE_CHECKING:
@@ -99,11 +94,11 @@ def feed(
     Raises:
         UnfoldError: data that cannot be read, or do not fit.
     """
-    section_of_data, train = (section(model, n, changes) for n in ("data", "train"))
-    assert section_of_data is not None
-    found = read_data(section_of_data)
-    check_data(found, section_of_data, model.program)
-    content = open_data(found, section_of_data, Path(model.spec.file).parent)
+    section, train = model.spec.data, model.spec.train
+    assert section is not None
+    found = read_data(section)
+    check_data(found, section, model.program)
+    content = open_data(found, section, Path(model.spec.file).parent)
     fit = content.fit(model.program)
     sizes = _decided_sizes(model, fit.sizes, changes)
     now = axis_extents(model.program)
@@ -129,7 +124,7 @@ def prepare(
         raise UnfoldError(f"--dtype {dtype}: expected one of {', '.join(DTYPES)}")
     changes = read_changes(items)
     model = load(spec, changes)
-    data, train, generate = (section(model, n, changes) for n in ("data", "train", "generate"))
+    data, train, generate = model.spec.data, model.spec.train, model.spec.generate
     settings = read_train(train) if train else TrainSettings()
     if asked := read_mode(mode):
         settings = settings.model_copy(update={"mode": asked})
@@ -188,12 +183,9 @@ def _decided_sizes(
 
 def _changed_sections(model: unfold.Model, changes: Changes) -> dict[str, Mapping[str, Any]]:
     """Return the sections with changes, and the data where it names a file: its place changes."""
-    names = {path[0] for path in changes.settings}
-    found: dict[str, Mapping[str, Any]] = {}
-    for name in sorted(names):
-        if changed := section(model, name, changes):
-            found[name] = changed.tree
-    data = section(model, "data", changes)
+    names = sorted({path[0] for path in changes.settings})
+    found: dict[str, Mapping[str, Any]] = {n: getattr(model.spec, n).tree for n in names}
+    data = model.spec.data
     if data and (key := family(data.tree)) and isinstance(source := data.tree[key], dict):
         home = Path(model.spec.file).parent
         paths = {

@@ -20,14 +20,14 @@ from unfold.core.origin import Setting
 from unfold.core.program import BATCH
 from unfold.errors import DataError, UnfoldError
 from unfold.generation import Alphabet
+from unfold.settings.data import LinesData, SeriesData
+from unfold.spec.file.model import Section
 from unfold.terminal.run_folders import find_run, read_run
 from unfold.terminal.screen import warn
 from unfold.terminal.task import prepare
 from unfold.training.checkpoint import newest
 from unfold.training.data import read_data
 from unfold.training.data.arrays import read_arrays
-from unfold.training.data.problems import Unplaced
-from unfold.training.data.settings import LinesData, SeriesData
 
 if TYPE_CHECKING:
     import unfold
@@ -171,7 +171,7 @@ def read_inputs(file: str, machine: Machine) -> dict[str, Array]:
     if path.suffix not in (NUMPY, SAFE):
         raise DataError(f"--inputs {file}: expected a file {NUMPY} or {SAFE}")
     try:
-        arrays = read_arrays(file, Unplaced({}), (), Path())
+        arrays = read_arrays(file, Section.at(None, {}), (), Path())
     except DataError as error:
         raise DataError(f"--inputs {file}: cannot be read: {error}") from None
     known = {v.name for v in machine.program.inputs if not isinstance(v.origin, Setting)}

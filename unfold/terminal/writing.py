@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unfold.generation import Alphabet, Decoding, Wish
+from unfold.settings.generate import GenerateSettings
 from unfold.terminal.task import Task
-from unfold.training.settings import GenerateSettings
 
 if TYPE_CHECKING:
     import unfold

@@ -19,9 +19,9 @@ import numpy as np
 from unfold.core.printing import show_program
 from unfold.core.program import Program
 from unfold.errors import DataError
+from unfold.settings.train import TrainSettings
 from unfold.training.checkpoint import Checkpoint, TrainingState
 from unfold.training.learner import Learner
-from unfold.training.settings import TrainSettings
 from unfold.version import VERSION
 
 

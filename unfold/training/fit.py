@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from unfold.errors import DataError, Diagnostic, SpecError, UnfoldError
+from unfold.settings.train import TrainSettings, Validation, read_train
+from unfold.spec.file.model import Section
 from unfold.training.checkpoint import TrainingState, newest
 from unfold.training.data import Data, Dataset, Source, open_data, read_data
 from unfold.training.data.make import arrays
-from unfold.training.data.problems import Unplaced
 from unfold.training.facts import check_fits, facts, with_slots
 from unfold.training.folder import locked
 from unfold.training.learner import Learner
 from unfold.training.loop import Reduce, Trainer, alone, once, start
 from unfold.training.session import Callback, Outcome, Setting, Writer, run_session
-from unfold.training.settings import TrainSettings, Validation, read_train
 from unfold.training.truncate import read_batches
 
 DTYPES = ("float32", "float64")
@@ -115,7 +115,7 @@ def train(
 def _read_settings(model: Any, settings: Mapping[str, Any]) -> TrainSettings:
     """Read settings, over those of the spec."""
     written = model.spec.train
-    return read_train(Unplaced({**(written.tree if written else {}), **settings}))
+    return read_train(Section.at(None, {**(written.tree if written else {}), **settings}))
 
 
 def _read_data(

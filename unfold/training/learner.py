@@ -17,7 +17,7 @@ import numpy as np
 from unfold.core.program import Program
 from unfold.core.random import stream
 from unfold.core.rule import Applied, Rule
-from unfold.training.teaching import Mode
+from unfold.training.rules.teaching import Mode
 
 Array = np.ndarray
 Arrays = dict[str, Array]

@@ -25,13 +25,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from unfold.core.random import stream
+from unfold.settings.train import TrainSettings
 from unfold.training.checkpoint import Best, TrainingState
 from unfold.training.data.batches import Batch, Source
 from unfold.training.learner import Learner
 from unfold.training.metrics import Metrics
-from unfold.training.rules import power
-from unfold.training.settings import TrainSettings
-from unfold.training.teaching import Mode, share_of
+from unfold.training.rules.steps import power
+from unfold.training.rules.teaching import Mode, share_of
 from unfold.training.update import Update
 from unfold.training.weights import Layout, Weights
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from unfold.core.rule import Applied, Rule, before
 from unfold.core.scalar import X
-from unfold.training.clip import SQUARES, euclidean
-from unfold.training.settings import TrainSettings
+from unfold.settings.train import TrainSettings
+from unfold.training.rules.clip import SQUARES, euclidean
 from unfold.training.weights import Weights
 
 Array = np.ndarray

@@ -17,10 +17,10 @@ import numpy as np
 
 from unfold.core.program import Program, Value
 from unfold.errors import Location
+from unfold.spec.file.model import KeyPath
 from unfold.training.data.arrays import read_arrays
 from unfold.training.data.columns import Array, Arrays
 from unfold.training.data.problems import data_error, suggest
-from unfold.training.sections import KeyPath
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from unfold.errors import Location
 from unfold.spec.text.expression import Expr, Name, Reference
@@ -25,6 +25,7 @@ InitKind = Literal[
 InitialKind = Literal["zeros", "ones", "learned", "expression", "points"]
 NestedNumbers = int | float | tuple["NestedNumbers", ...]
 Tree = dict[str, "Tree"] | list["Tree"] | str | int | float | bool | None
+KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Section:
     """A section that other layers read, such as `data` or `draw`, as plain values.
 
     Attributes:
@@ -182,9 +183,14 @@ class Settings:
         locate_key: the same for the key rather than its value.
     """
 
-    tree: dict[str, Tree]
-    locate: Callable[[tuple[str | int, ...]], Location] = field(compare=False, repr=False)
-    locate_key: Callable[[tuple[str | int, ...]], Location] = field(compare=False, repr=False)
+    tree: Mapping[str, Any]
+    locate: Callable[[KeyPath], Location | None] = field(compare=False, repr=False)
+    locate_key: Callable[[KeyPath], Location | None] = field(compare=False, repr=False)
+
+    @classmethod
+    def at(cls, place: Location | None, tree: Mapping[str, Any]) -> Section:
+        """Return a section that is not in the file; all of it is shown at one place, or at none."""
+        return cls(tree, lambda path: place, lambda path: place)
 
 
 @dataclass(frozen=True)
@@ -214,11 +220,11 @@ class Spec:
     outputs: tuple[Reference, ...]
     output: Expr | None
     stop: Stop | None
-    data: Settings | None
-    train: Settings | None
-    memory: Settings | None
-    generate: Settings | None
-    draw: Settings | None
+    data: Section | None
+    train: Section | None
+    memory: Section | None
+    generate: Section | None
+    draw: Section | None
     sections_at: Mapping[str, Span] = field(compare=False, repr=False)
 
     def locate(self, section: str) -> Location:

@@ -1,14 +1,12 @@
-"""The JSON Schema of a spec file, for editors that complete and check YAML while it is written.
+"""The JSON Schema of what a spec file declares and computes; `unfold.settings` has the rest.
 
-Out: one JSON-compatible dictionary (draft 2020-12). It describes the sections and keys, the kinds
-of their values and their meaning. It treats expressions as strings and does not check them. Every
-file that `parse_spec` accepts in plain YAML satisfies it; the converse does not hold.
-
-    # yaml-language-server: $schema=unfold.schema.json
+It describes the sections and keys, the kinds of their values and their meaning. It treats
+expressions as strings and does not check them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from unfold.spec.file.sections_table import (
@@ -31,9 +29,14 @@ _TARGETS = rf"^\s*{_WORD}{_AXES}(\s*,\s*{_WORD}{_AXES})*\s*$"
 _DOTTED = rf"^\s*{_WORD}(\.{_WORD})*{_AXES}\s*$"
 
 
-def json_schema() -> Schema:
-    """Return the schema of a spec file, cells included."""
-    forms = _sections()
+def file_schema(settings: Mapping[str, Schema], shared: Mapping[str, Schema]) -> Schema:
+    """Return the schema of a spec file, cells included.
+
+    Arguments:
+        settings: the forms of the sections of settings.
+        shared: what these forms refer to.
+    """
+    forms = {**_sections(), **settings}
     properties = {
         key: {**forms.get(key, {}), "description": section.about}
         for key, section in SECTIONS.items()
@@ -47,7 +50,7 @@ def json_schema() -> Schema:
         "required": ["unfold", "nodes"],
         "additionalProperties": False,
         "oneOf": [_kind("name", in_spec=True), _kind("cell", in_spec=False)],
-        "$defs": _definitions(),
+        "$defs": {**_definitions(), **shared},
     }
 
 
@@ -66,7 +69,6 @@ def _sections() -> dict[str, Schema]:
     """Return the form of each section's value."""
     names = {"type": "array", "items": {"type": "string", "pattern": _NAME}}
     sizes = _entries(_NAME, _either(_ref("size"), {"type": "null"}))
-    settings = {"type": ["object", "null"]}
     return {
         "unfold": {"const": VERSION},
         "name": {"type": ["string", "number"], "maxLength": 100},
@@ -88,11 +90,6 @@ def _sections() -> dict[str, Schema]:
         "outputs": _either({"type": "string"}, {"type": "array", "items": {"type": "string"}}),
         "output": _ref("expression"),
         "stop": _stop(),
-        "data": settings,
-        "train": settings,
-        "memory": settings,
-        "generate": settings,
-        "draw": settings,
     }
 
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 from unfold.spec.file import sections_declarations as declarations
 from unfold.spec.file import sections_equations as equations
 from unfold.spec.file.expect import check_keys, expect_text
-from unfold.spec.file.model import Settings, Spec
+from unfold.spec.file.model import Section, Spec
 from unfold.spec.file.names import check_name
 from unfold.spec.file.sections_settings import parse_settings
 from unfold.spec.file.sections_table import SECTIONS, VERSION
@@ -135,7 +135,7 @@ class _File:
             self.whole = False
         return parsed
 
-    def _settings(self, key: str) -> Settings | None:
+    def _settings(self, key: str) -> Section | None:
         return self._section(key, lambda node: parse_settings(self.entries[key][0], node))
 
     def _check_head(self) -> bool:

@@ -1,11 +1,11 @@
 """Turn a section that other layers read into plain Python values with places.
 
-In: the YAML node of `data`, `train`, `generate` or `draw`. Out: `Settings`. This module checks only
-that the section is a mapping. The user of a setting checks it, and asks for its place if it is
-wrong.
+In: the YAML node of `data`, `train`, `generate`, `memory` or `draw`. Out: a `Section`. This
+module checks only that the section is a mapping. `unfold.settings` checks the values, and asks for
+the place of one that is wrong.
 
     train: {optimizer: {adam: {rate: 0.01}}}
-    is   Settings({"optimizer": {"adam": {"rate": 0.01}}}); locate(("optimizer", "adam", "rate"))
+    is   Section({"optimizer": {"adam": {"rate": 0.01}}}); locate(("optimizer", "adam", "rate"))
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from dataclasses import dataclass
 
 from unfold.errors import Location
 from unfold.spec.file.expect import expect_map
-from unfold.spec.file.model import Settings, Tree
+from unfold.spec.file.model import KeyPath, Section, Tree
 from unfold.spec.text.reader import ListNode, MapNode, Node, scalar_value
 from unfold.spec.text.text import Text
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -28,17 +26,17 @@ class _Places:
     root_key: Text
     root: Node
 
-    def value(self, path: Path) -> Location:
+    def value(self, path: KeyPath) -> Location:
         """Return the place of the value at `path`, or that of its longest existing part."""
         node, key = self._follow(path)
         nothing = isinstance(node, Text) and not node.value
         return key.location if nothing else node.location
 
-    def key(self, path: Path) -> Location:
+    def key(self, path: KeyPath) -> Location:
         """Return the place of the key at `path`, or that of its longest existing part."""
         return self._follow(path)[1].location
 
-    def _follow(self, path: Path) -> tuple[Node, Node]:
+    def _follow(self, path: KeyPath) -> tuple[Node, Node]:
         node, key = self.root, self.root_key
         for step in path:
             entry = _entry(node, step)
@@ -57,12 +55,12 @@ def _entry(node: Node, step: str | int) -> tuple[Text, Node] | tuple[Node, Node]
     return None
 
 
-def parse_settings(key: Text, node: Node) -> Settings:
+def parse_settings(key: Text, node: Node) -> Section:
     """Parse a section of settings; an empty value is an empty section."""
     section = expect_map(node, key.value, "seed: 0")
     places = _Places(key, section)
     tree = {name.value: _tree(value) for name, value in section.entries}
-    return Settings(tree, places.value, places.key)
+    return Section(tree, places.value, places.key)
 
 
 def _tree(node: Node) -> Tree:

@@ -13,7 +13,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Section:
+class Heading:
     """One key of the file's outermost mapping."""
 
     about: str
@@ -21,46 +21,46 @@ class Section:
     in_cell: bool = True
 
 
-SECTIONS: dict[str, Section] = {
-    "unfold": Section("The version of the language: 1."),
-    "name": Section("The name of the model.", in_cell=False),
-    "cell": Section(
+SECTIONS: dict[str, Heading] = {
+    "unfold": Heading("The version of the language: 1."),
+    "name": Heading("The name of the model.", in_cell=False),
+    "cell": Heading(
         "The name of the cell that this file defines, instead of `name`.", in_spec=False
     ),
-    "about": Section("What the file describes, and its source, in a sentence or two."),
-    "axes": Section(
+    "about": Heading("What the file describes, and its source, in a sentence or two."),
+    "axes": Heading(
         "Index axes and their default extents: an integer, an expression over other axes such as "
         "`t // 2`, or nothing if the data determine it. A list if no axis has a default."
     ),
-    "sizes": Section(
+    "sizes": Heading(
         "Named dimensions; each may use + - * // on earlier ones. In a cell, the call sets a size "
         "without a value."
     ),
-    "inputs": Section(
+    "inputs": Heading(
         "Inputs by name and axes: `{category: n}` for an integer below n, a list for the shape of "
         "a real array, `[]` for one number."
     ),
-    "parameters": Section(
+    "parameters": Heading(
         "Parameters by name and axes: a shape, or `{shape: […], init: …, frozen: true}`."
     ),
-    "use": Section("Cell files by the name they are called with; paths are relative to this file."),
-    "nodes": Section(
+    "use": Heading("Cell files by the name they are called with; paths are relative to this file."),
+    "nodes": Heading(
         "The recurrence equations: `h[t]: tanh(W @ h[t-1] + U @ x[t] + b)`, or a mapping with "
         "`is`, `stack`, `reverse`, `share` and `shape`."
     ),
-    "initial": Section(
+    "initial": Heading(
         "Values of nodes outside their domain: zeros (the default), ones, learned, a number or an "
         "expression; `s[l]` names the axis, and `{-1: …, -2: …}` gives a value for each point."
     ),
-    "loss": Section("The number that training minimises.", in_cell=False),
-    "outputs": Section("The nodes that a run reports.", in_cell=False),
-    "output": Section("The result of the cell.", in_spec=False),
-    "stop": Section("When a free run ends.", in_cell=False),
-    "data": Section("The data to train on.", in_cell=False),
-    "train": Section("How to train.", in_cell=False),
-    "memory": Section("The memory limit of a run, and the steps to recompute.", in_cell=False),
-    "generate": Section("How to generate output.", in_cell=False),
-    "draw": Section("How to draw.", in_cell=False),
+    "loss": Heading("The number that training minimises.", in_cell=False),
+    "outputs": Heading("The nodes that a run reports.", in_cell=False),
+    "output": Heading("The result of the cell.", in_spec=False),
+    "stop": Heading("When a free run ends.", in_cell=False),
+    "data": Heading("The data to train on.", in_cell=False),
+    "train": Heading("How to train.", in_cell=False),
+    "memory": Heading("The memory limit of a run, and the steps to recompute.", in_cell=False),
+    "generate": Heading("How to generate output.", in_cell=False),
+    "draw": Heading("How to draw.", in_cell=False),
 }
 
 INIT_KINDS: dict[InitKind, str] = {

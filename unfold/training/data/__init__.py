@@ -16,12 +16,12 @@ lengths, and whether rows go on from the previous batch. There is no state to sa
 the step is the position, so a resumed run reads the same batches to the last bit.
 """
 
+from unfold.settings.data import DataSettings, read_data
 from unfold.training.data.batches import Batch, FixedSource, Source, StreamSource
 from unfold.training.data.binding import Fit
 from unfold.training.data.dataset import Data, Dataset
 from unfold.training.data.open import check_batch, check_data, open_data
 from unfold.training.data.random import axis_extents, random_inputs
-from unfold.training.data.settings import DataSettings, read_data
 
 __all__ = [
     "Batch",

@@ -19,11 +19,11 @@ import numpy as np
 from safetensors import deserialize
 
 from unfold.core.bytes import show_size
+from unfold.settings.data import ArraysData
+from unfold.spec.file.model import KeyPath, Section
 from unfold.training.data.columns import Array, Arrays, Column, Examples
 from unfold.training.data.dataset import SetDataset
 from unfold.training.data.problems import data_error, names, read_bytes, require_room, suggest
-from unfold.training.data.settings import ArraysData
-from unfold.training.sections import KeyPath, Section
 
 COPIES = 3
 """The number of copies of arrays in memory while they are checked and split."""

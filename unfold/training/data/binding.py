@@ -21,9 +21,9 @@ import numpy as np
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import dims
 from unfold.errors import DataError
+from unfold.spec.file.model import KeyPath, Section
 from unfold.training.data.columns import Column, Examples
 from unfold.training.data.problems import data_error, names, suggest
-from unfold.training.sections import KeyPath, Section
 
 Array = np.ndarray
 Arrays = dict[str, Array]

@@ -20,13 +20,13 @@ from typing import Protocol
 import numpy as np
 
 from unfold.core.program import Program
+from unfold.settings.data import SetData
+from unfold.spec.file.model import Section
 from unfold.training.data.batches import Batch, ChunkSource, SetSource, Source
 from unfold.training.data.binding import Binder, Binding, Fit
 from unfold.training.data.columns import Examples
 from unfold.training.data.problems import data_error
-from unfold.training.data.settings import SetData
 from unfold.training.data.text import Text
-from unfold.training.sections import Section
 
 Array = np.ndarray
 SPLIT = 3

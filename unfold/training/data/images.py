@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from unfold.errors import DataError
+from unfold.settings.data import ImageFile, ImageFolder, ImagesData
+from unfold.spec.file.model import Section
 from unfold.training.data.arrays import COPIES, read_arrays
 from unfold.training.data.columns import Array, Column, Examples
 from unfold.training.data.dataset import SetDataset
 from unfold.training.data.problems import RELATIVE, data_error, require_room, suggest, unwritable
-from unfold.training.data.settings import ImageFile, ImageFolder, ImagesData
 from unfold.training.data.text import END, Text
-from unfold.training.sections import Section
 
 SETS = Path(__file__).parent / "sets"
 MAX_PIXELS = 1 << 26

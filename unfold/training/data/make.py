@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unfold.settings.data import SERIES, ArraysData, read_data
+from unfold.spec.file.model import Section
 from unfold.training.data.arrays import given_arrays
 from unfold.training.data.dataset import Dataset
 from unfold.training.data.open import open_data
-from unfold.training.data.problems import Unplaced
-from unfold.training.data.settings import SERIES, ArraysData, read_data
 from unfold.training.tasks.tasks import TaskDataset
 
 
@@ -34,7 +34,7 @@ def describe(data: Mapping[str, Any], folder: str | Path = ".") -> Dataset:
         SpecError: the mapping has a mistake.
         DataError: the data cannot be read.
     """
-    section = Unplaced(data)
+    section = Section.at(None, data)
     return open_data(read_data(section), section, Path(folder))
 
 
@@ -77,7 +77,7 @@ def arrays(source: str | Mapping[str, Any], **settings: Any) -> Dataset:
         named[axis] = own if isinstance(own, str) else f"lengths of {axis}"
         if not isinstance(own, str):
             given[named[axis]] = own
-    section = Unplaced({"arrays": {"file": "arrays"}, "lengths": named, **settings})
+    section = Section.at(None, {"arrays": {"file": "arrays"}, "lengths": named, **settings})
     checked = read_data(section)
     assert isinstance(checked, ArraysData)
     return given_arrays(checked, section, given)

@@ -10,15 +10,7 @@ from pathlib import Path
 
 from unfold.core.bytes import MAX_ELEMENTS
 from unfold.core.program import BATCH, Program
-from unfold.training.data.arrays import arrays_dataset
-from unfold.training.data.binding import check_names
-from unfold.training.data.dataset import Dataset
-from unfold.training.data.images import images_dataset
-from unfold.training.data.problems import data_error
-from unfold.training.data.random import RandomDataset, axis_extents
-from unfold.training.data.sequences import sequences_dataset
-from unfold.training.data.series import series_dataset
-from unfold.training.data.settings import (
+from unfold.settings.data import (
     ArraysData,
     DataSettings,
     ImagesData,
@@ -29,9 +21,17 @@ from unfold.training.data.settings import (
     TaskData,
     TextData,
 )
+from unfold.spec.file.model import Section
+from unfold.training.data.arrays import arrays_dataset
+from unfold.training.data.binding import check_names
+from unfold.training.data.dataset import Dataset
+from unfold.training.data.images import images_dataset
+from unfold.training.data.problems import data_error
+from unfold.training.data.random import RandomDataset, axis_extents
+from unfold.training.data.sequences import sequences_dataset
+from unfold.training.data.series import series_dataset
 from unfold.training.data.streams import TextDataset, check_text_inputs, lines_dataset
 from unfold.training.data.text import read_text
-from unfold.training.sections import Section
 from unfold.training.tasks.tasks import TaskDataset
 
 

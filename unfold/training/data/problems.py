@@ -12,33 +12,19 @@ data are made in Python, the place in the spec is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from unfold.core.bytes import may_be_taken, show_size
 from unfold.errors import DataError, Diagnostic
-from unfold.training.sections import KeyPath, Section
+from unfold.spec.file.model import KeyPath, Section
 
 MAX_BYTES = 1 << 30
 MAX_NAMED = 12
 TEXT_COPIES = 32
 """Bytes for every byte of a text: it is decoded, sorted and numbered, or becomes Python objects."""
 RELATIVE = "a path is relative to the spec's folder"
-
-
-@dataclass(frozen=True)
-class Unplaced:
-    """A section without a file: data made in Python."""
-
-    tree: Mapping[str, Any]
-
-    def locate(self, path: KeyPath) -> None:
-        """Return None: there is no place to show."""
-
-    locate_key = locate
 
 
 def data_error(section: Section, at: KeyPath, message: str, help: str | None = None) -> DataError:

@@ -12,12 +12,12 @@ from math import prod
 import numpy as np
 
 from unfold.core.program import BATCH, Program
+from unfold.settings.data import RandomData
+from unfold.spec.file.model import Section
 from unfold.training.data.batches import FixedSource
 from unfold.training.data.binding import Fit
 from unfold.training.data.dataset import Data
 from unfold.training.data.problems import require_room
-from unfold.training.data.settings import RandomData
-from unfold.training.sections import Section
 
 Array = np.ndarray
 Arrays = dict[str, Array]

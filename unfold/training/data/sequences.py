@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from unfold.core.program import BATCH, Program
+from unfold.settings.data import BuiltIn, SequencesData
+from unfold.settings.model import show
+from unfold.spec.file.model import Section
 from unfold.training.data.columns import Column, Examples
 from unfold.training.data.dataset import SetDataset
 from unfold.training.data.problems import data_error, lines_of, read_utf8, unwritable
-from unfold.training.data.settings import BuiltIn, SequencesData
 from unfold.training.data.text import Text
-from unfold.training.sections import Section, show
 from unfold.training.tasks.topics import TOPICS, WORDS, topics
 
 KINDS = {

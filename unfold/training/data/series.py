@@ -26,15 +26,15 @@ import numpy as np
 
 from unfold.core.program import BATCH, Program, Value
 from unfold.core.types import dims
+from unfold.settings.data import BuiltIn, SeriesData
+from unfold.spec.file.model import KeyPath, Section
 from unfold.training.data.batches import SetSource, Source, StreamSource
 from unfold.training.data.binding import Binding, Fit, Part, check_names
 from unfold.training.data.columns import Array, Arrays, Column, Examples
 from unfold.training.data.dataset import Data, held_out, split_words
 from unfold.training.data.problems import data_error, read_utf8
 from unfold.training.data.random import axis_extents
-from unfold.training.data.settings import BuiltIn, SeriesData
 from unfold.training.data.table import Table, read_table
-from unfold.training.sections import KeyPath, Section
 
 SETS = Path(__file__).parent / "sets"
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unfold.core.program import BATCH, Program, Value
+from unfold.settings.data import LinesData, TextData
+from unfold.spec.file.model import Section
 from unfold.training.data.batches import StreamSource
 from unfold.training.data.binding import Fit
 from unfold.training.data.columns import Array, Column, Examples
 from unfold.training.data.dataset import Data, SetDataset, held_out, split_words
 from unfold.training.data.problems import data_error, names
 from unfold.training.data.random import axis_extents
-from unfold.training.data.settings import LinesData, TextData
 from unfold.training.data.text import Text, read_lines
-from unfold.training.sections import Section
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from typing import NoReturn
 
 import numpy as np
 
+from unfold.settings.data import SeriesData
+from unfold.spec.file.model import KeyPath, Section
 from unfold.training.data.columns import Arrays
 from unfold.training.data.problems import data_error, lines_of, suggest
-from unfold.training.data.settings import SeriesData
-from unfold.training.sections import KeyPath, Section
 
 FILL = "correct the file, or set  missing: interpolate"
 

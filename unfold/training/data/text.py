@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 
 from unfold.errors import DataError
+from unfold.settings.data import LinesData, Pydoc, TextData, TextFile
+from unfold.spec.file.model import Section
 from unfold.training.data.problems import data_error, lines_of, read_utf8, unwritable
-from unfold.training.data.settings import LinesData, Pydoc, TextData, TextFile
-from unfold.training.sections import Section
 
 Array = np.ndarray
 Level = Literal["char", "byte"]

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from unfold.settings.tasks import DigitLines
 from unfold.training.data.columns import Column
 from unfold.training.data.images import digit_images
-from unfold.training.tasks.settings import DigitLines
 
 Array = np.ndarray
 Generator = np.random.Generator

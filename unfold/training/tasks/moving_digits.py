@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from unfold.settings.tasks import MovingDigits
 from unfold.training.data.columns import Column
 from unfold.training.data.images import digit_images
 from unfold.training.tasks.digit_lines import DIGITS, KEPT
-from unfold.training.tasks.settings import MovingDigits
 
 Generator = np.random.Generator
 DIRECTIONS = ("right", "down", "left", "up")

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from unfold.settings.tasks import NumberWords
 from unfold.training.data.columns import Column
-from unfold.training.tasks.settings import NumberWords
 
 SMALL = [
     "zero",

@@ -25,8 +25,8 @@ import re
 
 import numpy as np
 
+from unfold.settings.tasks import Spelling
 from unfold.training.data.columns import Column
-from unfold.training.tasks.settings import Spelling
 
 Generator = np.random.Generator
 VOWELS = "aeiou"

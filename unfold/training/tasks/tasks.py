@@ -27,31 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from unfold.core.program import Program
-from unfold.training.data.arrays import COPIES
-from unfold.training.data.batches import DrawnSource, SetSource
-from unfold.training.data.binding import Binder, Fit
-from unfold.training.data.columns import Column, Examples
-from unfold.training.data.dataset import Data, set_source, vocabularies
-from unfold.training.data.problems import data_error, require_room
-from unfold.training.data.settings import TaskData
-from unfold.training.data.text import Text
-from unfold.training.sections import Section
-from unfold.training.tasks.digit_lines import draw_digit_lines, draw_unseen_lines
-from unfold.training.tasks.grammars import (
-    BOUNDARY,
-    EMBEDDED_REBER,
-    MAX_STRING,
-    REBER,
-    TOMITA,
-    Automaton,
-    counting_legal,
-    counting_string,
-    counts,
-    draw_string,
-)
-from unfold.training.tasks.moving_digits import draw_moving_digits, draw_unseen_digits
-from unfold.training.tasks.number_words import draw_number_words
-from unfold.training.tasks.settings import (
+from unfold.settings.data import TaskData
+from unfold.settings.tasks import (
     TASKS,
     Adding,
     AnBn,
@@ -69,6 +46,29 @@ from unfold.training.tasks.settings import (
     Tomita,
     Tones,
 )
+from unfold.spec.file.model import Section
+from unfold.training.data.arrays import COPIES
+from unfold.training.data.batches import DrawnSource, SetSource
+from unfold.training.data.binding import Binder, Fit
+from unfold.training.data.columns import Column, Examples
+from unfold.training.data.dataset import Data, set_source, vocabularies
+from unfold.training.data.problems import data_error, require_room
+from unfold.training.data.text import Text
+from unfold.training.tasks.digit_lines import draw_digit_lines, draw_unseen_lines
+from unfold.training.tasks.grammars import (
+    BOUNDARY,
+    EMBEDDED_REBER,
+    MAX_STRING,
+    REBER,
+    TOMITA,
+    Automaton,
+    counting_legal,
+    counting_string,
+    counts,
+    draw_string,
+)
+from unfold.training.tasks.moving_digits import draw_moving_digits, draw_unseen_digits
+from unfold.training.tasks.number_words import draw_number_words
 from unfold.training.tasks.spelling import draw_spelling
 from unfold.training.tasks.tones import draw_tones
 

@@ -19,8 +19,8 @@ from itertools import product
 
 import numpy as np
 
+from unfold.settings.tasks import Tones
 from unfold.training.data.columns import Column
-from unfold.training.tasks.settings import Tones
 
 Array = np.ndarray
 Generator = np.random.Generator

@@ -46,7 +46,7 @@ class Optimizer(ABC):
             if isinstance(number, float) and not math.isfinite(number):
                 raise ValueError(f"{field.name} must be a finite number, got {number}")
         if not self.rate > 0:
-            raise ValueError(f"rate must be above 0, got {self.rate}")
+            raise ValueError(f"rate must be above 0, got {self.rate:g}")
         self.check()
 
     @abstractmethod
@@ -294,9 +294,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 def _require_positive(name: str, value: float) -> None:
     if not value > 0:
-        raise ValueError(f"{name} must be above 0, got {value}")
+        raise ValueError(f"{name} must be above 0, got {value:g}")
 
 
 def _require_share(name: str, value: float) -> None:
     if not 0 <= value < 1:
-        raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+        raise ValueError(f"{name} must be at least 0 and below 1, got {value:g}")

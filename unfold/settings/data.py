@@ -12,26 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from unfold.errors import Diagnostic, SpecError
-from unfold.training.sections import MAX_SEED, Section, Settings, only_key, show, validate
-from unfold.training.tasks.settings import (
-    TASKS,
-    Adding,
-    AnBn,
-    AnBnCn,
-    Copy,
-    DigitLines,
-    EmbeddedReber,
-    MovingDigits,
-    NumberWords,
-    Reber,
-    Reversal,
-    Spelling,
-    Tomita,
-    Tones,
-)
+from unfold.settings.model import MAX_SEED, Forms, Named, Settings, show
+from unfold.settings.read import read
+from unfold.settings.tasks import TASKS
+from unfold.spec.file.model import Section
 
 Batch = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -68,6 +55,11 @@ class BuiltIn(Settings):
 
     name: str
 
+    @classmethod
+    def of(cls, name: str) -> BuiltIn:
+        """Return what has the name."""
+        return cls(name=name)
+
 
 class File(Settings):
     """A file; the path is relative to the spec."""
@@ -89,107 +81,38 @@ class ImageFolder(Settings):
     folder: Name
 
 
-def _named(*known: str) -> BeforeValidator:
-    """Read the name of something built in, in place of a mapping."""
-
-    def read(value: object) -> object:
-        return {"name": value} if isinstance(value, str) and value in known else value
-
-    return BeforeValidator(read)
-
-
-def _read_pydoc(value: object) -> object:
-    return {"pydoc": True} if value == "pydoc" else value
-
-
-def _read_task(value: object) -> object:
-    """Read `reber` as `{reber: {}}`."""
-    if isinstance(value, str) and value in TASKS:
-        return {value: {}}
-    if isinstance(value, Mapping) and len(value) == 1:
-        ((name, constants),) = value.items()
-        return {name: {} if constants is None else constants}
-    return value
-
-
-def _constants(name: str) -> BeforeValidator:
-    """Take the constants out of `{copy: {delay: 50}}`."""
-    return BeforeValidator(lambda value: value[name])
-
-
-def _read_columns(value: Any) -> tuple[str, ...] | str:
-    """Read one name, or a list of them."""
-    listed = value if isinstance(value, list) else [value]
-    if not listed or not all(isinstance(v, str) and v for v in listed):
-        raise ValueError(f"expected a column or a list of columns, got {show(value)}")
-    return tuple(map(str, listed)) if isinstance(value, list) else str(value)
-
-
-def _read_ahead(value: Any) -> int | tuple[int, ...]:
-    """Read a number of steps, or a list of them."""
-    listed = value if isinstance(value, list | tuple) else [value]
-    whole = all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in listed)
-    if not listed or not whole:
-        wanted = "a number of steps, or a list of them as in [1, 2, 3]"
-        raise ValueError(f"expected {wanted}, got {show(value)}")
-    return tuple(listed) if isinstance(value, list | tuple) else int(value)
-
-
-def _read_share(value: Any) -> float | int:
-    """Refuse what is neither a share nor a count, in one message."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not value >= 0 or (isinstance(value, float) and value >= 1):
-        raise ValueError(f"expected a fraction from 0 to 1 or a whole number, got {show(value)}")
-    return value
-
-
-Validation = Annotated[Any, BeforeValidator(_read_share)]
+Series = Literal["sunspots", "co2"]
+SERIES: tuple[str, ...] = get_args(Series)
 TextSource = Annotated[
-    Annotated[Pydoc, Tag("pydoc")]
-    | Annotated[TextFile, Tag("file")]
-    | Annotated[TextString, Tag("string")],
-    Discriminator(only_key("pydoc", "file", "string")),
-    BeforeValidator(_read_pydoc),
+    Annotated[Literal["pydoc"], AfterValidator(lambda _: Pydoc())] | Pydoc | TextFile | TextString,
+    Forms("pydoc, {file: novel.txt} or {string: hello}"),
 ]
-LineSource = Annotated[
-    Annotated[TextFile, Tag("file")] | Annotated[TextString, Tag("string")],
-    Discriminator(only_key("file", "string")),
-]
-TaskSource = Annotated[
-    Annotated[Tomita, _constants("tomita"), Tag("tomita")]
-    | Annotated[AnBn, _constants("anbn"), Tag("anbn")]
-    | Annotated[AnBnCn, _constants("anbncn"), Tag("anbncn")]
-    | Annotated[Reber, _constants("reber"), Tag("reber")]
-    | Annotated[EmbeddedReber, _constants("embedded_reber"), Tag("embedded_reber")]
-    | Annotated[Adding, _constants("adding"), Tag("adding")]
-    | Annotated[Copy, _constants("copy"), Tag("copy")]
-    | Annotated[Reversal, _constants("reversal"), Tag("reversal")]
-    | Annotated[Tones, _constants("tones"), Tag("tones")]
-    | Annotated[Spelling, _constants("spelling"), Tag("spelling")]
-    | Annotated[NumberWords, _constants("number_words"), Tag("number_words")]
-    | Annotated[DigitLines, _constants("digit_lines"), Tag("digit_lines")]
-    | Annotated[MovingDigits, _constants("moving_digits"), Tag("moving_digits")],
-    Discriminator(only_key(*TASKS)),
-    BeforeValidator(_read_task),
-]
-Columns = Annotated[Any, BeforeValidator(_read_columns)]
-SERIES = ("sunspots", "co2")
+LineSource = Annotated[TextFile | TextString, Forms("{file: names.txt} or {string: hello}")]
+TaskSource = Annotated[Any, Named(TASKS, "{copy: {delay: 50}}")]
 SeriesSource = Annotated[
-    Annotated[BuiltIn, Tag("name")] | Annotated[SeriesFile, Tag("file")],
-    Discriminator(only_key("name", "file")),
-    _named(*SERIES),
+    Annotated[Series, AfterValidator(BuiltIn.of)] | SeriesFile,
+    Forms(f"{', '.join(SERIES)} or {{file: weather.csv}}"),
 ]
 SequenceSource = Annotated[
-    Annotated[BuiltIn, Tag("name")] | Annotated[File, Tag("file")],
-    Discriminator(only_key("name", "file")),
-    _named("topics"),
+    Annotated[Literal["topics"], AfterValidator(BuiltIn.of)] | File,
+    Forms("topics or {file: words.jsonl}"),
 ]
 ImageSource = Annotated[
-    Annotated[BuiltIn, Tag("name")]
-    | Annotated[ImageFile, Tag("file")]
-    | Annotated[ImageFolder, Tag("folder")],
-    Discriminator(only_key("name", "file", "folder")),
-    _named("digits"),
+    Annotated[Literal["digits"], AfterValidator(BuiltIn.of)] | ImageFile | ImageFolder,
+    Forms("digits, {file: faces.npz} or {folder: pictures}"),
+]
+Columns = Annotated[
+    Name | Annotated[list[Name], Field(min_length=1), AfterValidator(tuple)],
+    Forms("a column or a list of columns"),
+]
+Steps = Annotated[int, Field(ge=0)]
+Ahead = Annotated[
+    Steps | Annotated[list[Steps], Field(min_length=1), AfterValidator(tuple)],
+    Forms("a number of steps, or a list of them as in [1, 2, 3]"),
+]
+Validation = Annotated[
+    Steps | Annotated[float, Field(ge=0, lt=1)],
+    Forms("a fraction from 0 to 1 or a whole number"),
 ]
 
 
@@ -236,7 +159,7 @@ class SeriesData(Settings):
     series: SeriesSource
     inputs: dict[str, Columns] = Field(min_length=1)
     targets: dict[str, Columns] = Field(default={})
-    ahead: Annotated[Any, BeforeValidator(_read_ahead)] = 1
+    ahead: Ahead = 1
     normalise: Literal["standard", "range", "none"] = "standard"
     missing: Literal["error", "interpolate"] = "error"
     validation: Validation = 0
@@ -374,14 +297,6 @@ FAMILIES: Mapping[str, type[Settings]] = {
         strict=True,
     )
 }
-ALTERNATIVES = {
-    "text": "pydoc, {file: novel.txt} or {string: hello}",
-    "lines": "{file: names.txt} or {string: hello}",
-    "series": f"{', '.join(SERIES)} or {{file: weather.csv}}",
-    "sequences": "topics or {file: words.jsonl}",
-    "images": "digits, {file: faces.npz} or {folder: pictures}",
-}
-TAGGED = {"task": f"one of {', '.join(TASKS)}, or {{copy: {{delay: 50}}}}"}
 
 
 def family(tree: Mapping[str, Any]) -> str | None:
@@ -398,4 +313,4 @@ def read_data(section: Section) -> DataSettings:
         help = f"add one of the keys {known}; docs/data.md has an example of each"
         raise SpecError(Diagnostic(message, section.locate_key(()), help=help))
     kind: Any = FAMILIES[name]
-    return validate(kind, "data", section, alternatives=ALTERNATIVES, tagged=TAGGED)
+    return read(kind, "data", section)

@@ -1,4 +1,4 @@
-"""The constants of the built-in tasks, with their defaults; `tasks` makes the sequences.
+"""The constants of the built-in tasks; `unfold.training.tasks` makes the sequences.
 
 task: reber
 task: {tomita: {grammar: 4, length: [1, 12]}}
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from unfold.training.sections import Settings, show
+from unfold.settings.model import Settings, Span
 
 MAX_LENGTH = 1_000_000
 MAX_STRING = 1_000
@@ -20,26 +20,24 @@ MAX_FEW = 6
 MAX_GAP = 1_000
 
 
-def _read_range(value: Any, most: int = MAX_LENGTH) -> tuple[int, int]:
-    """Read 100 as [100, 100]."""
-    ends: list[Any] = value if isinstance(value, list) and len(value) == 2 else [value, value]
-    whole = all(isinstance(e, int) and not isinstance(e, bool) for e in ends)
-    if not whole or not 1 <= ends[0] <= ends[1] <= most:
-        wanted = f"a length from 1 to {most:,}, or two as in [5, 10]"
-        raise ValueError(f"expected {wanted}, got {show(value)}")
-    return (ends[0], ends[1])
+def _length(most: int) -> Span:
+    return Span(1, most, f"a length from 1 to {most:,}, or two as in [5, 10]")
 
 
-def _read_short_range(value: Any) -> tuple[int, int]:
-    """Read a range of strings that are drawn uniformly, for which all have to be counted."""
-    return _read_range(value, MAX_STRING)
+Range = Annotated[Any, _length(MAX_LENGTH)]
+ShortRange = Annotated[Any, _length(MAX_STRING)]
+"""Of strings that are drawn uniformly, for which all have to be counted."""
+Few = Annotated[Any, _length(MAX_FEW)]
+Gap = Annotated[
+    Any, Span(0, MAX_GAP, f"a number of columns from 0 to {MAX_GAP}, or two as in [0, 4]")
+]
 
 
-Range = Annotated[Any, BeforeValidator(_read_range)]
-ShortRange = Annotated[Any, BeforeValidator(_read_short_range)]
+class Task(Settings):
+    """A rule that makes up sequences, with its constants."""
 
 
-class Tomita(Settings):
+class Tomita(Task):
     """Strings of 0 and 1, and whether they belong to one of Tomita's (1982) languages.
 
     Attributes:
@@ -52,7 +50,7 @@ class Tomita(Settings):
     length: ShortRange = (1, 10)
 
 
-class Counting(Settings):
+class Counting(Task):
     """Strings of a counting language; every n is equally likely.
 
     Attributes:
@@ -70,15 +68,15 @@ class AnBnCn(Counting):
     """a to the n, b to the n, c to the n."""
 
 
-class Reber(Settings):
+class Reber(Task):
     """Strings of Reber's (1967) grammar; both branches of every node are equally likely."""
 
 
-class EmbeddedReber(Settings):
+class EmbeddedReber(Task):
     """Reber strings between two equal symbols (Hochreiter & Schmidhuber 1997, figure 4)."""
 
 
-class Adding(Settings):
+class Adding(Task):
     """Add the two marked numbers of a sequence (Hochreiter & Schmidhuber 1997).
 
     Attributes:
@@ -88,7 +86,7 @@ class Adding(Settings):
     length: Range = (100, 100)
 
 
-class Copy(Settings):
+class Copy(Task):
     """Repeat symbols after a long delay (Arjovsky, Shah & Bengio 2016).
 
     Attributes:
@@ -102,7 +100,7 @@ class Copy(Settings):
     symbols: int = Field(default=8, ge=1, le=MAX_LENGTH)
 
 
-class Reversal(Settings):
+class Reversal(Task):
     """Write a sequence backwards.
 
     Attributes:
@@ -114,7 +112,7 @@ class Reversal(Settings):
     symbols: int = Field(default=8, ge=1, le=MAX_LENGTH)
 
 
-class Tones(Settings):
+class Tones(Task):
     """Recognise commands of tones that stay level, rise or fall.
 
     Attributes:
@@ -128,15 +126,7 @@ class Tones(Settings):
     noise: float = Field(default=0.3, ge=0, allow_inf_nan=False)
 
 
-def _read_few(value: Any) -> tuple[int, int]:
-    """Read how many syllables or digits there may be."""
-    return _read_range(value, MAX_FEW)
-
-
-Few = Annotated[Any, BeforeValidator(_read_few)]
-
-
-class Spelling(Settings):
+class Spelling(Task):
     """Pronounce every letter of synthetic words, as NETtalk does (Sejnowski & Rosenberg 1987).
 
     Attributes:
@@ -146,7 +136,7 @@ class Spelling(Settings):
     syllables: Few = (1, 4)
 
 
-class NumberWords(Settings):
+class NumberWords(Task):
     """Write numbers in words.
 
     Attributes:
@@ -156,17 +146,7 @@ class NumberWords(Settings):
     digits: Few = (1, 4)
 
 
-def _read_gap(value: Any) -> tuple[int, int]:
-    """Read how many empty columns there may be."""
-    ends: list[Any] = value if isinstance(value, list) and len(value) == 2 else [value, value]
-    whole = all(isinstance(e, int) and not isinstance(e, bool) for e in ends)
-    if not whole or not 0 <= ends[0] <= ends[1] <= MAX_GAP:
-        wanted = f"a number of columns from 0 to {MAX_GAP}, or two as in [0, 4]"
-        raise ValueError(f"expected {wanted}, got {show(value)}")
-    return (ends[0], ends[1])
-
-
-class DigitLines(Settings):
+class DigitLines(Task):
     """Read handwritten digits side by side.
 
     Attributes:
@@ -176,11 +156,11 @@ class DigitLines(Settings):
     """
 
     digits: Few = (1, 4)
-    gap: Annotated[Any, BeforeValidator(_read_gap)] = (0, 4)
+    gap: Gap = (0, 4)
     noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
-class MovingDigits(Settings):
+class MovingDigits(Task):
     """Recognise the direction in which a handwritten digit moves.
 
     Attributes:
@@ -194,21 +174,6 @@ class MovingDigits(Settings):
     noise: float = Field(default=0.1, ge=0, allow_inf_nan=False)
 
 
-Task = (
-    Tomita
-    | AnBn
-    | AnBnCn
-    | Reber
-    | EmbeddedReber
-    | Adding
-    | Copy
-    | Reversal
-    | Tones
-    | Spelling
-    | NumberWords
-    | DigitLines
-    | MovingDigits
-)
 TASKS: Mapping[str, type[Task]] = {
     "tomita": Tomita,
     "anbn": AnBn,

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unfold.training.rules import StepRule, power, read_rule, require_steps
+from unfold.training.rules.steps import StepRule, power, require_steps
 
 
 @dataclass(frozen=True)
@@ -153,27 +152,13 @@ class Schedule:
         return product
 
 
-def read_schedule(value: object) -> Schedule:
-    """Read a piece, or a list of them; raises ValueError for anything else."""
-    if isinstance(value, Schedule):
-        return value
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return Schedule((read_rule(value, PIECES, example=EXAMPLE),))
-    return Schedule(
-        tuple(read_rule(v, PIECES, example=EXAMPLE, at=(i,)) for i, v in enumerate(value))
-    )
-
-
-EXAMPLE = "{cosine: {to: 0.1}}"
-
-
 def _share(step: int, over: int) -> float:
     return min(1.0, step / over)
 
 
 def _require_factor(name: str, number: float) -> None:
     if not 0 <= number < math.inf:
-        raise ValueError(f"{name} must be a finite number of at least 0, got {number}")
+        raise ValueError(f"{name} must be a finite number of at least 0, got {number:g}")
 
 
 def _require_end(to: float, over: int | None) -> None:

@@ -17,15 +17,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unfold.training.rules import StepRule, read_rule, require_steps
-from unfold.training.sections import show
+from unfold.training.rules.steps import StepRule, require_steps
 
 Mode = str | tuple[str, float]
-EXAMPLE = "{linear: {to: 0.2}}"
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ class InverseSigmoid(Share):
 
     def __post_init__(self) -> None:
         if not 1 <= self.k < math.inf:
-            raise ValueError(f"k must be a finite number of at least 1, got {self.k}")
+            raise ValueError(f"k must be a finite number of at least 1, got {self.k:g}")
         _require_share("to", self.to)
 
     def share(self, step: int, steps: int) -> float:
@@ -124,26 +121,6 @@ class Scheduled:
         return ("scheduled", self.rule.share(step, steps))
 
 
-def read_mode(value: object) -> Mode | Scheduled:
-    """Read the key `mode` of the section `train`; raises ValueError for an invalid mode."""
-    if isinstance(value, Scheduled):
-        return value
-    if isinstance(value, tuple) and len(value) == 2:
-        value = {value[0]: value[1]}
-    if isinstance(value, Mapping) and list(value) == ["scheduled"]:
-        share = value["scheduled"]
-        if isinstance(share, Share):
-            return Scheduled(share)
-        if isinstance(share, Mapping | str):
-            return Scheduled(read_rule(share, SHARES, example=EXAMPLE, at=("scheduled",)))
-        if isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1:
-            return ("scheduled", float(share))
-        raise ValueError(f"expected a probability from 0 to 1, or {EXAMPLE}, got {show(share)}")
-    if value not in ("teacher", "free"):
-        raise ValueError(f"expected teacher, free or {{scheduled: 0.5}}, got {show(value)}")
-    return str(value)
-
-
 def share_of(mode: Mode) -> float | None:
     """Return the share of the teacher, if that is scheduled."""
     return None if isinstance(mode, str) else mode[1]
@@ -151,4 +128,4 @@ def share_of(mode: Mode) -> float | None:
 
 def _require_share(name: str, number: float) -> None:
     if not 0 <= number <= 1:
-        raise ValueError(f"{name} must be from 0 to 1, got {number}")
+        raise ValueError(f"{name} must be from 0 to 1, got {number:g}")

@@ -10,16 +10,18 @@ min-char-rnn: the direction may change.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isfinite, sqrt
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from unfold.core.rule import Applied, Rule, interpret
 from unfold.core.scalar import X, less, select
-from unfold.training.sections import Settings
 
 Array = np.ndarray
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SAFE = {"f": 1e-28, "d": 1e-298}  # sums of squares above have lost nothing to underflow
 
 
@@ -39,10 +41,11 @@ CUT = Rule(
 )
 
 
-class ClipNorm(Settings):
+@dataclass(frozen=True)
+class ClipNorm:
     """Scale all gradients down together to this norm."""
 
-    norm: float = Field(gt=0, allow_inf_nan=False)
+    norm: Limit
 
     @property
     def rule(self) -> Rule:
@@ -62,10 +65,11 @@ class ClipNorm(Settings):
         return 1.0
 
 
-class ClipValue(Settings):
+@dataclass(frozen=True)
+class ClipValue:
     """Cut every gradient entry to this size."""
 
-    value: float = Field(gt=0, allow_inf_nan=False)
+    value: Limit
 
     @property
     def rule(self) -> Rule:
