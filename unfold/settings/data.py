@@ -10,6 +10,7 @@ The first key says the family; `docs/data.md` has them all with an example each.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import get_annotations
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, field_validator
@@ -290,13 +291,9 @@ DataSettings = (
     | RandomData
 )
 FAMILIES: Mapping[str, type[Settings]] = {
-    name: kind
-    for name, kind in zip(
-        ("text", "lines", "series", "arrays", "sequences", "images", "task", "random"),
-        get_args(DataSettings),
-        strict=True,
-    )
+    next(iter(get_annotations(kind))): kind for kind in get_args(DataSettings)
 }
+"""By the key that says where data come from: the first one of each model."""
 
 
 def family(tree: Mapping[str, Any]) -> str | None:

@@ -50,7 +50,7 @@ def is_number(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Forms:
-    """One of the forms of a union: the first whose kind a value has.
+    """One of the forms of a union, or the only form: the first whose kind a value has.
 
     Attributes:
         expected: the words for all of them.
@@ -61,8 +61,9 @@ class Forms:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        members = get_args(source)
-        tests = {f"{HIDDEN}{i}": _test(member) for i, member in enumerate(members)}
+        members = _members(source)
+        keyed = len(members) > 1
+        tests = {f"{HIDDEN}{i}": _test(member, keyed) for i, member in enumerate(members)}
         choices = {
             tag: self._choice(member, handler) for tag, member in zip(tests, members, strict=True)
         }
@@ -270,7 +271,7 @@ def _step(kind: Any, part: str | int) -> Any:
     if named := next((note for note in notes if isinstance(note, Named)), None):
         return named.table[str(part)]
     if str(part).startswith(HIDDEN):
-        return get_args(base)[int(str(part)[1:])]
+        return _members(base)[int(str(part)[1:])]
     if get_origin(base) in (list, dict):
         return get_args(base)[-1]
     if is_dataclass(base):
@@ -306,8 +307,17 @@ def _mistake(expected: str) -> PydanticCustomError:
     return PydanticCustomError("form", "{expected}", {"expected": expected, "names": []})
 
 
-def _test(member: Any) -> Callable[[object], bool]:
-    """Return what tells whether a value has the form of a member of a union."""
+def _members(union: Any) -> tuple[Any, ...]:
+    return get_args(union) if get_origin(union) in (Union, UnionType) else (union,)
+
+
+def _test(member: Any, keyed: bool) -> Callable[[object], bool]:
+    """Return what tells whether a value has the form of a member of a union.
+
+    Arguments:
+        member: a type.
+        keyed: whether a mapping has the form of a model only where it has the model's first key.
+    """
     base, notes = _parted(member)
     if named := next((note for note in notes if isinstance(note, Named)), None):
         return named.fits
@@ -320,7 +330,13 @@ def _test(member: Any) -> Callable[[object], bool]:
     if kind in SCALARS:
         return lambda value: type(value) is kind or (kind is float and type(value) is int)
     first = next(iter(_constants(kind)))
-    return lambda value: isinstance(value, kind) or (isinstance(value, Mapping) and first in value)
+
+    def fits(value: object) -> bool:
+        return isinstance(value, kind) or (
+            isinstance(value, Mapping) and (first in value or not keyed)
+        )
+
+    return fits
 
 
 def _open(kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

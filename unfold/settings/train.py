@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from unfold.settings.model import MAX_SEED, Forms, Named, Settings, Short, show
+from unfold.settings.model import MAX_SEED, Expected, Forms, Named, Settings, Short, show
 from unfold.settings.read import read
 from unfold.spec.file.model import Section
 from unfold.training.rules.clip import ClipNorm, ClipValue
@@ -22,6 +22,7 @@ from unfold.training.rules.optimizers import OPTIMIZERS, Adam
 from unfold.training.rules.schedules import PIECES, Piece, Schedule
 from unfold.training.rules.teaching import SHARES, Mode, Scheduled, Share
 
+CHUNKS = "{t: 25} or {t: {every: 25, back: 100}}"
 Optimizer = Annotated[Any, Named(OPTIMIZERS, "{adam: {rate: 0.01}}")]
 Clip = Annotated[ClipNorm | ClipValue, Forms("{norm: 5} or {value: 5}")]
 PIECE = Named(PIECES, "{cosine: {to: 0.1}}", short=True)
@@ -62,6 +63,9 @@ def _mode(mode: str | ByTeacher) -> Mode | Scheduled:
     return Scheduled(share) if isinstance(share, Share) else ("scheduled", share)
 
 
+Steps = Annotated[int, Field(ge=1), Expected(f"a number of steps, as in {CHUNKS}")]
+
+
 class Chunks(Settings):
     """How sequences are cut along an axis.
 
@@ -70,8 +74,8 @@ class Chunks(Settings):
         back: steps that gradients flow back, at least `every`; default: as many.
     """
 
-    every: int = Field(ge=1)
-    back: int | None = Field(default=None, ge=1)
+    every: Steps
+    back: Steps | None = None
 
     @model_validator(mode="after")
     def _learns_from_all(self) -> Chunks:
@@ -101,9 +105,8 @@ class Truncate(Settings):
     @model_validator(mode="after")
     def _one_axis(self) -> Truncate:
         if len(self.__pydantic_extra__) != 1:
-            form = "{t: 25} or {t: {every: 25, back: 100}}"
             given = show(self.model_dump(exclude_unset=True))
-            raise ValueError(f"expected one axis and its steps, as in {form}, got {given}")
+            raise ValueError(f"expected one axis and its steps, as in {CHUNKS}, got {given}")
         if self.overlap and self.carry is False:
             raise ValueError("back reaches into the previous chunk, so the state must be carried")
         return self
@@ -209,7 +212,7 @@ class TrainSettings(Settings):
         BeforeValidator(_mapping),
         AfterValidator(_mode),
     ] = "teacher"
-    truncate: Truncate | None = None
+    truncate: Annotated[Truncate, Forms(f"one axis and its steps, as in {CHUNKS}")] | None = None
 
     @model_validator(mode="after")
     def _one_decay(self) -> TrainSettings:

@@ -25,7 +25,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override size.NAME, axis.NAME, or a key of data, train or generate.",
+        help="Override size.NAME, axis.NAME, or a key of data, train, memory, generate or draw.",
     ),
 ]
 BackendOption = Annotated[
