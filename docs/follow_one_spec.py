@@ -168,10 +168,10 @@ _GRAPH = (
 )
 _RUN = "The reference walks the graph, wavefront by wavefront, forward and through the adjoint."
 _PLAN = (
-    "The Plan is the same adjoint for the compiled backend: the loop nest, with operations and"
-    " bytes. Values that depend only on inputs and parameters are computed before the loops, weight"
-    " gradients after them. `unfold explain pattern-last --plan` prints more details, and"
-    " [the compiled engine](engine.md) explains how to read them."
+    "The Plan is the same adjoint for the Target of the compiled backend, the CPU: the loop nest,"
+    " with operations and bytes. Values that depend only on inputs and parameters are computed"
+    " before the loops, weight gradients after them. `unfold explain pattern-last --plan` prints"
+    " more details, and [the compiled engine](engine.md) explains how to read them."
 )
 
 

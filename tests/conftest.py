@@ -31,6 +31,12 @@ settings.register_profile(
 settings.load_profile("unfold")
 
 
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the default backend be one that makes Plans."""
+    monkeypatch.setenv("UNFOLD_BACKEND", "numba")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--slow` and `--record`."""
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,9 @@ inputs:
 parameters:
   W: [n, n]
   U: [n, 2]
+  b: [n]
 nodes:
-  h[t]: tanh(W @ h[t-1] + U @ x[t])
+  h[t]: tanh(W @ h[t-1] + U @ x[t] + b)
 loss: mean[t](sum(h[t] * h[t]))
 data: {random: true, batch: 3}
 train: {steps: 3}
@@ -42,7 +44,9 @@ train: {steps: 3}
 
 
 class Third(Interpreting):
-    """A backend of the tests."""
+    """A backend of the tests, which adds up gradients of parameters after loops."""
+
+    target = replace(Interpreting.target, fuses=False)
 
     def __init__(self, planner: Planner, room: Room) -> None:
         super().__init__(planner, room, kept=True)
@@ -108,6 +112,17 @@ def test_its_kernels_are_shown_and_removed(spec: Path, capsys: pytest.CaptureFix
     removed = json.loads(told(capsys, "cache", "--clear", "--json")[0])["removed"]
     assert removed == before["kernels"]
     assert json.loads(told(capsys, "cache", "--json")[0])["kernels"] == 0
+
+
+def test_the_plan_is_explained_as_it_is_made_for_it(
+    spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[str, str] = {}
+    for name in ("numba", "third"):
+        monkeypatch.setenv("UNFOLD_BACKEND", name)
+        shown[name] = told(capsys, "explain", str(spec), "--plan")[0]
+    assert "adds to ∂b  for batch" in shown["numba"], "in the loop over t"
+    assert "adds to ∂b  for t, batch" in shown["third"]
 
 
 def test_gradients_are_checked_and_times_compared_on_it(

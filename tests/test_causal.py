@@ -16,6 +16,7 @@ from gradients import check_model
 from recurrences import text
 
 import unfold
+from unfold.backends.numba.backend import Numba
 from unfold.core.dependence import Loop, Single, order
 from unfold.core.plan import Dim, Gemm, Nest, Statement
 from unfold.core.plan import Loop as Recurrence
@@ -237,7 +238,7 @@ def test_looped_with_a_mask_is_told_how_to_bound() -> None:
 def test_products_stay_products_and_loops_stop_at_the_bound() -> None:
     model = unfold.loads(LOOPED)
     program = join_products(model.pipeline.adjoint(model.pipeline.trained))
-    found = nests(plan(program).statements)
+    found = nests(plan(program, Numba.target).statements)
     assert not any("t" in axes for axes, _ in found)
     products = [s for _, s in found if isinstance(s, Gemm)]
     assert sum(Dim("s") in s.k or Dim("s") in s.m for s in products) >= 2
@@ -246,7 +247,11 @@ def test_products_stay_products_and_loops_stop_at_the_bound() -> None:
 
 
 def test_a_step_of_writing_costs_what_its_past_is_long() -> None:
-    found = [(a, s) for a, s in nests(plan(join_products(free(LOOPED))).statements) if "t" in a]
+    found = [
+        (a, s)
+        for a, s in nests(plan(join_products(free(LOOPED)), Numba.target).statements)
+        if "t" in a
+    ]
     over = [s for _, s in found if isinstance(s, Nest) and any(d.name == "s" for d in s.dims)]
     assert over and all(any("t" in f.axes for f in s.within) for s in over)
     assert not any("s" in s.value for _, s in found if isinstance(s, Gemm) and Dim("s") in s.k)

@@ -15,6 +15,7 @@ import pytest
 from gradients import check_model
 
 import unfold
+from unfold.backends.numba.backend import Numba
 from unfold.cli import invoke
 from unfold.core.build import Builder
 from unfold.core.op import OPS, Kind
@@ -320,7 +321,7 @@ def test_the_equations_are_the_operator() -> None:
 
 def test_it_is_one_kernel_for_each_sequence() -> None:
     adjoint = model().pipeline.adjoint(("V",))
-    calls = [s for s in plan(adjoint, ("t", "u")).statements if isinstance(s, Call)]
+    calls = [s for s in plan(adjoint, Numba.target, ("t", "u")).statements if isinstance(s, Call)]
     assert [c.op for c in calls] == ["ctc", "ctc_occupancy"]
     assert all([d.name for d in c.dims] == ["batch"] for c in calls)
 

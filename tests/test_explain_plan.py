@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import unfold
+from unfold.backends.numba.backend import Numba
 from unfold.cli import invoke
 from unfold.explain.describe import Description, describe
 from unfold.passes.lowering import lower, to_backend
@@ -18,6 +19,7 @@ from unfold.runs.domain import Domain
 from unfold.terminal.plan_text import amount, fate_lines, plan_lines, unit
 from unfold.terminal.profile import FILE, Measured, Watch
 
+pytestmark = pytest.mark.usefixtures("compiled")
 ELMAN = """
 unfold: 1
 name: elman
@@ -145,7 +147,7 @@ def test_a_plan_says_why_something_is_no_gemm() -> None:
 
 def test_lengths_that_differ_are_described_too() -> None:
     model = unfold.load("pattern-last")
-    found = plan(lower(model.pipeline.resolved(), to_backend(("t",))), ("t",))
+    found = plan(lower(model.pipeline.resolved(), to_backend(("t",))), Numba.target, ("t",))
     extents = Domain(found.program, batch=2).extents
     assert "last" in str(found.buffers)
     assert "W @ " in show(describe(found, extents))
@@ -189,6 +191,17 @@ def test_explain_plan_of_a_huge_batch(
             assert invoke([*command, str(spec), "--set", f"data.batch={batch}"]) == 1, change
             printed = capsys.readouterr()
             assert f"in a batch of {batch:,}, " in printed.out + printed.err
+
+
+def test_the_reference_makes_no_plan(
+    spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNFOLD_BACKEND", "reference")
+    assert invoke(["explain", str(spec), "--plan"]) == 1
+    assert capsys.readouterr().err == (
+        "reference runs a spec without a plan\n"
+        "  help: set another backend, such as  UNFOLD_BACKEND=numba\n"
+    )
 
 
 def test_options_of_the_plan_need_it(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -185,6 +185,7 @@ FAR = {
 }
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("name", FAR)
 @pytest.mark.parametrize("lengths", [None, {"t": [8, 3]}], ids=["equal", "unequal"])
 def test_far_delay_memory_blow_up(name: str, lengths: dict[str, list[int]] | None) -> None:

@@ -81,6 +81,7 @@ def test_values_and_gradients(expression: str, lengths: dict[str, list[int]] | N
         assert_close(f"gradient of {name}", found[name], grads[name])
 
 
+@pytest.mark.usefixtures("compiled")
 def test_a_matrix_is_picked_where_it_lies() -> None:
     """A step of a second-order network costs one matrix, however many symbols there are."""
     few, many = (load(SECOND_ORDER, s=symbols).plan() for symbols in (2, 50))
@@ -90,6 +91,7 @@ def test_a_matrix_is_picked_where_it_lies() -> None:
     assert "∂W scattered by a[t] in the loop over t" in fates
 
 
+@pytest.mark.usefixtures("compiled")
 def test_what_is_picked_meets_a_shared_matrix_as_a_product() -> None:
     plan = load('einsum("kj,suk,s,u->j", Q, N, a[t], b[t])').plan()
     fates = "\n".join(map(str, fate_lines(plan.fates, 100)))

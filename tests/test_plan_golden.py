@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import unfold
+from unfold.backends.numba.backend import Numba
 from unfold.core.plan import Gemm, Kernel, Load, Loop, Nest, Plan, Statement
 from unfold.core.program import BATCH
 from unfold.explain.names import Names
@@ -24,6 +25,7 @@ from unfold.planning.plan import plan
 from unfold.shipped import find
 from unfold.terminal.plan_text import plan_lines
 
+pytestmark = pytest.mark.usefixtures("compiled")
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
 PIN = bool(os.environ.get("UNFOLD_PIN"))
@@ -101,7 +103,7 @@ class Facts:
         self.model = unfold.loads(text)
         wrt = [v.name for v in self.model.program.parameters]
         program = self.model.pipeline.adjoint(wrt, mode=mode, state=True)
-        self.plan: Plan = plan(lower(program, to_backend()))
+        self.plan: Plan = plan(lower(program, to_backend()), Numba.target)
         self.names = Names(self.plan.program)
 
     def _walk(

@@ -96,6 +96,7 @@ def test_it_is_differentiated_and_compiled() -> None:
             np.testing.assert_allclose(*(g[name] for g in grads), rtol=close, atol=close)
 
 
+@pytest.mark.usefixtures("compiled")
 def test_it_is_measured_and_explained() -> None:
     model = given(2)[0]
     assert model.measures().recurrent_depth is not None

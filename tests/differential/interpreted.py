@@ -30,6 +30,7 @@ from unfold.backends.native.memory import Host
 from unfold.backends.native.protocol import ITEM, Block
 from unfold.backends.native.share import Share, Written
 from unfold.backends.native.store import Store
+from unfold.backends.numba.backend import Numba
 from unfold.backends.numba.gemm import Library
 from unfold.backends.numba.generate import blocks
 from unfold.backends.protocol import Planner, Room
@@ -52,6 +53,8 @@ class Interpreting(Native):
         room: says what memory may be taken.
         kept: whether texts go through a store of kernels.
     """
+
+    target = Numba.target
 
     def __init__(self, planner: Planner, room: Room, *, kept: bool = False) -> None:
         self.machine = Interpreted(kept=kept)

@@ -19,13 +19,14 @@ from unfold.backends.profiles import Profile
 from unfold.core.plan import Plan
 from unfold.core.program import Program
 from unfold.core.rule import Applied, Rule
+from unfold.core.target import Target
 from unfold.runs.domain import Domain
 
 Arrays = Mapping[str, Any]
 Room = Callable[[int], float]  # from the bytes held to those that may be taken beside them
 
 
-Planner = Callable[[Program, Domain], Plan]
+Planner = Callable[[Program, Domain, Target], Plan]
 
 
 class Prepared(Protocol):
@@ -58,10 +59,12 @@ class Backend(Protocol):
     """Runs Programs.
 
     Attributes:
+        target: the machine that its Plans are for; None if it runs Programs without a Plan.
         takes_parts: whether a run may be a part of a longer one, so that segments can be
             recomputed; a training run then starts by telling the memory that a step needs.
     """
 
+    target: Target | None
     takes_parts: bool
 
     def __init__(self, planner: Planner, room: Room) -> None: ...

@@ -183,6 +183,13 @@ class Kernel:
     stores: list[tuple[str, Store]] = field(default_factory=list[tuple[str, Store]])
     values: list[str] = field(default_factory=list[str])
 
+    @property
+    def reads(self) -> tuple[Access, ...]:
+        """What is loaded, the categories that pick rows among it."""
+        loads = [leaf.access for leaf in self.leaves.values() if isinstance(leaf, Load)]
+        picked = [a for x in (*loads, *(s.access for _, s in self.stores)) for a, _ in x.indirect]
+        return (*loads, *picked)
+
 
 @dataclass
 class Nest:
@@ -193,11 +200,14 @@ class Nest:
         kernels: done at each point.
         within: forms of these dimensions and of the loops around; a point at which one is negative
             is left out.
+        independent: the dimensions that carry no dependence: points that differ along one of them
+            may run in any order, or at the same time.
     """
 
     dims: tuple[Dim, ...]
     kernels: list[Kernel]
     within: tuple[Affine, ...] = ()
+    independent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unfold.backends import chosen, load
+from unfold.backends import chosen, default, load
 from unfold.core.paths import read_inputs
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
+from unfold.core.target import Target
+from unfold.errors import UnsupportedError
 from unfold.execution.memory import Memory
 from unfold.passes.lowering import lower, to_backend
 from unfold.passes.reach import reaches_far
@@ -212,20 +214,27 @@ class Execution:
         return self.backend(backend).needs(program, domain, dtype)
 
     def describe(self, program: Program, extents: Mapping[str, int]) -> Description:
-        """Return the Plan of a Program in words, with its costs in single precision.
+        """Return the Plan of the default backend in words, with its costs in single precision.
 
         Args:
             program: as `run` takes it.
             extents: of axes, "batch" among them; default: those of the Program.
+
+        Raises:
+            UnsupportedError: the backend makes no plan.
         """
         from unfold.explain.describe import describe
 
+        name = chosen(None)
+        if (target := load(name).target) is None:
+            help = f"  help: set another backend, such as  UNFOLD_BACKEND={default()}"
+            raise UnsupportedError(f"{name} runs a spec without a plan\n{help}")
         own = {a: n for a, n in extents.items() if a != BATCH}
-        plan = self.planned(program, Domain(program, own, batch=extents[BATCH]))
+        plan = self.planned(program, Domain(program, own, batch=extents[BATCH]), target)
         return describe(plan, Domain(plan.program, own, batch=extents[BATCH]).extents)
 
-    def planned(self, program: Program, domain: Domain) -> Plan:
-        """Return the Plan of a Program for the lengths of a domain.
+    def planned(self, program: Program, domain: Domain, target: Target) -> Plan:
+        """Return the Plan of a Program for the lengths of a domain and a machine.
 
         It depends on extents only where an index reaches far beyond them.
         """
@@ -239,11 +248,11 @@ class Execution:
         if (program, varying) not in self._lowered:
             self._lowered[program, varying] = lower(program, to_backend(varying))
         lowered = self._lowered[program, varying]
-        key: tuple[Any, ...] = (lowered,)
+        key: tuple[Any, ...] = (lowered, target)
         if reaches_far(lowered):
             key += tuple(n for a, n in domain.extents.items() if a != BATCH)
         if key not in self._planned:
-            self._planned[key] = plan(lowered, varying, domain.extents)
+            self._planned[key] = plan(lowered, target, varying, domain.extents)
         return self._planned[key]
 
 

@@ -24,8 +24,7 @@ from unfold.core.op import Kind, View
 from unfold.core.paths import uses
 from unfold.core.plan import Dim
 from unfold.core.program import BATCH, Program, Ref, Value
-
-LONG, VERY_LONG = 20, 200  # operations of an expression that is written out more than once
+from unfold.core.target import Target
 
 
 class Form(Enum):
@@ -57,6 +56,7 @@ class Forms:
 
     Attributes:
         program: decomposed.
+        target: the machine.
         paths: the loops around each value, outermost first.
         form: of each value.
         products: of values whose form is GEMM.
@@ -66,6 +66,7 @@ class Forms:
     """
 
     program: Program
+    target: Target
     paths: Mapping[str, tuple[Loop, ...]]
     form: dict[str, Form] = field(default_factory=dict[str, Form])
     products: dict[str, Product] = field(default_factory=dict[str, Product])
@@ -74,16 +75,18 @@ class Forms:
     zero: set[str] = field(default_factory=set[str])
 
 
-def decide(program: Program, blocks: tuple[Block, ...], results: Iterable[str]) -> Forms:
+def decide(
+    program: Program, blocks: tuple[Block, ...], results: Iterable[str], target: Target
+) -> Forms:
     """Return what each equation becomes.
 
     Args:
         program: decomposed.
         blocks: its order.
         results: values that are asked for.
+        target: the machine.
     """
-    paths = dict(_paths(blocks, ()))
-    forms = Forms(program, paths)
+    forms = Forms(program, target, dict(_paths(blocks, ())))
     for value in program:
         forms.form[value.name] = _form(forms, value)
     forms.zero = _zero(forms, set(results))
@@ -225,7 +228,8 @@ def classify(forms: Forms, value: Value) -> Product | str:
     found = Product(a, b, *(tuple(classes[c]) for c in ("m", "n", "k", "outer")))
     if not found.k:
         return "nothing that both operands have is summed over"
-    if not found.m and all(d.size is None for d in found.k):
+    one_row = not found.m and all(d.size is None for d in found.k)
+    if one_row and not forms.target.matrix_vector:
         return (
             "each sum has vectors of its own, which no other sum uses"
             if all(own)
@@ -291,7 +295,9 @@ def _worth_keeping(forms: Forms, value: Value, size: int) -> bool:
         return False
     paths = {_path(forms, value, r) for r, _ in readers}
     if not value.row.costly:
-        return len(readers) > 1 and size > (LONG if len(paths) > 1 else VERY_LONG)
+        target = forms.target
+        most = target.recomputed_apart if len(paths) > 1 else target.recomputed
+        return len(readers) > 1 and size > most
     looped = {loop.axis for loop in forms.paths[value.name]}
     wider = any(set(r.iteration) - set(value.iteration) - looped for r, _ in readers)
     reduced = any(forms.form[r.name] is not Form.POINTWISE for r, _ in readers) and len(readers) > 1
@@ -299,7 +305,7 @@ def _worth_keeping(forms: Forms, value: Value, size: int) -> bool:
 
 
 def _path(forms: Forms, value: Value, reader: Value) -> tuple[Loop, ...]:
-    """Return the loops that a reader will be in: a reduction goes where its operand is made."""
+    """Return the loops that a reader will be in: a fused reduction is where its operand is made."""
     own, other = forms.paths[value.name], forms.paths[reader.name]
-    sinks = forms.form[reader.name] is Form.REDUCE and other == own[: len(other)]
-    return own if sinks else other
+    reduces = forms.form[reader.name] is Form.REDUCE and other == own[: len(other)]
+    return own if reduces and forms.target.fuses else other

@@ -1,35 +1,42 @@
 """Make the Plan of a Program: decide, schedule, pack, place.
 
-In: a Program of one mode, without boundaries and feedback. Out: a Plan (`unfold.core.plan`), which
-says for every equation where it is computed; `unfold.explain.describe` says it in words.
+In: a Program of one mode, without boundaries and feedback, and a Target. Out: a Plan
+(`unfold.core.plan`), which says for every equation where it is computed; `unfold.explain.describe`
+says it in words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from unfold.core.dependence import order
 from unfold.core.op import Source
 from unfold.core.origin import LastIndex
 from unfold.core.paths import descendants, readers
-from unfold.core.plan import Access, Buffer, Gemm, Loop, Pack, Plan, Statement, Stored
+from unfold.core.plan import Buffer, Pack, Plan, Stored
 from unfold.core.program import BATCH, Program, Value
+from unfold.core.target import Target
 from unfold.passes.lowering import lower, to_plan
 from unfold.passes.reach import Reach
 from unfold.planning.forms import Forms, decide
+from unfold.planning.independence import marked
+from unfold.planning.panels import packed
 from unfold.planning.schedule import Schedule
 from unfold.planning.storage import buffers, fills
 from unfold.planning.works import Works
 
 
 def plan(
-    program: Program, varying: Iterable[str] = (), extents: Mapping[str, int] | None = None
+    program: Program,
+    target: Target,
+    varying: Iterable[str] = (),
+    extents: Mapping[str, int] | None = None,
 ) -> Plan:
     """Return the Plan of a Program.
 
     Args:
         program: lowered for a backend; see `unfold.passes.lowering`.
+        target: the machine that it is for.
         varying: axes whose length differs per sequence (their masks are in the Program).
         extents: of axes, which decide which reads are checked; default: none reaches far.
     """
@@ -38,18 +45,20 @@ def plan(
     reach = Reach.of(program, varying, extents or {})
     ready = lower(program, to_plan(reach))
     blocks = order(ready)
-    forms = decide(ready, blocks, results)
+    forms = decide(ready, blocks, results, target)
     works = Works(forms, reach)
     late, parallel = _late(ready, forms)
     early = {v.name for v in ready} - late
-    made: dict[object, Pack] = {}
-    first = _packed(Schedule(works).statements(blocks, early), forms, made)
-    second = _packed(Schedule(works).statements(blocks, late), forms, made)
+    first = Schedule(works).statements(blocks, early)
+    second = Schedule(works).statements(blocks, late)
+    if target.panels:
+        made: dict[object, Pack] = {}
+        first, second = packed(first, forms, made), packed(second, forms, made)
     packs = {s.name: s for s in first + second if isinstance(s, Pack)}
     kept = buffers(forms, first + second, set(results) | _crossing(ready, early, late))
     for axis in sorted(reach.varying):
         kept[LastIndex(axis).name] = _lengths(LastIndex(axis))
-    first, second = fills(first, kept), fills(second, kept)
+    first, second = (marked(fills(s, kept), kept) for s in (first, second))
     partial = {n: k for n, k in _partial(ready, early).items() if n in kept} if parallel else {}
     return Plan(
         ready,
@@ -95,42 +104,3 @@ def _partial(program: Program, early: set[str]) -> dict[str, str]:
 
 def _crossing(program: Program, early: set[str], late: set[str]) -> set[str]:
     return {r.value for n in late for r in program[n].operands if r.value in early}
-
-
-def _packed(statements: list[Statement], forms: Forms, made: dict[object, Pack]) -> list[Statement]:
-    """Pack the operands of products in loops that no loop changes, before the outermost loop."""
-    result: list[Statement] = []
-    for statement in statements:
-        if isinstance(statement, Loop):
-            packs: list[Pack] = []
-            statement = _pack_loop(statement, (statement.axis,), forms, made, packs)
-            result += packs
-        result.append(statement)
-    return result
-
-
-def _pack_loop(
-    loop: Loop, looped: tuple[str, ...], forms: Forms, made: dict[object, Pack], packs: list[Pack]
-) -> Loop:
-    body: list[Statement] = []
-    for statement in loop.body:
-        if isinstance(statement, Loop):
-            statement = _pack_loop(statement, (*looped, statement.axis), forms, made, packs)
-        elif isinstance(statement, Gemm) and _is_fixed(statement, forms):
-            over = tuple(a for a in looped if statement.b.moves(a))
-            key = (statement.b, statement.n, statement.k, over)
-            if key not in made:
-                made[key] = Pack(f"pack.{len(made)}", statement.b, statement.n, statement.k, over)
-                packs.append(made[key])
-            statement = replace(statement, packed=made[key].name)
-        body.append(statement)
-    return Loop(loop.axis, loop.direction, body)
-
-
-def _is_fixed(gemm: Gemm, forms: Forms) -> bool:
-    """Whether B is made outside of all loops, and its dimensions can be packed."""
-    b: Access = gemm.b
-    features = all(d.size is not None for d in (*gemm.n, *gemm.k))
-    plain = all(len(dims) == 1 for dims in (gemm.n, gemm.k))
-    still = not any(b.moves(d.name) for d in gemm.outer)
-    return not forms.paths[b.buffer] and features and plain and still and not b.guarded

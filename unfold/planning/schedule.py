@@ -1,9 +1,9 @@
 """Put works into nests and loops, in an order that respects what they read.
 
 The loops come from the dependence graph (`unfold.core.dependence.order`). Within one level, works
-over the same dimensions share a nest, and, over the same vector dimension, a kernel. A work that
-follows a loop and reads what the loop makes at the loop's own index point is done inside the loop,
-where these values are still at hand: so gradients of biases add up on the way.
+over the same dimensions share a nest, and, over the same vector dimension, a kernel. If the Target
+fuses, a work that follows a loop and reads what it makes at the loop's own index point is done
+inside the loop, where these values are still at hand: so gradients of biases add up on the way.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from unfold.planning.calls import call
 from unfold.planning.expressions import Expressions
 from unfold.planning.forms import Form
 from unfold.planning.works import Work, Works
-
-WIDE = 40  # leaves of a kernel beyond which another one is begun
 
 
 @dataclass
@@ -126,8 +124,7 @@ class Schedule:
         latest = self._latest(level, work)
         for position in range(max(latest, 0), len(level.entries)):
             entry = level.entries[position]
-            own = (work.dims, work.within)
-            if isinstance(entry, Group) and (entry.dims, entry.within) == own:
+            if isinstance(entry, Group) and self._joins(entry, work):
                 if position > latest or self._fits(level, entry, work, position):
                     entry.works.append(work)
                     self._made(level, work, position)
@@ -145,6 +142,12 @@ class Schedule:
                 return
         level.entries.append(Group(work.dims, work.within, [work]))
         self._made(level, work, len(level.entries) - 1)
+
+    def _joins(self, group: Group, work: Work) -> bool:
+        """Whether a work has the loops of a group, and adds up over the same ones if it must."""
+        if (group.dims, group.within) != (work.dims, work.within):
+            return False
+        return self.forms.target.fuses or _added(group.works[0]) == _added(work)
 
     def _made(self, level: Level, work: Work, position: int) -> None:
         """Note which entry makes a value, and set what it adds to at the start of the level."""
@@ -180,7 +183,7 @@ class Schedule:
 
     def _sinks(self, level: Level, inner: Inner, work: Work, position: int) -> bool:
         """Whether a work can be done inside of a loop that comes before it."""
-        if all(d.name != inner.axis for d in work.dims):
+        if not self.forms.target.fuses or all(d.name != inner.axis for d in work.dims):
             return False
         for access in work.reads:
             if level.makes.get(access.buffer) != position or _earlier(access, level.axes):
@@ -228,7 +231,7 @@ class Schedule:
                 after = max(after, position if shared else position + 1)
         for position in range(max(after, 0), len(kernels)):
             kernel = kernels[position]
-            if kernel.vector == work.vector and len(kernel.leaves) <= WIDE:
+            if kernel.vector == work.vector and len(kernel.leaves) <= self.forms.target.leaves:
                 return position
         return len(kernels)
 
@@ -239,6 +242,11 @@ class Schedule:
             return False
         reads = [a for a in work.reads if a.buffer == name and not _earlier(a, work.path)]
         return store.mode == "store" and all(a == store.access for a in reads)
+
+
+def _added(work: Work) -> list[Dim]:
+    """Return the dimensions over which a work adds up."""
+    return [d for d in work.dims if not work.store.access.moves(d.name)]
 
 
 def _set(work: Work) -> Work:

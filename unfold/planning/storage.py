@@ -1,14 +1,15 @@
 """Decide what of each value is kept: all of its points, a ring of the last few, or one.
 
 A value that is written and read inside the same loop, at the loop's own index point, needs no
-dimension for the loop's axis; with constant delays it needs a ring of as many points. The same
-holds for the loops of a nest. So the intermediate values of a time step live in a few lines of the
-cache, and only what is read elsewhere (by the adjoint, by a weight gradient) is kept for all steps.
+dimension for the loop's axis; with constant delays it needs a ring of as many points. If the Target
+contracts, the same holds for the loops of a nest. So the intermediate values of a time step live in
+a few lines of the cache, and only what is read elsewhere (by the adjoint, by a weight gradient) is
+kept for all steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, prod
 
@@ -21,7 +22,6 @@ from unfold.core.plan import (
     Dim,
     Fill,
     Gemm,
-    Load,
     Loop,
     Nest,
     Pack,
@@ -100,22 +100,19 @@ def long_sums(program: Program, statements: list[Statement]) -> set[str]:
 
 def _accesses(
     statements: list[Statement], place: Place
-) -> Iterator[tuple[Place, list[Access], list[Access]]]:
+) -> Iterator[tuple[Place, list[Access], Sequence[Access]]]:
     for statement in statements:
         if isinstance(statement, Loop):
             yield from _accesses(statement.body, (*place, statement))
         elif isinstance(statement, Nest):
             inner = (*place, statement)
             for kernel in statement.kernels:
-                loads = [leaf.access for leaf in kernel.leaves.values() if isinstance(leaf, Load)]
-                stores = [s.access for _, s in kernel.stores]
-                indirect = [a for x in (*loads, *stores) for a, _ in x.indirect]
-                yield inner, stores, loads + indirect
+                yield inner, [s.access for _, s in kernel.stores], kernel.reads
         elif isinstance(statement, Gemm):
             reads = [statement.a] if statement.packed else [statement.a, statement.b]
             yield place, [statement.c], reads
         elif isinstance(statement, Call):
-            yield place, [statement.target], list(statement.operands)
+            yield place, [statement.target], statement.operands
         elif isinstance(statement, Pack):
             yield place, [], [statement.b]
 
@@ -132,14 +129,14 @@ def _buffer(
     own = sorted(
         value.axes, key=lambda a: (a == BATCH, loops.index(a) if a in loops else len(loops))
     )
-    rings: Mapping[str, int] = {} if host or whole else _rings(value, uses)
+    rings: Mapping[str, int] = {} if host or whole else _rings(forms, value, uses)
     axes = tuple(
         Stored(a, rings.get(a) if rings.get(a) != 1 else None) for a in own if rings.get(a) != 1
     )
     return Buffer(name, axes, tuple(map(int, value.type.stored)), role, empty)
 
 
-def _rings(value: Value, uses: Uses) -> dict[str, int]:
+def _rings(forms: Forms, value: Value, uses: Uses) -> dict[str, int]:
     """Return how many points of an axis are needed, for axes of which not all are."""
     found: dict[str, int] = {}
     if not uses.writes:
@@ -156,7 +153,7 @@ def _rings(value: Value, uses: Uses) -> dict[str, int]:
                 found[around.axis] = depth
             if depth != 1 and around.axis in value.axes:
                 break  # read by a later iteration, so nothing inside may be given up
-        else:
+        elif forms.target.contracts:
             for dim in around.dims:
                 if dim.name in value.axes and _is_here(dim, uses):
                     found[dim.name] = 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from unfold.core.affine import Affine
 from unfold.core.letters import letter, letters
 from unfold.core.op import Over, View
-from unfold.core.plan import VECTOR, Access, Dim, Gemm, Kernel, Load, Store
+from unfold.core.plan import VECTOR, Access, Dim, Gemm, Kernel, Store
 from unfold.core.program import BATCH, Value
 from unfold.core.scalar import X
 from unfold.passes.reach import Reach
@@ -327,7 +327,7 @@ class Works:
     def _trial(self, work: Work) -> tuple[Access, ...]:
         kernel = Kernel(work.vector)
         work.write(self.expressions(kernel))
-        return tuple(dict.fromkeys(_loads(kernel)))
+        return tuple(dict.fromkeys(kernel.reads))
 
     def _simple(self, work: Work) -> bool:
         """Whether a kernel without features can run over the batch instead."""
@@ -352,17 +352,6 @@ class Works:
         elif fill is not None and all(store.access.moves(d.name) for d in dims):
             store, fill = Store(store.access), None
         return replace(work, dims=dims, vector=Dim(BATCH), store=store, fill=fill)
-
-
-def _loads(kernel: Kernel) -> list[Access]:
-    found: list[Access] = []
-    for leaf in kernel.leaves.values():
-        if isinstance(leaf, Load):
-            found.append(leaf.access)
-            found += [a for a, _ in leaf.access.indirect]
-    for _, store in kernel.stores:
-        found += [a for a, _ in store.access.indirect]
-    return found
 
 
 def _labels(shape: list[int]) -> list[str | None]:

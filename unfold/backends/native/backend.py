@@ -1,6 +1,8 @@
 """A compiled backend: Plans on an engine, whatever its machine is.
 
 class Numba(Native):
+    target = Target(…)
+
     def __init__(self, planner: Planner, room: Room) -> None:
         super().__init__(planner, Engine(Compiled(), room=room))
 """
@@ -19,6 +21,7 @@ from unfold.backends.protocol import Arrays, Planner
 from unfold.core.plan import Plan
 from unfold.core.program import BATCH, Program
 from unfold.core.rule import Applied, Rule
+from unfold.core.target import Target
 from unfold.runs.domain import Domain
 
 
@@ -30,10 +33,12 @@ class Native:
         engine: runs them.
 
     Attributes:
+        target: the machine that Plans are for.
         takes_parts: it does, so that segments can be recomputed.
         engine: what runs Plans now; another one while a clock is read.
     """
 
+    target: Target
     takes_parts = True
 
     def __init__(self, planner: Planner, engine: Engine) -> None:
@@ -46,11 +51,11 @@ class Native:
 
     def prepare(self, program: Program, domain: Domain, dtype: str) -> Ready:
         """Return a Program that is ready to run; it is compiled when it runs first."""
-        return Ready(self, self.planner(program, domain), domain, dtype)
+        return Ready(self, self.planner(program, domain, self.target), domain, dtype)
 
     def needs(self, program: Program, domain: Domain, dtype: str) -> int:
         """Return the bytes that a run takes."""
-        plan = self.planner(program, domain)
+        plan = self.planner(program, domain, self.target)
         return self.engine.needs(plan, over(domain, 0, {}), dtype)
 
     def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:

@@ -23,10 +23,12 @@ class Reference:
     """Walks unfolded graphs.
 
     Attributes:
+        target: it needs none.
         takes_parts: it does not; runs in segments must agree with it.
         runner: keeps walks for the next run.
     """
 
+    target = None
     takes_parts = False
 
     def __init__(self, planner: Planner, room: Room) -> None:
