@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import unfold
-from tests.differential.interpreted import Interpreting
+from tests.differential.interpreted import Interpreted, Interpreting
 from unfold import backends
 from unfold.backends import kept
 from unfold.backends.protocol import Planner, Room
@@ -49,7 +49,7 @@ class Third(Interpreting):
     target = replace(Interpreting.target, fuses=False)
 
     def __init__(self, planner: Planner, room: Room) -> None:
-        super().__init__(planner, room, kept=True)
+        super().__init__(planner, room, machine=Interpreted(kept=True))
 
 
 @pytest.fixture

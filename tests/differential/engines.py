@@ -18,6 +18,7 @@ import numpy as np
 
 import unfold
 from tests.differential.interpreted import interpret
+from tests.differential.parallel import PARALLEL, Parallel, shuffled
 from unfold.core.op import LEAD
 from unfold.core.program import Program
 from unfold.runs.domain import Domain
@@ -71,13 +72,20 @@ class Backend:
 def engine(model: unfold.Model, name: str, dtype: str) -> Engine:
     """Return the engine of a name: "noisy" (with "single" as its float32), or a backend.
 
-    "interpreted" is the compiled backend with its blocks interpreted.
+    "interpreted" is the compiled backend with its blocks interpreted; "parallel" is one that plans
+    for another Target, and runs the points of nests at once.
     """
     if name in WALKS:
         return Inexact(model, "single" if dtype == "float32" else name)
-    if name == "interpreted" and name not in model._execution.backends:
-        interpret(model, name)
+    if name in INTERPRETED and name not in model._execution.backends:
+        interpret(model, name, **INTERPRETED[name]())
     return Backend(model, dtype, name)
+
+
+INTERPRETED: dict[str, Callable[[], dict[str, Any]]] = {
+    "interpreted": dict,
+    "parallel": lambda: {"machine": Parallel(shuffled(1)), "target": PARALLEL},
+}
 
 
 # References that are inexact on purpose

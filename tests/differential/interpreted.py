@@ -35,6 +35,7 @@ from unfold.backends.numba.gemm import Library
 from unfold.backends.numba.generate import blocks
 from unfold.backends.protocol import Planner, Room
 from unfold.core.plan import Plan
+from unfold.core.target import Target
 from unfold.ops.lattice import Lattice
 
 PACK, GEMM, MATMUL, FIRST = 1, 2, 3, 16
@@ -51,20 +52,29 @@ class Interpreting(Native):
     Args:
         planner: makes Plans.
         room: says what memory may be taken.
-        kept: whether texts go through a store of kernels.
+        machine: interprets the blocks.
+        target: what Plans are for; default: the class's own.
     """
 
     target = Numba.target
 
-    def __init__(self, planner: Planner, room: Room, *, kept: bool = False) -> None:
-        self.machine = Interpreted(kept=kept)
+    def __init__(
+        self,
+        planner: Planner,
+        room: Room,
+        *,
+        machine: Interpreted | None = None,
+        target: Target | None = None,
+    ) -> None:
+        self.machine = machine or Interpreted()
+        self.target = target or self.target
         super().__init__(planner, InterpretedEngine(self.machine, threads=2, room=room))
 
 
-def interpret(model: unfold.Model, name: str = "numba") -> Any:
+def interpret(model: unfold.Model, name: str = "numba", **options: Any) -> Any:
     """Let a model have its blocks interpreted, by the backend of a name; return the engine."""
     execution = model._execution
-    backend = Interpreting(execution.planned, lambda held: execution.memory.room(held))
+    backend = Interpreting(execution.planned, lambda held: execution.memory.room(held), **options)
     execution.backends[name] = backend
     return backend.engine
 
@@ -151,6 +161,7 @@ class Interpreted:
         self.texts: list[Callable[[int], None]] = []
         self.known: dict[str, int] = {}
         self.store = Store(self) if kept else None
+        self.names = dict(FUNCTIONS)
         self._one_at_a_time = Lock()
 
     @property
@@ -213,7 +224,7 @@ class Interpreted:
         body = "\n".join(
             line for line in text.splitlines() if not line.startswith(("from ", "import "))
         )
-        memory, names = self.reader, dict(FUNCTIONS)
+        memory, names = self.reader, dict(self.names)
         names["cfunc"] = lambda *_, **__: lambda f: f
         names["load_i64"] = _integer
         names["vector_kernel"] = lambda _, loads, stores: (
