@@ -21,7 +21,7 @@ from unfold.core.build import Builder
 from unfold.core.letters import letter, letters, written
 from unfold.core.op import SUM, Over, View
 from unfold.core.paths import is_used_once
-from unfold.core.program import Program, Ref, Value
+from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.passes.simplify import drop_dead
 
 Factors = tuple[Sequence[Ref], Sequence[str], str]  # operands, their letters, the result's
@@ -157,7 +157,7 @@ def _apart(program: Program) -> Program:
         if not value.is_contraction or len(value.operands) != 2 or not value.reduced:
             continue
         builder.about(value)
-        axes = [set(r.axes) for r in value.operands]
+        axes = [_depends_on(r) for r in value.operands]
         operands, reduced = list(value.operands), set(value.reduced)
         for i, ref in enumerate(value.operands):
             alone = frozenset((axes[i] - axes[1 - i]) & reduced)
@@ -175,3 +175,8 @@ def _apart(program: Program) -> Program:
             within = tuple(f for f in value.within if set(f.axes) <= set(changed.iteration))
             builder.values[value.name] = replace(changed, within=within)
     return builder.build(program)
+
+
+def _depends_on(ref: Ref) -> set[str]:
+    """Return the axes that decide what is read; the end of an axis differs between sequences."""
+    return {*ref.axes, *(BATCH for i in ref.index if i.ends)}
