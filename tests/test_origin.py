@@ -42,7 +42,7 @@ CUTS = {
 BEFORE = re.compile(rf"(^|[^a-z])({'|'.join(map(re.escape, MARKS))})$")
 AFTER = re.compile(r"^[~|]")
 # Texts of people: specs, settings and paths, where these characters are no marks.
-TEXTS = ("spec/text", "spec/file")
+TEXTS = ("spec/text", "spec/file", "settings")
 PLACE = FOLDER / "core" / "origin.py"
 
 
