@@ -199,9 +199,10 @@ class _Writer:
     ) -> Row:
         values = tuple(dict.fromkeys(kernel.values))
         copy = not kernel.lines and all(self.names.is_copy(self.program[n]) for n in values)
+        begins = {x.number for _, x in kernel.lines if not x.arguments and not kernel.leaves}
         own = dict.fromkeys(e for n in values for e in self.names.equations(n))
         inside: tuple[str, ...] = ()
-        if not copy:
+        if not copy and not begins:
             hidden = (n for v in values for n in self.names.inside(v, self.plan.buffers))
             inside = tuple(
                 e for e in dict.fromkeys(map(self.names.equation, hidden)) if e not in own
@@ -209,12 +210,13 @@ class _Writer:
         slow = filter(None, (self.names.slow(n, self.plan.slow) for n in values))
         details = [self._points(nest if alone else None, kernel), *self._picks(kernel)]
         details += [f"vector loops, not a GEMM: {why}" for why in slow]
+        details[:0] = [f"to {number}" for number in sorted(begins)]
         effort = self.costs.kernel(nest, kernel) * times
         return Row(
-            "copy" if copy else "kernel",
+            "copy" if copy else "zero" if begins else "kernel",
             depth,
             blocks,
-            self._made(kernel, inside, copy=copy),
+            self._made(kernel, inside, copy=copy or bool(begins)),
             tuple(d for d in details if d),
             self.names.sorted((*inside, *own)),
             inside,

@@ -152,11 +152,15 @@ class Schedule:
     def _made(self, level: Level, work: Work, position: int) -> None:
         """Note which entry makes a value, and set what it adds to at the start of the level."""
         level.makes[work.value] = max(position, level.makes.get(work.value, -1))
-        number = work.clear if work.fill is None else work.fill
-        if number is not None:
-            level.entries.insert(0, Fill(work.value, level.axes, number))
-            for name in level.makes:
-                level.makes[name] += 1
+        before: list[Group | Fill] = []
+        if work.clear is not None or work.fill == 0.0:
+            before.append(Fill(work.value, level.axes, work.clear or 0.0))
+        if work.fill:  # only points of the equation: zeros around them stay
+            constant = work.constant(work.fill)
+            before.append(Group(constant.dims, constant.within, [constant]))
+        level.entries[:0] = before
+        for name in level.makes:
+            level.makes[name] += len(before)
 
     def _fits(self, level: Level, group: Group, work: Work, position: int) -> bool:
         """Whether a work may run in the same rows as what it depends on."""

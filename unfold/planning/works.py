@@ -60,6 +60,25 @@ class Work:
         kernel.stores.append((result.head, self.store))
         kernel.values.append(self.value)
 
+    def constant(self, number: float) -> Work:
+        """Return a work that sets each element of the target to a number."""
+        moves = self.store.access.moves
+        dims = tuple(d for d in self.dims if moves(d.name))
+        axes = {*self.path, *(d.name for d in dims)}
+        vector = self.vector if self.vector and moves(self.vector.name) else None
+        axes |= {vector.name} if vector else set()
+        return replace(
+            self,
+            dims=dims,
+            vector=vector,
+            store=Store(self.store.access),
+            root=lambda e, at: X("number", (), number),
+            fill=None,
+            clear=None,
+            reads=(),
+            within=tuple(f for f in self.within if set(f.axes) <= axes),
+        )
+
 
 class Works:
     """Makes works.
