@@ -506,4 +506,14 @@ nodes:
 initial: {h: learned, x: 0.5}
 loss: sum[t](h[t] @ g[t])
 """,
+    # The same by lengths that the spec fixes: there is no m[t,3], but W[i] has two.
+    "never inside of two": """
+axes: {t: 5, i: 2}
+inputs: {x[t]: [2]}
+parameters: {W[i]: [2,2]}
+nodes:
+  m[t,i]: tanh(W[i] @ m[t,3] + (W[1-i] + W[i+2]) @ x[t])
+initial: {m: learned}
+loss: sum[t,i](m[t,i] @ m[t,i])
+""",
 }

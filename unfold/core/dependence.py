@@ -21,7 +21,7 @@ from math import inf, isfinite
 from unfold.core.affine import Affine
 from unfold.core.bounds import Span, reach
 from unfold.core.cycles import explain_cycle
-from unfold.core.program import BATCH, Program, Ref, kept
+from unfold.core.program import BATCH, Program, Ref, Value, kept
 from unfold.errors import CycleError, Diagnostic
 
 
@@ -69,7 +69,7 @@ class Edge:
 def edges(program: Program, extents: Mapping[str, int] | None = None) -> Sequence[Edge]:
     """Return every reference of every equation, boundary values included.
 
-    What is never inside of its domain, as h[-1], is no dependence.
+    What is never inside of its domain, as h[-1], or a[3] of two, is no dependence.
 
     Args:
         program: whose equations they are.
@@ -88,7 +88,7 @@ def _edges(program: Program, extents: Mapping[str, int]) -> Sequence[Edge]:
     for value in program:
         for ref in program.reads(value):
             source = program[ref.value]
-            if ref.is_outside(source.axes):
+            if never_inside(ref, source, extents):
                 continue
             offsets = {
                 axis: reach(index, axis, extents, value.within) if axis in value.axes else ANYWHERE
@@ -119,6 +119,12 @@ def _follows(extent: Affine, known: Mapping[str, int]) -> bool:
 
 def outreach(index: Affine, axis: str, extents: Mapping[str, int]) -> tuple[int, int]:
     """Return how far a linear index reaches before the first and after the last point."""
+    low, high = _span(index, extents)
+    return max(0, -low), max(0, high - (extents[axis] - 1))
+
+
+def _span(index: Affine, extents: Mapping[str, int]) -> tuple[int, int]:
+    """Return the least and the largest number that a linear index has."""
     low = high = index.constant
     for name, factor in index.lasts:
         low += factor * (extents[name] - 1)
@@ -126,7 +132,29 @@ def outreach(index: Affine, axis: str, extents: Mapping[str, int]) -> tuple[int,
     for name, factor in index.terms:
         ends = (0, factor * (extents[name] - 1))
         low, high = low + min(ends), high + max(ends)
-    return max(0, -low), max(0, high - (extents[axis] - 1))
+    return low, high
+
+
+def never_inside(ref: Ref, source: Value, extents: Mapping[str, int]) -> bool:
+    """Whether a reference reads no point of a value, whatever the reader's point is."""
+    pairs = zip(source.axes, ref.index, strict=True)
+    return any(a != BATCH and is_outside(i, a, extents) for a, i in pairs)
+
+
+def is_outside(index: Affine, axis: str, extents: Mapping[str, int]) -> bool:
+    """Whether an index along an axis is outside at every point.
+
+    Args:
+        index: in terms of the reader's axes.
+        axis: of the value that is read.
+        extents: of axes, as far as they are known.
+    """
+    if index.is_outside(axis):
+        return True
+    if not index.is_linear or not {axis, *index.axes, *index.ends} <= extents.keys():
+        return False
+    low, high = _span(index, extents)
+    return high < 0 or low >= extents[axis]
 
 
 def order(program: Program, extents: Mapping[str, int] | None = None) -> tuple[Block, ...]:

@@ -68,11 +68,6 @@ class Ref:
         """The axes of the reader that the indices use, in order of first use."""
         return tuple(dict.fromkeys(a for i in self.index for a in i.axes))
 
-    def is_outside(self, axes: tuple[str, ...]) -> bool:
-        """Return whether no point is ever read of a value with these axes, as with h[-1]."""
-        pairs = zip(axes, self.index, strict=True)
-        return any(a != BATCH and index.is_outside(a) for a, index in pairs)
-
     def substitute(self, replacements: Mapping[str, Affine]) -> Ref:
         """Replace the reader's axes in every index."""
         return Ref(self.value, tuple(i.substitute(replacements) for i in self.index))

@@ -15,6 +15,7 @@ from dataclasses import replace
 from unfold.core.affine import Affine
 from unfold.core.align import align
 from unfold.core.build import Builder, Term
+from unfold.core.dependence import fixed_extents, is_outside, never_inside
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.types import BOOL
 
@@ -23,7 +24,8 @@ Key = tuple[Ref, bool, tuple[Affine, ...]]
 
 def lower_boundaries(program: Program) -> Program:
     """Return the Program without boundaries."""
-    never = any(r.is_outside(program[r.value].axes) for v in program for r in v.operands)
+    known = fixed_extents(program)
+    never = any(never_inside(r, program[r.value], known) for v in program for r in v.operands)
     if not never and not any(v.boundary for v in program):
         return program
     builder = Builder.of(program)
@@ -74,7 +76,8 @@ def _lowered(
     done: dict[Key, Ref],
 ) -> Ref:
     value = program[ref.value]
-    never = ref.is_outside(value.axes)
+    known = fixed_extents(program)
+    never = never_inside(ref, value, known)
     if not never and not any(ref.index[value.axes.index(a)].may_leave(a) for a in value.boundary):
         return ref
     key = ref, batched, builder.within
@@ -95,7 +98,7 @@ def _lowered(
                 other = zero_of(builder, value)
             else:
                 continue
-            if at[axis].is_outside(axis):
+            if is_outside(at[axis], axis, known):
                 term = other
             else:
                 term = inside(builder, at[axis], axis, batched=batched).apply("where", term, other)
