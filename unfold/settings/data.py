@@ -85,31 +85,52 @@ class ImageFolder(Settings):
 Series = Literal["sunspots", "co2"]
 SERIES: tuple[str, ...] = get_args(Series)
 TextSource = Annotated[
-    Annotated[Literal["pydoc"], AfterValidator(lambda _: Pydoc())] | Pydoc | TextFile | TextString,
-    Forms("pydoc, {file: novel.txt} or {string: hello}"),
+    Pydoc | TextFile | TextString,
+    Forms(
+        "pydoc, {file: novel.txt} or {string: hello}",
+        Annotated[Literal["pydoc"], AfterValidator(lambda _: Pydoc())]
+        | Pydoc
+        | TextFile
+        | TextString,
+    ),
 ]
 LineSource = Annotated[TextFile | TextString, Forms("{file: names.txt} or {string: hello}")]
 TaskSource = Annotated[Any, Named(TASKS, "{copy: {delay: 50}}")]
 SeriesSource = Annotated[
-    Annotated[Series, AfterValidator(BuiltIn.of)] | SeriesFile,
-    Forms(f"{', '.join(SERIES)} or {{file: weather.csv}}"),
+    BuiltIn | SeriesFile,
+    Forms(
+        f"{', '.join(SERIES)} or {{file: weather.csv}}",
+        Annotated[Series, AfterValidator(BuiltIn.of)] | SeriesFile,
+    ),
 ]
 SequenceSource = Annotated[
-    Annotated[Literal["topics"], AfterValidator(BuiltIn.of)] | File,
-    Forms("topics or {file: words.jsonl}"),
+    BuiltIn | File,
+    Forms(
+        "topics or {file: words.jsonl}",
+        Annotated[Literal["topics"], AfterValidator(BuiltIn.of)] | File,
+    ),
 ]
 ImageSource = Annotated[
-    Annotated[Literal["digits"], AfterValidator(BuiltIn.of)] | ImageFile | ImageFolder,
-    Forms("digits, {file: faces.npz} or {folder: pictures}"),
+    BuiltIn | ImageFile | ImageFolder,
+    Forms(
+        "digits, {file: faces.npz} or {folder: pictures}",
+        Annotated[Literal["digits"], AfterValidator(BuiltIn.of)] | ImageFile | ImageFolder,
+    ),
 ]
 Columns = Annotated[
-    Name | Annotated[list[Name], Field(min_length=1), AfterValidator(tuple)],
-    Forms("a column or a list of columns"),
+    str | tuple[str, ...],
+    Forms(
+        "a column or a list of columns",
+        Name | Annotated[list[Name], Field(min_length=1), AfterValidator(tuple)],
+    ),
 ]
 Steps = Annotated[int, Field(ge=0)]
 Ahead = Annotated[
-    Steps | Annotated[list[Steps], Field(min_length=1), AfterValidator(tuple)],
-    Forms("a number of steps, or a list of them as in [1, 2, 3]"),
+    int | tuple[int, ...],
+    Forms(
+        "a number of steps, or a list of them as in [1, 2, 3]",
+        Steps | Annotated[list[Steps], Field(min_length=1), AfterValidator(tuple)],
+    ),
 ]
 Validation = Annotated[
     Steps | Annotated[float, Field(ge=0, lt=1)],
@@ -168,6 +189,11 @@ class SeriesData(Settings):
     axis: Name = "t"
     stride: int | None = Field(default=None, ge=1)
     seed: Seed = 0
+
+    @property
+    def many(self) -> int:
+        """The number of targets of a step."""
+        return len(self.ahead) if isinstance(self.ahead, tuple) else 1
 
 
 class SetData(Settings):

@@ -38,21 +38,25 @@ def _rows(value: Any) -> tuple[tuple[str, ...], ...]:
 
 Axis = Annotated[str, Expected("the name of an axis"), Known(AXIS)]
 Box = Annotated[str, Expected("the name of an equation or input"), Known(BOX)]
-Axes = Annotated[Axis | list[Axis], Forms("an axis, or a list of axes"), AfterValidator(_tuple)]
+Axes = Annotated[
+    tuple[str, ...],
+    Forms("an axis, or a list of axes", Axis | list[Axis]),
+    AfterValidator(_tuple),
+]
 Boxes = Annotated[
-    Box | list[Box],
-    Forms("an equation or input, or a list of them"),
+    tuple[str, ...],
+    Forms("an equation or input, or a list of them", Box | list[Box]),
     AfterValidator(_tuple),
 ]
 Rows = Annotated[
-    Box | list[Boxes],
-    Forms("a list of equations and inputs, or of lists of them"),
+    tuple[tuple[str, ...], ...],
+    Forms("a list of equations and inputs, or of lists of them", Box | list[Boxes]),
     AfterValidator(_rows),
 ]
 Steps = Annotated[
     int, Field(ge=1, le=MOST_STEPS), Expected(f"a number of steps from 1 to {MOST_STEPS}")
 ]
-Label = Annotated[str | int | float | bool, Forms("a text"), AfterValidator(str)]
+Label = Annotated[str, Forms("a text", str | int | float | bool), AfterValidator(str)]
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$"), Expected('a colour such as "#0072B2"')]
 
 

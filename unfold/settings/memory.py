@@ -16,6 +16,7 @@ from unfold.settings.read import read
 from unfold.spec.file.model import Section
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+PATTERN = rf"^\s*\S+\s+({'|'.join(UNITS)})\s*$"
 
 
 def _bytes(text: str) -> int:
@@ -32,9 +33,11 @@ def _bytes(text: str) -> int:
 
 Length = Annotated[int, Field(ge=1)]
 Size = Annotated[
-    Length
-    | Annotated[str, Field(pattern=rf"^\s*\S+\s+({'|'.join(UNITS)})\s*$"), AfterValidator(_bytes)],
-    Forms("a size such as 500 MB or 2 GiB"),
+    int,
+    Forms(
+        "a size such as 500 MB or 2 GiB",
+        Length | Annotated[str, Field(pattern=PATTERN), AfterValidator(_bytes)],
+    ),
 ]
 
 

@@ -54,14 +54,16 @@ class Forms:
 
     Attributes:
         expected: the words for all of them.
+        union: the forms, if validators make another type of them than what is annotated.
     """
 
     expected: str
+    union: Any = None
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        members = _members(source)
+        members = self.members(source)
         keyed = len(members) > 1
         tests = {f"{HIDDEN}{i}": _test(member, keyed) for i, member in enumerate(members)}
         choices = {
@@ -77,6 +79,11 @@ class Forms:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchema:
         return _either(*(_form(choice, handler) for choice in _choices(schema).values()))
+
+    def members(self, source: Any) -> tuple[Any, ...]:
+        """Return the forms, where `source` is annotated."""
+        union = source if self.union is None else self.union
+        return get_args(union) if get_origin(union) in (Union, UnionType) else (union,)
 
     def _choice(self, member: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = _open(member, handler)
@@ -215,12 +222,11 @@ class Span:
         return _either(number, {"type": "array", "items": number, "minItems": 2, "maxItems": 2})
 
     def _read(self, value: Any) -> tuple[int, int]:
-        pair = isinstance(value, list | tuple) and len(value) == 2
-        low, high = value if pair else (value, value)
-        whole = all(isinstance(e, int) and not isinstance(e, bool) for e in (low, high))
-        if not whole or not self.least <= low <= high <= self.most:
+        ends: list[Any] = list(value) if isinstance(value, list | tuple) else [value, value]
+        whole = all(isinstance(e, int) and not isinstance(e, bool) for e in ends)
+        if not (whole and len(ends) == 2 and self.least <= ends[0] <= ends[1] <= self.most):
             raise _mistake(self.what)
-        return low, high
+        return ends[0], ends[1]
 
 
 @dataclass(frozen=True)
@@ -271,7 +277,8 @@ def _step(kind: Any, part: str | int) -> Any:
     if named := next((note for note in notes if isinstance(note, Named)), None):
         return named.table[str(part)]
     if str(part).startswith(HIDDEN):
-        return _members(base)[int(str(part)[1:])]
+        forms = next(note for note in notes if isinstance(note, Forms))
+        return forms.members(base)[int(str(part)[1:])]
     if get_origin(base) in (list, dict):
         return get_args(base)[-1]
     if is_dataclass(base):
@@ -305,10 +312,6 @@ def _error(expected: str, names: Any = ()) -> Any:
 
 def _mistake(expected: str) -> PydanticCustomError:
     return PydanticCustomError("form", "{expected}", {"expected": expected, "names": []})
-
-
-def _members(union: Any) -> tuple[Any, ...]:
-    return get_args(union) if get_origin(union) in (Union, UnionType) else (union,)
 
 
 def _test(member: Any, keyed: bool) -> Callable[[object], bool]:

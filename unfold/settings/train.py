@@ -33,7 +33,6 @@ def _schedule(pieces: Piece | list[Piece]) -> Schedule:
     return Schedule(tuple(pieces) if isinstance(pieces, list) else (pieces,))
 
 
-Pieces = Annotated[list[OnePiece] | OnePiece, Forms(PIECE.expected)]
 TeacherShare = Annotated[
     Annotated[float, Field(ge=0, le=1)]
     | Annotated[Any, Named(SHARES, "{linear: {to: 0.2}}", short=True)],
@@ -194,7 +193,9 @@ class TrainSettings(Settings):
 
     steps: int = Field(default=1000, ge=1)
     optimizer: Optimizer = Adam()
-    schedule: Annotated[Pieces, AfterValidator(_schedule)] = Schedule()
+    schedule: Annotated[
+        Schedule, Forms(PIECE.expected, list[OnePiece] | OnePiece), AfterValidator(_schedule)
+    ] = Schedule()
     clip: Clip | None = None
     weight_decay: Annotated[WeightDecay, Short("a number, or {rate: 0.1, biases: true}")] | None = (
         None
@@ -207,8 +208,8 @@ class TrainSettings(Settings):
     log: int = Field(default=1, ge=1)
     tensorboard: bool = False
     mode: Annotated[
-        Literal["teacher", "free"] | ByTeacher,
-        Forms("teacher, free or {scheduled: 0.5}"),
+        Mode | Scheduled,
+        Forms("teacher, free or {scheduled: 0.5}", Literal["teacher", "free"] | ByTeacher),
         BeforeValidator(_mapping),
         AfterValidator(_mode),
     ] = "teacher"
@@ -232,7 +233,7 @@ class TrainSettings(Settings):
 
     def mode_at(self, step: int) -> Mode:
         """Return the mode of a step, counted from 0."""
-        mode: Any = self.mode
+        mode = self.mode
         return mode.at(step, self.steps) if isinstance(mode, Scheduled) else mode
 
     @property

@@ -8,33 +8,15 @@ shown at the path in the spec.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unfold.core.program import Program, Value
-from unfold.errors import Location
-from unfold.spec.file.model import KeyPath
+from unfold.spec.file.model import Section
 from unfold.training.data.arrays import read_arrays
 from unfold.training.data.columns import Array, Arrays
 from unfold.training.data.problems import data_error, suggest
-
-
-@dataclass(frozen=True)
-class _Place:
-    """The place at which a spec names a file, in the form of a section with one place."""
-
-    at: Location | None
-    tree: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def locate(self, path: KeyPath) -> Location | None:
-        """Return the place for any path."""
-        return self.at
-
-    locate_key = locate
 
 
 class WeightFiles:
@@ -59,7 +41,8 @@ class WeightFiles:
         Raises:
             DataError: no such file or array, another shape or kind, or a number that is not finite.
         """
-        path, place = str(value.attributes["argument"]), _Place(value.attributes["init_at"])
+        path = str(value.attributes["argument"])
+        place = Section.at(value.attributes["init_at"], {})
 
         def refuse(message: str, help: str) -> Exception:
             return data_error(place, (), message, help)

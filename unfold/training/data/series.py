@@ -139,19 +139,17 @@ class SeriesDataset:
             message = f"the series runs along {settings.axis}, but the input is {shown}"
             raise data_error(self.section, at, message, "set data.axis to its axis")
         if several and len(axes) < 2:
-            message = f"every step has {len(settings.ahead)} targets, but the input is {shown}"
+            message = f"every step has {settings.many} targets, but the input is {shown}"
             help = f"give it an axis for them, as in  {value.name}[{settings.axis},k]"
             raise data_error(self.section, at, message, help)
 
     def _check_ahead(self, program: Program) -> None:
         """Check that targets of several steps have the same number of index points."""
-        extents, ahead = axis_extents(program), self.settings.ahead
+        extents, many = axis_extents(program), self.settings.many
         for value in program.inputs:
             axes = self._axes(value)
-            if len(axes) > 1 and extents[axes[1]] != len(ahead):
-                message = (
-                    f"{axes[1]} has {extents[axes[1]]} points, but there are {len(ahead)} targets"
-                )
+            if len(axes) > 1 and extents[axes[1]] != many:
+                message = f"{axes[1]} has {extents[axes[1]]} points, but there are {many} targets"
                 raise data_error(self.section, ("ahead",), f"{message} at every step")
 
     def _at(self, name: str) -> KeyPath:
