@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field, field_validator
 
 from unfold.errors import Diagnostic, SpecError
-from unfold.settings.model import MAX_SEED, Forms, Named, Settings, show
+from unfold.settings.model import MAX_SEED, Expected, Forms, Named, Settings, show
 from unfold.settings.read import read
 from unfold.settings.tasks import TASKS
 from unfold.spec.file.model import Section
@@ -117,19 +117,21 @@ ImageSource = Annotated[
         Annotated[Literal["digits"], AfterValidator(BuiltIn.of)] | ImageFile | ImageFolder,
     ),
 ]
+COLUMNS = "a column or a list of columns"
+AHEAD = "a number of steps, or a list of them as in [1, 2, 3]"
 Columns = Annotated[
     str | tuple[str, ...],
     Forms(
-        "a column or a list of columns",
-        Name | Annotated[list[Name], Field(min_length=1), AfterValidator(tuple)],
+        COLUMNS,
+        Name | Annotated[list[Name], Field(min_length=1), Expected(COLUMNS), AfterValidator(tuple)],
     ),
 ]
 Steps = Annotated[int, Field(ge=0)]
 Ahead = Annotated[
     int | tuple[int, ...],
     Forms(
-        "a number of steps, or a list of them as in [1, 2, 3]",
-        Steps | Annotated[list[Steps], Field(min_length=1), AfterValidator(tuple)],
+        AHEAD,
+        Steps | Annotated[list[Steps], Field(min_length=1), Expected(AHEAD), AfterValidator(tuple)],
     ),
 ]
 Validation = Annotated[

@@ -346,6 +346,8 @@ def _open(kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     """Return the schema of a type that lets a mapping become a dataclass, and a tuple a list."""
     schema = handler.generate_schema(kind)
     found: Any = handler.resolve_ref_schema(schema)
+    while found["type"] not in ("dataclass", "model") and "schema" in found:
+        found = handler.resolve_ref_schema(found["schema"])
     if found["type"] in ("dataclass", "list"):
         found["strict"] = False
     return schema
