@@ -375,7 +375,7 @@ def test_full_cache_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         found = [store.load(TEXT.format(number=n)) for n in (5, 6)]
     assert [answer(f.address) for f in found] == [42.0, 43.0]
     ((warning,),) = [[str(w.message) for w in told]]
-    assert f"cannot keep compiled kernels in {folder}/kernels: no space left" in warning
+    assert f"cannot store compiled kernels in {folder}/kernels: no space left" in warning
     assert "unfold cache --clear" in warning and "UNFOLD_CACHE" in warning
     assert numbers(folder) == {1}
     with pytest.raises(BackendError, match=r"(?s)the kernel <k.*no_such_name"):

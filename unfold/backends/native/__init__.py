@@ -1,1 +1,1 @@
-"""What compiled backends share: memory, threads, clocks and kept kernels around their blocks."""
+"""The parts that compiled backends share: memory, threads, clocks and stored kernels."""

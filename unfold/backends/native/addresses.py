@@ -1,7 +1,7 @@
-"""Where the elements of a statement are, as data: slots, loops around it, strides and checks.
+"""The places of a statement's elements, as data: slots, loops around it, strides and checks.
 
-A target's writer inherits this and prints the numbers by its `Language`; nothing here is text but
-the names of variables. What a slot means says `bind`.
+A target's writer inherits this and prints the numbers by its `Language`; only the names of
+variables are text here. `bind` defines the slots.
 
     h[t-1, batch, 0]      total(s5, product(i0, s6), product(i1, s7))       s5 with t-1 at t = 0
     x[2*t+k-1]            q0 = 2*i0 + 1*i1 + -1,  and outside of 0 <= q0 <= last a row of zeros
@@ -32,7 +32,7 @@ from unfold.core.program import BATCH
 
 
 class Language(Protocol):
-    """How a target writes what surrounds its kernels."""
+    """The notation of a target for the code around its kernels."""
 
     def integer(self, x: Integer) -> str:
         """Return a number or a condition as text."""
@@ -43,7 +43,7 @@ class Language(Protocol):
         ...
 
     def loop(self, name: str, first: str | None, end: str, direction: int) -> str:
-        """Return the line that begins a loop, from 0 where no first number is given."""
+        """Return the line that begins a loop, from 0 if no first number is given."""
         ...
 
 
@@ -112,7 +112,7 @@ class Addresses:
         return number(dim.size) if dim.size is not None else self.slot("extent", dim.name)
 
     def last(self, axis: str, batched: bool, depth: int) -> Integer:
-        """Return the last index of an axis, of the present sequence where lengths differ."""
+        """Return the last index of an axis, that of the present sequence if lengths differ."""
         name = LastIndex(axis).name
         if batched and name in self.plan.buffers:
             own = Access(name, ((BATCH, Affine.axis(BATCH)),))
@@ -122,7 +122,7 @@ class Addresses:
     # Addresses
 
     def buffer(self, access: Access) -> Buffer:
-        """Return what is accessed."""
+        """Return the accessed buffer."""
         return self.plan.buffers[access.buffer]
 
     def address(
@@ -157,7 +157,7 @@ class Addresses:
         for dim, step in access.terms:
             if dim != vector:
                 parts.append(product(self.loops[dim], step * self.item))
-        # The binder widens halos by what is read, so it has to see the whole index.
+        # The binder widens halos by the points that are read, so it needs the whole index.
         whole = tuple(
             (s.axis, index[s.axis])
             for s in buffer.axes
@@ -192,7 +192,7 @@ class Addresses:
         return position, [function("between", position, end), *checks]
 
     def along(self, access: Access, vector: str | None) -> tuple[str, list[Integer]]:
-        """Return how an access moves along the vector dimension: v, b, or s and its stride."""
+        """Return the mode of an access along the vector dimension: v, b, or s and its stride."""
         if vector is None:
             return "v", []
         step = dict(access.terms).get(vector)
@@ -212,7 +212,7 @@ class Addresses:
         return "s", [total(*strides)]
 
     def start(self, fill: Fill) -> Integer:
-        """Return where a fill begins."""
+        """Return the start of a fill."""
         parts = [self.slot("start", fill.buffer)]
         for stored in self.plan.buffers[fill.buffer].axes:
             if stored.axis in fill.looped:
@@ -267,7 +267,7 @@ class Addresses:
     def collapsed(
         self, dims: tuple[Dim, ...], accesses: tuple[Access, ...]
     ) -> tuple[tuple[Dim, ...], tuple[Dim, ...]]:
-        """Return the dimensions that are one in memory (the last ones), and the others."""
+        """Return the last dimensions, which are contiguous in memory, and the others."""
         start = max(len(dims) - 1, 0)
         while start > 0 and all(self.adjacent(a, dims[start - 1], dims[start]) for a in accesses):
             start -= 1

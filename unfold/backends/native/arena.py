@@ -1,11 +1,11 @@
-"""Give everything that a Plan computes a place in one block of memory.
+"""Give all results of a Plan a place in one block of memory.
 
-In: the blocks of a Plan, and extents. Out: an `Arena`: how each buffer is laid out, where it
-starts, and how many bytes there are in all; nothing is allocated, so it is also the estimate.
+In: the blocks of a Plan, and extents. Out: an `Arena`: the layout and the start of each buffer, and
+the total number of bytes. Nothing is allocated, so it also serves as an estimate.
 
-What is alive at different times may lie at the same place. A value lives from the first block that
-uses it to the last one; what is filled before a run lives from the start, a result to the end.
-What must keep its zeros outside of the domain, and what is filled once for many runs, lives always.
+Buffers that live at different times may share a place. A value lives from the first block that uses
+it to the last one; a buffer that is filled before a run lives from the start, a result to the end.
+Buffers that keep zeros outside of the domain, or are filled once for many runs, always live.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unfold.core.dependence import outreach
 from unfold.core.plan import Dim, Plan
 from unfold.core.program import BATCH
 
-SMALL = 1 << 14  # bytes up to which a place of its own costs less than the search for a shared one
+SMALL = 1 << 14  # bytes up to which a separate place costs less than the search for a shared one
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Span:
 
 
 class Arena:
-    """Where everything is.
+    """The places of all buffers.
 
     Args:
-        plan: what to place.
+        plan: to place.
         blocks: its blocks, in order.
         products: of matrices; they need packed operands and scratch memory.
         dtype: element type.
@@ -46,10 +46,10 @@ class Arena:
     Attributes:
         places: layout of each buffer.
         packs: bytes of one packed operand, by name.
-        offsets: bytes from the start; buffers by name, the rest by "#" and a name. The user's own
-            arrays are not in it.
+        offsets: bytes from the start; buffers by name, the rest by "#" and a name, without the
+            user's own arrays.
         size: bytes in all.
-        always: buffers that keep their memory to themselves.
+        always: buffers that do not share their memory.
         row: bytes of the longest row that is read or written outside of any domain.
     """
 

@@ -1,4 +1,4 @@
-"""A compiled backend: Plans on an engine, whatever its machine is.
+"""A compiled backend: Plans on an engine with any machine.
 
 class Numba(Native):
     target = Target(…)
@@ -35,7 +35,7 @@ class Native:
     Attributes:
         target: the machine that Plans are for.
         takes_parts: it does, so that segments can be recomputed.
-        engine: what runs Plans now; another one while a clock is read.
+        engine: the present one; another one while a clock is read.
     """
 
     target: Target
@@ -50,7 +50,7 @@ class Native:
         return self.engine.held
 
     def prepare(self, program: Program, domain: Domain, dtype: str) -> Ready:
-        """Return a Program that is ready to run; it is compiled when it runs first."""
+        """Return a Program that is ready to run; it is compiled at its first run."""
         return Ready(self, self.planner(program, domain, self.target), domain, dtype)
 
     def needs(self, program: Program, domain: Domain, dtype: str) -> int:
@@ -59,12 +59,12 @@ class Native:
         return self.engine.needs(plan, over(domain, 0, {}), dtype)
 
     def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:
-        """Return functions that do what rules say, compiled together."""
+        """Return functions that apply rules, compiled together."""
         return bind(self.engine.machine, rules)
 
     @contextmanager
     def clocked(self) -> Iterator[Clock]:
-        """Within, Plans run on an engine that looks at the clock."""
+        """Run Plans in this context on an engine that reads the clock."""
         before, self.engine = self.engine, (clock := Clock(self.engine))
         try:
             yield clock
@@ -73,7 +73,7 @@ class Native:
 
 
 class Ready:
-    """A Plan for a domain, and what it was run over last."""
+    """A Plan for a domain, and the domain of its last run."""
 
     def __init__(self, backend: Native, plan: Plan, domain: Domain, dtype: str) -> None:
         self.backend, self.plan, self.domain, self.dtype = backend, plan, domain, dtype
@@ -87,6 +87,6 @@ class Ready:
 
 
 def over(domain: Domain, seed: int, origin: Mapping[str, int]) -> Run:
-    """Return what a run is over."""
+    """Return the extents, lengths and seed of a run."""
     lengths = {a: domain.length(a) for a in domain.extents if a != BATCH}
     return Run(domain.extents, lengths, seed, origin)

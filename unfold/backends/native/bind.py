@@ -1,7 +1,7 @@
 """Bind the blocks of a Plan to memory: one arena, and one array of slots per block.
 
 In: blocks, extents, the addresses of compiled functions. Out: a `Bound` whose `table` a driver
-walks. What a slot means is its first word:
+walks. The first word of a slot gives its meaning:
 
     extent AXIS            number of points
     address BUFFER ...     of the element whose loop indices are all 0
@@ -10,7 +10,7 @@ walks. What a slot means is its first word:
     pack, packstride       of a packed operand
     function NAME          of the library
     kernel NAME            of an operator
-    scratch, room, outside, waste  memory for products, for what is outside, for what nobody reads
+    scratch, room, outside, waste  memory for products, for points outside, for unread results
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Bound:
     """A Plan bound to memory.
 
     Args:
-        plan: what to bind.
+        plan: to bind.
         blocks: its blocks.
         functions: address of each block.
         products: of matrices.
@@ -40,7 +40,7 @@ class Bound:
         extents: of every axis, "batch" included.
 
     Attributes:
-        layout: what is where.
+        layout: of the arena.
         arena: the memory of all buffers; parameters without a halo live outside.
         table: (function, slots) per block, addresses.
         views: arrays over the buffers in the arena, halos left out, [*stored axes, *shape].
@@ -94,7 +94,7 @@ class Bound:
         return whole[(*inner, ...)]
 
     def _prepare(self) -> None:
-        """Set what lies outside of domains; it stays as it is."""
+        """Set the points outside of domains, which never change."""
         for name, own in self._places.items():
             if name in self._offsets and own.buffer.empty:
                 self._fill(name, own.bytes, own.buffer.empty)

@@ -3,9 +3,9 @@
     engine = Engine(machine)
     values = engine.run(plan, arrays, Run(extents, lengths, seed=0), dtype="float32")
 
-The sequences of a batch are independent until something adds them up: each thread runs the whole
-Plan for its share of them, in an arena of its own and without waiting for the others; then sums
-over the batch are added, in a fixed order, and the last statements run once.
+The sequences of a batch are independent up to the sums over them. Each thread runs the whole Plan
+for its share of them, in a separate arena and without waiting for the others. Then the sums over
+the batch are added, in a fixed order, and the last statements run once.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ MAX_BOUND = 32
 
 
 class Engine:
-    """Compiles and runs Plans; what was compiled and bound is kept for the next run.
+    """Compiles and runs Plans; compiled and bound Plans are kept for the next run.
 
     Args:
-        machine: what writes, compiles and calls blocks.
-        threads: how many to use; default: as many as the process may run on.
-        room: returns the bytes that may be taken beside those held; default: there is no limit.
+        machine: writes, compiles and calls blocks.
+        threads: their number; default: the number of processors that the process may use.
+        room: returns the bytes that may be taken in addition to those held; default: no limit.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Engine:
         return sum(s.bound.layout.size for shares in self._bound.values() for s in shares)
 
     def _make_room(self, plan: Plan, run: Run, dtype: str) -> None:
-        """Let go of arenas of other runs, as many as it takes.
+        """Drop arenas of other runs until there is room.
 
         Raises:
             MemoryLimitError: the run alone is too large.
@@ -104,7 +104,7 @@ class Engine:
         """Compute the results of a Plan.
 
         Args:
-            plan: what to run.
+            plan: to run.
             arrays: inputs [batch, *extents, *stored] and parameters [*extents, *stored] by name.
             run: extents, lengths and seed.
             dtype: element type, "float32" or "float64".

@@ -19,13 +19,13 @@ from unfold.core.random import stream
 
 @dataclass(frozen=True)
 class Run:
-    """What a run is over.
+    """The extents, lengths and seed of a run.
 
     Attributes:
         extents: of every axis, "batch" included.
         lengths: per axis, of every sequence, [batch].
         seed: of random values.
-        origin: per axis, the point of a longer run that this one begins at; default 0.
+        origin: per axis, the point of a longer run at which this one begins; default 0.
     """
 
     extents: Mapping[str, int]
@@ -35,7 +35,7 @@ class Run:
 
     @cached_property
     def key(self) -> tuple[object, ...]:
-        """What host values depend on."""
+        """The key of host values."""
         begins = tuple(self.origin.items())
         return (self.seed, begins, *((a, np.asarray(n).tobytes()) for a, n in self.lengths.items()))
 
@@ -49,7 +49,7 @@ def host_value(program: Program, buffer: Buffer, run: Run) -> Any:
 
 
 def _count(value: Value, run: Run) -> Any:
-    """Return how many points of the reduced axes there are, for each sequence that has its own."""
+    """Return the number of points of the reduced axes, per sequence if sequences differ."""
     axes = value.iteration
     checked = axes if BATCH in value.reduced else value.reduced
     total = np.ones([run.extents[a] for a in axes])
@@ -64,7 +64,7 @@ def _count(value: Value, run: Run) -> Any:
 
 
 def _holds(form: Affine, axes: tuple[str, ...], run: Run) -> Any:
-    """Return where a bound holds, over the box of some axes."""
+    """Return a mask of the points at which a bound holds, over the box of some axes."""
     grids = np.ogrid[tuple(slice(run.extents[a]) for a in axes)]
     own = BATCH in axes
     last: dict[str, Any] = {}
@@ -95,6 +95,6 @@ def _random(value: Value, run: Run) -> Any:
     drawn = draw(key=key, coordinates=grids, shape=shape, **value.attributes)
     result = np.array(drawn).reshape(*own, *shape)
     for axis in value.axes if value.batched else ():
-        if axis != BATCH:  # somebody may ask for it, and padding is zero
+        if axis != BATCH:  # a caller may request it, and padding is zero
             result[~np.broadcast_to(_exists(axis, value.axes, run), own)] = 0
     return result

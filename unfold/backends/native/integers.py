@@ -1,10 +1,10 @@
-"""Whole numbers that blocks compute with, as data: slots, loop variables, and forms of them.
+"""The whole numbers in blocks, as data: slots, loop variables, and forms of them.
 
     total(variable("s5"), product(variable("i0"), variable("s6")))
         "s5 + i0*s6" with Python's templates
 
-A language says how each function is written; parentheses are a function of their own ("group"), so
-that a tree is printed as it stands.
+A language defines the notation of each function. Parentheses are a separate function ("group"), so
+that a tree is printed without changes.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def function(head: str, *arguments: Integer | int) -> Integer:
     group, difference, negative              parentheses, a - b, -a
     quotient, remainder                      rounded down
     between, nonnegative, equal              0 <= a <= b, a >= 0, a == b
-    choice                                   the first where the second holds, else the third
-    index                                    what a float at an address says
+    choice                                   the first if the second holds, else the third
+    index                                    the float at an address, as an integer
     """
     return Integer(head, tuple(number(a) if isinstance(a, int) else a for a in arguments))
 
@@ -63,8 +63,8 @@ def written(x: Integer, templates: Mapping[str, str]) -> str:
 
     Args:
         x: the number.
-        templates: by function, with {} for each argument; of those with any number of arguments,
-            what stands between them, and for "least" and "largest" the name of a function.
+        templates: by function, with {} for each argument; for those with any number of arguments,
+            the separator, and for "least" and "largest" the name of a function.
     """
     if x.head == "number":
         return str(x.number)

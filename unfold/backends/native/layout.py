@@ -23,7 +23,7 @@ class Place:
     """One buffer in memory.
 
     Attributes:
-        buffer: what is placed.
+        buffer: that is placed.
         sizes: of its stored axes, halos included, then of its features.
         halos: points before and after, per stored axis.
         strides: bytes, per stored axis and feature.
@@ -37,7 +37,7 @@ class Place:
     bytes: int
 
     def stride(self, axis: str) -> int:
-        """Return the bytes from one point of an axis to the next; 0 where it is not kept."""
+        """Return the bytes from one point of an axis to the next; 0 if it is not kept."""
         for stored, stride in zip(self.buffer.axes, self.strides, strict=False):
             if stored.axis == axis:
                 return stride
@@ -57,7 +57,7 @@ def place(
     """Return the layout of a buffer.
 
     Args:
-        buffer: what is placed.
+        buffer: to place.
         extents: of every axis, "batch" included.
         halos: per axis; default none.
         item: bytes of an element.

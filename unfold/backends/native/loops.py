@@ -1,11 +1,11 @@
-"""Loops of a nest that stop at bounds: which loop takes which bound, and where it begins and ends.
+"""Loops of a nest that stop at bounds: the bounds of each loop, its start and its end.
 
     for t, s <= t, batch                  for i0 in range(0, s3):
                                               for i1 in range(0, min(s3, (1*i0 + 0) // 1 + 1)):
                                                   for i2 in range(s4):
 
-A bound is taken by the innermost loop over one of its axes. What asks for the end of a sequence,
-where these differ, is a condition on the innermost statements: it is known inside of the batch.
+The innermost loop over one of its axes takes a bound. A bound on the end of a sequence, if these
+differ, is a condition on the innermost statements, because it is known only inside the batch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def placed(
     Args:
         dims: of the nest, outermost first.
         within: its bounds, of its dimensions and of loops around it.
-        ends: names of buffers, among them `last.t` where sequences differ along t.
+        ends: names of buffers, among them `last.t` if sequences differ along t.
     """
     found: list[list[Affine]] = [[] for _ in dims]
     left: list[Affine] = []
@@ -41,10 +41,10 @@ def placed(
 def bounds(
     axis: str, extent: Integer, within: Iterable[Affine], value: Callable[[Affine], Integer]
 ) -> tuple[Integer, Integer]:
-    """Return where a loop begins and ends so that no form is negative.
+    """Return the start and the end of a loop in which no form is negative.
 
     Args:
-        axis: that is looped over.
+        axis: of the loop.
         extent: its number of points.
         within: forms of the axis and of those of loops around.
         value: gives a form of the latter.
@@ -67,7 +67,7 @@ def divided(
     value: Callable[[Affine], Integer],
     variable: Callable[[Integer], Integer],
 ) -> tuple[Integer, list[Integer]]:
-    """Return the variable of an index, and what holds where its divisions are exact.
+    """Return the variable of an index, and the condition under which its divisions are exact.
 
     Args:
         index: with whole quotients and remainders, and a divisor.

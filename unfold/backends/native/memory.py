@@ -1,4 +1,4 @@
-"""The memory of the host, where arrays of the user lie, too."""
+"""The memory of the host, which also holds the user's arrays."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from unfold.backends.native.layout import ALIGN
 
 
 class Host:
-    """NumPy's arrays: a user's parameters are read where they are."""
+    """NumPy's arrays: a user's parameters are read in place."""
 
     def allocate(self, size: int) -> Any:
-        """Return so many bytes, zero and aligned."""
+        """Return a number of bytes, zero and aligned."""
         whole = np.zeros(size + ALIGN, np.uint8)
         start = -whole.ctypes.data % ALIGN
         return whole[start : start + size]
@@ -22,15 +22,15 @@ class Host:
     def view(
         self, store: Any, offset: int, shape: Sequence[int], strides: Sequence[int], dtype: Any
     ) -> Any:
-        """Return an array over a part of what was allocated."""
+        """Return an array over a part of an allocation."""
         return np.ndarray(tuple(shape), dtype, store, offset, tuple(strides))
 
     def address(self, array: Any) -> int:
-        """Return where an array begins."""
+        """Return the address of an array."""
         return array.__array_interface__["data"][0]
 
     def hold(self, array: Any, dtype: Any) -> Any:
-        """Return an array of a type, contiguous: itself where it is that already."""
+        """Return a contiguous array of a type: the array itself if possible."""
         if array.dtype != dtype or not array.flags.c_contiguous:
             return np.ascontiguousarray(array, dtype=dtype)
         return array

@@ -1,4 +1,4 @@
-"""Print expressions of the scalar language by a table, which is all that a target has to say.
+"""Print expressions of the scalar language by a table, the only part that a target must define.
 
 1.0 / (1.0 + exp(-x))     with "sigmoid": "sigmoid({})" in the table ->     sigmoid(x)
                           without it                                 ->     (1.0 / (1.0 + ...))
@@ -14,7 +14,7 @@ from unfold.core.scalar import X
 
 @dataclass(frozen=True)
 class Target:
-    """How a language writes expressions.
+    """The notation of a language for expressions.
 
     Attributes:
         templates: by function of `unfold.core.scalar`, with {} for each operand; "sigmoid" may be
@@ -44,7 +44,7 @@ def _is_number(x: X, value: float) -> bool:
 
 
 def _sigmoid(x: X) -> X | None:
-    """Return a where an expression is 1 / (1 + exp(-a))."""
+    """Return a if an expression is 1 / (1 + exp(-a))."""
     if x.head != "div" or not _is_number(x.arguments[0], 1.0):
         return None
     below = x.arguments[1]

@@ -1,12 +1,12 @@
-"""Where the time of runs goes: the seconds of every block of a Plan, and of what is around them.
+"""The time of runs: the seconds of every block of a Plan, and of the code around them.
 
     clock = Clock()            an engine like every other
-    clock.run(plan, ...)       as often as one likes
+    clock.run(plan, ...)       any number of times
     clock.profiles()           (Profile(plan, runs=40, threads=2, total=0.0821, blocks=[...]),)
 
 Its driver reads the clock after every block, which costs some ten nanoseconds. Threads work at the
-same time, as they always do; a block's time is the mean over them. What is left of the total is
-Python: feeding arrays, starting threads and waiting for the slowest, gathering results.
+same time, as usual; a block's time is the mean over them. The rest of the total is Python: feeding
+arrays, starting threads and waiting for the slowest, gathering results.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from unfold.core.plan import Plan
 
 
 class Clocked:
-    """A machine that reads a clock after every block; the rest of it is another one.
+    """A machine that reads a clock after every block, and delegates the rest to another machine.
 
     Attributes:
         calls: of tables, in the order in which they ended.
@@ -69,7 +69,7 @@ class Clocked:
 
 
 class Clock(Engine):
-    """An engine that knows where its time went."""
+    """An engine that records its times."""
 
     def __init__(self, engine: Engine) -> None:
         self._clocked = Clocked(engine.machine)
@@ -91,5 +91,5 @@ class Clock(Engine):
         return values
 
     def profiles(self) -> tuple[Profile, ...]:
-        """Return what the runs took, by Plan."""
+        """Return the times of the runs, by Plan."""
         return tuple(self._found.values())

@@ -1,4 +1,4 @@
-"""What differs from one compiled backend to the next: a machine, its memory and its products.
+"""The parts in which compiled backends differ: a machine, its memory and its products.
 
     Plan ─▶ machine.blocks ─▶ text and slots ─▶ machine.functions ─▶ addresses
     slots ─▶ `bind` gives them memory ─▶ machine.call(table, count)
@@ -21,7 +21,7 @@ ITEM = {"float32": 4, "float64": 8}
 
 @dataclass(frozen=True)
 class Block:
-    """A generated module and what its slots mean.
+    """A generated module and the meaning of its slots.
 
     Attributes:
         text: the module.
@@ -38,24 +38,24 @@ class Memory(Protocol):
     """Memory that blocks can address: the host's, or a device's."""
 
     def allocate(self, size: int) -> Any:
-        """Return so many bytes, zero and aligned to `layout.ALIGN`."""
+        """Return a number of bytes, zero and aligned to `layout.ALIGN`."""
         ...
 
     def view(
         self, store: Any, offset: int, shape: Sequence[int], strides: Sequence[int], dtype: Any
     ) -> Any:
-        """Return an array over a part of what was allocated; offset and strides are bytes.
+        """Return an array over a part of an allocation; offset and strides are bytes.
 
         Its `tolist` gives numbers, as NumPy's does.
         """
         ...
 
     def address(self, array: Any) -> int:
-        """Return where an array of this memory begins."""
+        """Return the address of an array of this memory."""
         ...
 
     def hold(self, array: Any, dtype: Any) -> Any:
-        """Return a user's array in this memory, contiguous: itself where it is that already."""
+        """Return a user's array in this memory, contiguous: the array itself if possible."""
         ...
 
     def upload(self, array: Any, view: Any) -> None:
@@ -68,7 +68,7 @@ class Memory(Protocol):
 
 
 class Products(Protocol):
-    """Products of matrices of an element type, and operators with kernels of their own."""
+    """Products of matrices of an element type, and operators with their own kernels."""
 
     def function(self, name: str) -> int:
         """Return the address of "pack", "gemm" or "matmul"."""
@@ -95,7 +95,7 @@ class Machine(Protocol):
     """Writes blocks, makes functions of them, and calls these.
 
     Attributes:
-        memory: what its blocks address.
+        memory: that its blocks address.
     """
 
     @property

@@ -2,8 +2,8 @@
 
     p' = p - rate g      Nest: k0(n, p, numbers + 0, g, p)      one vector loop over n elements
 
-The number of elements is an extent, so it compiles nothing anew. Arrays that the machine cannot
-address are copied to it before a call, and back after it.
+The number of elements is an extent, so another number needs no new compilation. Arrays that the
+machine cannot address are copied to it before a call, and back after it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One thread's share of a batch: a Plan bound to memory, how it is fed, where results are.
+"""One thread's share of a batch: a Plan bound to memory, with views for arguments and results.
 
-What has to be done in every run is worked out once, when the share is made: views of buffers with
-their dimensions in the user's order, so that feeding and gathering are plain copies.
+The share prepares the work of every run once: views of buffers with their dimensions in the user's
+order, so that feeding and gathering are plain copies.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Result:
-    """Where a result is: a view [batch or 1, *axes, *stored], and the type that is not real."""
+    """The place of a result: a view [batch or 1, *axes, *stored], and its type if not real."""
 
     view: Any
     batched: bool
@@ -42,8 +42,8 @@ class Share:
     """Some sequences of a batch.
 
     Args:
-        compiled: what to run.
-        machine: what runs it.
+        compiled: to run.
+        machine: runs it.
         run: the whole batch.
         rows: the sequences of this share.
     """
@@ -89,11 +89,11 @@ class Share:
         return Result(view if value.batched else view[None], value.batched, kind)
 
     def feed(self, arrays: Mapping[str, Any], run: Run) -> None:
-        """Put inputs, parameters and host values where the blocks read them.
+        """Copy inputs, parameters and host values to the places that the blocks read.
 
         Args:
             arrays: inputs and parameters of the whole batch.
-            run: of the whole batch; host values are made anew when it differs from the last one.
+            run: of the whole batch; host values are computed again if it differs from the last one.
         """
         for name in self._direct:
             self.bound.keep(name, arrays[name])

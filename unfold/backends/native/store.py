@@ -1,17 +1,17 @@
-"""Kernels named by content: generated texts and what a compiler made of them, in folders of `kept`.
+"""Kernels named by content: generated texts and their machine code, in the folders of `kept`.
 
     store = Store(compiler)
     store.load(text).address          the function `block` of a generated module
     store.load_module(text)           the module itself
 
-A module's name is a hash of its text and of all else that decides its machine code, which the
-compiler knows. Its entry holds the text, what the compiler keeps beside it, and a file of checksums
-that is written last; an entry without valid checksums is made anew. Several processes may use the
-store at once: an entry is made and removed under a lock of its own. Nobody waits to read one: what
-is removed meanwhile is made anew. The least recently used entries are removed where the store grows
-beyond `kept.LIMIT`.
+A module's name is a hash of its text and of everything else that determines its machine code, which
+the compiler knows. Its entry holds the text, the compiler's files, and a file of checksums that is
+written last; an entry without valid checksums is made again. Several processes may use the store at
+once: each entry has a lock for making and removing it. Readers never wait: an entry that is removed
+meanwhile is made again. If the store grows beyond `kept.LIMIT`, the least recently used entries are
+removed.
 
-Where nothing can be kept (no folder, or a full disk), kernels are compiled in memory.
+If nothing can be stored (no folder, or a full disk), kernels are compiled in memory.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Loaded:
     Attributes:
         address: of its function.
         compiled: whether it was compiled now; otherwise it came from the store.
-        seconds: how long that took.
+        seconds: that this took.
     """
 
     address: int
@@ -55,25 +55,25 @@ class Compiler(Protocol):
     """Makes modules of texts; the functions of a module have an `address`.
 
     Attributes:
-        suffixes: of the files of an entry that decide what runs, ".py" of the text among them.
+        suffixes: of the files of an entry that determine its code, ".py" of the text among them.
     """
 
     suffixes: frozenset[str]
 
     def fingerprint(self) -> bytes:
-        """Return a hash of what every kernel depends on beside its text."""
+        """Return a hash of everything that kernels depend on, except their texts."""
         ...
 
     def module(self, name: str, text: str, file: Path | None) -> Any:
-        """Return a module, compiled or from what was kept beside its text.
+        """Return a module, compiled or loaded from the files beside its text.
 
         Args:
             name: of the module.
-            text: to run; never what Python may have kept of it.
-            file: where the text lies, or None where nothing is kept.
+            text: to run; never Python's cached bytecode.
+            file: of the text, or None if nothing is stored.
 
         Raises:
-            OSError: what was compiled cannot be written.
+            OSError: compiled code cannot be written.
             BackendError: it does not compile.
         """
         ...
@@ -86,7 +86,7 @@ class Store:
         self.compiler = compiler
         self._modules: dict[str, Any] = {}
         self._compiled: list[str] = []  # names, in the order they were made
-        self._given_up: list[str] = []  # why nothing is kept any more, where that is so
+        self._given_up: list[str] = []  # why nothing is stored any more, if so
 
     def load(self, text: str, entry: str = "block") -> Loaded:
         """Return a function of a generated module.
@@ -103,7 +103,7 @@ class Store:
         return Loaded(address, len(self._compiled) > before, time.perf_counter() - start)
 
     def load_all(self, texts: Sequence[str]) -> list[Loaded]:
-        """Return the functions of several modules; listeners hear of those to be compiled.
+        """Return the functions of several modules; listeners are told of those to be compiled.
 
         Args:
             texts: the modules; equal ones are compiled once.
@@ -120,7 +120,7 @@ class Store:
         return found
 
     def place(self) -> Path | None:
-        """Return the folder of the entries, or None where nothing is kept."""
+        """Return the folder of the entries, or None if nothing is stored."""
         return None if self._given_up else kept.kernels()
 
     def is_ready(self, text: str) -> bool:
@@ -129,7 +129,7 @@ class Store:
         return name in self._modules or (place is not None and is_regular(place / name / CHECKS))
 
     def load_module(self, text: str) -> Any:
-        """Return a module made from text, with what was compiled of it kept."""
+        """Return a module made from text, and store its compiled code."""
         name = self._name(text)
         if name in self._modules:
             return self._modules[name]
@@ -149,7 +149,7 @@ class Store:
         return f"k{hashlib.sha256(self.compiler.fingerprint() + text.encode()).hexdigest()}"
 
     def _found(self, folder: Path, name: str, text: str) -> bool:
-        """Load an entry if it is whole, and tell so."""
+        """Load an entry if it is whole; tell whether it was."""
         try:
             if not self._is_whole(folder, text):
                 return False
@@ -161,7 +161,7 @@ class Store:
         return True
 
     def _make(self, folder: Path, name: str, text: str) -> None:
-        """Write a module, compile it, and note the checksums of all files; if nobody else has.
+        """Write a module, compile it, and record checksums of its files, if no other process has.
 
         Raises:
             OSError: the entry cannot be written.
@@ -189,7 +189,7 @@ class Store:
         return found
 
     def _give_up(self, place: Path, error: OSError | DataError) -> None:
-        """Keep no more kernels in this process, and say why."""
+        """Store no more kernels in this process, and warn why."""
         reason, how = str(error), "Set"
         if isinstance(error, OSError):
             reason = explain(error)
@@ -197,13 +197,13 @@ class Store:
                 how = "Make room, empty it by `unfold cache --clear`, or set"
         self._given_up.append(reason)
         warnings.warn(
-            f"cannot keep compiled kernels in {place}: {reason}; this run goes on without."
+            f"cannot store compiled kernels in {place}: {reason}; this run continues without them."
             f" {how} UNFOLD_CACHE to another folder",
             stacklevel=3,
         )
 
     def _files(self, folder: Path) -> Iterator[Path]:
-        """Yield the files of an entry that matter: its text, and what the compiler keeps."""
+        """Yield the files of an entry that matter: its text, and the compiler's files."""
         for file in sorted(folder.rglob("*")):
             if file.suffix in self.compiler.suffixes:
                 yield file
@@ -234,7 +234,7 @@ class Store:
         for folder, size, _ in own:
             if total <= kept.LIMIT:
                 return
-            # What this process uses is in its memory, but another run would miss it.
+            # This process has its kernels in memory, but another run would miss them.
             if folder.name not in self._modules and kept.discard(folder):
                 total -= size
 

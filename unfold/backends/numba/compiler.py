@@ -1,7 +1,7 @@
 """Numba as the compiler of the store: texts in, modules with machine code out.
 
-What decides machine code beside a text is the source of this folder and of `native`, the versions
-of Numba, LLVM and Python, and the processor that it is made for.
+Machine code depends on the text, on the source of this folder and of `native`, on the versions of
+Numba, LLVM and Python, and on the target processor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Compiler:
     suffixes = frozenset({".py", ".nbi", ".nbc"})
 
     def fingerprint(self) -> bytes:
-        """Return a hash of what every kernel depends on."""
+        """Return a hash of everything that all kernels depend on."""
         return _fingerprint()
 
     def module(self, name: str, text: str, file: Path | None) -> ModuleType:
@@ -65,9 +65,9 @@ def _fingerprint() -> bytes:
 
 
 def _executed(name: str, text: str, file: str) -> ModuleType:
-    """Run a module; Numba looks for machine code beside it, whatever the user's settings.
+    """Run a module; Numba searches its machine code beside it, with any settings of the user.
 
-    It is run from its text, not from what Python may have kept of it.
+    It runs from its text, not from Python's cached bytecode.
     """
     from numba.core import config as settings
 

@@ -4,9 +4,9 @@
     ctc_occupancy(the same)                                                      γ[t,k]
     ctc_curvature(P, ps, ..., M, ms, V, vs, out, os, T, U, K, blank, scratch)    its change along V
 
-P[T,K] are log-probabilities, Y[U] labels, N and M how many there are of each, all by address, with
-the bytes from one index point to the next. `unfold.ops.lattice` says what is computed; here in
-double precision, whatever the element type, with the lattice in scratch memory:
+P[T,K] are log-probabilities, Y[U] labels, N and M the numbers of each, all by address, with the
+bytes from one index point to the next. `unfold.ops.lattice` defines the computation. It runs in
+double precision for all element types, with the lattice in scratch memory:
 
     symbols[S]   α[T][S]   β, e + β [2][S]   and for a curvature their changes, likewise
 """
@@ -38,7 +38,7 @@ def doubles(address, n):
 
 @njit(cache=True)
 def read_symbols(labels, stride, count, classes, blank, symbols):
-    """Write labels with blanks around them; return how many, or 0 where one is the blank."""
+    """Write labels with blanks around them; return their number, or 0 if one is the blank."""
     size = 0
     for u in range(count):
         label = row(labels + u * stride, 1)[0]
@@ -65,19 +65,19 @@ def log_sum(a, b, c):
     if c > a:
         a, c = c, a
     if a == -inf:
-        return a + b + c  # not a number, if one of them is none
+        return a + b + c  # not a number, if one of them is not
     return a + log1p(exp(b - a) + exp(c - a))
 
 
 @njit(cache=True)
 def share(a, total):
-    """What a term contributes to a sum, both as logs."""
+    """The share of a term in a sum, both as logs."""
     return exp(a - total) if total != -inf else 0.0
 
 
 @njit(cache=True)
 def before(values, symbols, s, empty):
-    """What stands where a position may be entered from."""
+    """The values from which a position may be entered."""
     step = values[s - 1] if s >= 1 else empty
     skip = values[s - 2] if skips(symbols, s) else empty
     return values[s], step, skip
@@ -85,7 +85,7 @@ def before(values, symbols, s, empty):
 
 @njit(cache=True)
 def after(values, symbols, s, size, empty):
-    """What stands where a position may be left to."""
+    """The values to which a position may be left."""
     step = values[s + 1] if s + 1 < size else empty
     skip = values[s + 2] if s + 2 < size and skips(symbols, s + 2) else empty
     return values[s], step, skip
@@ -122,7 +122,7 @@ def backward(here, symbols, size, beta, ahead, is_last):
 
 @njit(cache=True)
 def changes_ahead(moved, symbols, size, last, now_change, last_change, is_first):
-    """Write how α of a frame changes, from how that of the last one does."""
+    """Write the change of α of a frame, from that of the last frame."""
     for s in range(size):
         change = moved[int(symbols[s])]
         if not is_first:
@@ -135,7 +135,7 @@ def changes_ahead(moved, symbols, size, last, now_change, last_change, is_first)
 
 @njit(cache=True)
 def changes_back(moved, symbols, size, ahead, change, ahead_change, is_last):
-    """Write how β of a frame changes, from how e + β of the next one does."""
+    """Write the change of β of a frame, from that of e + β of the next frame."""
     for s in range(size):
         change[s] = 0.0
         if not is_last:

@@ -14,11 +14,11 @@ from unfold.backends.numba.operands import Accumulated, Block
 
 
 class Fold(Accumulated):
-    """What is made of the element and all others, by a function of two in any order."""
+    """The combination of the element and all others, by a function of two in any order."""
 
     @staticmethod
     def pair(a: VX, b: VX) -> VX:
-        """Make one of two."""
+        """Combine two values."""
         raise NotImplementedError
 
     def write(self, block: Block, value: VX | float) -> None:
@@ -37,5 +37,5 @@ class Fold(Accumulated):
 
 
 def fold(start: float, pair: Callable[[VX, VX], VX]) -> type[Fold]:
-    """Return the store of a reduction: what changes nothing, and what makes one of two."""
+    """Return the store of a reduction: its neutral number, and its combination of two values."""
     return type("Fold", (Fold,), {"start": start, "pair": staticmethod(pair)})

@@ -2,8 +2,8 @@
 
     a = sigmoid(f) * s + sigmoid(i) * tanh(g)     f, s, i, g: VX
 
-In and out go vectors (`lanes.VX`) of float32 or float64, or plain numbers, which NumPy computes.
-`scalars.HEADS` says how they are written. NaN passes through all of them.
+They map vectors (`lanes.VX`) of float32 or float64, or plain numbers, which NumPy computes.
+`scalars.HEADS` defines their notation. NaN passes through all of them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _power_of_two(n: VX) -> VX:
     """Return 2**n for whole n, |n| <= 127 (1023); 2**-127 (2**-1023) is 0."""
     t = n.trace
     bias, digits = (1023, 52) if t.double else (127, 23)
-    whole = t.record("fptosi", n.value, t.lanes.ints)  # of NaN any, but NaN is its factor
+    whole = t.record("fptosi", n.value, t.lanes.ints)  # any number for NaN, whose factor is NaN
     biased = t.record("add", whole, t.whole(bias))
     return VX(t, t.record("bitcast", t.record("shl", biased, t.whole(digits)), t.lanes.floats))
 
@@ -176,7 +176,7 @@ def log1p(x: VX) -> VX:
     """log(1 + x), with all digits near 0."""
     u = x + 1.0
     y = log(u)
-    lost = (x - (u - 1.0)) / u  # what rounding took from 1 + x
+    lost = (x - (u - 1.0)) / u  # the rounding error of 1 + x
     return select(and_(u > 0.0, u < inf), y + lost, y)
 
 

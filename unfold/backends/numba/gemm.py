@@ -7,14 +7,14 @@
     matmul(a, rsa, csa, b, rsb, csb, c, rsc, M, N, K, number, count, scratch)
 
 A panel holds NR columns of B, [K][NR], zero padded, so that the micro-kernel reads it in order; a
-tile of 8 rows and NR columns of C stays in registers for a block of K. `gemm` reads A where it
-lies, with any strides (0 repeats a row); `matmul` packs both operands blockwise into scratch memory
-(the blocking of Goto & van de Geijn 2008). Strides are bytes, and C has unit column stride. Sums
-are in one order, whatever runs beside: equal inputs give equal bits.
+tile of 8 rows and NR columns of C stays in registers for a block of K. `gemm` reads A in place,
+with any strides (0 repeats a row); `matmul` packs both operands blockwise into scratch memory (the
+blocking of Goto & van de Geijn 2008). Strides are bytes, and C has unit column stride. Sums have
+one fixed order: equal inputs give equal bits.
 
-Rounding does not grow with K: sums are made of blocks of KC, starting from zero; `matmul` adds up
-to RUN of them plainly, and these compensated. C may be the sum of `count` products, of which it
-adds that of a number, in order.
+Rounding does not grow with K: sums consist of blocks of KC, starting from zero; `matmul` adds up to
+RUN of them plainly, and the results with compensation. C may be the sum of `count` products, which
+are added one by one, in order of their numbers.
 
 The functions are the same for all Programs and compiled once per element type.
 """
@@ -42,8 +42,7 @@ class Library:
     """Addresses of the functions of one element type, and the memory that they need.
 
     Attributes:
-        kernel: returns the address of an operator's own kernel, which is compiled when it is asked
-            for.
+        kernel: returns the address of an operator's own kernel, which is compiled on demand.
     """
 
     dtype: str

@@ -1,7 +1,7 @@
 """The functions of `gemm`: a template whose constants are filled in, cached like generated code.
 
-See `unfold.backends.numba.gemm` for what they do. What takes the compiler longest, `gemm_parts`, is
-not compiled into each of them: they call it by symbols.
+`unfold.backends.numba.gemm` describes them. The parts that take the compiler longest,
+`gemm_parts`, are not compiled into each of them: they are called by symbols.
 """
 
 # pyright: basic, reportCallIssue=false
@@ -42,7 +42,7 @@ def pack(dst, src, rs, cs, k, n):
 def gemm(a, rsa, csa, b, c, rsc, m, n, k, accumulate):
     nr = width(n)
     # In a loop A moves on by its own size: every other time the panels are walked backwards, so
-    # that those which the last time has left in the nearest cache come first.
+    # that those left in the nearest cache by the last time come first.
     first, step = 0, nr
     if m * k > 0 and a // (m * k * csa) % 2 == 1:
         first, step = (n - 1) // nr * nr, -nr
@@ -88,7 +88,7 @@ def product(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
 
 @njit(integers(16), cache=True)
 def summand(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, number, count, each, scratch, part):
-    """Add one of several products to C: as many as `each` plainly, and these sums compensated."""
+    """Add one of several products to C: up to `each` plainly, and these sums compensated."""
     if count <= each:
         product(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, min(number, 1), scratch)
         return

@@ -1,9 +1,9 @@
 """Write the module of one block of a Plan: readable Python that Numba compiles.
 
-Where elements are is known as data (`native.addresses`); here it becomes text. A block is a C
-function of one argument, the address of its slots: 64-bit integers that the binder (`native.bind`)
-fills with extents, strides and addresses. The text has no name from a spec and no size of an axis
-in it, so equal blocks of different models are one compiled kernel.
+The places of elements are data (`native.addresses`), which this module turns into text. A block is
+a C function of one argument, the address of its slots: 64-bit integers that the binder
+(`native.bind`) fills with extents, strides and addresses. The text contains no name from a spec and
+no size of an axis, so equal blocks of different models are one compiled kernel.
 
     for i0 in range(s3 - 1, -1, -1):           a recurrence
         for i1 in range(s4):                   the batch
@@ -42,7 +42,7 @@ from unfold.core.plan import (
 from unfold.core.program import BATCH
 from unfold.core.scalar import X
 
-ACROSS = ("sum", "max", "argmax")  # what has vector instructions of its own
+ACROSS = ("sum", "max", "argmax")  # reductions with their own vector instructions
 HEADER = """\
 from numba import cfunc
 
@@ -159,7 +159,7 @@ class _Writer(Addresses):
         self.put(depth, f"{name}({self.texts(count, *arguments)})")
 
     def leaf(self, leaf: object, depth: int, vector: str | None) -> tuple[str, list[Integer]]:
-        """Return how a leaf is loaded, and its arguments."""
+        """Return the load of a leaf, and its arguments."""
         if isinstance(leaf, Coordinate):
             if leaf.dim == vector:
                 return "j", []
@@ -173,11 +173,11 @@ class _Writer(Addresses):
         return kind, [address, *stride]
 
     def errors(self, buffer: str) -> str | None:
-        """Return the buffer of what rounding adds to another, if elements are that imprecise."""
+        """Return the buffer of another's rounding errors, if elements are that imprecise."""
         return self.plan.buffers[buffer].errors if self.dtype == "float32" else None
 
     def store(self, store: Store, depth: int, vector: str | None) -> tuple[str, list[Integer]]:
-        """Return how a result is stored, and its arguments."""
+        """Return the store of a result, and its arguments."""
         mode, given = self.target(store, depth, vector)
         errors = self.errors(store.access.buffer)
         if errors is None or mode not in ("add", "strided_add", "sum") or store.reset is not None:
@@ -186,7 +186,7 @@ class _Writer(Addresses):
         return f"{mode}_compensated", [*given, *self.target(beside, depth, vector)[1]]
 
     def target(self, store: Store, depth: int, vector: str | None) -> tuple[str, list[Integer]]:
-        """Return how a result is stored without regard to rounding, and its arguments."""
+        """Return the store of a result without regard to rounding, and its arguments."""
         address = self.address(store.access, depth, vector, waste=True)
         if store.reset is not None:
             self.put(depth, f"put_{self.dtype}({self.text(address)}, {number(store.reset)})")

@@ -3,12 +3,12 @@
     trace = Trace(builder, Lanes("float32", 16))
     y = 2.0 * x + 1.0                         records fmul and fadd on <16 x float>
 
-In comes an LLVM builder, out of it comes straight-line code: a `Trace` stands for one basic block,
-a `VX` for one vector of numbers, or of conditions, computed in it. An instruction that the block
-has already is not recorded again. Mathematical functions are in `functions`, operands in memory in
-`operands`, the loop around the block in `vector`.
+In: an LLVM builder. Out: straight-line code. A `Trace` stands for one basic block, a `VX` for one
+vector of numbers, or of conditions, computed in it. An instruction that the block already has is
+not recorded again. Mathematical functions are in `functions`, operands in memory in `operands`, the
+loop around the block in `vector`.
 
-Products and sums may be contracted to fused multiply-adds, and no more is allowed: NaN, infinities
+Products and sums may be contracted to fused multiply-adds; nothing else is allowed: NaN, infinities
 and the order of operations are as written. (`njit(fastmath=...)` would change that: it rewrites the
 flags of all instructions of a module.)
 """
@@ -75,7 +75,7 @@ class Lanes:
         return ir.Constant(vector, [number] * self.count)
 
     def numbers(self, number: float) -> Value:
-        """Return a vector of equal numbers, infinite where they are too large for the type."""
+        """Return a vector of equal numbers, infinite if they are too large for the type."""
         with np.errstate(over="ignore"):
             return self.constant(self.floats, float(np.dtype(self.dtype).type(number)))
 
@@ -136,7 +136,7 @@ class Trace:
         key = (name, *(id(x) if isinstance(x, ir.Value) else repr(x) for x in operands))
         found = self._known.get(key)
         if found is None:
-            # Operands are kept, so that their ids stay theirs.
+            # Operands are kept, so that their ids remain unique.
             found = self._known[key] = (make(), operands)
         return found[0]
 
@@ -237,7 +237,7 @@ class VX:
 
 
 def declare(module: ir.Module, name: str, result: ir.Type, operands: Sequence[Value]) -> Value:
-    """Return the module's declaration of a function, made where it is missing."""
+    """Return the module's declaration of a function, added if it is missing."""
     found = module.globals.get(name)
     if found is None:
         found = ir.Function(module, ir.FunctionType(result, [x.type for x in operands]), name)

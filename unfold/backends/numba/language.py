@@ -38,7 +38,7 @@ class Python:
         return f"{name} = {value}"
 
     def loop(self, name: str, first: str | None, end: str, direction: int) -> str:
-        """Return the line that begins a loop, from 0 where no first number is given."""
+        """Return the line that begins a loop, from 0 if no first number is given."""
         if first is not None:
             return f"for {name} in range({first}, {end}):"
         return f"for {name} in range({end if direction > 0 else f'{end} - 1, -1, -1'}):"

@@ -1,6 +1,6 @@
 """The machine of the CPU: blocks written for Numba, compiled or from the store, and called.
 
-Calls hold no lock of the interpreter, so that threads run at once.
+Calls release the interpreter's lock, so that threads run in parallel.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Compiled:
     """Numba's machine code.
 
     Attributes:
-        memory: of the host; users' arrays are read where they are.
+        memory: of the host; users' arrays are read in place.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Compiled:
         self._driver(table, count)
 
     def caller(self, table: int, count: int) -> Callable[[], None]:
-        """Return a function that calls them, with nothing left to convert."""
+        """Return a function that calls them, without conversions."""
         return partial(self._driver, ctypes.c_int64(table), ctypes.c_int64(count))
 
     def timed(self, table: int, count: int) -> Any:
@@ -103,7 +103,7 @@ class Compiled:
 
     @cached_property
     def _clock(self) -> Any:
-        """The C library's clock, or where it has none (Windows), Python's, which takes 1 µs."""
+        """The C library's clock, or if it has none (Windows), Python's, which takes 1 µs."""
         try:
             return ctypes.CDLL(None).clock_gettime
         except (AttributeError, OSError, TypeError):
@@ -111,7 +111,7 @@ class Compiled:
 
 
 def _function(text: str, arguments: int) -> Any:
-    """Return a driver as a function of so many 64-bit integers."""
+    """Return a driver as a function of a number of 64-bit integers."""
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)(STORE.load(text).address)
 
 

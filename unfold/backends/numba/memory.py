@@ -1,9 +1,9 @@
-"""Single elements and runs of elements in memory, by address: what loops around kernels need.
+"""Single elements and runs of elements in memory, by address, for the loops around kernels.
 
 index_float32(address)            the category (or length) there, as an integer
 put_float32(address, number)      set one element
 fill_float32(address, n, number)  set n elements
-pointer_float32(address)          what `numba.carray` makes an array of
+pointer_float32(address)          the argument of `numba.carray`
 """
 
 from __future__ import annotations

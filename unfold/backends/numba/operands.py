@@ -1,14 +1,14 @@
-"""The kinds of operands and results of vector kernels: how each is read, written and accumulated.
+"""The kinds of operands and results of vector kernels: reads, writes and accumulation.
 
-A kernel's operand is made before its loop from its own arguments of the call (an address, mostly),
-reads or takes one vector per `Block` of the loop, and finishes behind it:
+A kernel's operand is made before its loop from its own arguments of the call (mostly an address),
+reads or takes one vector per `Block` of the loop, and finishes after it:
 
     x = Contiguous(builder, lanes, [address])      before the loop
     x.write(block, x.read(block) * 2.0)            in it, for each block
     x.finish()                                     behind it
 
-A block's mask says which lanes are elements; memory of others is never touched. `LOADS` and
-`STORES` name the kinds; `vector` says what they mean.
+A block's mask marks the lanes that are elements; memory of others is never touched. `LOADS` and
+`STORES` name the kinds; `vector` defines them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Block:
     Attributes:
         trace: where the body records.
         index: of the first element.
-        mask: which lanes are elements; None where all are.
+        mask: of the lanes that are elements; None if all are.
     """
 
     def __init__(self, builder: Any, lanes: Lanes, index: Value, rest: Value | None) -> None:
@@ -107,7 +107,7 @@ class Operand:
 
     Attributes:
         arguments: the names of its own arguments of the call; a "number" is a float.
-        builder: where it writes code; until a block begins, before the loop.
+        builder: for its code; until a block begins, before the loop.
         lanes: the shape of vectors.
         values: the arguments.
     """
@@ -118,7 +118,7 @@ class Operand:
     values: list[Value]
 
     def __post_init__(self) -> None:
-        """Do what is done once, before the loop."""
+        """Do the work before the loop."""
 
     def read(self, block: Block) -> VX:
         """Return the operand's vector in a block."""
@@ -129,10 +129,10 @@ class Operand:
         raise NotImplementedError
 
     def pause(self, index: Value) -> None:
-        """Do what is done now and then: after the full vector of an index."""
+        """Do occasional work: after the full vector of an index."""
 
     def finish(self) -> None:
-        """Do what is done once, behind the loop."""
+        """Do the work after the loop."""
 
     def load_element(self) -> Value:
         """Read the one element at the address."""
@@ -172,7 +172,7 @@ class ContiguousAdd(Contiguous):
 
 
 class ContiguousCompensated(Contiguous):
-    """Elements side by side that are added to, and elsewhere what rounding has added to them."""
+    """Elements side by side that are added to, with their rounding errors elsewhere."""
 
     arguments = ("address", "rest")
 
@@ -258,7 +258,7 @@ class StridedAdd(Strided):
 
 
 class StridedCompensated(Strided):
-    """Elements a stride apart that are added to, and elsewhere what rounding has added to them."""
+    """Elements a stride apart that are added to, with their rounding errors elsewhere."""
 
     arguments = ("address", "stride", "rest", "rest_stride")
 
@@ -276,7 +276,7 @@ class StridedCompensated(Strided):
 
 
 class Accumulated(Operand):
-    """A result that is one element: lanes accumulate in the loop, and are joined behind it."""
+    """A result that is one element: lanes accumulate in the loop, and are joined after it."""
 
     start: ClassVar[float]
 
@@ -291,11 +291,11 @@ class Accumulated(Operand):
         return place
 
     def held(self, trace: Trace, place: Value) -> VX:
-        """Return what is kept at a place."""
+        """Return the vector at a place."""
         return VX(trace, self.builder.load(place, typ=self.lanes.floats))
 
     def valid(self, block: Block, value: VX | float) -> VX:
-        """Replace what is no element by what changes nothing."""
+        """Replace lanes that are not elements by the neutral number."""
         number = block.trace.number(value)
         return number if block.mask is None else select(block.mask, number, self.start)
 
@@ -304,7 +304,7 @@ class Accumulated(Operand):
         return self.builder.extract_element(vector.value, ir.Constant(ir.IntType(32), 0))
 
     def halves(self, trace: Trace) -> Iterator[Callable[[VX], VX]]:
-        """Yield, for each level of a tree, what brings the upper half of its lanes to the lower."""
+        """Yield, for each level of a tree, the shuffle of its upper half of lanes to the lower."""
         count = self.lanes.count
         orders = ir.VectorType(ir.IntType(32), count)
         while (count := count // 2) > 0:
@@ -322,7 +322,7 @@ class Sum(Accumulated):
     start = 0.0
 
     def __post_init__(self) -> None:
-        """Make the accumulators: of a run, of all runs before, and of what rounding has added."""
+        """Make the accumulators: of a run, of all runs before, and of rounding errors."""
         super().__post_init__()
         self.runs, self.error = (self.keep(self.lanes.numbers(0.0)) for _ in range(2))
 
@@ -362,7 +362,7 @@ class Sum(Accumulated):
 
 
 class SumCompensated(Sum):
-    """The sum of all elements is added, and elsewhere stands what rounding has added."""
+    """The sum of all elements is added, with its rounding error elsewhere."""
 
     arguments = ("address", "rest")
 
@@ -459,9 +459,9 @@ STORES: dict[str, type[Operand]] = {
 
 
 def compensated(total: VX, error: VX, value: VX) -> tuple[VX, VX]:
-    """Add a value to a total, and return what rounding has added to that (Kahan 1965).
+    """Add a value to a total, and return the rounding error of the total (Kahan 1965).
 
-    The error of any number of additions is that of one. Beside what is not finite there is none.
+    The error of any number of additions is that of one; it is zero for totals that are not finite.
     """
     wanted = value - error
     result = total + wanted
@@ -474,5 +474,5 @@ def _steps(lanes: Lanes) -> list[int]:
 
 
 def _larger(a: VX, b: VX) -> VX:
-    """Return the larger of numbers, NaN where there is one."""
+    """Return the larger of numbers, NaN if there is one."""
     return select(or_(b > a, b != b), b, a)

@@ -2,7 +2,7 @@
 
 1.0 / (1.0 + exp(-x))   ->   sigmoid(x)
 
-`HEADS` is all that it takes. `kernel_text` puts the lines of a kernel into a function.
+`HEADS` is the only table it needs. `kernel_text` puts the lines of a kernel into a function.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ PYTHON = Target(HEADS, number)
 
 
 class Code(str):
-    """Text that is written as it is, without quotes."""
+    """Text that is printed without quotes."""
 
     __slots__ = ()
     __repr__ = str.__str__
 
 
 def folded(how: Reduction) -> str:
-    """Return how a reduction is stored that has no instructions of its own."""
+    """Return the store of a reduction without its own instructions."""
     pair = OPS[how.pair].scalar
     assert pair is not None, how
     text = PYTHON.expression(pair(X("a"), X("b")))
@@ -71,8 +71,8 @@ def kernel_text(
     Args:
         name: of the function.
         dtype: element type.
-        loads, modes: how its operands are loaded and its results stored.
-        leaves, lines: variables that are loaded, and those that are computed.
+        loads, modes: of its operands and results.
+        leaves, lines: loaded variables, and computed ones.
         results: variables that are stored.
     """
     body = [f"    {v} = {PYTHON.expression(x)}" for v, x in lines]

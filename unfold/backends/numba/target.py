@@ -1,15 +1,15 @@
-"""The processor that machine code is made for: the one Numba is told, else the one it runs on.
+"""The target processor of machine code: the one set for Numba, else the one it runs on.
 
     NUMBA_CPU_NAME=haswell                       vector_bytes() == 32, also on a host with AVX-512
     NUMBA_CPU_NAME=generic                       vector_bytes() == 16
     NUMBA_CPU_NAME=… NUMBA_CPU_FEATURES=+avx2    exactly these: Numba adds none of the host's
 
-`identity` is what Numba itself compiles for, and so what machine code depends on. The width of
-vectors is asked of LLVM: a target machine is given two vectors to add, and the registers it takes
-are read from its assembly. No list of features of processors is needed, on x86 or elsewhere.
+`identity` is the target of Numba itself, on which machine code depends. LLVM tells the width of
+vectors: a target machine compiles the addition of two vectors, and its assembly shows the
+registers. This needs no list of features of processors, on x86 or elsewhere.
 
-A name alone changes the tuning, not the instructions: Numba adds the features of the host to it.
-Vectors are then no wider than what the named processor has by itself, so that a wide host stands in
+A name alone changes the tuning, not the instructions, because Numba adds the features of the host.
+Vectors are then no wider than those of the named processor itself, so that a wide host can stand in
 for a narrow one. Nothing here runs code of the target.
 """
 
@@ -30,7 +30,7 @@ REGISTERS = {"%zmm": 64, "%ymm": 32}
 
 @cache
 def identity() -> tuple[str, str, str]:
-    """Return what Numba compiles for: triple, processor, features as LLVM writes them."""
+    """Return the target of Numba: triple, processor, features in LLVM's notation."""
     context: Any = cpu_target.target_context
     triple, name, features = context.codegen().magic_tuple()
     return triple, name, features
@@ -38,7 +38,7 @@ def identity() -> tuple[str, str, str]:
 
 @cache
 def vector_bytes() -> int:
-    """Return how many bytes a vector of the target has."""
+    """Return the number of bytes in a vector of the target."""
     triple, name, features = identity()
     whole = register_bytes(triple, name, features)
     settings: Any = config
@@ -52,7 +52,7 @@ def register_bytes(triple: str, name: str, features: str) -> int:
     Arguments:
         triple: of the machine, as "x86_64-unknown-linux-gnu".
         name: of the processor, as LLVM calls it.
-        features: what it has beside or without, as "+avx2,-avx512f".
+        features: additional or missing ones, as "+avx2,-avx512f".
     """
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
     assembly = machine.emit_assembly(llvm.parse_assembly(_sum_of_vectors(triple)))

@@ -7,9 +7,9 @@
 
     k0(n, p_x, p_y, p_scale, q_z, q_sum)      in any Numba function: one intrinsic
 
-In comes a function of scalars; it is called with `lanes.VX` vectors when the intrinsic is compiled,
-and records its instructions. Out comes a Numba intrinsic that runs it for n elements: full vectors,
-then a masked rest, so that nothing beyond n elements is read or written. Arguments are int64: n,
+In: a function of scalars, which is called with `lanes.VX` vectors when the intrinsic is compiled,
+and records its instructions. Out: a Numba intrinsic that runs it for n elements: full vectors, then
+a masked rest, so that nothing beyond n elements is read or written. Arguments are int64: n,
 addresses in bytes, strides in bytes, in the order of loads and then stores.
 
 Loads, one letter per parameter:
@@ -20,13 +20,13 @@ Stores, one word, or `fold`, per result:
     strided, strided_add          the same, elements apart by a stride that follows the address
     sum, max                      one element: += the sum, = the larger of it and the values
     argmax                        one element: the index of the first largest, NaN the largest
-    fold(start, pair)             one element: of it and the values, two made one at a time
-    …_compensated                 of add, strided_add and sum: one more address (and stride) says
-                                  where there is what rounding has added so far
+    fold(start, pair)             one element: combined with the values, two at a time
+    …_compensated                 of add, strided_add and sum: one more address (and stride) of
+                                  the rounding errors so far
 
-All loads of a vector come before its stores, stores in order. A result may be stored where an
-operand lies, element for element; a "b" operand is read once, at the start. Conditions are stored
-as 0.0 and 1.0.
+All loads of a vector come before its stores, stores in order. A result may be stored in place of an
+operand, element for element; a "b" operand is read once, at the start. Conditions are stored as 0.0
+and 1.0.
 
 The width of vectors is the target's; only the order of sums depends on it.
 """
@@ -56,10 +56,10 @@ def vector_kernel(
         dtype: "float32" or "float64", of all memory.
         loads: a letter for every parameter.
         stores: a word, or what `fold` returns, for every result.
-        width: bytes of a vector; the target's where None.
+        width: bytes of a vector; None is the target's.
 
     Returns:
-        a decorator; what it returns is called `kernel(n, *loads' arguments, *stores' arguments)`.
+        a decorator; its result is called as `kernel(n, *loads' arguments, *stores' arguments)`.
     """
     loaded, stored = (
         [LOADS[kind] for kind in loads],
