@@ -19,6 +19,7 @@ from unfold.shipped import find
 from unfold.terminal.task import Task, prepare
 from unfold.terminal.train import guess
 from unfold.training.loop import Trainer, start
+from unfold.training.rules.clip import ClipValue
 
 SPEC = find("min-char-rnn")
 CHARACTERS = 4_518  # 180 chunks and a rest: the text ends twice in 500 steps
@@ -137,7 +138,7 @@ def test_the_smoothed_loss_starts_at_25_ln_v(tmp_path: Path) -> None:
 def test_its_settings_are_those_of_the_program(tmp_path: Path) -> None:
     task = read_task(tmp_path)
     assert task.model.summary()["sizes"]["hidden"] == 100
-    assert task.train.clip is not None and task.train.clip.model_dump() == {"value": 5}
+    assert task.train.clip == ClipValue(5)
     weights = task.engine.init(seed=1)
     for name in ("W_xh", "W_hh", "W_hy"):
         assert np.std(weights[name]) == pytest.approx(0.01, rel=0.05)

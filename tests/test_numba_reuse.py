@@ -15,6 +15,7 @@ import pytest
 
 import unfold
 from unfold.backends import kept, listening
+from unfold.backends.numba.backend import Numba
 from unfold.backends.numba.compiler import STORE as store
 from unfold.backends.numba.generate import blocks
 from unfold.runs.domain import Domain
@@ -54,7 +55,7 @@ def texts(spec: str, **options: Any) -> set[str]:
     """Return the kernels of a model's training step."""
     model = unfold.loads(spec, **options)
     program = model.pipeline.adjoint(tuple(model.init()), state=True)
-    plan = model._execution.planned(program, Domain(program))
+    plan = model._execution.planned(program, Domain(program), Numba.target)
     return {b.text for b in blocks(plan, "float32")}
 
 
