@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unfold.errors import MISTAKE, UnfoldError
-from unfold.terminal.grad_edges import check_edges
 from unfold.terminal.loading import choose_backend, load, read_changes, read_mode
 from unfold.terminal.options import (
     BackendOption,
@@ -97,6 +96,7 @@ def check_gradients(
     """Return name, shape, norm, relative error and verdict of every gradient, and of the edges."""
     import numpy as np
 
+    from unfold.terminal.grad_edges import check_edges
     from unfold.training.data import random_inputs
 
     generator = np.random.default_rng(options["seed"])
