@@ -74,8 +74,8 @@ def _settled(case: Case) -> Case:
                 break
             case = replace(case, initial={**case.initial, **zeros})
         else:
-            cycles = any(isinstance(block, Loop) for block in order(program))
-            return _shorter(case) if case.run.alike and cycles else case
+            long = case.run.alike and any(isinstance(b, Loop) for b in order(program))
+            return _shorter(case) if long else case
     return case
 
 

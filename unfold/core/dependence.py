@@ -151,7 +151,9 @@ def is_outside(index: Affine, axis: str, extents: Mapping[str, int]) -> bool:
     """
     if index.is_outside(axis):
         return True
-    if not index.is_linear or not {axis, *index.axes, *index.ends} <= extents.keys():
+    if not (index.constant or index.lasts) or not index.is_linear:
+        return False  # it is 0 at the reader's first point, or nothing is known of it
+    if not {axis, *index.axes, *index.ends} <= extents.keys():
         return False
     low, high = _span(index, extents)
     return high < 0 or low >= extents[axis]
