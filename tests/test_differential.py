@@ -198,6 +198,12 @@ def test_another_rounding_agrees_in_both_precisions() -> None:
     assert check(small(), "noisy").checked == ("float64", "float32")
 
 
+def test_large_numbers_are_rounded_too() -> None:
+    """The gradient of the sine of 1e20 says nothing about an engine."""
+    text = SMALL.replace("tanh(W @ x[t] + V @ h[t-1])", "sin(exp(45 + 0 * (W @ x[t])))")
+    assert check(replace(small(), text=text), "noisy").message == "float64: h: rounding decides"
+
+
 def test_a_tie_is_a_close_decision() -> None:
     text = SMALL.replace("tanh(W @ x[t] + V @ h[t-1])", "tanh(W @ x[0])").replace("mean", "max")
     model = unfold.loads(text)

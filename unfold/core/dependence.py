@@ -73,7 +73,7 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> Sequenc
 
     Args:
         program: whose equations they are.
-        extents: of the axes; default: those that the Program fixes.
+        extents: of the axes in the longest sequence; default: those that the Program fixes.
     """
     return _own_edges(program) if extents is None else _edges(program, extents)
 
@@ -119,18 +119,26 @@ def _follows(extent: Affine, known: Mapping[str, int]) -> bool:
 
 def outreach(index: Affine, axis: str, extents: Mapping[str, int]) -> tuple[int, int]:
     """Return how far a linear index reaches before the first and after the last point."""
-    low, high = _span(index, extents)
+    low, high = _span(index, extents, extents)
     return max(0, -low), max(0, high - (extents[axis] - 1))
 
 
-def _span(index: Affine, extents: Mapping[str, int]) -> tuple[int, int]:
-    """Return the least and the largest number that a linear index has."""
+def _span(
+    index: Affine, shortest: Mapping[str, int], longest: Mapping[str, int]
+) -> tuple[int, int]:
+    """Return the least and the largest number that a linear index has.
+
+    Args:
+        index: whose numbers they are.
+        shortest: extents of the axes in the shortest sequence.
+        longest: those in the longest.
+    """
     low = high = index.constant
     for name, factor in index.lasts:
-        low += factor * (extents[name] - 1)
-        high += factor * (extents[name] - 1)
+        ends = factor * (shortest[name] - 1), factor * (longest[name] - 1)
+        low, high = low + min(ends), high + max(ends)
     for name, factor in index.terms:
-        ends = (0, factor * (extents[name] - 1))
+        ends = (0, factor * (longest[name] - 1))
         low, high = low + min(ends), high + max(ends)
     return low, high
 
@@ -147,7 +155,7 @@ def is_outside(index: Affine, axis: str, extents: Mapping[str, int]) -> bool:
     Args:
         index: in terms of the reader's axes.
         axis: of the value that is read.
-        extents: of axes, as far as they are known.
+        extents: of axes, as far as they are known; sequences may be shorter.
     """
     if index.is_outside(axis):
         return True
@@ -155,7 +163,7 @@ def is_outside(index: Affine, axis: str, extents: Mapping[str, int]) -> bool:
         return False  # it is 0 at the reader's first point, or nothing is known of it
     if not {axis, *index.axes, *index.ends} <= extents.keys():
         return False
-    low, high = _span(index, extents)
+    low, high = _span(index, dict.fromkeys(index.ends, 1), extents)
     return high < 0 or low >= extents[axis]
 
 
