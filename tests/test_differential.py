@@ -31,7 +31,7 @@ from unfold.errors import SpecError
 FOUND = Path(__file__).parent / "differential" / "found"
 SEED = 1
 BLOCK = 10
-COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "100"))
+COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "40"))
 COMPILED = (0, 1, 5)  # small ones: a large one takes a minute to compile
 SMALL = """unfold: 1
 name: small
@@ -48,7 +48,7 @@ loss: mean[t](h[t] @ h[t])
 def test_random_specs_agree(block: int) -> None:
     kinds: Counter[str] = Counter()
     for number in range(BLOCK * block, min(COUNT, BLOCK * (block + 1))):
-        outcome = check(generate(SEED, number).sample, "interpreted")
+        outcome = check(generate(SEED, number).sample, ("interpreted", "parallel")[number % 2])
         kinds[outcome.kind] += 1
         again = f"python -m tests.differential --seed {SEED} --shrink-case {number}"
         assert not outcome.failed, f"{again}\n{outcome.kind}: {outcome.message}"
@@ -61,7 +61,7 @@ def test_random_specs_agree_compiled(number: int) -> None:
     assert not outcome.failed, f"{outcome.kind}: {outcome.message}"
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", range(2))
 def test_gradients_of_random_specs_are_central_differences(block: int) -> None:
     for number in range(5 * block, 5 * (block + 1)):
         outcome = differences(generate(SEED, number).sample)
@@ -89,12 +89,14 @@ def test_specs_are_legal_and_use_the_whole_language() -> None:
     for number in range(200):
         case = generate(3, number)
         seen |= set(case.features())
+        if number % 4:
+            continue
         try:
             unfold.loads(case.text)
             legal += 1
         except SpecError:
             pass
-    assert legal >= 194
+    assert legal >= 48
     wanted = {
         "window",
         "grid",
@@ -117,6 +119,10 @@ def test_specs_are_legal_and_use_the_whole_language() -> None:
         "cell: reverse",
         "slice",
         "edge of where",
+        "conv1d",
+        "conv2d",
+        "windows",
+        "ctc",
     }
     assert wanted <= seen, wanted - seen
 

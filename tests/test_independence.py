@@ -14,8 +14,6 @@ import pytest
 from sample import CASES, Sample, sample
 from test_numba_specs import agree
 
-from tests.differential.compare import check
-from tests.differential.generate import generate
 from tests.differential.interpreted import interpret
 from tests.differential.parallel import (
     PARALLEL,
@@ -102,10 +100,3 @@ def test_another_target_computes_the_same(name: str) -> None:
         interpret(drawn.model, machine=Parallel(shuffled(2)), target=PARALLEL)
         for lengths in (drawn.lengths, None):
             agree(drawn, mode, lengths, "float64")
-
-
-@pytest.mark.parametrize("block", range(3))
-def test_another_target_computes_random_specs(block: int) -> None:
-    for number in range(10 * block, 10 * block + 10):
-        outcome = check(generate(3, number).sample, "parallel", ("values", "gradients"))
-        assert not outcome.failed, f"case {number}: {outcome.kind}: {outcome.message}"

@@ -90,8 +90,11 @@ def test_oracle(spec: str) -> None:
 def test_runs(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`unfold run` ends well on it, here after a step; `make library` runs it as it is."""
     monkeypatch.chdir(tmp_path)
-    trained = unfold.load(spec).spec.train is not None
-    short = ["--set", "train.steps=1", "--set", "generate.length=8"] if trained else []
+    model = unfold.load(spec)
+    short = ["train.steps=1", "generate.length=8"] if model.spec.train is not None else []
+    extents = {n: a.extent for n, a in model.program.axes.items()}
+    short += [f"axis.{n}=150" for n, e in extents.items() if e.is_constant and e.constant > 256]
+    short = [word for setting in short for word in ("--set", setting)]
     assert invoke(["run", spec, "--backend", "reference", *short]) == 0
 
 

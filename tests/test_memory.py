@@ -23,7 +23,7 @@ from unfold.runs.domain import Domain
 from unfold.training.data import random_inputs
 from unfold.unfolded.needs import needs
 
-BATCH, T = 2, 1500
+BATCH, T = 2, 400
 BOTH_WAYS = """unfold: 1
 name: both-ways
 axes: {t: 1500}
@@ -118,7 +118,7 @@ def test_arenas_of_other_runs_make_room() -> None:
     whole, _ = lstm()[0].needs(batch=BATCH, backend="numba")
     model, params, inputs = lstm(Memory(budget=whole))
     model.step(params, inputs, backend="numba")
-    shorter = {n: a[:, :900] for n, a in inputs.items()}
+    shorter = {n: a[:, : T // 2] for n, a in inputs.items()}
     model.step(params, shorter, backend="numba")
     assert len(engine_of(model)._bound) == 1
     assert engine_of(model).held < whole

@@ -241,20 +241,24 @@ def follow(
     return batches
 
 
-@pytest.mark.parametrize(("every", "back"), [(3, 3), (2, 5), (2, 20), (1, 3)])
+@pytest.mark.parametrize(("every", "back"), [(3, 3), (2, 5)])
 @pytest.mark.parametrize(("name", "mode"), CASES)
 def test_windows_equal_the_long_sequence_cut_at_their_start(
     name: str, mode: str, every: int, back: int
 ) -> None:
-    batches = follow(name, mode, every, back)
+    batches = follow(name, mode, every, back, steps=5)
     mixed = [b for b in batches if b.begins is not None and 0 < b.begins.sum() < 3]
-    assert mixed or back == 20, "rows begin at different times"
+    assert mixed, "rows begin at different times"
 
 
-@pytest.mark.parametrize(("every", "back"), [(3, 3), (2, 5)])
+@pytest.mark.parametrize(("every", "back"), [(2, 20), (1, 3)])
+def test_windows_of_one_step_and_of_the_whole(every: int, back: int) -> None:
+    follow("delays", "teacher", every, back)
+
+
 @pytest.mark.parametrize(("name", "mode"), CASES)
-def test_the_compiled_plan_does_the_same(name: str, mode: str, every: int, back: int) -> None:
-    follow(name, mode, every, back, steps=5, backend="numba")
+def test_the_compiled_plan_does_the_same(name: str, mode: str) -> None:
+    follow(name, mode, 2, 5, steps=4, backend="numba")
 
 
 @pytest.mark.parametrize("name", ["learned", "two layers", "lstm", "feedback"])
