@@ -318,7 +318,7 @@ DataSettings = (
     | TaskData
     | RandomData
 )
-FAMILIES: Mapping[str, type[Settings]] = {
+FAMILIES: dict[str, type[Settings]] = {
     next(iter(get_annotations(kind))): kind for kind in get_args(DataSettings)
 }
 """By the key that says where data come from: the first one of each model."""

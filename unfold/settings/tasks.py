@@ -7,7 +7,6 @@ task: {adding: {length: 100}}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -174,7 +173,7 @@ class MovingDigits(Task):
     noise: float = Field(default=0.1, ge=0, allow_inf_nan=False)
 
 
-TASKS: Mapping[str, type[Task]] = {
+TASKS: dict[str, type[Task]] = {
     "tomita": Tomita,
     "anbn": AnBn,
     "anbncn": AnBnCn,

@@ -5,8 +5,11 @@ open_data(read_data(section), section, folder)  →  Dataset: .fit(program), .ba
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from unfold.core.bytes import MAX_ELEMENTS
 from unfold.core.program import BATCH, Program
@@ -21,6 +24,7 @@ from unfold.settings.data import (
     TaskData,
     TextData,
 )
+from unfold.settings.model import Settings
 from unfold.spec.file.model import Section
 from unfold.training.data.arrays import arrays_dataset
 from unfold.training.data.binding import check_names
@@ -30,9 +34,45 @@ from unfold.training.data.problems import data_error
 from unfold.training.data.random import RandomDataset, axis_extents
 from unfold.training.data.sequences import sequences_dataset
 from unfold.training.data.series import series_dataset
-from unfold.training.data.streams import TextDataset, check_text_inputs, lines_dataset
-from unfold.training.data.text import read_text
+from unfold.training.data.streams import check_text_inputs, lines_dataset, text_dataset
 from unfold.training.tasks.tasks import TaskDataset
+
+Checked = Callable[[Any, Section, Program], object]
+
+
+def _check_inputs(settings: Any, section: Section, program: Program) -> None:
+    check_names(program, section, settings.inputs)
+
+
+def _check_series(settings: SeriesData, section: Section, program: Program) -> None:
+    check_names(program, section, {**settings.inputs, **settings.targets})
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the data of a family are read.
+
+    Attributes:
+        read: a data set, from (settings, section, folder of the spec).
+        check: what does not require reading it, from (settings, section, Program).
+    """
+
+    read: Callable[[Any, Section, Path], Dataset]
+    check: Checked = _check_inputs
+
+
+FAMILIES: dict[type[Settings], Family] = {
+    TextData: Family(text_dataset, check_text_inputs),
+    LinesData: Family(lines_dataset, check_text_inputs),
+    SeriesData: Family(series_dataset, _check_series),
+    ArraysData: Family(arrays_dataset),
+    SequencesData: Family(sequences_dataset),
+    ImagesData: Family(images_dataset),
+    TaskData: Family(lambda settings, section, _: TaskDataset(settings, section)),
+    RandomData: Family(
+        lambda settings, section, _: RandomDataset(settings, section), lambda *_: None
+    ),
+}
 
 
 def open_data(settings: DataSettings, section: Section, folder: Path) -> Dataset:
@@ -46,23 +86,7 @@ def open_data(settings: DataSettings, section: Section, folder: Path) -> Dataset
     Raises:
         DataError: the data cannot be read.
     """
-    match settings:
-        case TextData():
-            return TextDataset(settings, section, read_text(settings, section, folder))
-        case LinesData():
-            return lines_dataset(settings, section, folder)
-        case SeriesData():
-            return series_dataset(settings, section, folder)
-        case ArraysData():
-            return arrays_dataset(settings, section, folder)
-        case SequencesData():
-            return sequences_dataset(settings, section, folder)
-        case ImagesData():
-            return images_dataset(settings, section, folder)
-        case TaskData():
-            return TaskDataset(settings, section)
-        case RandomData():
-            return RandomDataset(settings, section)
+    return FAMILIES[type(settings)].read(settings, section, folder)
 
 
 def check_batch(settings: DataSettings, section: Section, program: Program) -> None:
@@ -89,12 +113,4 @@ def check_data(settings: DataSettings, section: Section, program: Program) -> No
         DataError: the spec lacks an input, or a batch is too large.
     """
     check_batch(settings, section, program)
-    match settings:
-        case TextData() | LinesData():
-            check_text_inputs(settings, section, program)
-        case SeriesData():
-            check_names(program, section, {**settings.inputs, **settings.targets})
-        case RandomData():
-            pass
-        case _:
-            check_names(program, section, settings.inputs)
+    FAMILIES[type(settings)].check(settings, section, program)

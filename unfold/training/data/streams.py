@@ -23,7 +23,7 @@ from unfold.training.data.columns import Array, Column, Examples
 from unfold.training.data.dataset import Data, SetDataset, held_out, split_words
 from unfold.training.data.problems import data_error, names
 from unfold.training.data.random import axis_extents
-from unfold.training.data.text import Text, read_lines
+from unfold.training.data.text import Text, read_lines, read_text
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,15 @@ def _text_input(
         message = f"the text runs along {settings.axis}, but the input is {shown}"
         raise data_error(section, (key,), message, "set data.axis to the axis of the input")
     return value
+
+
+def text_dataset(settings: TextData, section: Section, folder: Path) -> TextDataset:
+    """Read a text as one stream.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return TextDataset(settings, section, read_text(settings, section, folder))
 
 
 def lines_dataset(settings: LinesData, section: Section, folder: Path) -> SetDataset:

@@ -295,7 +295,7 @@ def _reversal(task: Reversal, generator: Generator, count: int) -> Columns:
     }
 
 
-DRAW: Mapping[type[Task], Callable[..., Columns]] = {
+DRAW: dict[type[Task], Callable[..., Columns]] = {
     Tomita: _tomita,
     AnBn: _counting("ab"),
     AnBnCn: _counting("abc"),
@@ -310,7 +310,7 @@ DRAW: Mapping[type[Task], Callable[..., Columns]] = {
     DigitLines: draw_digit_lines,
     MovingDigits: draw_moving_digits,
 }
-UNSEEN: Mapping[type[Task], Callable[..., Columns]] = {
+UNSEEN: dict[type[Task], Callable[..., Columns]] = {
     DigitLines: draw_unseen_lines,
     MovingDigits: draw_unseen_digits,
 }
