@@ -19,9 +19,9 @@ from unfold.settings.data import SetData
 from unfold.settings.schema import json_schema
 from unfold.settings.tasks import TASKS, Task
 from unfold.spec.file.model import Section
-from unfold.training.data import open as families
 from unfold.training.data.columns import Column, Examples
 from unfold.training.data.dataset import SetDataset
+from unfold.training.data.open import READERS, Reader
 from unfold.training.tasks import tasks
 
 SPEC = """unfold: 1
@@ -69,7 +69,7 @@ def draw_doubled(task: Doubled, generator: Any, count: int) -> dict[str, Column]
 
 
 def learnt(text: str, folder: Path) -> float:
-    """Check a spec and train it as a command and as Python do; return what it has learnt."""
+    """Check a spec on the command line and train it in Python; return the weight it has learnt."""
     (folder / "sums.yaml").write_text(text)
     assert invoke(["check", str(folder / "sums.yaml")]) == 0
     return float(unfold.train(unfold.loads(text)).params["w"])
@@ -77,7 +77,7 @@ def learnt(text: str, folder: Path) -> float:
 
 def test_a_family_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings.FAMILIES, "doubled", DoubledData)
-    monkeypatch.setitem(families.FAMILIES, DoubledData, families.Family(doubled))
+    monkeypatch.setitem(READERS, DoubledData, Reader(doubled))
     assert "doubled" in str(json_schema())
     spec = SPEC.replace("DATA", "{doubled: 64, batch: 8}")
     assert learnt(spec, tmp_path) == pytest.approx(2, abs=0.1)

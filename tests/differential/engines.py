@@ -107,7 +107,7 @@ class NoisyWalk(Walk):
         own = zlib.crc32(f"{value.name} {step.points}".encode())
         noise = np.random.default_rng([self.salt, own]).choice([-1.0, 0.0, 1.0], result.shape)
         eighths = (np.abs(result) < 2.0**40) & (result * 8 == np.round(result * 8))
-        rounds = np.isfinite(result) & ~eighths  # beyond, every number is a whole one
+        rounds = np.isfinite(result) & ~eighths  # large numbers are whole because they were rounded
         store[value.name][at] = np.where(rounds, result * (1 + 2e-16 * noise), result)
 
 

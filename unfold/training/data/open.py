@@ -37,8 +37,6 @@ from unfold.training.data.series import series_dataset
 from unfold.training.data.streams import check_text_inputs, lines_dataset, text_dataset
 from unfold.training.tasks.tasks import TaskDataset
 
-Checked = Callable[[Any, Section, Program], object]
-
 
 def _check_inputs(settings: Any, section: Section, program: Program) -> None:
     check_names(program, section, settings.inputs)
@@ -49,7 +47,7 @@ def _check_series(settings: SeriesData, section: Section, program: Program) -> N
 
 
 @dataclass(frozen=True)
-class Family:
+class Reader:
     """How the data of a family are read.
 
     Attributes:
@@ -58,18 +56,18 @@ class Family:
     """
 
     read: Callable[[Any, Section, Path], Dataset]
-    check: Checked = _check_inputs
+    check: Callable[[Any, Section, Program], object] = _check_inputs
 
 
-FAMILIES: dict[type[Settings], Family] = {
-    TextData: Family(text_dataset, check_text_inputs),
-    LinesData: Family(lines_dataset, check_text_inputs),
-    SeriesData: Family(series_dataset, _check_series),
-    ArraysData: Family(arrays_dataset),
-    SequencesData: Family(sequences_dataset),
-    ImagesData: Family(images_dataset),
-    TaskData: Family(lambda settings, section, _: TaskDataset(settings, section)),
-    RandomData: Family(
+READERS: dict[type[Settings], Reader] = {
+    TextData: Reader(text_dataset, check_text_inputs),
+    LinesData: Reader(lines_dataset, check_text_inputs),
+    SeriesData: Reader(series_dataset, _check_series),
+    ArraysData: Reader(arrays_dataset),
+    SequencesData: Reader(sequences_dataset),
+    ImagesData: Reader(images_dataset),
+    TaskData: Reader(lambda settings, section, _: TaskDataset(settings, section)),
+    RandomData: Reader(
         lambda settings, section, _: RandomDataset(settings, section), lambda *_: None
     ),
 }
@@ -86,7 +84,7 @@ def open_data(settings: DataSettings, section: Section, folder: Path) -> Dataset
     Raises:
         DataError: the data cannot be read.
     """
-    return FAMILIES[type(settings)].read(settings, section, folder)
+    return READERS[type(settings)].read(settings, section, folder)
 
 
 def check_batch(settings: DataSettings, section: Section, program: Program) -> None:
@@ -113,4 +111,4 @@ def check_data(settings: DataSettings, section: Section, program: Program) -> No
         DataError: the spec lacks an input, or a batch is too large.
     """
     check_batch(settings, section, program)
-    FAMILIES[type(settings)].check(settings, section, program)
+    READERS[type(settings)].check(settings, section, program)
