@@ -15,7 +15,8 @@ from gradients import sample
 from recurrences import MEANINGS, extents, lengths, text
 
 import unfold
-from unfold.core.dependence import Block, Loop, Single, Span, components, edges, order
+from unfold.core.bounds import Offsets
+from unfold.core.dependence import Block, Loop, Single, components, edges, order
 from unfold.core.program import Program
 from unfold.errors import CycleError
 
@@ -166,7 +167,7 @@ def unfold_domain(program: Program, sizes: Mapping[str, int]) -> Mapping[str, in
 # Offsets
 
 
-def offsets(equation: str, axes: str = "t: 5") -> list[dict[str, Span]]:
+def offsets(equation: str, axes: str = "t: 5") -> list[dict[str, Offsets]]:
     """Return the spans with which `h` is read by the equation of `y`."""
     first = equation.split(":")[0].split("[")[1].split("]")[0]
     spec = f"""
@@ -206,7 +207,7 @@ INFINITE = float("inf")
     ],
 )
 def test_offsets(equation: str, axes: str, span: tuple[float, float]) -> None:
-    assert offsets(equation, axes) == [{"t": Span(*span)}]
+    assert offsets(equation, axes) == [{"t": Offsets(*span)}]
 
 
 def test_extents_of_a_run_bound_a_window() -> None:

@@ -27,7 +27,7 @@ from unfold.spec.text.reader import (
     scalar_value,
 )
 from unfold.spec.text.scalars import STAND_IN, mask_brackets
-from unfold.spec.text.text import Source, Text
+from unfold.spec.text.text import SourceText, Text
 
 
 def scalars(node: Node) -> Iterator[Text]:
@@ -340,7 +340,7 @@ def test_a_file_is_read(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def test_lines_of_a_source() -> None:
-    source = Source("f", "a\nbc\r\nd\re")
+    source = SourceText("f", "a\nbc\r\nd\re")
     assert [source.line(number) for number in (0, 1, 2, 3, 4, 5)] == ["", "a", "bc", "d", "e", ""]
     assert [str(source.locate(at)) for at in (0, 2, 3, 6, 8)] == [
         "f:1:1",

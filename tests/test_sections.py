@@ -11,7 +11,7 @@ import pytest
 
 from tests.work import work
 from unfold.errors import SpecError
-from unfold.spec.file.model import Init, Spec, Target
+from unfold.spec.file.model import Init, LeftSide, Spec
 from unfold.spec.file.sections import parse_spec, parse_spec_partly
 from unfold.spec.text.expression import Call, Name, Number, Reference
 from unfold.spec.text.problems import MAX_REPORTED, Problems
@@ -100,7 +100,7 @@ def test_the_example_of_the_design() -> None:
 def test_targets_know_their_pieces() -> None:
     spec = parse(EXAMPLE)
     target = spec.nodes[1].targets[2]
-    assert target == Target("o", (Name("t", target.at),), target.at, target.name_at)
+    assert target == LeftSide("o", (Name("t", target.at),), target.at, target.name_at)
     assert (str(target.at.location), str(target.name_at)) == ("s.yaml:19:15", "o")
     assert target.axis_names == ("t",)
     assert str(spec.nodes[1].at) == "i[t], f[t], o[t], g[t]"

@@ -22,7 +22,7 @@ import unfold
 from unfold.errors import DataError, SpecError
 from unfold.training.data import FixedSource, StreamSource, make
 from unfold.training.data.batches import Batch, ChunkSource, Source, row_order
-from unfold.training.data.binding import Binding, Part
+from unfold.training.data.binding import Binding, BoundColumn
 from unfold.training.data.columns import Column, Examples
 from unfold.training.data.windows import WindowSource
 
@@ -166,7 +166,7 @@ def ragged(model: unfold.Model, every: int, overlap: int) -> tuple[ChunkSource, 
             flat = rng.standard_normal((sum(LENGTHS), *map(int, value.type.shape)))
             columns[value.name] = Column(flat, np.cumsum([0, *LENGTHS]))
     parts = tuple(
-        Part(v.name, v.name, ("t",), v.type.kind == "category") for v in model.program.inputs
+        BoundColumn(v.name, v.name, ("t",), v.type.kind == "category") for v in model.program.inputs
     )
     chunks = ChunkSource(Binding(parts, "float64"), Examples(columns), "t", every, 3, seed=1)
     return chunks, WindowSource(chunks, "t", overlap) if overlap else chunks

@@ -23,7 +23,7 @@ from tests.differential.parallel import PARALLEL, Parallel, shuffled
 from unfold.core.op import LEAD
 from unfold.core.program import Program
 from unfold.runs.domain import Domain
-from unfold.unfolded.reference import Step, Walk, _equal_rank, _reduction, gather
+from unfold.unfolded.reference import Walk, Wavefront, _equal_rank, _reduction, gather
 from unfold.unfolded.running import Runner
 
 Arrays = Mapping[str, Any]
@@ -97,7 +97,7 @@ class NoisyWalk(Walk):
 
     salt = 0
 
-    def _compute(self, step: Step, store: Mapping[str, Any], seed: int) -> None:
+    def _compute(self, step: Wavefront, store: Mapping[str, Any], seed: int) -> None:
         super()._compute(step, store, seed)
         value = step.value
         if value.type.kind != "real" or value.op in EXACT:
@@ -192,12 +192,12 @@ class _WatchedWalk(Walk):
         self.watch = watch
         self.deciding = _deciding_maxima(program)
 
-    def _compute(self, step: Step, store: Mapping[str, Any], seed: int) -> None:
+    def _compute(self, step: Wavefront, store: Mapping[str, Any], seed: int) -> None:
         if self._close(step, store):
             self.watch.found.append(f"{step.value.op} in {step.value.name}")
         super()._compute(step, store, seed)
 
-    def _close(self, step: Step, store: Mapping[str, Any]) -> bool:
+    def _close(self, step: Wavefront, store: Mapping[str, Any]) -> bool:
         """Tell whether a step's decision is a close one at a point that exists."""
         value = step.value
         margin = self.watch.margin
@@ -225,7 +225,7 @@ class _WatchedWalk(Walk):
             close = close & step.inside[:, :, None]
         return bool(close.any())
 
-    def _is_maximum(self, step: Step) -> bool:
+    def _is_maximum(self, step: Wavefront) -> bool:
         return any(_origin(self.program, r.value) in self.deciding for r in step.value.operands)
 
 
@@ -256,7 +256,7 @@ def _near(a: Any, b: Any, margin: float) -> Any:
     return ~exact & (np.abs(a - b) <= margin * (1 + np.abs(a)))
 
 
-def _close_top(x: Any, step: Step, margin: float) -> Any:
+def _close_top(x: Any, step: Wavefront, margin: float) -> Any:
     """Tell where the two largest of what is reduced are near."""
     if step.value.op == "max":
         over = _reduction(step)["over"]

@@ -25,10 +25,10 @@ import numpy as np
 import unfold
 from unfold.backends.native.backend import Native
 from unfold.backends.native.engine import Engine
-from unfold.backends.native.host import Run
+from unfold.backends.native.host import Request
 from unfold.backends.native.memory import Host
 from unfold.backends.native.protocol import ITEM, Block
-from unfold.backends.native.share import Share, Written
+from unfold.backends.native.share import Linked, Share
 from unfold.backends.native.store import Store
 from unfold.backends.numba.backend import Numba
 from unfold.backends.numba.gemm import Library
@@ -82,7 +82,7 @@ def interpret(model: unfold.Model, name: str = "numba", **options: Any) -> Any:
 class InterpretedEngine(Engine):
     """An engine that leaves nothing of an earlier run that a block could take for a result."""
 
-    def _bind(self, compiled: Written, run: Run) -> list[Share]:
+    def _bind(self, compiled: Linked, run: Request) -> list[Share]:
         shares = super()._bind(compiled, run)
         for bound in (s.bound for s in shares):
             for name, view in bound.views.items():

@@ -58,7 +58,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Part:
+class StatePart:
     """A part of the state vector: the last values of one equation.
 
     Attributes:
@@ -92,7 +92,7 @@ class StateMap:
     """
 
     how: StepMap
-    parts: tuple[Part, ...]
+    parts: tuple[StatePart, ...]
     steps: int
     extents: Mapping[str, int]
     params: Arrays
@@ -215,13 +215,13 @@ def _along(name: str) -> str:
     return Direction(Next(name).name).name
 
 
-def _parts(how: StepMap, domain: Domain) -> tuple[Part, ...]:
-    parts: list[Part] = []
+def _parts(how: StepMap, domain: Domain) -> tuple[StatePart, ...]:
+    parts: list[StatePart] = []
     start = 0
     for name in how.states:
         value = how.forward[_before(name)]
         shape = (*domain.shape(a for a in value.axes if a != BATCH), *map(int, value.type.shape))
-        parts.append(Part(name, shape, start))
+        parts.append(StatePart(name, shape, start))
         start += prod(shape)
     return tuple(parts)
 

@@ -15,7 +15,7 @@ from unfold.core.plan import Plan
 
 
 @dataclass(frozen=True)
-class Call:
+class Timing:
     """One call of a table: its start, its end, and the seconds of each block."""
 
     start: float
@@ -51,7 +51,7 @@ class Profile:
     waited: float = 0.0
     blocks: list[float] = field(default_factory=list[float])
 
-    def add(self, seconds: float, calls: Sequence[Call]) -> None:
+    def add(self, seconds: float, calls: Sequence[Timing]) -> None:
         """Add a run: its seconds, and the calls of tables in it."""
         shares, last = (calls[:-1], calls[-1].blocks) if self.plan.late else (calls, ())
         self.runs, self.threads, self.total = self.runs + 1, len(shares), self.total + seconds

@@ -50,7 +50,7 @@ class Job:
 
 
 @dataclass
-class Found:
+class Timed:
     """Jobs that run, with the seconds of their first two runs, and why others do not."""
 
     jobs: list[Job] = field(default_factory=list)
@@ -150,9 +150,9 @@ def _jobs(
             yield Job(backend, "forward + backward", run, cost.flops + cost.backward_flops)
 
 
-def _try(jobs: Iterator[Job]) -> Found:
+def _try(jobs: Iterator[Job]) -> Timed:
     """Run everything twice: the first run compiles, the second says how long one takes."""
-    found = Found()
+    found = Timed()
     for job in jobs:
         echo(f"{job.name} ...", err=True)
         try:

@@ -38,7 +38,7 @@ def _merge(*parts: tuple[Terms, int]) -> Terms:
 
 def _gather(*parts: tuple[Parts, int]) -> Parts:
     """Add up scaled lists of parts and drop the zeros."""
-    total: dict[Part, int] = {}
+    total: dict[Division, int] = {}
     for own, factor in parts:
         for part, coefficient in own:
             total[part] = total.get(part, 0) + coefficient * factor
@@ -46,7 +46,7 @@ def _gather(*parts: tuple[Parts, int]) -> Parts:
 
 
 @dataclass(frozen=True)
-class Part:
+class Division:
     """A whole number made of an expression: floor(inner / by), or inner mod by.
 
     Attributes:
@@ -77,7 +77,7 @@ class Part:
         return f"{inner}{'%' if self.remainder else '//'}{by if by.isalnum() else f'({by})'}"
 
 
-Parts = tuple[tuple[Part, int], ...]
+Parts = tuple[tuple[Division, int], ...]
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,13 @@ class Affine:
         if alone is not None and alone[1] == 1 and self.divisor == 1 and not alone[0].remainder:
             inner, by = alone[0].inner, alone[0].by.constant  # of floor(inner/by) + constant
             return (inner + self.constant * by).floor(by * divisor)
-        return Affine(parts=((Part(self, Affine.number(divisor)), 1),))
+        return Affine(parts=((Division(self, Affine.number(divisor)), 1),))
 
     def __mod__(self, modulus: Affine | int) -> Affine:
         modulus = Affine.number(modulus) if isinstance(modulus, int) else modulus
         if modulus.is_constant:
             return self - self.floor(modulus.constant) * modulus.constant
-        return Affine(parts=((Part(self, modulus, remainder=True), 1),))
+        return Affine(parts=((Division(self, modulus, remainder=True), 1),))
 
     def coefficient(self, axis: str) -> int:
         """Return the coefficient of an axis (of the numerator)."""
@@ -235,7 +235,7 @@ class Affine:
             _gather(
                 (
                     tuple(
-                        (Part(p.inner.rename(names), p.by.rename(names), p.remainder), c)
+                        (Division(p.inner.rename(names), p.by.rename(names), p.remainder), c)
                         for p, c in self.parts
                     ),
                     1,
@@ -243,7 +243,7 @@ class Affine:
             ),
         )
 
-    def resolve(self, known: Mapping[Part, Affine]) -> Affine:
+    def resolve(self, known: Mapping[Division, Affine]) -> Affine:
         """Replace parts by expressions (others stay)."""
         total = replace(self, parts=(), divisor=1)
         for part, coefficient in self.parts:
@@ -309,7 +309,7 @@ class Affine:
     def _remainders(self) -> tuple[Affine, Parts]:
         """Split off the remainders by numbers that the expression is made of."""
         rest: Affine = self
-        found: list[tuple[Part, int]] = []
+        found: list[tuple[Division, int]] = []
         for part, coefficient in self.parts:
             by = part.by.constant
             if self.divisor != 1 or part.remainder or coefficient % by or not part.inner.is_linear:

@@ -31,7 +31,7 @@ Key = tuple[Terms, Terms, Parts]
 MOST_WEAKENINGS = 3  # of one form, on the way round a cycle
 
 
-class Span(NamedTuple):
+class Offsets(NamedTuple):
     """The least and the largest offset with which a reference reads along an axis.
 
     A delay h[t-1] has the span (-1, -1), a window h[t-k-1] with three points k has (-3, -1), and
@@ -147,7 +147,7 @@ def pulled(forms: Iterable[Affine], source: Value, ref: Ref) -> Forms:
 
 def reach(
     index: Affine, axis: str, extents: Mapping[str, int], within: Sequence[Affine] = ()
-) -> Span:
+) -> Offsets:
     """Return the least and the largest value of `index - axis` over all index points.
 
     Args:
@@ -158,7 +158,7 @@ def reach(
     """
     offset = index.offset_from(axis)
     if offset is not None:
-        return Span(offset, offset)
+        return Offsets(offset, offset)
     distance = index - Affine.axis(axis)
     low, high = _range(distance, extents)
     numerator = replace(distance, divisor=1)
@@ -172,7 +172,7 @@ def reach(
                 low = max(low, least)
             else:
                 high = min(high, most)
-    return Span(low, high)
+    return Offsets(low, high)
 
 
 def _range(form: Affine, extents: Mapping[str, int]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ the Program, with just the axes of its operands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -209,7 +209,7 @@ class Builder:
         return self.ordered(linked - bound)
 
     @contextmanager
-    def under(self, within: Iterable[Affine]) -> Iterator[None]:
+    def under(self, within: Iterable[Affine]) -> Generator[None, None, None]:
         """Write values that exist within some more bounds."""
         outer = self.within
         self.within = (*outer, *(f for f in within if f not in outer))

@@ -21,13 +21,13 @@ from unfold.core.program import BATCH, Program, Value
 from unfold.errors import Diagnostic, Location
 
 if TYPE_CHECKING:
-    from unfold.core.dependence import Edge
+    from unfold.core.dependence import Dependence
 
 MAX_STARTS = 32
 MAX_STEPS = 24
 
 
-def explain_cycle(program: Program, inner: Sequence[Edge]) -> Diagnostic:
+def explain_cycle(program: Program, inner: Sequence[Dependence]) -> Diagnostic:
     """Return what is wrong with a component that cannot be ordered.
 
     Args:
@@ -71,13 +71,13 @@ def explain_cycle(program: Program, inner: Sequence[Edge]) -> Diagnostic:
     )
 
 
-def _reads_by_other(program: Program, edge: Edge) -> bool:
+def _reads_by_other(program: Program, edge: Dependence) -> bool:
     """Whether an index along an axis is another axis, as in h[s]: any point may be meant."""
     pairs = zip(program[edge.source].axes, edge.ref.index, strict=True)
     return any(a != BATCH and i.axes and a not in i.axes for a, i in pairs)
 
 
-def _masked(program: Program, inner: Sequence[Edge]) -> str | None:
+def _masked(program: Program, inner: Sequence[Dependence]) -> str | None:
     """Return how to bound a reduction in place of a mask such as where(s <= t, e, -1e9)."""
     members = {n: program[n] for e in inner for n in (e.reader, e.source)}
     bound = {a for v in members.values() for a in v.reduced}
@@ -103,7 +103,7 @@ def _masked(program: Program, inner: Sequence[Edge]) -> str | None:
     return None
 
 
-def _by_distance(program: Program, cycle: Sequence[Edge]) -> str | None:
+def _by_distance(program: Program, cycle: Sequence[Dependence]) -> str | None:
     """Return how to read earlier points by their distance, where h[s] stands for any of them."""
     for e in cycle:
         source = program[e.source]
@@ -129,11 +129,11 @@ def _by_distance(program: Program, cycle: Sequence[Edge]) -> str | None:
 
 def _shortest(
     program: Program,
-    edges: Iterable[Edge],
-    through: Sequence[Edge],
-    marks: Mapping[Edge, int],
+    edges: Iterable[Dependence],
+    through: Sequence[Dependence],
+    marks: Mapping[Dependence, int],
     goal: int = 0,
-) -> list[Edge] | None:
+) -> list[Dependence] | None:
     """Return the shortest cycle found that starts with one of some edges.
 
     Args:
@@ -143,10 +143,10 @@ def _shortest(
         marks: bits that an edge adds to a walk.
         goal: the bits that the walk must have when it is back.
     """
-    readers: dict[str, list[Edge]] = {}
+    readers: dict[str, list[Dependence]] = {}
     for e in edges:
         readers.setdefault(e.reader, []).append(e)
-    best: list[Edge] | None = None
+    best: list[Dependence] | None = None
     for first in sorted(through, key=lambda e: _depth(program, e))[:MAX_STARTS]:
         found = _walk(first, readers, marks, goal)
         if found is not None and (best is None or len(found) < len(best)):
@@ -155,11 +155,14 @@ def _shortest(
 
 
 def _walk(
-    first: Edge, readers: Mapping[str, Sequence[Edge]], marks: Mapping[Edge, int], goal: int
-) -> list[Edge] | None:
+    first: Dependence,
+    readers: Mapping[str, Sequence[Dependence]],
+    marks: Mapping[Dependence, int],
+    goal: int,
+) -> list[Dependence] | None:
     """Return the shortest walk that starts with an edge and ends where it starts, or None."""
     start = (first.source, marks.get(first, 0))
-    came: dict[tuple[str, int], tuple[tuple[str, int], Edge] | None] = {start: None}
+    came: dict[tuple[str, int], tuple[tuple[str, int], Dependence] | None] = {start: None}
     queue = [start]
     end = (first.reader, goal)
     for state in queue:
@@ -173,7 +176,7 @@ def _walk(
                 queue.append(following)
     if end not in came:
         return None
-    chain: list[Edge] = []
+    chain: list[Dependence] = []
     state = end
     while (step := came[state]) is not None:
         state, e = step
@@ -181,13 +184,15 @@ def _walk(
     return [first, *chain[::-1]]
 
 
-def _depth(program: Program, edge: Edge) -> tuple[int, int]:
+def _depth(program: Program, edge: Dependence) -> tuple[int, int]:
     """Order edges: equations of the spec itself before those inside of cells, then by line."""
     reader = program[edge.reader]
     return reader.node.count("."), reader.at.line if reader.at else 0
 
 
-def _diagnostic(program: Program, cycle: Sequence[Edge], message: str, help: str) -> Diagnostic:
+def _diagnostic(
+    program: Program, cycle: Sequence[Dependence], message: str, help: str
+) -> Diagnostic:
     """Describe a cycle by its named equations; the parts in between are left out."""
     start = min(range(len(cycle)), key=lambda i: (_depth(program, cycle[i]), i))
     cycle = [*cycle[start:], *cycle[:start]]
@@ -207,7 +212,7 @@ def _diagnostic(program: Program, cycle: Sequence[Edge], message: str, help: str
     return Diagnostic(message, place, tuple(steps), help)
 
 
-def _reference(reader: Value, source: Value, edge: Edge) -> str:
+def _reference(reader: Value, source: Value, edge: Dependence) -> str:
     """Return what is read, as the spec would write it."""
     indices: list[str] = []
     every: list[str] = []

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 
 from unfold.core.affine import Affine
-from unfold.core.bounds import Span, reach
+from unfold.core.bounds import Offsets, reach
 from unfold.core.cycles import explain_cycle
 from unfold.core.program import BATCH, Program, Ref, Value, kept
 from unfold.errors import CycleError, Diagnostic
@@ -44,16 +44,16 @@ class Loop:
 Block = Single | Loop
 
 
-ANYWHERE = Span(-inf, inf)
+ANYWHERE = Offsets(-inf, inf)
 
 
 @dataclass(frozen=True, eq=False)
-class Edge:
+class Dependence:
     """`reader` reads `ref`, with a span of offsets along each axis of what is read."""
 
     reader: str
     ref: Ref
-    offsets: Mapping[str, Span]
+    offsets: Mapping[str, Offsets]
 
     @property
     def source(self) -> str:
@@ -66,7 +66,7 @@ class Edge:
         return all(o == (0, 0) for o in self.offsets.values())
 
 
-def edges(program: Program, extents: Mapping[str, int] | None = None) -> Sequence[Edge]:
+def edges(program: Program, extents: Mapping[str, int] | None = None) -> Sequence[Dependence]:
     """Return every reference of every equation, boundary values included.
 
     What is never inside of its domain, as h[-1], or a[3] of two, is no dependence.
@@ -79,12 +79,12 @@ def edges(program: Program, extents: Mapping[str, int] | None = None) -> Sequenc
 
 
 @kept
-def _own_edges(program: Program) -> Sequence[Edge]:
+def _own_edges(program: Program) -> Sequence[Dependence]:
     return _edges(program, fixed_extents(program))
 
 
-def _edges(program: Program, extents: Mapping[str, int]) -> Sequence[Edge]:
-    found: list[Edge] = []
+def _edges(program: Program, extents: Mapping[str, int]) -> Sequence[Dependence]:
+    found: list[Dependence] = []
     for value in program:
         for ref in program.reads(value):
             source = program[ref.value]
@@ -95,7 +95,7 @@ def _edges(program: Program, extents: Mapping[str, int]) -> Sequence[Edge]:
                 for axis, index in zip(source.axes, ref.index, strict=True)
                 if axis != BATCH
             }
-            found.append(Edge(value.name, ref, offsets))
+            found.append(Dependence(value.name, ref, offsets))
     return found
 
 
@@ -185,7 +185,7 @@ def _own_order(program: Program) -> tuple[Block, ...]:
     return _ordered(program, edges(program))
 
 
-def _ordered(program: Program, within: Sequence[Edge]) -> tuple[Block, ...]:
+def _ordered(program: Program, within: Sequence[Dependence]) -> tuple[Block, ...]:
     mistakes: list[Diagnostic] = []
     blocks = _order(program, list(program.values), within, frozenset(), mistakes)
     if mistakes:
@@ -193,7 +193,7 @@ def _ordered(program: Program, within: Sequence[Edge]) -> tuple[Block, ...]:
     return blocks
 
 
-def is_ordered(program: Program, component: Sequence[str], inner: Sequence[Edge]) -> bool:
+def is_ordered(program: Program, component: Sequence[str], inner: Sequence[Dependence]) -> bool:
     """Return whether the equations of a cycle have an order.
 
     Args:
@@ -209,14 +209,14 @@ def is_ordered(program: Program, component: Sequence[str], inner: Sequence[Edge]
 def _order(
     program: Program,
     names: Sequence[str],
-    within: Sequence[Edge],
+    within: Sequence[Dependence],
     looped: frozenset[str],
     mistakes: list[Diagnostic],
 ) -> tuple[Block, ...]:
     blocks: list[Block] = []
     found = components(names, within)
     member = {name: position for position, component in enumerate(found) for name in component}
-    inside: list[list[Edge]] = [[] for _ in found]
+    inside: list[list[Dependence]] = [[] for _ in found]
     for e in within:
         if member[e.reader] == member[e.source]:
             inside[member[e.reader]].append(e)
@@ -237,7 +237,7 @@ def _order(
 
 
 def _carrier(
-    program: Program, component: Sequence[str], inner: Sequence[Edge], looped: frozenset[str]
+    program: Program, component: Sequence[str], inner: Sequence[Dependence], looped: frozenset[str]
 ) -> tuple[str, int] | None:
     """Return the axis and direction of the loop that a component becomes.
 
@@ -257,7 +257,7 @@ def _carrier(
     return min(found, key=lambda f: f[0])[1:] if found else None
 
 
-def components(names: Sequence[str], within: Iterable[Edge]) -> list[list[str]]:
+def components(names: Sequence[str], within: Iterable[Dependence]) -> list[list[str]]:
     """Return strongly connected components, what is read before what reads it.
 
     The algorithm is Tarjan's (1972), without recursion.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unfold.core.affine import Affine
-from unfold.core.dependence import Edge, components
+from unfold.core.dependence import Dependence, components
 from unfold.core.program import Ref
 from unfold.drawing.scheme import Scheme
 from unfold.unfolded.lines import Line
@@ -123,8 +123,8 @@ def plan_adjoint(forward: Plan, scheme: Scheme) -> Plan:
     return Plan(blocks, homes, above, parallel)
 
 
-def _arc(reader: str, source: str) -> Edge:
-    return Edge(reader, Ref(source), {})
+def _arc(reader: str, source: str) -> Dependence:
+    return Dependence(reader, Ref(source), {})
 
 
 def _without(axes: tuple[str, ...], drop: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from unfold.drawing.boxes import Box
 from unfold.drawing.legend import drawn_entries, notes, words
 from unfold.drawing.palette import Styles
 from unfold.drawing.scheme import Scheme
-from unfold.drawing.sketch import Block, Sketch, SketchEdge, SketchNode, Spot
+from unfold.drawing.sketch import Sketch, SketchEdge, SketchNode, Spot, Stretch
 from unfold.unfolded.lines import Line
 
 
@@ -51,7 +51,7 @@ def fold(
     ]
     return Sketch(
         title=title,
-        blocks=(Block(name=""),),
+        blocks=(Stretch(name=""),),
         nodes=tuple(nodes),
         edges=tuple(edges),
         legend=tuple(legend),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from unfold.drawing import palette
 from unfold.drawing.dot import Item, layered
 from unfold.drawing.picture import Node, Point, Shape
-from unfold.drawing.sketch import Block, Key, Sketch, SketchEdge, SketchNode
+from unfold.drawing.sketch import Key, Sketch, SketchEdge, SketchNode, Stretch
 from unfold.drawing.window import GAP
 
 CIRCLE = 40.0
@@ -50,7 +50,7 @@ class Size:
 class BlockPlace:
     """A block's columns: the places of keys inside one, and the distance of columns (and rows)."""
 
-    block: Block
+    block: Stretch
     local: dict[Key, Point]
     sizes: dict[Key, Size]
     pitch: float
@@ -117,7 +117,7 @@ def size_of(labels: Iterable[str]) -> Size:
     return Size(widest + 18, BOX_HEIGHT, "box")
 
 
-def _lay_block(block: Block, sketch: Sketch, members: Mapping[str, SketchNode]) -> BlockPlace:
+def _lay_block(block: Stretch, sketch: Sketch, members: Mapping[str, SketchNode]) -> BlockPlace:
     own = [n for n in sketch.nodes if n.spot.block == block.name and not n.frames]
     labels: dict[Key, list[str]] = defaultdict(list)
     columns: dict[Key, set[tuple[float, float]]] = defaultdict(set)

@@ -69,7 +69,7 @@ class SketchEdge:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class Stretch:
     """A run of columns.
 
     Attributes:
@@ -105,7 +105,7 @@ class Sketch:
     """A whole picture without places; `rows` lists boxes from the bottom, if the user does."""
 
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[Stretch, ...]
     nodes: tuple[SketchNode, ...]
     edges: tuple[SketchEdge, ...]
     legend: tuple[LegendEntry, ...] = ()

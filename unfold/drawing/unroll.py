@@ -23,7 +23,7 @@ from unfold.drawing.boxes import Box
 from unfold.drawing.legend import drawn_entries, notes, words
 from unfold.drawing.palette import Styles
 from unfold.drawing.scheme import Scheme
-from unfold.drawing.sketch import Block, Kind, LegendEntry, Sketch, SketchEdge, SketchNode, Spot
+from unfold.drawing.sketch import Kind, LegendEntry, Sketch, SketchEdge, SketchNode, Spot, Stretch
 from unfold.drawing.window import GAP, Slot, Window
 from unfold.unfolded.lines import Line
 from unfold.unfolded.reading import Environment
@@ -449,9 +449,9 @@ class Unrolling:
             column = float(window.position(window.slot(index)))
         return Spot(block=home.block, key=key, column=column, spans=home.role == "bar")
 
-    def _block(self, name: str) -> Block:
+    def _block(self, name: str) -> Stretch:
         outer = self.plan.blocks[name]
-        return Block(
+        return Stretch(
             name=name,
             headers=self._headers(outer[-1]) if outer else (),
             row_headers=self._headers(outer[0]) if len(outer) == 2 else (),

@@ -22,7 +22,7 @@ from unfold.core.paths import read_inputs
 from unfold.core.program import Program
 from unfold.errors import UnsupportedError
 from unfold.execution.asked import Asked
-from unfold.execution.runs import Execution, Part, element_type
+from unfold.execution.runs import Execution, Segment, element_type
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.pipeline import Pipeline
 from unfold.passes.segments import Body, Gradients, Segments
@@ -188,7 +188,7 @@ class _Run:
             lengths=lengths,
             seed=self.asked.seed,
             batch=self.domain.batch,
-            part=Part(origin, extents),
+            part=Segment(origin, extents),
         )
         return {
             n: values[n] if program[n].batched else values[n][0]

@@ -35,7 +35,7 @@ MAX_CALLS = 64
 
 
 @dataclass
-class Call:
+class Signature:
     """Everything that follows from the names, shapes and types of a run's arrays, and its lengths.
 
     A later run with the same ones must check only the values of its categories.
@@ -71,7 +71,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """The place of a run in a longer one; some sequences may have no point in it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Execution:
         self.backends: dict[str, Backend] = {}
         self._lowered: dict[Any, Program] = {}
         self._planned: dict[Any, Plan] = {}
-        self._calls: dict[Any, Call] = {}
+        self._calls: dict[Any, Signature] = {}
 
     def run(
         self,
@@ -110,7 +110,7 @@ class Execution:
         lengths: Mapping[str, Any] | None = None,
         seed: int = 0,
         batch: int | None = None,
-        part: Part | None = None,
+        part: Segment | None = None,
     ) -> tuple[dict[str, Any], Domain]:
         """Compute the results of a Program.
 
@@ -148,8 +148,8 @@ class Execution:
         inputs: Arrays,
         lengths: Mapping[str, Any] | None,
         batch: int | None,
-        part: Part | None,
-    ) -> Call:
+        part: Segment | None,
+    ) -> Signature:
         """Check arrays, or recognise them by their signature.
 
         Raises:
@@ -179,12 +179,12 @@ class Execution:
         inputs: Arrays,
         lengths: Mapping[str, Any] | None,
         batch: int | None,
-        part: Part | None,
-    ) -> Call:
+        part: Segment | None,
+    ) -> Signature:
         arrays = check_inputs(program, inputs, read_inputs(program), dtype=None)
         domain = _domain(program, arrays, lengths, batch, part)
         fitting = check_parameters(program, domain, params, dtype=None)
-        return Call(
+        return Signature(
             program,
             domain,
             machine.prepare(program, domain, element_type(params, inputs)),
@@ -261,7 +261,7 @@ def _domain(
     arrays: Arrays,
     lengths: Mapping[str, Any] | None,
     batch: int | None,
-    part: Part | None,
+    part: Segment | None,
 ) -> Domain:
     if part is None:
         return domain_of(program, arrays, lengths, batch)

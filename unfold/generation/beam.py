@@ -21,7 +21,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Found:
+class Best:
     """The best sequences of every row.
 
     Attributes:
@@ -45,7 +45,7 @@ def search(
     end: int | None,
     penalty: float = 0.0,
     best: int = 1,
-) -> Found:
+) -> Best:
     """Return the best sequences that a beam search finds.
 
     Args:
@@ -94,7 +94,7 @@ def search(
         flat = (at * beams + beam).reshape(-1)
         state = piece.state.take(flat).saying(machine.loop.said, symbol.reshape(-1, 1))
         given = contexts.take(np.repeat(np.arange(rows), beam.shape[1]))
-    return Found(said[:, :best], lengths[:, :best], total[:, :best])
+    return Best(said[:, :best], lengths[:, :best], total[:, :best])
 
 
 def _values(scores: Array, total: Array, ended: Array) -> tuple[Array, Array]:

@@ -34,7 +34,7 @@ from unfold.passes.decoding import (
     TOP_K,
     TOP_P,
     WARMTH,
-    Loop,
+    Feedback,
     choose,
     close,
     end_symbol,
@@ -449,7 +449,7 @@ def _closed(program: Program, feed: Mapping[str, str]) -> Program:
 
 
 def _ending(
-    program: Program, stop: StopRule | None, loop: Loop
+    program: Program, stop: StopRule | None, loop: Feedback
 ) -> tuple[int | None, str | None, str | None, int | None]:
     """Return the end symbol, the condition, the prediction and the bound of a stopping rule."""
     if stop is None:

@@ -45,7 +45,7 @@ UNREACHABLE = -1e30
 
 
 @dataclass(frozen=True)
-class Loop:
+class Feedback:
     """How output becomes input.
 
     Attributes:
@@ -124,7 +124,7 @@ def close(program: Program, reads: str, says: str) -> Program:
     return builder.build(program)
 
 
-def separate(program: Program) -> tuple[Program, Loop]:
+def separate(program: Program) -> tuple[Program, Feedback]:
     """Return the Program with a value for what each feedback says, and how that is fed back.
 
     Args:
@@ -146,7 +146,7 @@ def separate(program: Program) -> tuple[Program, Loop]:
     return builder.build(program), replace(first, said=tuple(n for p in loops for n in p.said))
 
 
-def choose(program: Program, loop: Loop, *, narrow: bool) -> Program:
+def choose(program: Program, loop: Feedback, *, narrow: bool) -> Program:
     """Return the Program with noise added to the scores before the largest one is taken.
 
     Args:
@@ -197,7 +197,7 @@ def peel(program: Program | Builder, ref: Ref) -> tuple[Ref, float]:
     return inner, 1.0
 
 
-def end_symbol(program: Program, loop: Loop, when: str) -> int | None:
+def end_symbol(program: Program, loop: Feedback, when: str) -> int | None:
     """Return the symbol that ends a sequence where the rule is that it is said, else None.
 
     Args:
@@ -218,7 +218,7 @@ def end_symbol(program: Program, loop: Loop, when: str) -> int | None:
     return int(number.attributes["value"]) if here else None
 
 
-def _separated(builder: Builder, program: Program, value: Value) -> Loop:
+def _separated(builder: Builder, program: Program, value: Value) -> Feedback:
     """Give what one feedback says a name of its own."""
     teacher, free = value.operands
     inputs = {r for r in _cone(program, teacher) if program[r.value].is_input}
@@ -260,7 +260,7 @@ def _separated(builder: Builder, program: Program, value: Value) -> Loop:
         _bound(builder, said, axis, outside)
     place = program[read.value].axes.index(axis)
     lead = -(read.index[place].offset_from(axis) or 0)
-    return Loop((said.ref.value,), axis, read.value, lead, scores, warmth)
+    return Feedback((said.ref.value,), axis, read.value, lead, scores, warmth)
 
 
 def _narrowed(builder: Builder, scores: Term) -> Term:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from unfold.core.affine import Affine, Part
+from unfold.core.affine import Affine, Division
 from unfold.core.build import Builder
 from unfold.core.dependence import fixed_extents
 from unfold.core.program import Axis, Program, Ref, Value
@@ -76,7 +76,7 @@ class _Solver:
         self.builder, self.reader = builder, reader
         self.free = set(reader.iteration)
         self.found = Solution()
-        self.parts: dict[Part, Affine] = {}
+        self.parts: dict[Division, Affine] = {}
         self.made: list[str] = []
         self.checked: set[str] = set()  # new axes of which not every point may exist
 
@@ -137,13 +137,13 @@ class _Solver:
                 return True
         return False
 
-    def _turns(self, axis: str, part: Part, inner: Affine) -> bool:
+    def _turns(self, axis: str, part: Division, inner: Affine) -> bool:
         """Whether a remainder is a rotation along an axis: by its own length."""
         (end,) = part.by.ends
         own = part.by == Affine.last(end) + 1 and self._root(end) == self._root(axis)
         return own and abs(inner.coefficient(axis)) == 1
 
-    def _remainder(self, axis: str, part: Part, inner: Affine) -> None:
+    def _remainder(self, axis: str, part: Division, inner: Affine) -> None:
         """Let the remainder be a new axis with the domain of the one that is turned."""
         left = self._axis(f"{axis}%", Affine.axis(axis))
         self.checked.add(left)
@@ -152,7 +152,7 @@ class _Solver:
         self.parts[part] = Affine.axis(left)
         self._fix(axis, ((Affine.axis(left) - rest) * sign) % part.by)
 
-    def _quotient(self, axis: str, part: Part, inner: Affine) -> None:
+    def _quotient(self, axis: str, part: Division, inner: Affine) -> None:
         """Let the quotient and what is left be new axes."""
         divisor, factor = part.by.constant, inner.coefficient(axis)
         # The numerator runs from `least` over as many numbers as there are steps.
@@ -203,7 +203,7 @@ def _plain(expression: Affine) -> list[str]:
     return [a for a, _ in expression.terms if a not in inside]
 
 
-def _innermost(expression: Affine) -> Iterator[Part]:
+def _innermost(expression: Affine) -> Iterator[Division]:
     """Yield the parts of an expression, inner ones first."""
     for part, _ in expression.parts:
         yield from _innermost(part.inner)

@@ -202,7 +202,7 @@ class Short:
 
 
 @dataclass(frozen=True)
-class Span:
+class Interval:
     """A whole number, which becomes two equal ones, or the two ends of a range.
 
     Attributes:

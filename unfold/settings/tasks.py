@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from unfold.settings.model import Settings, Span
+from unfold.settings.model import Interval, Settings
 
 MAX_LENGTH = 1_000_000
 MAX_STRING = 1_000
@@ -19,8 +19,8 @@ MAX_FEW = 6
 MAX_GAP = 1_000
 
 
-def _length(most: int) -> Span:
-    return Span(1, most, f"a length from 1 to {most:,}, or two as in [5, 10]")
+def _length(most: int) -> Interval:
+    return Interval(1, most, f"a length from 1 to {most:,}, or two as in [5, 10]")
 
 
 Range = Annotated[Any, _length(MAX_LENGTH)]
@@ -28,7 +28,7 @@ ShortRange = Annotated[Any, _length(MAX_STRING)]
 """Of strings that are drawn uniformly, for which all have to be counted."""
 Few = Annotated[Any, _length(MAX_FEW)]
 Gap = Annotated[
-    Any, Span(0, MAX_GAP, f"a number of columns from 0 to {MAX_GAP}, or two as in [0, 4]")
+    Any, Interval(0, MAX_GAP, f"a number of columns from 0 to {MAX_GAP}, or two as in [0, 4]")
 ]
 
 

@@ -17,7 +17,7 @@ from unfold.generation import Wish
 from unfold.generation.machine import Machine
 from unfold.generation.picture import Format, draw_numbers
 from unfold.settings.generate import GenerateSettings
-from unfold.terminal.trained import Line, Result, Trained, context_of, read_inputs
+from unfold.terminal.trained import Result, Trained, WrittenSequence, context_of, read_inputs
 from unfold.terminal.writing import decoding
 
 Array = np.ndarray
@@ -72,7 +72,9 @@ def forecast(
         title = f"{trained.model.name}: {len(tables[-1])} steps generated"
         return draw_numbers(title, columns, given, tables[-1], format=format)
 
-    return Result([Line(t, "", {}) for t in tables], _csv(columns, tables), False, columns, draw)
+    return Result(
+        [WrittenSequence(t, "", {}) for t in tables], _csv(columns, tables), False, columns, draw
+    )
 
 
 def _scale(trained: Trained, machine: Machine) -> tuple[tuple[str, ...], Array, Array]:

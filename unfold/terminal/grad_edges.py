@@ -34,7 +34,7 @@ TOLERANCE = 1e-3  # of differences from one side, whose error is of the order of
 
 
 @dataclass(frozen=True)
-class Edge:
+class EdgeCase:
     """Values at an edge: what stands there, and all parameters and inputs."""
 
     name: str
@@ -65,17 +65,17 @@ def check_edges(
 
 def _edges(
     program: Program, parameters: Arrays, inputs: Arrays, generator: np.random.Generator
-) -> Iterator[Edge]:
+) -> Iterator[EdgeCase]:
     """Yield values that meet edges at about half of the index points."""
     import numpy as np
 
     values = {**inputs, **parameters}
 
-    def some(name: str, other: float) -> Edge:
+    def some(name: str, other: float) -> EdgeCase:
         array, value = values[name], program[name]
         lead = array.shape[: array.ndim - len(value.type.stored)]
         chosen = generator.random(lead).reshape(lead + (1,) * len(value.type.stored)) < 0.5
-        return Edge("", {**values, name: np.where(chosen, other, array)})
+        return EdgeCase("", {**values, name: np.where(chosen, other, array)})
 
     real = [v.name for v in program.inputs if v.type.kind == "real"]
     numbers: dict[str, set[float]] = {name: {0.0} for name in real}
@@ -86,10 +86,10 @@ def _edges(
     for name in real:
         for number in sorted(numbers[name]):
             yield replace(some(name, number), name=f"{name} = {number:g}")
-        yield Edge(f"ties in {name}", {**values, name: np.round(values[name])})
+        yield EdgeCase(f"ties in {name}", {**values, name: np.round(values[name])})
     zeros = {n: np.where(generator.random(a.shape) < 0.5, 0.0, a) for n, a in parameters.items()}
     if zeros:
-        yield Edge("parameters = 0", {**values, **zeros})
+        yield EdgeCase("parameters = 0", {**values, **zeros})
 
 
 def _bound(program: Program, value: Value) -> tuple[str, float]:
@@ -108,7 +108,7 @@ class _Check:
         model: Any,
         parameters: Arrays,
         real: Sequence[str],
-        edge: Edge,
+        edge: EdgeCase,
         options: Mapping[str, Any],
     ) -> None:
         import numpy as np

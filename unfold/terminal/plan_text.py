@@ -4,7 +4,7 @@
            product  h: W_hh @ h[t-1] · 32 × 100 × 100     16.00   21.8    1.64
            kernel   h · for batch, 100 wide                0.24    0.3    0.97
 
-In: a `Description`. Out: `Line`s; only `echo_lines`, the last step, knows of colours.
+In: a `Description`. Out: `StyledLine`s; only `echo_lines`, the last step, knows of colours.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Styles = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Line:
+class StyledLine:
     """A line in up to three pieces, each with a style of its own."""
 
     pieces: tuple[tuple[str, Styles], ...]
@@ -47,12 +47,12 @@ BOLD: Styles = {"bold": True}
 DIM: Styles = {"dim": True}
 
 
-def line(text: str = "", style: Styles = PLAIN) -> Line:
+def line(text: str = "", style: Styles = PLAIN) -> StyledLine:
     """Return a line of one style."""
-    return Line(((text, style),))
+    return StyledLine(((text, style),))
 
 
-def echo_lines(lines: Iterable[Line], *, err: bool = False) -> None:
+def echo_lines(lines: Iterable[StyledLine], *, err: bool = False) -> None:
     """Print lines."""
     for each in lines:
         echo("".join(paint(text, **style) for text, style in each.pieces), err=err)
@@ -117,7 +117,9 @@ def _number(value: float, digits: int = 2) -> str:
     return "" if not value else text if float(text) else f"<{10**-digits:.{digits}f}"
 
 
-def statement_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) -> Iterator[Line]:
+def statement_lines(
+    rows: Sequence[Row], columns: Sequence[Column], width: int
+) -> Iterator[StyledLine]:
     """Yield the statements of a Plan, with columns of numbers beside them.
 
     Args:
@@ -136,7 +138,9 @@ def statement_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) 
         for text, told, style in _statement(row, room):
             padding = " " * (room - len(text) - len(told)) if cells.strip() else ""
             numbers_text = cells if cells.strip() else ""
-            yield Line(((first, DIM), (text, style), (told + padding, DIM), (numbers_text, style)))
+            yield StyledLine(
+                ((first, DIM), (text, style), (told + padding, DIM), (numbers_text, style))
+            )
             first, cells = " " * (numbers + 2), ""
 
 
@@ -172,7 +176,7 @@ def _statement(row: Row, room: int) -> Iterator[tuple[str, str, Styles]]:
             yield "", f"{hanging}  {piece}", PLAIN
 
 
-def summary_lines(found: Description, title: str, width: int) -> Iterator[Line]:
+def summary_lines(found: Description, title: str, width: int) -> Iterator[StyledLine]:
     """Yield what is said before the statements.
 
     Args:
@@ -180,7 +184,7 @@ def summary_lines(found: Description, title: str, width: int) -> Iterator[Line]:
         title: which program it is, as in `forward and backward`.
         width: of the terminal.
     """
-    yield Line(((found.name, BOLD), (f"  {title}", PLAIN)))
+    yield StyledLine(((found.name, BOLD), (f"  {title}", PLAIN)))
     extents = {a: n for a, n in found.extents.items() if "." not in a}
     products = [r for r in found.rows if r.kind == "product"]
     share = sum(r.flops for r in products) / max(found.flops, 1)
@@ -196,7 +200,7 @@ def summary_lines(found: Description, title: str, width: int) -> Iterator[Line]:
         yield line(piece, DIM)
 
 
-def fate_lines(fates: Sequence[Fate], width: int) -> Iterator[Line]:
+def fate_lines(fates: Sequence[Fate], width: int) -> Iterator[StyledLine]:
     """Yield the form of each equation; those with one fate stand together."""
     groups: dict[tuple[str, ...], list[str]] = {}
     kinds = {f.name: f.kind for f in fates}
@@ -212,7 +216,7 @@ def fate_lines(fates: Sequence[Fate], width: int) -> Iterator[Line]:
         for number in range(max(len(heads), len(bodies))):
             head = heads[number] if number < len(heads) else ""
             body = bodies[number] if number < len(bodies) else ""
-            yield Line(((f"{head:<{left}}  ", BOLD), (body, PLAIN)))
+            yield StyledLine(((f"{head:<{left}}  ", BOLD), (body, PLAIN)))
 
 
 def _kept(fate: Fate, kinds: Mapping[str, str]) -> list[str]:
@@ -233,7 +237,7 @@ def _kept(fate: Fate, kinds: Mapping[str, str]) -> list[str]:
     return [f"{text}, for {listed}"]
 
 
-def plan_lines(found: Description, title: str, width: int = WIDTH) -> Iterator[Line]:
+def plan_lines(found: Description, title: str, width: int = WIDTH) -> Iterator[StyledLine]:
     """Yield a Plan in words: a summary, the statements, and what became of the equations."""
     yield from summary_lines(found, title, width)
     yield line()

@@ -27,7 +27,7 @@ from unfold.files import write_whole
 from unfold.terminal.plan_text import (
     BOLD,
     Column,
-    Line,
+    StyledLine,
     echo_lines,
     line,
     statement_lines,
@@ -133,7 +133,7 @@ class Watch:
 
     def _lines(
         self, document: dict[str, Any], profiles: tuple[Profile, ...], width: int
-    ) -> Iterator[Line]:
+    ) -> Iterator[StyledLine]:
         total, steps = document["total"], document["steps"]
         yield line()
         yield line(f"where the time went  {total:.2f} s, {plural(steps, 'step')}", BOLD)
@@ -226,7 +226,7 @@ def _plan(profile: Profile) -> dict[str, Any]:
     return {"name": profile.plan.name, "extents": found.extents, **facts, "rows": rows}
 
 
-def _block_lines(profile: Profile, width: int) -> Iterator[Line]:
+def _block_lines(profile: Profile, width: int) -> Iterator[StyledLine]:
     """Yield the statements of a Plan with the time of each block, and the speed it had."""
     found = _described(profile)
     each = profile.total / profile.runs

@@ -20,7 +20,7 @@ from unfold.generation import Alphabet, Wish, Written
 from unfold.generation.machine import Machine
 from unfold.settings.generate import GenerateSettings
 from unfold.terminal.screen import echo, paint
-from unfold.terminal.trained import Line, Result, Trained, context_of, read_inputs
+from unfold.terminal.trained import Result, Trained, WrittenSequence, context_of, read_inputs
 from unfold.terminal.writing import text_wish
 
 Array = np.ndarray
@@ -35,10 +35,12 @@ def from_prompt(
     wish = text_wish(settings, alphabet, trained.model, lines=lines)
     if live and wish.decoding.beam is None and wish.number == 1:
         codes = _stream(trained, wish, alphabet, prompt)
-        return Result([Line(codes, _spoken(alphabet, codes, lines), {"prompt": prompt})], "", True)
+        return Result(
+            [WrittenSequence(codes, _spoken(alphabet, codes, lines), {"prompt": prompt})], "", True
+        )
     written = trained.model.writer.write(trained.params, wish, backend=trained.backend)
     found = [
-        Line(codes, _spoken(alphabet, codes, lines), {"prompt": prompt}, value)
+        WrittenSequence(codes, _spoken(alphabet, codes, lines), {"prompt": prompt}, value)
         for codes, value in _rows(written)
     ]
     told: list[str] = []
@@ -69,7 +71,7 @@ def from_contexts(
     trained: Trained, machine: Machine, settings: GenerateSettings, file: str | None
 ) -> Result:
     """Write symbols from contexts: of a file, or of the data of the run."""
-    alphabet, found = _alphabet(trained, machine), list[Line]()
+    alphabet, found = _alphabet(trained, machine), list[WrittenSequence]()
     if file is not None:
         parts = iter([(read_inputs(file, machine), dict[str, Any]())])
     else:
@@ -88,7 +90,7 @@ def from_contexts(
         for row, (codes, value) in enumerate(_rows(written)):
             given = _described(trained, machine, inputs, row // each)
             text = alphabet.decode(codes).rstrip("\n")
-            found.append(Line(codes, text, given, value))
+            found.append(WrittenSequence(codes, text, given, value))
     told = [
         "   ".join([*(f"{name} {text}" for name, text in line.given.items()), f"→ {line.text}"])
         for line in found

@@ -102,7 +102,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Line:
+class WrittenSequence:
     """One sequence that was written.
 
     Attributes:
@@ -130,7 +130,7 @@ class Result:
         draw: makes a picture of a format, where numbers were written.
     """
 
-    lines: list[Line]
+    lines: list[WrittenSequence]
     text: str
     shown: bool = False
     columns: tuple[str, ...] = ()

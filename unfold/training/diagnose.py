@@ -39,7 +39,7 @@ NO_ALIGNMENT = "its labels need more frames than the sequence has"
 
 
 @dataclass(frozen=True)
-class Found:
+class NotFinite:
     """A number that is not finite.
 
     Attributes:
@@ -104,12 +104,12 @@ def explain_failure(trainer: Trainer) -> str | None:
     )
 
 
-def _is_unaligned(program: Program, found: Found) -> bool:
+def _is_unaligned(program: Program, found: NotFinite) -> bool:
     """Whether a value is infinite because `ctc` finds no alignment."""
     return found.value == math.inf and any(v.node == found.node for v in program.of("ctc"))
 
 
-def first_not_finite(run: Run, program: Program, failure: Failure, mode: Any) -> Found | None:
+def first_not_finite(run: Run, program: Program, failure: Failure, mode: Any) -> NotFinite | None:
     """Return the first number of a run that is not finite, in the order of computation."""
     arrays = {n: np.asarray(run[n]) for n in run if n in program.values}
     bad = {n: a for n, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()}
@@ -122,14 +122,14 @@ def first_not_finite(run: Run, program: Program, failure: Failure, mode: Any) ->
     return _lowest(bad, whole, domain)
 
 
-def first_value(trainer: Trainer, failure: Failure) -> Found | None:
+def first_value(trainer: Trainer, failure: Failure) -> NotFinite | None:
     """Return the first number that is not finite and reaches the loss, by the reference."""
     program = trainer.learner.model.program
     assert program.loss is not None
     return _first(trainer, failure, _adjoint(trainer, failure), [program.loss])
 
 
-def first_gradient(trainer: Trainer, failure: Failure, names: Iterable[str]) -> Found | None:
+def first_gradient(trainer: Trainer, failure: Failure, names: Iterable[str]) -> NotFinite | None:
     """Return the first number that is not finite and reaches the gradients by some parameters."""
     program = _adjoint(trainer, failure)
     return _first(trainer, failure, program, [adjoint_name(n) for n in names])
@@ -146,7 +146,7 @@ def _adjoint(trainer: Trainer, failure: Failure) -> Program:
 
 def _first(
     trainer: Trainer, failure: Failure, program: Program, targets: Iterable[str]
-) -> Found | None:
+) -> NotFinite | None:
     """Return the number computed first of those that are not finite and reach some values.
 
     The reference runs the Program in double precision: a number counts as infinite if it is too
@@ -181,7 +181,7 @@ def _wide(points: Array, array: Array) -> Array:
     )
 
 
-def _lowest(bad: Mapping[str, Array], program: Program, domain: Domain) -> Found | None:
+def _lowest(bad: Mapping[str, Array], program: Program, domain: Domain) -> NotFinite | None:
     """Return the number that is computed first."""
     if not bad:
         return None
@@ -200,7 +200,7 @@ def _equation(value: Value) -> str:
     return f"the derivative of {origin.of.name}" if isinstance(origin, Adjoint) else origin.name
 
 
-def _worst(name: str, array: Array, level: Array, program: Program) -> Iterator[Found]:
+def _worst(name: str, array: Array, level: Array, program: Program) -> Iterator[NotFinite]:
     """Yield the first number of a node that is not finite."""
     axes = tuple(a for a in program[name].axes if a != BATCH)
     rank = 1 + len(axes)
@@ -211,7 +211,7 @@ def _worst(name: str, array: Array, level: Array, program: Program) -> Iterator[
         first = where[np.argmin(heights)]
         value = float(flat[tuple(first)])
         point = dict(zip(axes, map(int, first[1:rank]), strict=True))
-        yield Found(name, point, int(first[0]), value, int(heights.min()))
+        yield NotFinite(name, point, int(first[0]), value, int(heights.min()))
 
 
 def _extents(arrays: Mapping[str, Array], program: Program) -> dict[str, int]:

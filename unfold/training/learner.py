@@ -23,7 +23,7 @@ Array = np.ndarray
 Arrays = dict[str, Array]
 
 
-class Found(Protocol):
+class StepResult(Protocol):
     """The result of a model's step: the loss, gradients, the state for the next chunk."""
 
     @property
@@ -81,7 +81,7 @@ class Model(Protocol):
         ...
 
     @property
-    def step(self) -> Callable[..., Found]:
+    def step(self) -> Callable[..., StepResult]:
         """Runs forward and backward over one chunk."""
         ...
 
@@ -133,7 +133,7 @@ class Learner:
         """Return fresh parameters."""
         return self.model.init(seed=seed, dtype=dtype)
 
-    def step(self, params: Mapping[str, Array], inputs: Arrays, **options: Any) -> Found:
+    def step(self, params: Mapping[str, Array], inputs: Arrays, **options: Any) -> StepResult:
         """Run forward and backward; options as in `unfold.Model.step`."""
         return self.model.step(params, inputs, backend=self.backend, **options)
 

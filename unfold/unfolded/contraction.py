@@ -27,7 +27,7 @@ from unfold.core.origin import Written
 from unfold.core.program import BATCH, Program, Value
 from unfold.unfolded.cells import Cells, instance_of
 from unfold.unfolded.collapse import boundary_refs
-from unfold.unfolded.edges import Block, Edges, unique
+from unfold.unfolded.edges import EdgeBlock, Edges, unique
 from unfold.unfolded.reading import Bools, Ints, inner
 
 
@@ -64,7 +64,9 @@ class Contraction:
         members = self.cells.members(name)
         return unique(np.concatenate([self.parts.points(n)[:, self._kept(n)] for n in members]))
 
-    def of(self, name: str, at: Mapping[str, Ints], *, outside: bool = False) -> Iterator[Block]:
+    def of(
+        self, name: str, at: Mapping[str, Ints], *, outside: bool = False
+    ) -> Iterator[EdgeBlock]:
         """Yield the edges to nodes of a value.
 
         Args:
@@ -86,7 +88,7 @@ class Contraction:
         else:
             yield from self._moved(self.parts.of(name, at))
 
-    def leaving(self, name: str, point: tuple[int, ...]) -> Iterator[Block]:
+    def leaving(self, name: str, point: tuple[int, ...]) -> Iterator[EdgeBlock]:
         """Yield the edges from a point of a value, in its domain or not."""
         if not self.cells.owner:
             yield from self._moved(self.parts.leaving(name, point))
@@ -113,9 +115,9 @@ class Contraction:
         return {name: unique(np.concatenate(points)) for name, points in found.items()}
 
     @cached_property
-    def _held(self) -> dict[str, list[Block]]:
+    def _held(self) -> dict[str, list[EdgeBlock]]:
         """The reads of parts of cells outside of their own domains."""
-        found: dict[str, list[Block]] = {cell: [] for cell in self.cells.axes}
+        found: dict[str, list[EdgeBlock]] = {cell: [] for cell in self.cells.axes}
         for name, cell in self.cells.owner.items():
             found[cell] += self._moved(self.parts.held(name, self.parts.outside[name]))
         return found
@@ -136,7 +138,7 @@ class Contraction:
         """Return the axes of a part that its node has, too."""
         return list(self.cells.kept(name, inner(self.parts.program[name])))
 
-    def _moved(self, blocks: Iterable[Block]) -> Iterator[Block]:
+    def _moved(self, blocks: Iterable[EdgeBlock]) -> Iterator[EdgeBlock]:
         """Yield the edges between nodes; parts inside a cell are not nodes."""
         if not self.cells.owner and len(self.parts.environments.distinct) == 1:
             yield from blocks
@@ -146,7 +148,7 @@ class Contraction:
             if source in self.program.values:
                 yield self._between(block, reader, source)
 
-    def _between(self, block: Block, reader: str, source: str) -> Block:
+    def _between(self, block: EdgeBlock, reader: str, source: str) -> EdgeBlock:
         own, other = self._kept(block.reader), self._kept(block.source)
         moved = replace(
             block,
@@ -161,7 +163,7 @@ class Contraction:
             moved = moved.some((moved.targets != moved.sources).any(axis=1))
         if reader in self.cells.axes:
             return moved
-        return Block.of(reader, source, block.operand, unique(moved.table), moved.sizes)
+        return EdgeBlock.of(reader, source, block.operand, unique(moved.table), moved.sizes)
 
 
 def _are(points: Ints, axes: Sequence[str], at: Mapping[str, Ints]) -> Bools:
@@ -170,9 +172,9 @@ def _are(points: Ints, axes: Sequence[str], at: Mapping[str, Ints]) -> Bools:
     return np.all([np.ones(len(points), dtype=bool), *same], axis=0)
 
 
-def _joined(blocks: Iterable[Block]) -> Iterator[Block]:
+def _joined(blocks: Iterable[EdgeBlock]) -> Iterator[EdgeBlock]:
     """Yield one edge for all between the same nodes, by source."""
-    groups: dict[str, list[Block]] = {}
+    groups: dict[str, list[EdgeBlock]] = {}
     for block in blocks:  # of equal rows the first stays, which is the one through feedback
         plain = replace(block, bound=block.bound[:, :0], feedback=~block.feedback)
         groups.setdefault(block.source, []).append(plain)
@@ -180,7 +182,7 @@ def _joined(blocks: Iterable[Block]) -> Iterator[Block]:
         rows = unique(np.concatenate([b.table for b in some]))
         new = np.ones(len(rows), dtype=bool)
         new[1:] = (rows[1:, :-1] != rows[:-1, :-1]).any(axis=1)
-        found = Block.of(some[0].reader, source, number, rows[new], some[0].sizes)
+        found = EdgeBlock.of(some[0].reader, source, number, rows[new], some[0].sizes)
         yield replace(found, feedback=~found.feedback)
 
 

@@ -1,6 +1,6 @@
 """Edges of the unfolded graph as arrays: the reads of a Program's equations at index points.
 
-In: a Program at a level of detail, and a domain. Out: `Block`s, an array of edges for each
+In: a Program at a level of detail, and a domain. Out: `EdgeBlock`s, an array of edges for each
 reference of each equation (`of`) and for what boundaries hold (`held`); the points outside of
 domains that are read (`outside`); and, the other way, the edges from a point (`leaving`). Nothing
 is stored per node. Index points leave out the axis "batch".
@@ -43,7 +43,7 @@ Points = Callable[[Sequence[str], Environment], Mapping[str, Ints]]
 
 
 @dataclass(frozen=True)
-class Block:
+class EdgeBlock:
     """Edges that stem from one reference of one equation.
 
     Attributes:
@@ -69,7 +69,9 @@ class Block:
     feedback: Bools
 
     @classmethod
-    def of(cls, reader: str, source: str, operand: int, table: Ints, sizes: Sequence[int]) -> Block:
+    def of(
+        cls, reader: str, source: str, operand: int, table: Ints, sizes: Sequence[int]
+    ) -> EdgeBlock:
         """Return the block of a `table`; `sizes` are the columns of its arrays but the last."""
         parts = np.split(table, np.cumsum(sizes), axis=1)
         targets, bound, here, sources, inside, feedback = parts
@@ -97,9 +99,9 @@ class Block:
         """The source and the points outside of its domain that are read, [points, axes]."""
         return self.source, unique(self.sources[~self.inside.all(axis=1)])
 
-    def some(self, chosen: Bools) -> Block:
+    def some(self, chosen: Bools) -> EdgeBlock:
         """Return the edges that a mask, [edges], chooses."""
-        return Block.of(self.reader, self.source, self.operand, self.table[chosen], self.sizes)
+        return EdgeBlock.of(self.reader, self.source, self.operand, self.table[chosen], self.sizes)
 
 
 class Edges:
@@ -128,7 +130,7 @@ class Edges:
         keep = self.environments.exists(value, list(grid))
         return grid.T[np.broadcast_to(keep, grid.shape[1:])]
 
-    def of(self, reader: str, at: Mapping[str, Ints]) -> Iterator[Block]:
+    def of(self, reader: str, at: Mapping[str, Ints]) -> Iterator[EdgeBlock]:
         """Yield the edges to an equation.
 
         Args:
@@ -143,7 +145,7 @@ class Edges:
         for operand in range(len(self.program[reader].operands)):
             yield self._operand(reader, operand, mesh)
 
-    def held(self, name: str, points: Ints) -> Iterator[Block]:
+    def held(self, name: str, points: Ints) -> Iterator[EdgeBlock]:
         """Yield the edges to the boundaries of a value at points outside of its domain."""
         value = self.program[name]
         for axis in value.boundary:
@@ -156,7 +158,7 @@ class Edges:
                     tables.append(self._table(value, ref, at, environment))
                 yield self._block(value, ref, operand, tables)
 
-    def leaving(self, name: str, point: tuple[int, ...]) -> Iterator[Block]:
+    def leaving(self, name: str, point: tuple[int, ...]) -> Iterator[EdgeBlock]:
         """Yield the edges from a point of a value, in its domain or not."""
         for reader, operand in self.readers.get(name, ()):
             if operand is None:
@@ -181,7 +183,7 @@ class Edges:
                 pending += [b.left for b in self.held(name, fresh)]
         return found
 
-    def every(self) -> Iterator[Block]:
+    def every(self) -> Iterator[EdgeBlock]:
         """Yield all edges."""
         for name, points in self.outside.items():
             yield from self.of(name, {})
@@ -198,7 +200,7 @@ class Edges:
                 found.setdefault(ref.value, {})[value.name, operand] = None
         return found
 
-    def _operand(self, reader: str, operand: int, points: Points) -> Block:
+    def _operand(self, reader: str, operand: int, points: Points) -> EdgeBlock:
         """Return the reads of an operand at points of the reader's axes and of those it binds."""
         value = self.program[reader]
         ref, axes = value.operands[operand], (*inner(value), *bound_axes(value, operand))
@@ -235,13 +237,13 @@ class Edges:
 
     def _block(
         self, value: Value, ref: Ref, operand: int, tables: list[Ints], *, feedback: bool = False
-    ) -> Block:
+    ) -> EdgeBlock:
         """Return the union of the reads of a reference in several sequences."""
         whole = tables[0] if len(tables) == 1 else unique(np.concatenate(tables))
         whole[:, -1] = feedback
         own, other = len(inner(value)), len(inner(self.program[ref.value]))
         bound = whole.shape[1] - 2 * (own + other) - 1
-        return Block.of(value.name, ref.value, operand, whole, (own, bound, own, other, other))
+        return EdgeBlock.of(value.name, ref.value, operand, whole, (own, bound, own, other, other))
 
 
 def _inverse(

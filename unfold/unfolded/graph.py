@@ -39,7 +39,7 @@ from unfold.runs.domain import Domain
 from unfold.unfolded.cells import Cells, find_cells
 from unfold.unfolded.collapse import collapse
 from unfold.unfolded.contraction import Contraction
-from unfold.unfolded.edges import Block, Edges
+from unfold.unfolded.edges import EdgeBlock, Edges
 from unfold.unfolded.reading import Ints, inner
 
 if TYPE_CHECKING:
@@ -205,13 +205,13 @@ class UnfoldedGraph:
         """Count the edges, those from and to boundary nodes included."""
         return sum(len(block.targets) for block in self.all_blocks())
 
-    def all_blocks(self) -> Iterator[Block]:
+    def all_blocks(self) -> Iterator[EdgeBlock]:
         """Yield every edge of the graph, as arrays."""
         for outside in (False, True):
             for value in self.program.values:
                 yield from self._source.of(value, {}, outside=outside)
 
-    def blocks(self, reader: str, at: Mapping[str, Ints] | None = None) -> Iterator[Block]:
+    def blocks(self, reader: str, at: Mapping[str, Ints] | None = None) -> Iterator[EdgeBlock]:
         """Yield the edges to one value's nodes, an array per reference.
 
         Args:
@@ -236,7 +236,7 @@ class UnfoldedGraph:
 
     # Parts of the above
 
-    def _edges(self, block: Block) -> Iterator[Edge]:
+    def _edges(self, block: EdgeBlock) -> Iterator[Edge]:
         arrays = (block.targets, block.here, block.sources, block.inside, block.feedback)
         for to, here, at, inside, feedback in zip(*(a.tolist() for a in arrays), strict=True):
             source = Node(block.source, tuple(at), not all(inside))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.program import BATCH, Value
-from unfold.unfolded.reference import Read, Step, Walk, gather
+from unfold.unfolded.reference import Read, Walk, Wavefront, gather
 
 Array = Any
 
@@ -52,7 +52,9 @@ def _broken(value: Value, array: Array) -> Array:
     return ~np.isfinite(array.reshape(*array.shape[:lead], -1)).all(axis=-1)
 
 
-def _seen(walk: Walk, run: Mapping[str, Array], step: Step, position: int, chosen: Array) -> Array:
+def _seen(
+    walk: Walk, run: Mapping[str, Array], step: Wavefront, position: int, chosen: Array
+) -> Array:
     """Return the points [batch, points, reduced] at which an operand was taken."""
     chosen = chosen[:, :, None]
     if step.exists is not None:

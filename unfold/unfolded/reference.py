@@ -48,7 +48,7 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Step:
+class Wavefront:
     """The nodes of one equation in one wavefront.
 
     Attributes:
@@ -98,7 +98,7 @@ class Walk:
                 mask = mask & (coordinates[axis] <= last)
         return None if mask is True else mask
 
-    def _step(self, value: Value, points: Any) -> Step:
+    def _step(self, value: Value, points: Any) -> Wavefront:
         own = [a for a in value.axes if a != BATCH]
         coordinates: dict[str, Any] = {BATCH: np.arange(self.domain.batch).reshape(-1, 1, 1)}
         for i, axis in enumerate(own):
@@ -122,7 +122,7 @@ class Walk:
         # A condition on the end of a sequence excludes different points in each.
         ends = [f for f in bounds_of(value) if f.lasts]
         inside = self._bounded(ends, inside, coordinates, value.batched)
-        return Step(
+        return Wavefront(
             value,
             tuple(points[:, i] for i in range(len(own))),
             coordinates,
@@ -202,7 +202,7 @@ class Walk:
             (batch, *extents, *value.type.stored), EMPTY[value.type.kind], DTYPES[value.type.kind]
         )
 
-    def _compute(self, step: Step, store: Mapping[str, Any], seed: int) -> None:
+    def _compute(self, step: Wavefront, store: Mapping[str, Any], seed: int) -> None:
         value, op = step.value, OPS[step.value.op]
         if op.kind is Kind.SOURCE:
             result = self._source(step, seed)
@@ -231,7 +231,7 @@ class Walk:
             return array
         return OPS["one_hot"].evaluate(array, size=source.shape[0])  # type: ignore[misc]
 
-    def _source(self, step: Step, seed: int) -> Any:
+    def _source(self, step: Wavefront, seed: int) -> Any:
         value = step.value
         if value.source is Source.COUNT:
             grid = [c for a, c in step.coordinates.items() if a in value.iteration]
@@ -277,7 +277,7 @@ def _equal_rank(operands: Sequence[Any]) -> list[Any]:
     return [x.reshape(x.shape + (1,) * (rank - x.ndim)) if x.ndim < rank else x for x in operands]
 
 
-def _reduction(step: Step) -> dict[str, Any]:
+def _reduction(step: Wavefront) -> dict[str, Any]:
     """Return the arguments of an op that reduces over axes: the operand, the existing points."""
     if not step.value.reduced:
         return {}

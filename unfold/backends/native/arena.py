@@ -24,7 +24,7 @@ SMALL = 1 << 14  # bytes up to which a separate place costs less than the search
 
 
 @dataclass(frozen=True)
-class Span:
+class Lifetime:
     """Something in memory: bytes, and the first and last block that need it."""
 
     name: str
@@ -91,10 +91,10 @@ class Arena:
     def _points(self, dims: Sequence[Dim]) -> int:
         return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)
 
-    def _spans(self, blocks: Sequence[Block]) -> Iterator[Span]:
+    def _spans(self, blocks: Sequence[Block]) -> Iterator[Lifetime]:
         end = len(blocks)
         for name in ("#0.0", "#-1.0", "#waste"):
-            yield Span(name, self.row, -1, end)
+            yield Lifetime(name, self.row, -1, end)
         products = [
             self.products.scratch_bytes(*(self._points(d) for d in s[1:]))  # type: ignore[arg-type]
             for b in blocks
@@ -107,7 +107,7 @@ class Arena:
             for s in b.slots
             if s[0] == "room"
         ]
-        yield Span("#scratch", max(products, default=0), -1, end)
+        yield Lifetime("#scratch", max(products, default=0), -1, end)
         used: dict[str, list[int]] = {}
         for number, block in enumerate(blocks):
             for slot in block.slots:
@@ -118,7 +118,7 @@ class Arena:
         for name, size in self.packs.items():
             times = used.get(f"#{name}", [-1, end])
             points = prod(self.extents[a] for a in self.plan.packs[name].over)
-            yield Span(f"#{name}", size * points, times[0], times[-1])
+            yield Lifetime(f"#{name}", size * points, times[0], times[-1])
         for name, own in self.places.items():
             result = name in self.plan.results
             if self._is_direct(own) or not (name in used or result or own.buffer.role == "host"):
@@ -130,18 +130,18 @@ class Arena:
             if own.buffer.role == "host" or own.buffer.empty or any(b or a for b, a in own.halos):
                 first, last = -1, end
                 self.always.add(name)
-            yield Span(name, own.bytes, first, last)
+            yield Lifetime(name, own.bytes, first, last)
 
     def _is_direct(self, own: Place) -> bool:
         """Whether blocks read the user's own array."""
         return own.buffer.role == "parameter" and not any(b or a for b, a in own.halos)
 
 
-def _allotted(spans: Sequence[Span]) -> tuple[dict[str, int], int]:
+def _allotted(spans: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
     """Return the offset of every span, and the size of all: the largest first, each as low as it
     fits beside those that live when it does."""
     offsets, total = dict[str, int](), 0
-    placed: list[tuple[int, int, Span]] = []
+    placed: list[tuple[int, int, Lifetime]] = []
     for span in sorted(spans, key=lambda s: (-s.size, s.name)):
         size = -(-span.size // ALIGN) * ALIGN + ALIGN
         start = total

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from unfold.backends.native.engine import Engine
-from unfold.backends.native.host import Run
+from unfold.backends.native.host import Request
 from unfold.backends.native.profile import Clock
 from unfold.backends.native.rules import bind
 from unfold.backends.protocol import Arrays, Planner
@@ -86,7 +86,7 @@ class Ready:
         return self.backend.engine.run(self.plan, arrays, self._over, dtype=self.dtype)
 
 
-def over(domain: Domain, seed: int, origin: Mapping[str, int]) -> Run:
+def over(domain: Domain, seed: int, origin: Mapping[str, int]) -> Request:
     """Return the extents, lengths and seed of a run."""
     lengths = {a: domain.length(a) for a in domain.extents if a != BATCH}
-    return Run(domain.extents, lengths, seed, origin)
+    return Request(domain.extents, lengths, seed, origin)

@@ -18,9 +18,9 @@ from math import inf
 from typing import Any
 
 from unfold.backends.native.arena import Arena
-from unfold.backends.native.host import Run
+from unfold.backends.native.host import Request
 from unfold.backends.native.protocol import Block, Machine
-from unfold.backends.native.share import Share, Written
+from unfold.backends.native.share import Linked, Share
 from unfold.core.bytes import too_large
 from unfold.core.op import OPS
 from unfold.core.plan import Plan
@@ -50,14 +50,14 @@ class Engine:
         self.threads = threads or processors()
         self.room = room
         self._written: dict[tuple[Plan, str], tuple[Block, ...]] = {}
-        self._compiled: dict[tuple[Plan, str], Written] = {}
+        self._compiled: dict[tuple[Plan, str], Linked] = {}
         self._bound: dict[Any, list[Share]] = {}
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max(self.threads - 1, 1), thread_name_prefix="unfold")
 
-    def compiled(self, plan: Plan, dtype: str) -> Written:
+    def compiled(self, plan: Plan, dtype: str) -> Linked:
         """Return a Plan with its blocks compiled."""
         key = (plan, dtype)
         if key not in self._compiled:
@@ -66,7 +66,7 @@ class Engine:
                 addresses = self.machine.functions([b.text for b in made])
             except BackendError as error:
                 raise _explained(error, made, plan.program) from error
-            self._compiled[key] = Written(plan, dtype, made, addresses)
+            self._compiled[key] = Linked(plan, dtype, made, addresses)
         return self._compiled[key]
 
     def _blocks(self, plan: Plan, dtype: str) -> tuple[Block, ...]:
@@ -75,7 +75,7 @@ class Engine:
             self._written[key] = self.machine.blocks(plan, dtype)
         return self._written[key]
 
-    def needs(self, plan: Plan, run: Run, dtype: str) -> int:
+    def needs(self, plan: Plan, run: Request, dtype: str) -> int:
         """Return the bytes of the arenas of a run; nothing is allocated or compiled."""
         made, products = self._blocks(plan, dtype), self.machine.products(dtype)
         shares = (s.stop - s.start for s in self._shares(plan, run))
@@ -88,7 +88,7 @@ class Engine:
         """The bytes of the arenas that are kept for the next run."""
         return sum(s.bound.layout.size for shares in self._bound.values() for s in shares)
 
-    def _make_room(self, plan: Plan, run: Run, dtype: str) -> None:
+    def _make_room(self, plan: Plan, run: Request, dtype: str) -> None:
         """Drop arenas of other runs until there is room.
 
         Raises:
@@ -100,7 +100,9 @@ class Engine:
                 raise too_large(plan.program, needed, room, run.extents)
             del self._bound[next(iter(self._bound))]
 
-    def run(self, plan: Plan, arrays: Mapping[str, Any], run: Run, *, dtype: str) -> dict[str, Any]:
+    def run(
+        self, plan: Plan, arrays: Mapping[str, Any], run: Request, *, dtype: str
+    ) -> dict[str, Any]:
         """Compute the results of a Plan.
 
         Args:
@@ -139,13 +141,13 @@ class Engine:
         if count:
             self.machine.call(bound.address + 16 * start, count)
 
-    def _shares(self, plan: Plan, run: Run) -> list[slice]:
+    def _shares(self, plan: Plan, run: Request) -> list[slice]:
         batch = run.extents[BATCH]
         parts = min(self.threads, batch) if plan.parallel else 1
         ends = [batch * i // parts for i in range(parts + 1)]
         return [slice(a, b) for a, b in pairwise(ends)]
 
-    def _bind(self, compiled: Written, run: Run) -> list[Share]:
+    def _bind(self, compiled: Linked, run: Request) -> list[Share]:
         key = (compiled.plan, compiled.dtype, *run.extents.items())
         if key not in self._bound:
             if len(self._bound) >= MAX_BOUND:

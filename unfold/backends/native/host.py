@@ -18,7 +18,7 @@ from unfold.core.random import stream
 
 
 @dataclass(frozen=True)
-class Run:
+class Request:
     """The extents, lengths and seed of a run.
 
     Attributes:
@@ -40,7 +40,7 @@ class Run:
         return (self.seed, begins, *((a, np.asarray(n).tobytes()) for a, n in self.lengths.items()))
 
 
-def host_value(program: Program, buffer: Buffer, run: Run) -> Any:
+def host_value(program: Program, buffer: Buffer, run: Request) -> Any:
     """Return a value that no block computes, [*axes, *stored]."""
     if isinstance(buffer.origin, LastIndex):
         return run.lengths[buffer.origin.of] - 1
@@ -48,7 +48,7 @@ def host_value(program: Program, buffer: Buffer, run: Run) -> Any:
     return _count(value, run) if value.source is Source.COUNT else _random(value, run)
 
 
-def _count(value: Value, run: Run) -> Any:
+def _count(value: Value, run: Request) -> Any:
     """Return the number of points of the reduced axes, per sequence if sequences differ."""
     axes = value.iteration
     checked = axes if BATCH in value.reduced else value.reduced
@@ -63,7 +63,7 @@ def _count(value: Value, run: Run) -> Any:
     return total.sum(axis=over)
 
 
-def _holds(form: Affine, axes: tuple[str, ...], run: Run) -> Any:
+def _holds(form: Affine, axes: tuple[str, ...], run: Request) -> Any:
     """Return a mask of the points at which a bound holds, over the box of some axes."""
     grids = np.ogrid[tuple(slice(run.extents[a]) for a in axes)]
     own = BATCH in axes
@@ -75,7 +75,7 @@ def _holds(form: Affine, axes: tuple[str, ...], run: Run) -> Any:
     return form.evaluate(dict(zip(axes, grids, strict=True)), last)[0] >= 0
 
 
-def _exists(axis: str, axes: tuple[str, ...], run: Run) -> Any:
+def _exists(axis: str, axes: tuple[str, ...], run: Request) -> Any:
     points = np.arange(run.extents[axis])
     inside = points[None] < np.asarray(run.lengths[axis])[:, None]
     first, second = axes.index(BATCH), axes.index(axis)
@@ -84,7 +84,7 @@ def _exists(axis: str, axes: tuple[str, ...], run: Run) -> Any:
     return (inside if first < second else inside.T).reshape(shape)
 
 
-def _random(value: Value, run: Run) -> Any:
+def _random(value: Value, run: Request) -> Any:
     own = [run.extents[a] for a in value.axes]
     points = [run.origin.get(a, 0) + np.arange(n) for a, n in zip(value.axes, own, strict=True)]
     grids = np.meshgrid(*points, indexing="ij") if own else []

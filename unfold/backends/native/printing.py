@@ -13,7 +13,7 @@ from unfold.core.scalar import X
 
 
 @dataclass(frozen=True)
-class Target:
+class Notation:
     """The notation of a language for expressions.
 
     Attributes:

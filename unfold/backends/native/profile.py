@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from unfold.backends.native.engine import Engine
-from unfold.backends.native.host import Run
+from unfold.backends.native.host import Request
 from unfold.backends.native.protocol import Block, Machine, Memory, Products
-from unfold.backends.profiles import Call, Profile
+from unfold.backends.profiles import Profile, Timing
 from unfold.core.plan import Plan
 
 
@@ -34,7 +34,7 @@ class Clocked:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self.calls: list[Call] = []
+        self.calls: list[Timing] = []
 
     @property
     def memory(self) -> Memory:
@@ -61,7 +61,7 @@ class Clocked:
         """Call the functions of a table."""
         read = self.timed(table, count)
         start, end = (1e-9 * float(read[i]) for i in (0, -1))
-        self.calls.append(Call(start, end, tuple((1e-9 * np.diff(read)).tolist())))
+        self.calls.append(Timing(start, end, tuple((1e-9 * np.diff(read)).tolist())))
 
     def caller(self, table: int, count: int) -> Callable[[], None]:
         """Return a call that is not timed: no run of a Plan is in it."""
@@ -76,7 +76,9 @@ class Clock(Engine):
         self._found: dict[tuple[Plan, str], Profile] = {}
         super().__init__(self._clocked, engine.threads, engine.room)
 
-    def run(self, plan: Plan, arrays: Mapping[str, Any], run: Run, *, dtype: str) -> dict[str, Any]:
+    def run(
+        self, plan: Plan, arrays: Mapping[str, Any], run: Request, *, dtype: str
+    ) -> dict[str, Any]:
         """Compute the results of a Plan; see `Engine.run`."""
         self._clocked.calls.clear()
         began = time.perf_counter()

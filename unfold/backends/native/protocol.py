@@ -74,7 +74,7 @@ class Products(Protocol):
         """Return the address of "pack", "gemm" or "matmul"."""
         ...
 
-    def kernel(self, name: str) -> int:
+    def kernel(self, name: str, /) -> int:
         """Return the address of an operator's own kernel."""
         ...
 

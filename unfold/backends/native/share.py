@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from unfold.backends.native.bind import Bound
-from unfold.backends.native.host import Run, host_value
+from unfold.backends.native.host import Request, host_value
 from unfold.backends.native.protocol import Block, Machine, Memory
 from unfold.core.plan import Buffer, Plan
 from unfold.core.program import BATCH
 
 
 @dataclass
-class Written:
+class Linked:
     """A Plan's blocks, and the addresses of their functions, for one element type."""
 
     plan: Plan
@@ -48,7 +48,7 @@ class Share:
         rows: the sequences of this share.
     """
 
-    def __init__(self, compiled: Written, machine: Machine, run: Run, rows: slice) -> None:
+    def __init__(self, compiled: Linked, machine: Machine, run: Request, rows: slice) -> None:
         extents = {**run.extents, BATCH: rows.stop - rows.start}
         self.program, self.rows = compiled.plan.program, rows
         self.bound = Bound(
@@ -88,7 +88,7 @@ class Share:
         kind = {"category": np.int64, "bool": np.bool_}.get(value.type.kind)
         return Result(view if value.batched else view[None], value.batched, kind)
 
-    def feed(self, arrays: Mapping[str, Any], run: Run) -> None:
+    def feed(self, arrays: Mapping[str, Any], run: Request) -> None:
         """Copy inputs, parameters and host values to the places that the blocks read.
 
         Args:

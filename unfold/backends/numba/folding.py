@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unfold.backends.numba.lanes import VX, Trace
-from unfold.backends.numba.operands import Accumulated, Block
+from unfold.backends.numba.operands import Accumulated, LoopVector
 
 
 class Fold(Accumulated):
@@ -21,7 +21,7 @@ class Fold(Accumulated):
         """Combine two values."""
         raise NotImplementedError
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Join a vector with the accumulator."""
         total = self.pair(self.held(block.trace, self.place), self.valid(block, value))
         self.builder.store(total.value, self.place)

@@ -1,7 +1,7 @@
 """The kinds of operands and results of vector kernels: reads, writes and accumulation.
 
 A kernel's operand is made before its loop from its own arguments of the call (mostly an address),
-reads or takes one vector per `Block` of the loop, and finishes after it:
+reads or takes one vector per `LoopVector` of the loop, and finishes after it:
 
     x = Contiguous(builder, lanes, [address])      before the loop
     x.write(block, x.read(block) * 2.0)            in it, for each block
@@ -37,7 +37,7 @@ POINTER = ir.PointerType()
 RUN = 64  # vectors, or fewer, that are added up without compensation
 
 
-class Block:
+class LoopVector:
     """One vector of the loop.
 
     Attributes:
@@ -120,11 +120,11 @@ class Operand:
     def __post_init__(self) -> None:
         """Do the work before the loop."""
 
-    def read(self, block: Block) -> VX:
+    def read(self, block: LoopVector) -> VX:
         """Return the operand's vector in a block."""
         raise NotImplementedError
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Take the result's vector in a block."""
         raise NotImplementedError
 
@@ -155,11 +155,11 @@ class Contiguous(Operand):
         """Turn the address into a pointer."""
         self.base = self._base()
 
-    def read(self, block: Block) -> VX:
+    def read(self, block: LoopVector) -> VX:
         """Read a vector."""
         return block.read(self.base)
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Write a vector, or add it."""
         number = block.trace.number(value)
         block.write(self.base, block.read(self.base) + number if self.adds else number)
@@ -176,7 +176,7 @@ class ContiguousCompensated(Contiguous):
 
     arguments = ("address", "rest")
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Add a vector."""
         rest = self.builder.inttoptr(self.values[1], POINTER)
         total, number = block.read(self.base), block.trace.number(value)
@@ -192,7 +192,7 @@ class Repeated(Operand):
         """Read the element."""
         self.vector = self.lanes.splat(self.builder, self.load_element())
 
-    def read(self, block: Block) -> VX:
+    def read(self, block: LoopVector) -> VX:
         """Return the element in all lanes."""
         return VX(block.trace, self.vector)
 
@@ -209,7 +209,7 @@ class Given(Operand):
             number = self.builder.fptrunc(number, self.lanes.element)
         self.vector = self.lanes.splat(self.builder, number)
 
-    def read(self, block: Block) -> VX:
+    def read(self, block: LoopVector) -> VX:
         """Return the number in all lanes."""
         return VX(block.trace, self.vector)
 
@@ -219,7 +219,7 @@ class Index(Operand):
 
     arguments = ()
 
-    def read(self, block: Block) -> VX:
+    def read(self, block: LoopVector) -> VX:
         """Return indices as numbers."""
         return block.numbers()
 
@@ -236,16 +236,16 @@ class Strided(Operand):
         steps = ir.Constant(ir.VectorType(INT, self.lanes.count), _steps(self.lanes))
         self.first = self.builder.add(address, self.builder.mul(stride, steps))
 
-    def read(self, block: Block) -> VX:
+    def read(self, block: LoopVector) -> VX:
         """Read a vector."""
         return block.gather(self._pointers(block))
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Write a vector, or add it."""
         pointers, number = self._pointers(block), block.trace.number(value)
         block.scatter(pointers, block.gather(pointers) + number if self.adds else number)
 
-    def _pointers(self, block: Block) -> Value:
+    def _pointers(self, block: LoopVector) -> Value:
         b = self.builder
         offset = self.lanes.splat(b, b.mul(block.index, self.values[1]))
         return b.inttoptr(b.add(self.first, offset), ir.VectorType(POINTER, self.lanes.count))
@@ -267,7 +267,7 @@ class StridedCompensated(Strided):
         super().__post_init__()
         self.rest = Strided(self.builder, self.lanes, self.values[2:])
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Add a vector."""
         total, number = self.read(block), block.trace.number(value)
         total, error = compensated(total, self.rest.read(block), number)
@@ -294,7 +294,7 @@ class Accumulated(Operand):
         """Return the vector at a place."""
         return VX(trace, self.builder.load(place, typ=self.lanes.floats))
 
-    def valid(self, block: Block, value: VX | float) -> VX:
+    def valid(self, block: LoopVector, value: VX | float) -> VX:
         """Replace lanes that are not elements by the neutral number."""
         number = block.trace.number(value)
         return number if block.mask is None else select(block.mask, number, self.start)
@@ -326,7 +326,7 @@ class Sum(Accumulated):
         super().__post_init__()
         self.runs, self.error = (self.keep(self.lanes.numbers(0.0)) for _ in range(2))
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Add a vector to the accumulator."""
         total = self.held(block.trace, self.place) + self.valid(block, value)
         self.builder.store(total.value, self.place)
@@ -386,7 +386,7 @@ class Max(Accumulated):
         super().__post_init__()
         self.nan = self.keep(self.lanes.numbers(0.0))
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Compare a vector with the accumulator."""
         new = self.valid(block, value)
         largest, nan = (self.held(block.trace, x) for x in (self.place, self.nan))
@@ -415,7 +415,7 @@ class ArgMax(Accumulated):
         lanes = [float(i) for i in _steps(self.lanes)]
         self.where = self.keep(ir.Constant(self.lanes.floats, lanes))
 
-    def write(self, block: Block, value: VX | float) -> None:
+    def write(self, block: LoopVector, value: VX | float) -> None:
         """Compare a vector with the accumulator."""
         new = self.valid(block, value)
         largest, where = (self.held(block.trace, x) for x in (self.place, self.where))

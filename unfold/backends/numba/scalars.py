@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unfold.backends.native.printing import Target
+from unfold.backends.native.printing import Notation
 from unfold.core.op import OPS, Reduction
 from unfold.core.scalar import FUNCTIONS, X
 
@@ -39,7 +39,7 @@ def number(value: float) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-PYTHON = Target(HEADS, number)
+PYTHON = Notation(HEADS, number)
 
 
 class Code(str):

@@ -43,7 +43,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from unfold.backends.numba.lanes import Lanes, Value
-from unfold.backends.numba.operands import INT, LOADS, POINTER, STORES, Block, Operand
+from unfold.backends.numba.operands import INT, LOADS, POINTER, STORES, LoopVector, Operand
 from unfold.backends.numba.target import vector_bytes
 
 
@@ -108,7 +108,7 @@ def _emit(
     """Write the loop over full vectors, and the rest."""
 
     def run(number: Value, index: Value, rest: Value | None) -> None:
-        block = Block(builder, lanes, index, rest)
+        block = LoopVector(builder, lanes, index, rest)
         results = body(*(load.read(block) for load in loads))
         results = results if isinstance(results, tuple) else (results,)
         if len(results) != len(stores):

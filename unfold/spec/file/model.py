@@ -29,7 +29,7 @@ KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Target:
+class LeftSide:
     """The left side of a definition: `h[t]`, `W[l]`, `b`. `at` covers it with its axes."""
 
     name: str
@@ -65,7 +65,7 @@ class SizeDeclaration:
 class InputDeclaration:
     """An input: a category with some classes, or a real array of a shape (`()` is one number)."""
 
-    target: Target
+    target: LeftSide
     shape: tuple[Expr, ...]
     category: Expr | None
     at: Span = field(compare=False, repr=False)
@@ -92,7 +92,7 @@ class Init:
 class ParameterDeclaration:
     """A parameter, its shape without its axes, and its initial value (init None: by its rank)."""
 
-    target: Target
+    target: LeftSide
     shape: tuple[Expr, ...]
     init: Init | None
     frozen: bool
@@ -124,7 +124,7 @@ class Equation:
         at: the key of the entry.
     """
 
-    targets: tuple[Target, ...]
+    targets: tuple[LeftSide, ...]
     expression: Expr
     stack: Expr | None
     reverse: tuple[Name, ...]

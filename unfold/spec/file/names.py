@@ -1,6 +1,6 @@
 """Read the left sides of a spec: names, and names with axes.
 
-In: a key, or a piece of one. Out: `Name`s and `Target`s with their places. A name is a Python
+In: a key, or a piece of one. Out: `Name`s and `LeftSide`s with their places. A name is a Python
 identifier in Unicode's composed form (as Python itself reads it), is not a reserved word, and does
 not start with two underscores, so that no name of a file can have a meaning in Python.
 
@@ -13,7 +13,7 @@ import keyword
 import re
 import unicodedata
 
-from unfold.spec.file.model import Target
+from unfold.spec.file.model import LeftSide
 from unfold.spec.text.expression import Name
 from unfold.spec.text.problems import fail
 from unfold.spec.text.text import Span, Text
@@ -94,16 +94,16 @@ def parse_dotted(text: Text) -> tuple[str, Span, tuple[Name, ...]]:
     return ".".join(parts), name_at, axes
 
 
-def parse_target(text: Text) -> Target:
+def parse_target(text: Text) -> LeftSide:
     """Return a scalar that is one name, perhaps with axes."""
     target, end = _target(text, 0)
     _expect_end(text, end)
     return target
 
 
-def parse_targets(text: Text) -> tuple[Target, ...]:
+def parse_targets(text: Text) -> tuple[LeftSide, ...]:
     """Return the targets of a key of `nodes`: one, or several with commas and the same axes."""
-    targets: list[Target] = []
+    targets: list[LeftSide] = []
     at = 0
     while True:
         target, at = _target(text, at)
@@ -127,12 +127,12 @@ def guessed_names(text: Text) -> list[str]:
     return re.findall(r"[^\W\d]\w*", _BRACKETS.sub(" ", text.value[:MAX_LENGTH]))
 
 
-def _target(text: Text, start: int) -> tuple[Target, int]:
+def _target(text: Text, start: int) -> tuple[LeftSide, int]:
     name_at, axes, end = _name_and_axes(text, start)
     name = check_name(name_at)
     last = axes[-1].at.end if axes else name_at.end
     closing = text.value.find("]", last) + 1 if axes else last
-    return Target(name, axes, text.span(name_at.start, closing), name_at), end
+    return LeftSide(name, axes, text.span(name_at.start, closing), name_at), end
 
 
 def _name_and_axes(text: Text, start: int) -> tuple[Span, tuple[Name, ...], int]:

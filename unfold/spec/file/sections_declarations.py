@@ -24,10 +24,10 @@ from unfold.spec.file.model import (
     Init,
     InitKind,
     InputDeclaration,
+    LeftSide,
     NestedNumbers,
     ParameterDeclaration,
     SizeDeclaration,
-    Target,
     Use,
 )
 from unfold.spec.file.names import guessed_names, parse_name, parse_target
@@ -97,7 +97,7 @@ def parse_inputs(node: Node, problems: Problems) -> tuple[InputDeclaration, ...]
     return tuple(inputs)
 
 
-def _input(target: Target, key: Text, value: Node, problems: Problems) -> InputDeclaration:
+def _input(target: LeftSide, key: Text, value: Node, problems: Problems) -> InputDeclaration:
     owner = key.value
     if not isinstance(value, MapNode):
         return InputDeclaration(target, expect_shape(value, owner), None, target.at)
@@ -132,7 +132,9 @@ def parse_parameters(node: Node, problems: Problems) -> tuple[ParameterDeclarati
     return tuple(parameters)
 
 
-def _parameter(target: Target, key: Text, value: Node, problems: Problems) -> ParameterDeclaration:
+def _parameter(
+    target: LeftSide, key: Text, value: Node, problems: Problems
+) -> ParameterDeclaration:
     owner = key.value
     if not isinstance(value, MapNode):
         return ParameterDeclaration(target, expect_shape(value, owner), None, False, target.at)

@@ -17,7 +17,7 @@ from unfold.spec.file.expect import (
     expect_size,
     expect_text,
 )
-from unfold.spec.file.model import Equation, Initial, InitialKind, Stop, Target
+from unfold.spec.file.model import Equation, Initial, InitialKind, LeftSide, Stop
 from unfold.spec.file.names import guessed_names, parse_dotted, parse_name, parse_targets
 from unfold.spec.file.sections_table import EQUATION_KEYS, STOP_KEYS
 from unfold.spec.text.expression import Expr, Name, Reference
@@ -43,7 +43,9 @@ def parse_nodes(node: Node, problems: Problems) -> tuple[Equation, ...]:
     return tuple(equations)
 
 
-def _equation(targets: tuple[Target, ...], key: Text, value: Node, problems: Problems) -> Equation:
+def _equation(
+    targets: tuple[LeftSide, ...], key: Text, value: Node, problems: Problems
+) -> Equation:
     if isinstance(value, MapNode):
         return _long_equation(targets, key, value, problems)
     example = f"{key.value}: tanh(a)  or another expression"
@@ -52,7 +54,7 @@ def _equation(targets: tuple[Target, ...], key: Text, value: Node, problems: Pro
 
 
 def _long_equation(
-    targets: tuple[Target, ...], key: Text, value: MapNode, problems: Problems
+    targets: tuple[LeftSide, ...], key: Text, value: MapNode, problems: Problems
 ) -> Equation:
     """Parse the mapping form: `{is: …, stack: 3}`."""
     entries = check_keys(value, EQUATION_KEYS, key.value, problems)

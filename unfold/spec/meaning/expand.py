@@ -18,10 +18,10 @@ from unfold.core.affine import Affine
 from unfold.core.program import Axis
 from unfold.core.types import Dim
 from unfold.errors import Location, SpecError
-from unfold.spec.file.model import Equation, InputDeclaration, Spec, Target
+from unfold.spec.file.model import Equation, InputDeclaration, LeftSide, Spec
 from unfold.spec.meaning.files import MAX_AXES
 from unfold.spec.meaning.operators import is_operator
-from unfold.spec.meaning.scope import Binding, Boundary, Definition, Names, Scope, Sharing
+from unfold.spec.meaning.scope import Argument, Boundary, Definition, Names, Scope, Sharing
 from unfold.spec.meaning.sizes import extent, size, whole
 from unfold.spec.text.expression import Call, Expr, Reference, walk
 from unfold.spec.text.problems import Problems, already_reported, fail
@@ -116,7 +116,7 @@ class Expansion:
         for initial in spec.initial:
             self.names.boundaries.append(Boundary(scope.full(initial.name), initial, scope))
 
-    def axes_of(self, target: Target, scope: Scope) -> tuple[str, ...]:
+    def axes_of(self, target: LeftSide, scope: Scope) -> tuple[str, ...]:
         """Return the full names of a target's axes."""
         found: list[str] = []
         if len(target.axes) > MAX_OWN_AXES:
@@ -389,7 +389,7 @@ class Expansion:
             full = below if position == 0 else None
             full = full or self.argument(instance, declaration, given, scope)
             instance.names[name] = full
-            self.names.bindings.append(Binding(instance, declaration, full, given))
+            self.names.bindings.append(Argument(instance, declaration, full, given))
 
     def argument(
         self,

@@ -23,7 +23,7 @@ from unfold.spec.meaning.equations import translate
 from unfold.spec.meaning.hints import unknown_name
 from unfold.spec.meaning.init_rules import check_init
 from unfold.spec.meaning.limits import check_rank, check_total
-from unfold.spec.meaning.scope import Binding, Boundary, Definition, Names, Sharing
+from unfold.spec.meaning.scope import Argument, Boundary, Definition, Names, Sharing
 from unfold.spec.meaning.sizes import size
 from unfold.spec.meaning.sketch import GUESSES, UNKNOWN, Guess, Sketch
 from unfold.spec.meaning.translate import Header
@@ -33,7 +33,7 @@ from unfold.spec.text.suggest import listing, shortened
 
 MAX_MISTAKES = 100
 
-Item = Definition | Boundary | Binding | Sharing
+Item = Definition | Boundary | Argument | Sharing
 
 
 class Inference:
@@ -80,7 +80,7 @@ class Inference:
             self._settle(guessed)
         check_twice(self.names, self.headers, problems)
         mistaken = [self.items[p] for p in self.mistakes]
-        wrong = {id(i.scope) for i in mistaken if isinstance(i, Binding | Sharing)}
+        wrong = {id(i.scope) for i in mistaken if isinstance(i, Argument | Sharing)}
         # Names inside a mistaken instance are not searched.
         heads = {i.name for i in mistaken if isinstance(i, Definition)}
         for position in sorted(self.mistakes):
@@ -93,7 +93,7 @@ class Inference:
         inside = {n.rpartition(".")[0] for n in self._names(item)}
         if heads & (inside - {item.scope.prefix[:-1]}):
             return True
-        if isinstance(item, Binding | Sharing) or not wrong:
+        if isinstance(item, Argument | Sharing) or not wrong:
             return False
         read = (self.names.definitions[n].scope for n in self._reads(item))
         scopes = (item.scope, *read)
@@ -115,7 +115,7 @@ class Inference:
                 expressions, extra = [item.expression], []
             case Boundary():
                 expressions, extra = [*item.initial.expressions], [item.name]
-            case Binding() | Sharing():
+            case Argument() | Sharing():
                 expressions, extra = [], [item.value]
         written = [
             item.scope.full(e.name)
@@ -147,12 +147,12 @@ class Inference:
                     return self._definition(position, item)
                 case Boundary():
                     return self._boundary(item)
-                case Binding():
+                case Argument():
                     return self._binding(item)
                 case Sharing():
                     return self._sharing(item)
         except SpecError as error:
-            called = isinstance(item, Binding | Sharing) and item.scope.caller is not None
+            called = isinstance(item, Argument | Sharing) and item.scope.caller is not None
             scope = item.scope.caller if called else item.scope
             self.mistakes[position] = scope.traced(error) if scope is not None else error
             return []
@@ -260,7 +260,7 @@ class Inference:
             check_init(definition, definition.parameter.init, found, self.axes)
         return found
 
-    def _binding(self, binding: Binding) -> list[int]:
+    def _binding(self, binding: Argument) -> list[int]:
         """Bind the sizes of a cell to the shape of an argument."""
         scope, declaration, argument = binding.scope, binding.declaration, binding.argument
         resolved = self.names.resolve(binding.value)
@@ -299,7 +299,7 @@ class Inference:
                         changed = True
         return [p for s in self.names.instances for p in self.members.get(id(s), [])]
 
-    def _misfit(self, binding: Binding, given: Type, wanted: tuple[Expr, ...]) -> SpecError:
+    def _misfit(self, binding: Argument, given: Type, wanted: tuple[Expr, ...]) -> SpecError:
         scope, name = binding.scope, binding.declaration.target.name
         kind = "real" if binding.declaration.category is None else "category"
         if any(scope.is_pending(e) for e in wanted):

@@ -127,7 +127,7 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Binding:
+class Argument:
     """An argument of a call: an instance's input, the value it is bound to, and as written."""
 
     scope: Scope
@@ -174,7 +174,7 @@ class Names:
     aliases: dict[str, str] = field(default_factory=dict)
     tops: dict[str, str] = field(default_factory=dict)
     boundaries: list[Boundary] = field(default_factory=list)
-    bindings: list[Binding] = field(default_factory=list)
+    bindings: list[Argument] = field(default_factory=list)
     sharings: list[Sharing] = field(default_factory=list)
     instances: list[Scope] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)

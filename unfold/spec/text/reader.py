@@ -26,7 +26,7 @@ from yaml.scanner import Scanner
 from unfold.errors import Diagnostic, Location, SpecError
 from unfold.spec.text.problems import Problems, fail
 from unfold.spec.text.scalars import mask_brackets, place_scalar
-from unfold.spec.text.text import Source, Text
+from unfold.spec.text.text import SourceText, Text
 from unfold.spec.text.yaml_help import explain_yaml_error
 
 MAX_CHARACTERS = 500_000
@@ -113,7 +113,7 @@ def decode(data: bytes, file: str) -> str:
         rest = data[error.start :].split(b"\n")[0].decode("utf-8", "replace")
         raise fail(
             f"this file is not UTF-8 text: byte 0x{data[error.start]:02x} cannot be read",
-            Source(file, before + rest).locate(len(before)),
+            SourceText(file, before + rest).locate(len(before)),
             help="save the file with the encoding UTF-8",
         ) from None
 
@@ -129,7 +129,7 @@ def read(text: str, file: str, problems: Problems | None = None) -> Node:
     Raises:
         SpecError: the text is not the YAML that a spec may use.
     """
-    source = Source(file, text)
+    source = SourceText(file, text)
     found = Problems() if problems is None else problems
     _refuse_unreadable(source)
     events = _Events(mask_brackets(text))
@@ -154,7 +154,7 @@ def _too_large(file: str) -> Diagnostic:
     )
 
 
-def _refuse_unreadable(source: Source) -> None:
+def _refuse_unreadable(source: SourceText) -> None:
     if len(source.text) > MAX_CHARACTERS:
         raise SpecError(_too_large(source.name))
     if source.text.count("\n") + source.text.count("\r") > MAX_LINES:
@@ -174,7 +174,7 @@ def _without_controls(location: Location) -> Location:
     return Location(location.file, location.line, location.column, location.length, shown)
 
 
-def _build(events: _Events, source: Source, problems: Problems) -> Node:
+def _build(events: _Events, source: SourceText, problems: Problems) -> Node:
     """Turn parser events into nodes, without recursion."""
     root: Node | None = None
     stack: list[_Open] = []
@@ -204,7 +204,7 @@ def _build(events: _Events, source: Source, problems: Problems) -> Node:
     return root
 
 
-def _checked(events: _Events, source: Source) -> Iterator[yaml.Event]:
+def _checked(events: _Events, source: SourceText) -> Iterator[yaml.Event]:
     """Yield the events that make nodes; refuse tags, anchors, aliases and a second document."""
     documents = 0
     while events.check_event():
@@ -230,7 +230,7 @@ def _place(event: yaml.Event) -> tuple[int, int]:
     return event.start_mark.index, event.end_mark.index
 
 
-def _refuse_anchor_or_tag(event: yaml.NodeEvent, source: Source) -> None:
+def _refuse_anchor_or_tag(event: yaml.NodeEvent, source: SourceText) -> None:
     start, end = _place(event)
     if isinstance(event, yaml.AliasEvent):
         raise fail(
@@ -254,7 +254,7 @@ def _refuse_anchor_or_tag(event: yaml.NodeEvent, source: Source) -> None:
         )
 
 
-def _refuse_depth_and_keys(stack: list[_Open], event: yaml.NodeEvent, source: Source) -> None:
+def _refuse_depth_and_keys(stack: list[_Open], event: yaml.NodeEvent, source: SourceText) -> None:
     start, end = _place(event)
     if len(stack) >= MAX_DEPTH:
         raise fail(
@@ -268,7 +268,7 @@ def _refuse_depth_and_keys(stack: list[_Open], event: yaml.NodeEvent, source: So
         )
 
 
-def _scalar(event: yaml.ScalarEvent, source: Source) -> Text:
+def _scalar(event: yaml.ScalarEvent, source: SourceText) -> Text:
     start, end = _place(event)
     if end - start > MAX_SCALAR:
         raise fail(
@@ -314,7 +314,7 @@ def _put(parent: _Open, node: Node, problems: Problems) -> None:
         parent.pending = None
 
 
-def _close(done: _Open, source: Source) -> Node:
+def _close(done: _Open, source: SourceText) -> Node:
     location = source.locate(done.start)
     if done.is_map:
         return MapNode(tuple(zip(done.keys, done.items, strict=True)), location)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from unfold.spec.text.text import Source, Text
+from unfold.spec.text.text import SourceText, Text
 
 STAND_IN = "\ue000"
 _MASKED = str.maketrans(dict.fromkeys("[]{},", STAND_IN))
@@ -64,7 +64,7 @@ def mask_brackets(text: str) -> str:
     return "".join([*pieces, text[end:]])
 
 
-def place_scalar(value: str, style: str | None, start: int, end: int, source: Source) -> Text:
+def place_scalar(value: str, style: str | None, start: int, end: int, source: SourceText) -> Text:
     """Return a scalar as text whose every character knows its offset in the file.
 
     Arguments:

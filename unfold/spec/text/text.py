@@ -24,7 +24,7 @@ from unfold.errors import Location
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 
-class Source:
+class SourceText:
     """A file's name and text, with an index of its lines.
 
     Attributes:
@@ -91,7 +91,7 @@ class Text:
     """
 
     value: str
-    file: Source = field(repr=False)
+    file: SourceText = field(repr=False)
     offsets: Sequence[int] = field(repr=False)
     quoted: bool = field(default=False, repr=False)
     opening: int = field(default=-1, repr=False)
@@ -99,7 +99,7 @@ class Text:
     @staticmethod
     def of(value: str, name: str = "<string>") -> Text:
         """Return a text that is a whole file of its own, for expressions given in Python."""
-        return Text(value, Source(name, value), range(len(value) + 1), opening=0)
+        return Text(value, SourceText(name, value), range(len(value) + 1), opening=0)
 
     def locate(self, start: int = 0, end: int | None = None) -> Location:
         """Return the place of `value[start:end]`, cut at the end of its first line."""

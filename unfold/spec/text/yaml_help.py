@@ -15,7 +15,7 @@ import yaml
 
 from unfold.errors import Diagnostic, Location
 from unfold.spec.text.scalars import STAND_IN
-from unfold.spec.text.text import Source
+from unfold.spec.text.text import SourceText
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ _ROWS: dict[str, _Row] = {
 }
 
 
-def explain_yaml_error(error: yaml.YAMLError, source: Source) -> Diagnostic:
+def explain_yaml_error(error: yaml.YAMLError, source: SourceText) -> Diagnostic:
     """Return the diagnostic of a YAML error."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return Diagnostic("this is not YAML text", source.locate(0))
@@ -104,7 +104,7 @@ def explain_yaml_error(error: yaml.YAMLError, source: Source) -> Diagnostic:
     return Diagnostic(f"this is not YAML: {reason}", source.locate(problem))
 
 
-def _bad_start(source: Source, at: int) -> Diagnostic:
+def _bad_start(source: SourceText, at: int) -> Diagnostic:
     character = source.text[at : at + 1]
     if character == "\t":
         return Diagnostic(
@@ -119,12 +119,12 @@ def _bad_start(source: Source, at: int) -> Diagnostic:
     )
 
 
-def _is_far(source: Source, start: int, problem: int) -> bool:
+def _is_far(source: SourceText, start: int, problem: int) -> bool:
     """Tell whether the parser noticed an open bracket on a later line, or at the end."""
     return not source.text[problem:].strip() or source.line_of(start) != source.line_of(problem)
 
 
-def _never_closed(source: Source, start: int) -> Diagnostic:
+def _never_closed(source: SourceText, start: int) -> Diagnostic:
     bracket = source.text[start : start + 1]
     closing = {"{": "}", "[": "]"}.get(bracket, "")
     return Diagnostic(
@@ -143,7 +143,7 @@ def _after_quote(location: Location) -> Diagnostic | None:
     )
 
 
-def _likely_cause(source: Source, at: int) -> Diagnostic | None:
+def _likely_cause(source: SourceText, at: int) -> Diagnostic | None:
     """Return a more exact diagnostic if the lines around the place show the cause."""
     location = source.locate(at)
     if location.source.startswith("%"):

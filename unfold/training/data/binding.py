@@ -38,7 +38,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Part:
+class BoundColumn:
     """One input and its column; `axes` without the batch."""
 
     input: str
@@ -56,7 +56,7 @@ class Binding:
         dtype: of real numbers.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[BoundColumn, ...]
     dtype: str
 
     def inputs(self, examples: Examples, rows: Array) -> tuple[Arrays, Arrays]:
@@ -75,7 +75,7 @@ class Binding:
         return arrays, lengths
 
 
-def own_lengths(parts: tuple[Part, ...], examples: Examples) -> Arrays:
+def own_lengths(parts: tuple[BoundColumn, ...], examples: Examples) -> Arrays:
     """Return, by axis, the length of every sequence, [N], for axes along which they may differ."""
     found = dict(examples.lengths)
     for part in parts:
@@ -112,7 +112,7 @@ class Binder:
     mapping: Mapping[str, str]
     family: str
 
-    def parts(self, examples: Examples) -> tuple[Part, ...]:
+    def parts(self, examples: Examples) -> tuple[BoundColumn, ...]:
         """Return the column of every input.
 
         Raises:
@@ -129,7 +129,7 @@ class Binder:
                     help += f"; name the one to read: inputs: {{{value.name}: {first}}}"
                 raise self.error(value, message, help)
         return tuple(
-            Part(
+            BoundColumn(
                 v.name,
                 self.mapping.get(v.name, v.name),
                 v.axes[1:] if v.batched else v.axes,
@@ -192,7 +192,7 @@ class Binder:
         leading = 1 if column.offsets is not None else 1 + len(axes)
         return column.values.shape[leading:]
 
-    def _check_counts(self, parts: tuple[Part, ...], examples: Examples) -> None:
+    def _check_counts(self, parts: tuple[BoundColumn, ...], examples: Examples) -> None:
         """Check that all columns, and the lengths, are of the same sequences."""
         first = examples.columns[parts[0].column]
         counts = {examples.columns[p.column].where: p for p in parts}
@@ -230,7 +230,7 @@ class Binder:
         self,
         value: Value,
         column: Column,
-        part: Part,
+        part: BoundColumn,
         lengths: Arrays,
         extents: dict[str, tuple[int, str]],
     ) -> None:
@@ -262,7 +262,7 @@ class Binder:
                 raise self.error(value, f"{message} has {extent}")
 
     def _check_values(
-        self, value: Value, column: Column, part: Part, lengths: Arrays, dtype: str
+        self, value: Value, column: Column, part: BoundColumn, lengths: Arrays, dtype: str
     ) -> None:
         """Check kind and range of every element inside its sequence."""
         values, kind = column.values, column.values.dtype.kind

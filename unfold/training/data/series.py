@@ -29,7 +29,7 @@ from unfold.core.types import dims
 from unfold.settings.data import BuiltIn, SeriesData
 from unfold.spec.file.model import KeyPath, Section
 from unfold.training.data.batches import SetSource, Source, StreamSource
-from unfold.training.data.binding import Binding, Fit, Part, check_names
+from unfold.training.data.binding import Binding, BoundColumn, Fit, check_names
 from unfold.training.data.columns import Array, Arrays, Column, Examples
 from unfold.training.data.dataset import Data, held_out, split_words
 from unfold.training.data.problems import data_error, read_utf8
@@ -250,7 +250,7 @@ class SeriesDataset:
         if settings.stride is None:
             return StreamSource.cut(cut, rows=rows, length=length, carry=carry)
         parts = tuple(
-            Part(v.name, v.name, tuple(self._axes(v)), v.type.kind == "category")
+            BoundColumn(v.name, v.name, tuple(self._axes(v)), v.type.kind == "category")
             for v in program.inputs
         )
         columns = {n: Column(windows(a, length, settings.stride)) for n, a in cut.items()}
