@@ -21,6 +21,8 @@ Known weakness: a loop whose levels do not become periodic costs one step of Pyt
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +31,7 @@ from unfold.core.program import Program, Value
 from unfold.runs.domain import Domain
 from unfold.unfolded.collapse import bound_axes, operand_guards
 from unfold.unfolded.reading import (
+    Bools,
     Environment,
     Environments,
     Ints,
@@ -42,6 +45,8 @@ from unfold.unfolded.reading import (
 )
 
 Front = list[tuple[str, Ints]]
+Window = tuple[slice, ...]
+ALL = slice(None)
 FIRST_ITERATIONS = 4
 LONGEST_PERIOD = 64
 
@@ -66,7 +71,7 @@ def check_levels(program: Program, domain: Domain, found: Mapping[str, Ints]) ->
     levelling = _Levelling(program, domain)
     levelling.level = dict(found)
     for value in program:
-        wanted = levelling.evaluate(value, {})
+        wanted = levelling.evaluate(value, _window(value, {}))
         wrong = np.argwhere(wanted != found[value.name])
         if len(wrong):
             at = tuple(map(int, wrong[0]))
@@ -99,6 +104,55 @@ def _unravel(nodes: Ints, shape: tuple[int, ...]) -> Ints:
     return np.stack(np.unravel_index(nodes, shape), axis=1)
 
 
+@dataclass(frozen=True)
+class _Operand:
+    """What a reference reads in one sequence, as arrays that broadcast to the box of some axes.
+
+    Attributes:
+        source: the value read.
+        environment: of the sequence.
+        points: the index points that are read.
+        held: the same, moved into the box of the source's axes.
+        inside: where they are in it, and something is read; None stands for everywhere.
+        outside: where something is read outside of it; None stands for nowhere.
+        over: the dimensions of the axes that the reference binds.
+    """
+
+    source: Value
+    environment: Environment
+    points: Sequence[Ints]
+    held: Sequence[Ints]
+    inside: Bools | None
+    outside: Bools | None
+    over: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        source: Value,
+        environment: Environment,
+        reading: Reading,
+        extents: Sequence[int],
+        over: tuple[int, ...] = (),
+    ) -> _Operand:
+        """Return a reading as an operand; `extents` are those of the source's axes."""
+        points, inside = reading.points, reading.inside & reading.exists
+        if inside.all():
+            return cls(source, environment, points, points, None, None, over)
+        held = [np.clip(p, 0, n - 1) for p, n in zip(points, extents, strict=True)]
+        outside = ~reading.inside & reading.exists
+        some = source.boundary and outside.any()
+        return cls(source, environment, points, held, inside, outside if some else None, over)
+
+
+def _part(array: Any, window: Window) -> Any:
+    """Return a part of an array that broadcasts to a box: some of its dimensions have length 1."""
+    if not array.ndim:
+        return array
+    sizes = array.shape[: len(window)]
+    return array[tuple(w if n > 1 else ALL for w, n in zip(window, sizes, strict=True))]
+
+
 class _Levelling:
     """Levels found so far, and the equations they satisfy."""
 
@@ -106,120 +160,136 @@ class _Levelling:
         self.program, self.domain = program, domain
         self.environments = Environments(domain)
         self.level = {v.name: np.zeros(domain.shape(inner(v)), dtype=np.int64) for v in program}
+        self._operands: dict[str, tuple[list[_Operand], Bools | None]] = {}
 
-    def run(self, blocks: Sequence[Block], fixed: Mapping[str, int]) -> None:
+    def run(self, blocks: Sequence[Block], fixed: Mapping[str, slice]) -> None:
         """Level some blocks in order, at fixed iterations of the loops around them."""
         for block in blocks:
             if isinstance(block, Loop):
                 self._loop(block, fixed)
                 continue
-            value = self.program[block.name]
-            at = {a: np.array([i]) for a, i in fixed.items()}
-            self.level[block.name][_window(value, fixed)] = self.evaluate(value, at)
+            window = _window(self.program[block.name], fixed)
+            self.level[block.name][window] = self.evaluate(self.program[block.name], window)
+            if not fixed:
+                del self._operands[block.name]
 
-    def _loop(self, loop: Loop, fixed: Mapping[str, int]) -> None:
+    def _loop(self, loop: Loop, fixed: Mapping[str, slice]) -> None:
         extent = self.domain.extents[loop.axis]
-        iterations = np.arange(extent)[:: loop.direction]
         values = [self.program[name] for name in _names(loop.body)]
         rows = {v.name: self._rows(v, loop, fixed) for v in values}
         done, ahead = 0, FIRST_ITERATIONS
         while done < extent:
-            for i in iterations[done : done + ahead]:
-                self.run(loop.body, {**fixed, loop.axis: int(i)})
+            for i in range(extent)[:: loop.direction][done : done + ahead]:
+                self.run(loop.body, {**fixed, loop.axis: slice(i, i + 1)})
             done = min(extent, done + ahead)
             ahead *= 2
             if done < extent and _continue(list(rows.values()), done):
-                done = self._verified(values, loop, fixed, iterations[done:], rows, done)
+                done = self._verified(values, loop, fixed, rows, done)
 
-    def _rows(self, value: Value, loop: Loop, fixed: Mapping[str, int]) -> Ints:
+    def _rows(self, value: Value, loop: Loop, fixed: Mapping[str, slice]) -> Ints:
         """Return a view of a value's levels, with the loop's iterations first, in its direction."""
-        window = self.level[value.name][_window(value, fixed)]
-        return np.moveaxis(window, inner(value).index(loop.axis), 0)[:: loop.direction]
+        return self._turned(value, loop, self.level[value.name][_window(value, fixed)])
+
+    def _turned(self, value: Value, loop: Loop, levels: Ints) -> Ints:
+        return np.moveaxis(levels, inner(value).index(loop.axis), 0)[:: loop.direction]
 
     def _verified(
         self,
         values: Sequence[Value],
         loop: Loop,
-        fixed: Mapping[str, int],
-        iterations: Ints,
+        fixed: Mapping[str, slice],
         rows: Mapping[str, Ints],
         done: int,
     ) -> int:
         """Return the first iteration, from `done` on, whose guess violates an equation."""
-        at = {a: np.array([i]) for a, i in fixed.items()}
-        at[loop.axis] = iterations
-        good = len(iterations)
+        extent = self.domain.extents[loop.axis]
+        left = slice(done, extent) if loop.direction > 0 else slice(0, extent - done)
+        good = extent - done
         for value in values:
-            wanted = np.moveaxis(self.evaluate(value, at), inner(value).index(loop.axis), 0)
-            same = (wanted == rows[value.name][done:]).reshape(len(iterations), -1).all(axis=1)
+            found = self.evaluate(value, _window(value, {**fixed, loop.axis: left}))
+            wanted = self._turned(value, loop, found)
+            same = (wanted == rows[value.name][done:]).reshape(extent - done, -1).all(axis=1)
             good = min(good, int(np.argmin(same)) if not same.all() else good)
         return done + good
 
-    def evaluate(self, value: Value, at: Mapping[str, Ints]) -> Ints:
+    def evaluate(self, value: Value, window: Window) -> Ints:
         """Return a value's levels from those of its operands.
 
         Args:
             value: the equation.
-            at: index points of some of its axes; the others run over their extents.
+            window: the part of the box of its axes but "batch".
 
         Returns:
-            levels over the box of its axes but "batch".
+            levels in the window.
         """
-        own = {a: at.get(a, np.arange(self.domain.extents[a])) for a in inner(value)}
-        shape = tuple(len(points) for points in own.values())
-        result = np.zeros(shape, dtype=np.int64)
-        for operand, ref in enumerate(value.operands):
-            if self._is_low(self.program[ref.value]):
-                continue
-            for environment in self.environments.of(value):
-                read = self._read(value, operand, own, environment)
-                np.maximum(result, read, out=result)
+        if value.name not in self._operands:
+            self._operands[value.name] = self._located(value)
+        operands, exists = self._operands[value.name]
+        result = np.zeros(self.level[value.name][window].shape, dtype=np.int64)
+        for operand in operands:
+            level = self._gather(operand, window)
+            if level.ndim and operand.over:
+                level = level.max(axis=operand.over)
+            np.maximum(result, level, out=result)
         if value.operands:
             result += 1
-        if not self.domain.uniform or value.within:
-            exists = self.environments.exists(value, list(open_mesh(own).values()))
-            result = np.where(exists, result, -1)
-        return result
+        return result if exists is None else np.where(_part(exists, window), result, -1)
+
+    def _located(self, value: Value) -> tuple[list[_Operand], Bools | None]:
+        """Return what an equation reads, and where it exists; None if that is everywhere."""
+        mesh = {a: np.arange(self.domain.extents[a]) for a in inner(value)}
+        operands = [
+            self._locate(value, operand, mesh, environment)
+            for operand, ref in enumerate(value.operands)
+            if not self._is_low(self.program[ref.value])
+            for environment in self.environments.of(value)
+        ]
+        if self.domain.uniform and not value.within:
+            return operands, None
+        return operands, self.environments.exists(value, list(open_mesh(mesh).values()))
 
     def _is_low(self, source: Value) -> bool:
         """Whether a value and what its boundaries hold all have level 0."""
         held = (self.program[r.value] for r in source.boundary.values())
         return not source.operands and not any(h.operands or h.boundary for h in held)
 
-    def _read(
+    def _locate(
         self,
         value: Value,
         operand: int,
-        own: Mapping[str, Ints],
+        mesh: Mapping[str, Ints],
         environment: Environment,
-    ) -> Ints:
-        """Return the highest level that an operand reads, over the box of the reader's axes."""
+    ) -> _Operand:
+        """Return what an operand reads, over the box of the reader's axes."""
         ref, bound = value.operands[operand], bound_axes(value, operand)
         ranges = {a: np.arange(environment.own[a]) for a in bound}
-        at = open_mesh({**own, **ranges})
+        at = open_mesh({**mesh, **ranges})
         source = self.program[ref.value]
         reading = locate(source, ref, at, environment, operand_guards(value, operand))
         if environment is not self.environments.longest or value.within:
-            here = within(value, [at[a] for a in own], environment) & bounded(
+            here = within(value, [at[a] for a in mesh], environment) & bounded(
                 value, at, environment
             )
             reading = Reading(reading.points, reading.inside, reading.exists & here)
-        level = self._gather(source, reading, environment)
-        over = tuple(range(len(own), len(own) + len(bound)))
-        return level.max(axis=over) if level.ndim and over else level
+        over = tuple(range(len(mesh), len(mesh) + len(bound)))
+        return _Operand.of(source, environment, reading, self._extents(source), over)
 
-    def _gather(self, source: Value, reading: Reading, environment: Environment) -> Ints:
-        """Return the levels at the points that were read; zero where there is none."""
-        array = self.level[source.name]
-        if reading.inside.all() and reading.exists.all():
-            return array[reading.points]
-        extents = self.domain.shape(inner(source))
-        held = [np.clip(p, 0, n - 1) for p, n in zip(reading.points, extents, strict=True)]
-        level = np.where(reading.inside & reading.exists, array[tuple(held)], 0)
-        outside = np.broadcast_to(~reading.inside & reading.exists, level.shape)
-        if source.boundary and outside.any():
-            points = [np.broadcast_to(p, level.shape)[outside] for p in reading.points]
-            level[outside] = self._held(source, points, environment)
+    def _extents(self, value: Value) -> tuple[int, ...]:
+        return self.domain.shape(inner(value))
+
+    def _gather(self, operand: _Operand, window: Window) -> Ints:
+        """Return the levels that are read in a window of the box; zero where nothing is."""
+        source = operand.source
+        level = self.level[source.name][tuple(_part(p, window) for p in operand.held)]
+        if operand.inside is not None:
+            level = np.where(_part(operand.inside, window), level, 0)
+        if operand.outside is None:
+            return level
+        outside = np.broadcast_to(_part(operand.outside, window), level.shape)
+        if outside.any():
+            read = (_part(p, window) for p in operand.points)
+            points = [np.broadcast_to(p, level.shape)[outside] for p in read]
+            level[outside] = self._held(source, points, operand.environment)
         return level
 
     def _held(self, source: Value, points: list[Ints], environment: Environment) -> Ints:
@@ -234,7 +304,8 @@ class _Levelling:
             at = {a: p[chosen] for a, p in zip(inner(source), points, strict=True)}
             target = self.program[ref.value]
             reading = locate(target, ref, at, environment)
-            level[chosen] = self._gather(target, reading, environment)
+            read = _Operand.of(target, environment, reading, self._extents(target))
+            level[chosen] = self._gather(read, ())
         return level
 
 
@@ -246,9 +317,9 @@ def _names(blocks: Sequence[Block]) -> list[str]:
     return found
 
 
-def _window(value: Value, fixed: Mapping[str, int]) -> tuple[slice, ...]:
-    """Return the part of a value's array that belongs to fixed iterations of some loops."""
-    return tuple(slice(fixed[a], fixed[a] + 1) if a in fixed else slice(None) for a in inner(value))
+def _window(value: Value, fixed: Mapping[str, slice]) -> Window:
+    """Return the part of a value's array that belongs to some iterations of some loops."""
+    return tuple(fixed.get(a, ALL) for a in inner(value))
 
 
 def _continue(rows: Sequence[Ints], done: int) -> bool:

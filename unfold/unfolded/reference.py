@@ -46,6 +46,15 @@ class Read:
     index: tuple[Any, ...]
     branches: tuple[tuple[Any, Read | None], ...]
 
+    def part(self, points: slice) -> Read:
+        """Return the gathering for some of the points."""
+        branches = ((_part(good, points), beyond) for good, beyond in self.branches)
+        return Read(
+            self.value,
+            tuple(_part(i, points) for i in self.index),
+            tuple((g, b and b.part(points)) for g, b in branches if not g.all()),
+        )
+
 
 @dataclass(frozen=True)
 class Wavefront:
@@ -67,17 +76,39 @@ class Wavefront:
     exists: Any
     inside: Any
 
+    def part(self, points: slice) -> Wavefront:
+        """Return the nodes of some of the points."""
+        return Wavefront(
+            self.value,
+            tuple(p[points] for p in self.points),
+            {a: _part(c, points) for a, c in self.coordinates.items()},
+            tuple(r.part(points) for r in self.reads),
+            _part(self.exists, points),
+            _part(self.inside, points),
+        )
+
+
+def _part(array: Any, points: slice) -> Any:
+    """Return the part of an array for some points; it may hold for all of them alike."""
+    return array if array is None or array.shape[1] == 1 else array[:, points]
+
 
 class Walk:
     """The unfolded graph of a Program over a domain, ready to be run."""
 
     def __init__(self, program: Program, domain: Domain) -> None:
         self.program, self.domain = program, domain
-        self.steps = [
-            self._step(program[name], points)
-            for front in wavefronts(program, domain)
-            for name, points in front
-        ]
+        fronts = [nodes for front in wavefronts(program, domain) for nodes in front]
+        found: dict[str, list[Any]] = {}
+        for name, points in fronts:
+            found.setdefault(name, []).append(points)
+        # Indices are computed for all nodes of an equation at once; a wavefront has some of them.
+        whole = {n: self._nodes(program[n], np.concatenate(p)) for n, p in found.items()}
+        done = dict.fromkeys(found, 0)
+        self.steps: list[Wavefront] = []
+        for name, points in fronts:
+            start, done[name] = done[name], done[name] + len(points)
+            self.steps.append(whole[name].part(slice(start, done[name])))
 
     def _last(self, axis: str, *, batched: bool) -> Any:
         """Largest index of an axis: one number, or one per sequence where they differ."""
@@ -98,7 +129,7 @@ class Walk:
                 mask = mask & (coordinates[axis] <= last)
         return None if mask is True else mask
 
-    def _step(self, value: Value, points: Any) -> Wavefront:
+    def _nodes(self, value: Value, points: Any) -> Wavefront:
         own = [a for a in value.axes if a != BATCH]
         coordinates: dict[str, Any] = {BATCH: np.arange(self.domain.batch).reshape(-1, 1, 1)}
         for i, axis in enumerate(own):
