@@ -87,7 +87,7 @@ def _line(cells: list[str]) -> str:
 def main() -> None:
     """Run the tests unless told not to, and write the page."""
     if "--page" not in sys.argv:
-        tests = [sys.executable, "-m", "pytest", "-q", "-n", "2"]
+        tests = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--slow"]
         tests += ["tests/test_library.py", "--record", str(RECORD)]
         subprocess.run(tests, cwd=ROOT, check=False)
     outcomes = json.loads(RECORD.read_text(encoding="utf-8"))

@@ -70,23 +70,24 @@ class Recorder:
         self.file.write_text(text, encoding="utf-8")
 
 
-class BySpec(LoadScopeScheduling):
-    """Hands all tests of one spec to one process, so that its oracle is compiled once by JAX."""
+class ByWork(LoadScopeScheduling):
+    """Hands tests that share work to one process: those of a spec, or of a prepared module."""
 
-    TEST = re.compile(
+    SPEC = re.compile(
         r"test_(?:library|numba_specs|second_order|specs_gradients|specs_oracle)\.py::\w+"
         r"\[(.+?)(?:-(?:teacher|free))?(?:-\d+)?\]$"
     )
+    MODULE = re.compile(r"(test_hostile\.py::test_a_clear_error|test_cli\.py::test_specs_)")
 
     def _split_scope(self, nodeid: str) -> str:
-        test = self.TEST.search(nodeid)
-        return test[1] if test else nodeid
+        shared = self.SPEC.search(nodeid) or self.MODULE.search(nodeid)
+        return shared[1] if shared else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySpec | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWork | None:
     """Use it where nothing else is asked for."""
-    return BySpec(config, log) if config.getoption("dist") == "load" else None
+    return ByWork(config, log) if config.getoption("dist") == "load" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from cases import CASES
 from differential.interpreted import interpret
 from geometry import hidden_words, overlaps, run_through
-from machine import COMPILED, interpreted, used
+from machine import COMPILED, Recorded, interpreted, used
 from sample import Sample, sample
 from test_numba_specs import agree
 from test_specs_oracle import check_gradients, check_values
@@ -26,6 +26,8 @@ from unfold.cli import invoke
 LIBRARY = {path.stem: path for path in unfold.library()}
 # Two different pairs of lengths: JAX compiles for each. The sweeps of `make library` have more.
 LENGTHS = {"first": [5, 1, 5], "others": [4, 8, 4]}
+# Of each way to feed and to train a network, one that `unfold run` is tested with every time.
+RUN = ("attention", "ctc", "digits-2d-rnn", "gru", "hello", "lstm-stack", "number-words", "latch")
 every_spec = pytest.mark.parametrize("spec", LIBRARY)
 
 
@@ -68,7 +70,7 @@ def compiled() -> set[str]:
     found: set[str] = set()
     for spec in COMPILED:
         drawn = small(spec, seed=1)
-        model, engine = drawn.model, interpret(drawn.model)
+        model, engine = drawn.model, interpret(drawn.model, machine=Recorded())
         for mode in CASES[spec].modes:
             how: dict[str, Any] = {"backend": "numba", "mode": mode, "lengths": drawn.lengths}
             model.forward(drawn.params, drawn.inputs, **how)
@@ -86,9 +88,14 @@ def test_oracle(spec: str) -> None:
         check_gradients(drawn, mode)
 
 
-@every_spec
+@pytest.mark.parametrize(
+    "spec", [s if s in RUN else pytest.param(s, marks=pytest.mark.slow) for s in LIBRARY]
+)
 def test_runs(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`unfold run` ends well on it, here after a step; `make library` runs it as it is."""
+    """`unfold run` ends well on it, here after a step; `make library` runs it as it is.
+
+    That the data of the others fit them is tested in `test_data_fit`.
+    """
     monkeypatch.chdir(tmp_path)
     model = unfold.load(spec)
     short = ["train.steps=1", "generate.length=8"] if model.spec.train is not None else []
