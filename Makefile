@@ -50,7 +50,8 @@ kill: $(VENV)/.installed-dev
 library: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.library
 	$(BIN)/python -m pytest -q -n 2 --slow tests/test_specs_oracle.py tests/test_specs_gradients.py \
-	  tests/test_numba_specs.py tests/test_padding.py
+	  tests/test_numba_specs.py tests/test_padding.py tests/test_drawing_*.py \
+	  tests/test_explain_plan.py
 
 oracles: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.oracles

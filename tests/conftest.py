@@ -6,6 +6,7 @@ pytest --record FILE     writes what came of the tests of each spec, as docs/sys
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import os
@@ -52,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 class Recorder:
     """Keeps {spec: {part: "passed" or "failed"}} of `test_library`, and writes it at the end."""
 
-    TEST = re.compile(r"test_library\.py::test_(\w+)\[(.+)\]")
+    TEST = re.compile(r"test_library\.py::test_(drawn|backends|oracle|runs)\[(.+)\]")
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -74,7 +75,7 @@ class ByWork(LoadScopeScheduling):
     """Hands tests that share work to one process: those of a spec, or of a prepared module."""
 
     SPEC = re.compile(
-        r"test_(?:library|numba_specs|second_order|specs_gradients|specs_oracle)\.py::\w+"
+        r"test_(?:library|numba_specs|padding|second_order|specs_gradients|specs_oracle)\.py::\w+"
         r"\[(.+?)(?:-(?:teacher|free))?(?:-\d+)?\]$"
     )
     MODULE = re.compile(r"(test_hostile\.py::test_a_clear_error|test_cli\.py::test_specs_)")
@@ -88,6 +89,12 @@ class ByWork(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWork | None:
     """Use it where nothing else is asked for."""
     return ByWork(config, log) if config.getoption("dist") == "load" else None
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often: JAX and Numba leave millions of objects that never are any."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

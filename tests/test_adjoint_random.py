@@ -32,7 +32,7 @@ def check(text: str, steps: list[int], points: list[int]) -> None:
     check_each_alone(model, params, inputs, lengths)
 
 
-@settings(max_examples=12, **COMMON)
+@settings(max_examples=6, **COMMON)
 @given(text=specs(), steps=LENGTHS, points=LENGTHS)
 def test_random_specs(text: str, steps: list[int], points: list[int]) -> None:
     check(text, steps, points)

@@ -17,7 +17,7 @@ T, K, S = (Affine.axis(a) for a in AXES)
 small = st.integers(-4, 4)
 terms = st.dictionaries(st.sampled_from(AXES), small, max_size=3)
 points = st.fixed_dictionaries({a: st.integers(0, 9) for a in AXES})
-fixed = settings(max_examples=200)
+fixed = settings(max_examples=100)
 
 
 @st.composite

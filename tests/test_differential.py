@@ -31,7 +31,7 @@ from unfold.errors import SpecError
 FOUND = Path(__file__).parent / "differential" / "found"
 SEED = 1
 BLOCK = 10
-COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "40"))
+COUNT = int(os.environ.get("UNFOLD_DIFFERENTIAL", "10"))
 COMPILED = (0, 1, 5)  # small ones: a large one takes a minute to compile
 SMALL = """unfold: 1
 name: small
@@ -63,9 +63,8 @@ def test_random_specs_agree_compiled(number: int) -> None:
     assert not outcome.failed, f"{outcome.kind}: {outcome.message}"
 
 
-@pytest.mark.parametrize("block", range(2))
-def test_gradients_of_random_specs_are_central_differences(block: int) -> None:
-    for number in range(5 * block, 5 * (block + 1)):
+def test_gradients_of_random_specs_are_central_differences() -> None:
+    for number in range(5):
         outcome = differences(generate(SEED, number).sample)
         assert not outcome.failed, f"case {number}: {outcome.message}"
 
@@ -80,9 +79,9 @@ def test_what_random_specs_have_found_agrees(path: Path) -> None:
 
 
 def test_a_case_is_the_same_every_time() -> None:
-    first, again = ([generate(5, n).sample.file() for n in range(20)] for _ in range(2))
+    first, again = ([generate(5, n).sample.file() for n in range(8)] for _ in range(2))
     assert first == again
-    assert len(set(first)) == 20
+    assert len(set(first)) == 8
 
 
 def test_specs_are_legal_and_use_the_whole_language() -> None:
@@ -91,14 +90,14 @@ def test_specs_are_legal_and_use_the_whole_language() -> None:
     for number in range(200):
         case = generate(3, number)
         seen |= set(case.features())
-        if number % 4:
+        if number % 8:
             continue
         try:
             unfold.loads(case.text)
             legal += 1
         except SpecError:
             pass
-    assert legal >= 49
+    assert legal >= 24
     wanted = {
         "window",
         "grid",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from cases import EVERY_NAME
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_specs import specs
@@ -31,7 +32,6 @@ from unfold.unfolded.graph import UnfoldedGraph
 from unfold.unfolded.lines import Line
 from unfold.unfolded.reading import inner
 
-LIBRARY = {p.stem: p for p in unfold.library()}
 Edges = dict[tuple[str, str], set[str]]
 
 
@@ -229,7 +229,7 @@ def adjoint_of(pipeline: Pipeline) -> Program | None:
     return pipeline.adjoint(pipeline.wrt(None), mode="teacher", training=False)
 
 
-@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("name", EVERY_NAME)
 def test_cells_are_equations_contracted(name: str) -> None:
     pipeline = unfold.load(name).pipeline
     scheme = make_scheme(pipeline.program)
@@ -240,7 +240,7 @@ def test_cells_are_equations_contracted(name: str) -> None:
     compare_graphs(pipeline.resolved(mode="teacher"), most=3)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(text=specs(), owners=st.lists(st.sampled_from(["", "c.", "d."]), min_size=4, max_size=4))
 def test_random_cells_are_equations_contracted(text: str, owners: list[str]) -> None:
     try:

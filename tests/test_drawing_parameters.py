@@ -6,6 +6,7 @@ import itertools
 import re
 
 import pytest
+from cases import EVERY_NAME
 
 import unfold
 from unfold.api import Model
@@ -21,8 +22,6 @@ from unfold.drawing.sketch import Sketch
 from unfold.drawing.unroll import Unrolling
 from unfold.drawing.views.backward import adjoint_scheme, forward_scheme
 from unfold.runs.domain import Domain
-
-LIBRARY = {p.stem: p for p in unfold.library()}
 
 ELMAN = """\
 unfold: 1
@@ -112,7 +111,7 @@ def unrolled(scheme: Scheme, plan_of: Scheme | None = None) -> Sketch:
     return Unrolling(scheme, extents, dict.fromkeys(extents, 2), plan).sketch("", dots=False)
 
 
-@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("name", EVERY_NAME)
 def test_every_parameter_is_seen_in_every_view(name: str) -> None:
     pipeline = unfold.load(name).pipeline
     fine = make_scheme(pipeline.program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cases import EVERY_NAME
 from programs import Net, S, T
 
 import unfold
@@ -190,7 +191,7 @@ def graph_edges(model: Model) -> set[tuple[str, str]]:
     return {p for p in pairs if not outside & set(p)}
 
 
-@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("name", EVERY_NAME)
 def test_the_unrolled_scheme_is_the_collapsed_unfolded_graph(name: str) -> None:
     axes = {a: 3 for a in library(name).program.axes if a != "batch"}
     model = library(name, **axes)

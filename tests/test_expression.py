@@ -312,7 +312,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(WORDS), max_size=12))
 def test_any_text_is_an_expression_or_refused_in_place(words: list[str]) -> None:
     text = "".join(words)

@@ -142,7 +142,7 @@ HEADS = [
 ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.sampled_from(HEADS), st.lists(st.sampled_from(PIECES), max_size=14), st.booleans())
 def test_values_are_those_of_pyyaml(head: str, pieces: list[str], more: bool) -> None:
     closing = head[-1] if head[-1] in "'\"" else ""

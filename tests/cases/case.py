@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import unfold
@@ -59,16 +60,33 @@ class Case:
     lengths: Mapping[str, Mapping[int, list[int]]] = field(default_factory=dict)
 
     def load(self, extents: Mapping[str, int]) -> unfold.Model:
-        """Load the spec with this case's sizes and these extents of the varying axes."""
-        if self.text is not None:
-            return unfold.loads(self.text)
+        """Load the spec with this case's sizes and these extents of the varying axes.
+
+        Models of one spec and one size share their Programs and the walks of the reference.
+        """
         axes = {**self.fixed, **extents}
-        return unfold.load(self.name, sizes=dict(self.sizes), axes=axes)
+        kept = _kept(self.name, self.text, *(tuple(d.items()) for d in (self.sizes, axes)))
+        model = unfold.Model(kept.elaborated)
+        model.pipeline = kept.pipeline
+        model._execution.backends["reference"] = kept._execution.backend("reference")
+        return model
 
     @property
     def real_inputs(self) -> list[str]:
         """The names of the inputs that can be differentiated."""
         return [name for name, declared in self.inputs.items() if declared.category is None]
+
+
+@lru_cache(maxsize=16)
+def _kept(
+    name: str,
+    text: str | None,
+    sizes: tuple[tuple[str, int], ...],
+    axes: tuple[tuple[str, int], ...],
+) -> unfold.Model:
+    if text is not None:
+        return unfold.loads(text)
+    return unfold.load(name, sizes=dict(sizes), axes=dict(axes))
 
 
 X, Y = Input(("t",), ("features",)), Input(("t",), category="classes")
