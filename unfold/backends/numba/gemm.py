@@ -7,7 +7,8 @@
     matmul(a, rsa, csa, b, rsb, csb, c, rsc, M, N, K, number, count, scratch)
 
 A panel holds NR columns of B, [K][NR], zero padded, so that the micro-kernel reads it in order; a
-tile of 8 rows and NR columns of C stays in registers for a block of K. `gemm` reads A in place,
+tile of MR rows and NR columns of C stays in registers for a block of K. MR follows from the number
+of vector registers of the target (`rows`). `gemm` reads A in place,
 with any strides (0 repeats a row); `matmul` packs both operands blockwise into scratch memory (the
 blocking of Goto & van de Geijn 2008). Strides are bytes, and C has unit column stride. Sums have
 one fixed order: equal inputs give equal bits.
@@ -30,10 +31,11 @@ from types import ModuleType
 from typing import Any
 
 from unfold.backends.numba.compiler import STORE
-from unfold.backends.numba.target import vector_bytes
+from unfold.backends.numba.target import is_fused, vector_bytes, vector_registers
 from unfold.backends.numba.tiles import ITEM
 
-KC, MC, MR, RUN = 128, 96, 8, 32
+KC, MC, RUN = 128, 96, 32
+MOST_ROWS = 8  # of a tile; divides MC, as do 6 and 4
 PARTS = ("panels", "strips", "column2", "column3", "join")
 
 
@@ -78,7 +80,7 @@ class Library:
     def scratch_bytes(self, m: int, n: int, k: int, count: int = 1) -> int:
         """Return the bytes of scratch memory of `matmul`."""
         sums = 2 * m * n if count * -(-k // KC) > RUN else 0
-        return (self._padded(n) * min(k, KC) + (MC + MR) * KC + sums) * ITEM[self.dtype]
+        return (self._padded(n) * min(k, KC) + (MC + MOST_ROWS) * KC + sums) * ITEM[self.dtype]
 
 
 @cache
@@ -98,6 +100,20 @@ def _kernel(name: str, dtype: str) -> int:
     return getattr(_module(f"{name.partition('_')[0]}_module", dtype), name).address
 
 
+def rows(vectors: int, registers: int, *, fused: bool) -> int:
+    """Return the rows of the largest tile that stays in registers, an even number.
+
+    Beside it are a row of B, a number of A, and, unless they are fused, products to be added.
+
+    Args:
+        vectors: in a row of the tile.
+        registers: of the target.
+        fused: whether it multiplies and adds in one instruction.
+    """
+    beside = vectors + 1 if fused else 2 * vectors + 1
+    return min(MOST_ROWS, (registers - beside) // vectors // 2 * 2)
+
+
 def _lanes(dtype: str) -> int:
     return vector_bytes() // ITEM[dtype]
 
@@ -111,6 +127,7 @@ def _module(template: str, dtype: str) -> ModuleType:
         ("KC", KC),
         ("MC", MC),
         ("RUN", RUN),
+        *((f"M{v}", rows(v, vector_registers(), fused=is_fused())) for v in (2, 3)),
     ):
         text = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE)
     return STORE.load_module(text)

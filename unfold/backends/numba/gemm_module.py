@@ -16,11 +16,13 @@ LANES = 16
 KC = 256
 MC = 96
 RUN = 32
+M2 = 8
+M3 = 8
 I = ITEM[DTYPE]  # noqa: E741
 N2, N3 = 2 * LANES, 3 * LANES
 
 panels = ExternalFunction(f"unfold_panels_{DTYPE}", integers(7))
-strips = ExternalFunction(f"unfold_strips_{DTYPE}", integers(6))
+strips = ExternalFunction(f"unfold_strips_{DTYPE}", integers(7))
 column2 = ExternalFunction(f"unfold_column2_{DTYPE}", integers(10))
 column3 = ExternalFunction(f"unfold_column3_{DTYPE}", integers(10))
 join = ExternalFunction(f"unfold_join_{DTYPE}", integers(4))
@@ -63,6 +65,7 @@ def gemm(a, rsa, csa, b, c, rsc, m, n, k, accumulate):
 def product(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
     """C (+)= A B, sums of K in blocks of KC that are added one after the other."""
     nr = width(n)
+    mr = M3 if nr == N3 else M2
     block = (n + nr - 1) // nr * nr * min(k, KC) * I
     for k0 in range(0, max(k, 1), KC):
         kc = min(KC, k - k0)
@@ -70,14 +73,14 @@ def product(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
         panels(scratch, b + k0 * rsb, rsb, csb, kc, n, nr)
         for i0 in range(0, m, MC):
             mc = min(MC, m - i0)
-            here, row, column, strip = a + i0 * rsa + k0 * csa, rsa, csa, 8 * rsa
-            if csa != I and m > 8:
-                strips(scratch + block, here, rsa, csa, mc, kc)
-                here, row, column, strip = scratch + block, I, 8 * I, 8 * kc * I
+            here, row, column, strip = a + i0 * rsa + k0 * csa, rsa, csa, mr * rsa
+            if csa != I and m > mr:
+                strips(scratch + block, here, rsa, csa, mc, kc, mr)
+                here, row, column, strip = scratch + block, I, mr * I, mr * kc * I
             panel = scratch
             for j in range(0, n, nr):
-                for i in range(0, mc, 8):
-                    rows, at = min(8, mc - i), here + i // 8 * strip
+                for i in range(0, mc, mr):
+                    rows, at = min(mr, mc - i), here + i // mr * strip
                     there = c + (i0 + i) * rsc + j * I
                     if nr == N3:
                         column3(at, row, column, panel, there, rsc, rows, min(nr, n - j), kc, more)

@@ -1,13 +1,14 @@
 """The parts of a product: a template whose constants are filled in, cached like generated code.
 
     panels(dst, src, rs, cs, k, n, nr)                 pack B[k, n]
-    strips(dst, a, rsa, csa, m, k)                     pack A[m, k]
+    strips(dst, a, rsa, csa, m, k, mr)                 pack A[m, k]
     column2, column3(a, rsa, csa, b, c, rsc, m, n, k, more)
                                                        one panel's columns of C, in tiles
     join(n, x, total, errors)                          total += x, compensated
 
 `gemm_module` calls them by their symbols. Panels are 2 or 3 vectors wide: 3 keep more of C in
-registers, 2 waste less where N is small.
+registers, 2 waste less where N is small. Tiles of M2 or M3 rows fill the registers; the rows that
+are left over are computed in tiles of 4, 2 and 1.
 """
 
 # pyright: basic
@@ -18,12 +19,15 @@ from unfold.backends.numba.vector import vector_kernel
 
 DTYPE = "float32"
 LANES = 16
+M2 = 8
+M3 = 8
 I = ITEM[DTYPE]  # noqa: E741
 
-t8x2, t4x2, t2x2, t1x2 = (tile(DTYPE, m, 2, LANES, s) for m, s in ((8, 1), (4, 1), (2, 2), (1, 4)))
-t8x3, t4x3, t2x3, t1x3 = (tile(DTYPE, m, 3, LANES, s) for m, s in ((8, 1), (4, 1), (2, 2), (1, 4)))
+t4x2, t2x2, t1x2 = (tile(DTYPE, m, 2, LANES, s) for m, s in ((4, 1), (2, 2), (1, 4)))
+t4x3, t2x3, t1x3 = (tile(DTYPE, m, 3, LANES, s) for m, s in ((4, 1), (2, 2), (1, 4)))
+whole2, whole3 = tile(DTYPE, M2, 2, LANES), tile(DTYPE, M3, 3, LANES)
 # The last panel of a product need not be full.
-t8x1of2, t8x2of3 = (tile(DTYPE, 8, v, LANES, panel=v + 1) for v in (1, 2))
+narrow2, narrow3 = (tile(DTYPE, m, v, LANES, panel=v + 1) for m, v in ((M2, 1), (M3, 2)))
 square = turn(DTYPE, LANES)
 
 
@@ -70,12 +74,12 @@ def panels(dst, src, rs, cs, k, n, nr):
 def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
     """One panel's columns of C, a panel of 2 vectors."""
     i = 0
-    while n <= LANES and i + 8 <= m:
-        t8x1of2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
-        i += 8
-    while i + 8 <= m:
-        t8x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
-        i += 8
+    while n <= LANES and i + M2 <= m:
+        narrow2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += M2
+    while i + M2 <= m:
+        whole2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += M2
     if i + 4 <= m:
         t4x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
         i += 4
@@ -90,12 +94,12 @@ def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
 def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
     """One panel's columns of C, a panel of 3 vectors."""
     i = 0
-    while n <= 2 * LANES and i + 8 <= m:
-        t8x2of3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
-        i += 8
-    while i + 8 <= m:
-        t8x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
-        i += 8
+    while n <= 2 * LANES and i + M3 <= m:
+        narrow3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += M3
+    while i + M3 <= m:
+        whole3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        i += M3
     if i + 4 <= m:
         t4x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
         i += 4
@@ -106,18 +110,18 @@ def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
         t1x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
 
 
-@cfunc(integers(6), cache=True)
-def strips(dst, a, rsa, csa, m, k):
-    """Pack A[m, k] into strips of 8 rows, [k][8]."""
-    for i in range(0, m, 8):
-        rows = min(8, m - i)
+@cfunc(integers(7), cache=True)
+def strips(dst, a, rsa, csa, m, k, mr):
+    """Pack A[m, k] into strips of mr rows, [k][mr]."""
+    for i in range(0, m, mr):
+        rows = min(mr, m - i)
         for kk in range(k):
             at = a + i * rsa + kk * csa
             if rsa == I:
-                copy(rows, at, dst + kk * 8 * I)
+                copy(rows, at, dst + kk * mr * I)
             else:
-                collect(rows, at, rsa, dst + kk * 8 * I)
-        dst += 8 * k * I
+                collect(rows, at, rsa, dst + kk * mr * I)
+        dst += mr * k * I
 
 
 @vector_kernel(DTYPE, loads="v", stores=("add_compensated",))

@@ -94,8 +94,7 @@ def tile(
         typing: Any, a: Any, rsa: Any, csa: Any, b: Any, c: Any, rsc: Any, k: Any, n: Any, more: Any
     ) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            own = _Lanes(builder, dtype, lanes)
-            _write_tile(own, rows, vectors, split, panel or vectors, arguments)
+            write_tile(builder, dtype, rows, vectors, lanes, arguments, split=split, line=panel)
             return context.get_dummy_value()
 
         return integers(9), code
@@ -103,10 +102,20 @@ def tile(
     return kernel
 
 
-def _write_tile(
-    own: _Lanes, rows: int, vectors: int, split: int, line: int, arguments: Any
+def write_tile(
+    builder: Any,
+    dtype: str,
+    rows: int,
+    vectors: int,
+    lanes: int,
+    arguments: Any,
+    *,
+    split: int = 1,
+    line: int | None = None,
 ) -> None:
-    builder, width = own.builder, own.lanes * own.item
+    """Write the code of a micro-kernel; arguments as of `tile`, `line` is its `panel`."""
+    own = _Lanes(builder, dtype, lanes)
+    width, line = own.lanes * own.item, line or vectors
     a, rsa, csa, b, c, rsc, k, n, more = arguments
     masks = [own.below(n, j * own.lanes) for j in range(vectors)]
     again = own.splat(builder.icmp_signed("!=", more, _number(0)), own.mask)
