@@ -14,7 +14,7 @@ are left over are computed in tiles of 4, 2 and 1.
 # pyright: basic
 from numba import cfunc
 
-from unfold.backends.numba.tiles import ITEM, integers, tile, turn
+from unfold.backends.numba.tiles import ITEM, integers, line_up, tile, turn
 from unfold.backends.numba.vector import vector_kernel
 
 DTYPE = "float32"
@@ -29,6 +29,7 @@ whole2, whole3 = tile(DTYPE, M2, 2, LANES), tile(DTYPE, M3, 3, LANES)
 # The last panel of a product need not be full.
 narrow2, narrow3 = (tile(DTYPE, m, v, LANES, panel=v + 1) for m, v in ((M2, 1), (M3, 2)))
 square = turn(DTYPE, LANES)
+strip2, strip3, panel2, panel3 = (line_up(DTYPE, n) for n in (M2, M3, 2 * LANES, 3 * LANES))
 
 
 @vector_kernel(DTYPE, loads="v", stores=("store",))
@@ -51,7 +52,11 @@ def panels(dst, src, rs, cs, k, n, nr):
     """Pack B[k, n] into panels of nr columns."""
     for j in range(0, n, nr):
         m = min(nr, n - j)
-        if rs == I and cs != I:
+        if cs == I and m == 3 * LANES:
+            panel3(dst, src + j * I, rs, k)
+        elif cs == I and m == nr == 2 * LANES:
+            panel2(dst, src + j * I, rs, k)
+        elif rs == I and cs != I:
             for jj in range(0, m, LANES):
                 for kk in range(0, k, LANES):
                     rows, columns = min(LANES, m - jj), min(LANES, k - kk)
@@ -114,13 +119,14 @@ def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
 def strips(dst, a, rsa, csa, m, k, mr):
     """Pack A[m, k] into strips of mr rows, [k][mr]."""
     for i in range(0, m, mr):
-        rows = min(mr, m - i)
-        for kk in range(k):
-            at = a + i * rsa + kk * csa
-            if rsa == I:
-                copy(rows, at, dst + kk * mr * I)
-            else:
-                collect(rows, at, rsa, dst + kk * mr * I)
+        rows, at = min(mr, m - i), a + i * rsa
+        if rsa == I and rows == mr == M3:
+            strip3(dst, at, csa, k)
+        elif rsa == I and rows == mr:
+            strip2(dst, at, csa, k)
+        else:
+            for kk in range(k):
+                collect(rows, at + kk * csa, rsa, dst + kk * mr * I)
         dst += mr * k * I
 
 

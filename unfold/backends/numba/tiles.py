@@ -4,6 +4,7 @@ Both are Numba intrinsics of int64 arguments: addresses and strides in bytes, si
 
     tile(a, rsa, csa, panel, c, rsc, K, n, accumulate)    C[MR, n] (+)= A[MR, K] panel[K, NR]
     turn(dst, src, stride, rows, columns)                 a square of at most `lanes` on each side
+    line_up(dst, src, stride, K)                          K short rows behind one another
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ ELEMENT = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
 ITEM = {"float32": 4, "float64": 8}
 _INT, _INT32, _BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 FLAGS = ("contract", "nsz", "reassoc")
+LINE = 64  # bytes that a cache holds together
 
 
 def integers(count: int) -> Any:
@@ -49,13 +51,26 @@ class _Lanes:
     def pointer(self, address: Any) -> Any:
         return self.builder.inttoptr(address, self.vector.as_pointer())
 
-    def read(self, address: Any, mask: Any) -> Any:
+    def read(self, address: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return self.builder.load(self.pointer(address), align=self.item)
         align = ir.Constant(_INT32, self.item)
         return self.builder.call(self._load, [self.pointer(address), align, mask, self.zero])
 
-    def write(self, value: Any, address: Any, mask: Any) -> None:
+    def write(self, value: Any, address: Any, mask: Any = None) -> None:
+        if mask is None:
+            self.builder.store(value, self.pointer(address), align=self.item)
+            return
         align = ir.Constant(_INT32, self.item)
         self.builder.call(self._store, [value, self.pointer(address), align, mask])
+
+    def expect(self, address: Any) -> None:
+        """Have the line of memory at an address, which will be written, brought near."""
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _INT32, _INT32, _INT32])
+        fetch = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        written, near, data = (ir.Constant(_INT32, i) for i in (1, 3, 1))
+        self.builder.call(fetch, [self.builder.inttoptr(address, byte), written, near, data])
 
     def splat(self, value: Any, kind: Any) -> Any:
         empty = ir.Constant(kind, ir.Undefined)
@@ -117,8 +132,6 @@ def write_tile(
     own = _Lanes(builder, dtype, lanes)
     width, line = own.lanes * own.item, line or vectors
     a, rsa, csa, b, c, rsc, k, n, more = arguments
-    masks = [own.below(n, j * own.lanes) for j in range(vectors)]
-    again = own.splat(builder.icmp_signed("!=", more, _number(0)), own.mask)
 
     def corner(i: int, j: int) -> Any:
         return builder.add(builder.add(c, builder.mul(rsc, _number(i))), _number(j * width))
@@ -131,15 +144,15 @@ def write_tile(
         for i in range(rows):
             for j in range(vectors):
                 builder.store(own.zero, part[i][j])
+    for i in range(rows):
+        for byte in {*range(0, vectors * width, LINE), vectors * width - 1}:
+            own.expect(builder.add(corner(i, 0), _number(byte)))
     offsets = [builder.mul(rsa, _number(i)) for i in range(rows)]
     at_a, at_b = cgutils.alloca_once_value(builder, a), cgutils.alloca_once_value(builder, b)
 
     def step(part: list[list[Any]]) -> None:
         here, panel = builder.load(at_a), builder.load(at_b)
-        columns = [
-            builder.load(own.pointer(builder.add(panel, _number(j * width))), align=own.item)
-            for j in range(vectors)
-        ]
+        columns = [own.read(builder.add(panel, _number(j * width))) for j in range(vectors)]
         for i in range(rows):
             place = builder.inttoptr(builder.add(here, offsets[i]), own.element.as_pointer())
             x = own.splat(builder.load(place), own.vector)
@@ -157,12 +170,54 @@ def write_tile(
     if split > 1:
         with cgutils.for_range(builder, builder.urem(k, _number(split))):
             step(sums[0])
-    for i in range(rows):
-        for j in range(vectors):
-            total = own.read(corner(i, j), builder.and_(masks[j], again))
-            for part in sums:
-                total = builder.fadd(total, builder.load(part[i][j]), flags=FLAGS)
-            own.write(total, corner(i, j), masks[j])
+    totals = sums[0]
+    every = [(i, j) for i in range(rows) for j in range(vectors)]
+    for part in sums[1:]:
+        for i, j in every:
+            total = builder.fadd(builder.load(totals[i][j]), builder.load(part[i][j]), flags=FLAGS)
+            builder.store(total, totals[i][j])
+    accumulate = builder.icmp_signed("!=", more, _number(0))
+
+    def finish(masks: list[Any] | None) -> None:
+        """Add the tile to C, or put it there; without masks it is full."""
+        with builder.if_then(accumulate):
+            for i, j in every:
+                old = own.read(corner(i, j), masks and masks[j])
+                total = builder.fadd(old, builder.load(totals[i][j]), flags=FLAGS)
+                builder.store(total, totals[i][j])
+        for i, j in every:
+            own.write(builder.load(totals[i][j]), corner(i, j), masks and masks[j])
+
+    full = builder.icmp_signed(">=", n, _number(vectors * own.lanes))
+    with builder.if_else(full, likely=True) as (whole, part):
+        with whole:  # masked stores are slow on some processors
+            finish(None)
+        with part:
+            finish([own.below(n, j * own.lanes) for j in range(vectors)])
+
+
+def line_up(dtype: str, length: int) -> Any:
+    """Return the copy of rows of a fixed length to one place: dst[k * length + i] = src[k, i].
+
+    Args:
+        dtype: element type.
+        length: elements of a row, which are one vector to LLVM.
+    """
+
+    @intrinsic
+    def kernel(typing: Any, dst: Any, src: Any, stride: Any, k: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            own = _Lanes(builder, dtype, length)
+            to, source, step, count = arguments
+            with cgutils.for_range(builder, count) as loop:
+                row = own.read(builder.add(source, builder.mul(loop.index, step)))
+                size = _number(length * own.item)
+                own.write(row, builder.add(to, builder.mul(loop.index, size)))
+            return context.get_dummy_value()
+
+        return integers(4), code
+
+    return kernel
 
 
 def turn(dtype: str, lanes: int) -> Any:
