@@ -34,7 +34,9 @@ from unfold.backends.numba.compiler import STORE
 from unfold.backends.numba.target import is_fused, vector_bytes, vector_registers
 from unfold.backends.numba.tiles import ITEM
 
-KC, MC, RUN = 128, 96, 32
+PANEL = 24 * 2**10  # bytes: most of the nearest cache
+KC = min(256, PANEL // (3 * vector_bytes()))
+MC, RUN = 96, 32
 MOST_ROWS = 8  # of a tile; divides MC, as do 6 and 4
 PARTS = ("panels", "strips", "column2", "column3", "join")
 
