@@ -104,7 +104,7 @@ def _sums_of_vectors(triple: str, width: int, count: int) -> str:
     module = ir.Module("sums")
     module.triple = triple
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, pointer]), "sums")
-    builder = ir.IRBuilder(function.append_basic_block())
+    builder: Any = ir.IRBuilder(function.append_basic_block())
     read, places = ([_place(builder, p, vector, i) for i in range(count)] for p in function.args)
     values = [builder.load(p, typ=vector, align=4) for p in read]
     for value, place in zip(values, places, strict=True):
