@@ -218,7 +218,6 @@ class Store:
             own = read_regular(folder / f"{folder.name}.py").decode("utf-8")
             return (
                 own == text
-                and {f.suffix for f in files.values()} == self.compiler.suffixes
                 and files.keys() == sums.keys()
                 and all(_sum(file) == sums[n] for n, file in files.items())
             )

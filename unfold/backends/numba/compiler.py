@@ -1,4 +1,7 @@
-"""Numba as the compiler of the store: texts in, modules with machine code out.
+"""The compiler of the store: texts in, modules with machine code out.
+
+Functions of whole numbers are translated (`translate`) and compiled by Numba's code generator,
+without its front end. A module that needs more than that is compiled by Numba as a whole.
 
 Machine code depends on the text, on the source of this folder and of `native`, on the versions of
 Numba, LLVM and Python, and on the target processor.
@@ -6,43 +9,59 @@ Numba, LLVM and Python, and on the target processor.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import linecache
 import sys
 from functools import cache
 from pathlib import Path
 from traceback import extract_tb
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
 from unfold.backends.native.store import Store
+from unfold.backends.numba.translate import UntranslatableError, is_compiled, is_public, translate
 from unfold.errors import BackendError
 
 HERE = Path(__file__).parent
+OBJECT, BITCODE = ".o", ".bc"
 SOURCES = (HERE, HERE.parent / "native")
 
 
 class Compiler:
     """Runs modules; Numba compiles their functions, and finds them again beside their text."""
 
-    suffixes = frozenset({".py", ".nbi", ".nbc"})
+    suffixes = frozenset({".py", ".nbi", ".nbc", OBJECT, BITCODE})
 
     def fingerprint(self) -> bytes:
         """Return a hash of everything that all kernels depend on."""
         return _fingerprint()
 
-    def module(self, name: str, text: str, file: Path | None) -> ModuleType:
+    def module(self, name: str, text: str, file: Path | None) -> Any:
         """Return a module with machine code.
 
         Raises:
             OSError: its machine code cannot be written.
             BackendError: it does not compile.
         """
-        if file is not None:
-            return _executed(name, text, str(file))
-        where = f"<{name}>"
-        linecache.cache[where] = (len(text), None, text.splitlines(keepends=True), where)
-        return _executed(name, text.replace("cache=True", "cache=False"), where)
+        where = f"<{name}>" if file is None else str(file)
+        if file is None:
+            linecache.cache[where] = (len(text), None, text.splitlines(keepends=True), where)
+        try:
+            return _translated(name, text, file, where) or _executed(
+                name, text, where, file is not None
+            )
+        except OSError:
+            raise
+        except Exception as error:
+            own = [f for f in extract_tb(error.__traceback__) if f.filename == where]
+            line = f"\n{own[-1].lineno:5d} | {own[-1].line}" if own else ""
+            raise BackendError(
+                f"the kernel {where} does not compile: {error}{line}", text
+            ) from error
 
 
 STORE = Store(Compiler())
@@ -64,27 +83,65 @@ def _fingerprint() -> bytes:
     return found.digest()
 
 
-def _executed(name: str, text: str, file: str) -> ModuleType:
+def _translated(name: str, text: str, file: Path | None, where: str) -> Any:
+    """Return the functions of a module by name, or None if Numba has to compile it.
+
+    Machine code is written beside the text, and read if it is there.
+    """
+    tree = ast.parse(text)
+    functions = [s for s in tree.body if isinstance(s, ast.FunctionDef) and is_compiled(s)]
+    places = [file.with_suffix(s) for s in (OBJECT, BITCODE)] if file else []
+    with global_compiler_lock:
+        context: Any = cpu_target.target_context
+        codegen = context.codegen()
+        if places and all(p.is_file() for p in places):
+            kept = tuple(p.read_bytes() for p in places)
+            library = codegen.unserialize_library((name, "object", kept))
+        else:
+            library = codegen.create_library(name)
+            module = library.create_ir_module(name)
+            names: dict[str, Any] = {}
+            tree.body = [s for s in tree.body if s not in functions]
+            exec(compile(tree, where, "exec", dont_inherit=True), names)
+            try:
+                translate(functions, names, module, f"{name}_")
+            except UntranslatableError:
+                return None
+            library.enable_object_caching()
+            library.add_ir_module(module)
+            library.finalize()
+            _, _, kept = library.serialize_using_object_code()
+            for place, content in zip(places, kept, strict=bool(places)):
+                place.write_bytes(content)
+        return SimpleNamespace(
+            library=library,  # its code lives as long as this
+            **{
+                f.name: SimpleNamespace(address=library.get_pointer_to_function(f"{name}_{f.name}"))
+                for f in functions
+                if is_public(f)
+            },
+        )
+
+
+def _executed(name: str, text: str, where: str, stored: bool) -> ModuleType:
     """Run a module; Numba searches its machine code beside it, with any settings of the user.
 
     It runs from its text, not from Python's cached bytecode.
     """
     from numba.core import config as settings
 
+    if not stored:
+        text = text.replace("cache=True", "cache=False")
     module = ModuleType(name)
-    module.__file__ = file
+    module.__file__ = where
     sys.modules[name] = module
     config: Any = settings
     elsewhere, config.CACHE_DIR = config.CACHE_DIR, ""
     try:
-        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
-    except Exception as error:
+        exec(compile(text, where, "exec", dont_inherit=True), module.__dict__)
+    except Exception:
         del sys.modules[name]
-        if isinstance(error, OSError):
-            raise
-        own = [f for f in extract_tb(error.__traceback__) if f.filename == file]
-        line = f"\n{own[-1].lineno:5d} | {own[-1].line}" if own else ""
-        raise BackendError(f"the kernel {file} does not compile: {error}{line}", text) from error
+        raise
     finally:
         config.CACHE_DIR = elsewhere
     return module

@@ -20,8 +20,11 @@ _NUMBA = {"float32": types.float32, "float64": types.float64}
 _INT = ir.IntType(64)
 
 
-def _narrow(context: Any, builder: Any, value: Any, given: Any, dtype: str) -> Any:
-    return context.cast(builder, value, given, _NUMBA[dtype])
+def _narrow(builder: Any, value: Any, dtype: str) -> Any:
+    """Return a number as an element."""
+    if isinstance(value.type, ir.IntType):
+        return builder.sitofp(value, _ELEMENT[dtype])
+    return value if value.type == _ELEMENT[dtype] else builder.fptrunc(value, _ELEMENT[dtype])
 
 
 def _index(dtype: str) -> Any:
@@ -41,7 +44,7 @@ def _put(dtype: str) -> Any:
     def put(typing: Any, address: Any, number: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             pointer = builder.inttoptr(arguments[0], _ELEMENT[dtype].as_pointer())
-            builder.store(_narrow(context, builder, arguments[1], number, dtype), pointer)
+            builder.store(_narrow(builder, arguments[1], dtype), pointer)
             return context.get_dummy_value()
 
         return types.void(types.int64, number), code
@@ -54,7 +57,7 @@ def _fill(dtype: str) -> Any:
     def fill(typing: Any, address: Any, count: Any, number: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             pointer = builder.inttoptr(arguments[0], _ELEMENT[dtype].as_pointer())
-            value = _narrow(context, builder, arguments[2], number, dtype)
+            value = _narrow(builder, arguments[2], dtype)
             with cgutils.for_range(builder, arguments[1]) as loop:
                 builder.store(value, builder.gep(pointer, [loop.index]))
             return context.get_dummy_value()
