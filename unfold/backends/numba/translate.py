@@ -107,8 +107,8 @@ class _Function:
                 self.store(target, value)
             case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
                 self.assign(name, self.binary(op, self.variable(name), self.value(value)))
-            case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"))):
-                self.loop(name, statement.iter.args, statement.body)  # type: ignore[attr-defined]
+            case ast.For(ast.Name(id=name), ast.Call(ast.Name(id="range"), bounds, []), body, []):
+                self.loop(name, bounds, body)
             case ast.While(test=test, body=body, orelse=[]):
                 self.repeat(lambda: self.truth(test), lambda: self.body(body))
             case ast.If(test=test, body=body, orelse=otherwise):
@@ -217,10 +217,8 @@ class _Function:
                 return self.variable(name)
             case ast.BinOp(left=left, op=op, right=right):
                 return self.binary(op, self.value(left), self.value(right))
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)):
-                return self.constant(-value)  # type: ignore[operator]
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self.builder.neg(self.whole(self.value(operand)))
+                return self.negative(self.value(operand))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return self.builder.not_(self.truth(operand))
             case ast.BoolOp(op=op, values=values):
@@ -233,6 +231,12 @@ class _Function:
                 return self.called(expression)
             case _:
                 raise UntranslatableError(ast.unparse(expression))
+
+    def negative(self, value: Any) -> Any:
+        """Return a number with the other sign."""
+        if isinstance(value, ir.Constant):
+            return ir.Constant(value.type, -value.constant)
+        return self.builder.neg(self.whole(value))
 
     def whole(self, value: Any) -> Any:
         """Return a value if it is a whole number."""
