@@ -92,35 +92,47 @@ def _translated(name: str, text: str, file: Path | None, where: str) -> Any:
     functions = [s for s in tree.body if isinstance(s, ast.FunctionDef) and is_compiled(s)]
     places = [file.with_suffix(s) for s in (OBJECT, BITCODE)] if file else []
     with global_compiler_lock:
-        context: Any = cpu_target.target_context
-        codegen = context.codegen()
         if places and all(p.is_file() for p in places):
-            kept = tuple(p.read_bytes() for p in places)
-            library = codegen.unserialize_library((name, "object", kept))
+            code = tuple(p.read_bytes() for p in places)
+            library = _codegen().unserialize_library((name, "object", code))
         else:
-            library = codegen.create_library(name)
-            module = library.create_ir_module(name)
             names: dict[str, Any] = {}
             tree.body = [s for s in tree.body if s not in functions]
             exec(compile(tree, where, "exec", dont_inherit=True), names)
             try:
-                translate(functions, names, module, f"{name}_")
+                library = _library(name, functions, names)
             except UntranslatableError:
                 return None
-            library.enable_object_caching()
-            library.add_ir_module(module)
-            library.finalize()
-            _, _, kept = library.serialize_using_object_code()
-            for place, content in zip(places, kept, strict=bool(places)):
-                place.write_bytes(content)
-        return SimpleNamespace(
-            library=library,  # its code lives as long as this
-            **{
-                f.name: SimpleNamespace(address=library.get_pointer_to_function(f"{name}_{f.name}"))
-                for f in functions
-                if is_public(f)
-            },
-        )
+            _, _, code = library.serialize_using_object_code()
+            if file:
+                for place, content in zip(places, code, strict=True):
+                    place.write_bytes(content)
+        public = [f.name for f in functions if is_public(f)]
+        found = {f: library.get_pointer_to_function(f"{name}_{f}") for f in public}
+    # Its code lives as long as the library.
+    return SimpleNamespace(
+        library=library, **{f: SimpleNamespace(address=a) for f, a in found.items()}
+    )
+
+
+def _library(name: str, functions: list[ast.FunctionDef], names: dict[str, Any]) -> Any:
+    """Return functions as machine code of Numba's code generator.
+
+    Raises:
+        UntranslatableError: they use more of Python than is translated.
+    """
+    library = _codegen().create_library(name)
+    module = library.create_ir_module(name)
+    translate(functions, names, module, f"{name}_")
+    library.enable_object_caching()
+    library.add_ir_module(module)
+    library.finalize()
+    return library
+
+
+def _codegen() -> Any:
+    context: Any = cpu_target.target_context
+    return context.codegen()
 
 
 def _executed(name: str, text: str, where: str, stored: bool) -> ModuleType:
