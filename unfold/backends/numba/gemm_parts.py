@@ -85,7 +85,7 @@ def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
     while i + M2 <= m:
         whole2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
         i += M2
-    if i + 4 <= m:
+    if M2 > 4 and i + 4 <= m:
         t4x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
         i += 4
     if i + 2 <= m:
@@ -105,7 +105,7 @@ def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
     while i + M3 <= m:
         whole3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
         i += M3
-    if i + 4 <= m:
+    if M3 > 4 and i + 4 <= m:
         t4x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
         i += 4
     if i + 2 <= m:
