@@ -16,7 +16,7 @@ from tests.hostile.cases import CANARY, CASES, FILES
 from tests.work import work
 
 ROOT = Path(__file__).parent.parent
-CALLS, MEGABYTES = 4_000_000, 100  # so many calls take a second on a quiet machine
+CALLS, MEGABYTES = 4_000_000, 100  # so many calls take half a second on a quiet machine
 HARMLESS = {"a chain of comparisons", "float of 10000 digits"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import py_compile
 import shutil
@@ -111,6 +112,22 @@ def test_damaged_entries_are_made_anew(folder: Path, suffix: str, damage: str) -
     else:
         changed = bytes([whole[0] ^ 1]) + whole[1:]
         file.write_bytes(whole[: len(whole) // 2] if damage == "cut" else changed)
+    store._modules.clear()
+    again = store.load(TEXT.format(number=5))
+    assert (answer(again.address), again.compiled) == (42.0, True)
+
+
+def test_an_entry_without_machine_code_is_made_anew(folder: Path) -> None:
+    """Also if its checksums miss nothing."""
+    store.load(TEXT.format(number=5))
+    ((entry, _, _),) = kept.entries()
+    checks = entry / "checksums.json"
+    sums = json.loads(checks.read_text())
+    assert len(sums) == 3
+    for name in [n for n in sums if not n.endswith(".py")]:
+        (entry / name).unlink()
+        del sums[name]
+    checks.write_text(json.dumps(sums))
     store._modules.clear()
     again = store.load(TEXT.format(number=5))
     assert (answer(again.address), again.compiled) == (42.0, True)

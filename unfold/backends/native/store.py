@@ -55,10 +55,11 @@ class Compiler(Protocol):
     """Makes modules of texts; the functions of a module have an `address`.
 
     Attributes:
-        suffixes: of the files of an entry that determine its code, ".py" of the text among them.
+        forms: what an entry may consist of, as the suffixes of the files that determine its code;
+            ".py" of the text is among them.
     """
 
-    suffixes: frozenset[str]
+    forms: tuple[frozenset[str], ...]
 
     def fingerprint(self) -> bytes:
         """Return a hash of everything that kernels depend on, except their texts."""
@@ -205,7 +206,7 @@ class Store:
     def _files(self, folder: Path) -> Iterator[Path]:
         """Yield the files of an entry that matter: its text, and the compiler's files."""
         for file in sorted(folder.rglob("*")):
-            if file.suffix in self.compiler.suffixes:
+            if any(file.suffix in form for form in self.compiler.forms):
                 yield file
 
     def _is_whole(self, folder: Path, text: str) -> bool:
@@ -218,6 +219,7 @@ class Store:
             own = read_regular(folder / f"{folder.name}.py").decode("utf-8")
             return (
                 own == text
+                and {f.suffix for f in files.values()} in self.compiler.forms
                 and files.keys() == sums.keys()
                 and all(_sum(file) == sums[n] for n, file in files.items())
             )

@@ -34,7 +34,7 @@ SOURCES = (HERE, HERE.parent / "native")
 class Compiler:
     """Runs modules; Numba compiles their functions, and finds them again beside their text."""
 
-    suffixes = frozenset({".py", ".nbi", ".nbc", OBJECT, BITCODE})
+    forms = (frozenset({".py", OBJECT, BITCODE}), frozenset({".py", ".nbi", ".nbc"}))
 
     def fingerprint(self) -> bytes:
         """Return a hash of everything that all kernels depend on."""

@@ -90,9 +90,10 @@ def register_count(triple: str, name: str, features: str, width: int) -> int:
 
 def multiplies_and_adds(triple: str, name: str, features: str) -> bool:
     """Return whether a processor does so in one instruction; arguments as `register_bytes`."""
-    return bool(FUSED.search(_assembly(triple, name, features, NARROWEST, 1)))
+    return bool(FUSED.search(_assembly(triple, name, features, WIDEST, 1)))
 
 
+@cache
 def _assembly(triple: str, name: str, features: str, width: int, count: int) -> str:
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
     return machine.emit_assembly(llvm.parse_assembly(_sums_of_vectors(triple, width, count)))
