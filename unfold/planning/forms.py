@@ -25,6 +25,7 @@ from unfold.core.paths import uses
 from unfold.core.plan import Dim
 from unfold.core.program import BATCH, Program, Ref, Value
 from unfold.core.target import Target
+from unfold.planning.rows import rows
 
 
 class Form(Enum):
@@ -58,6 +59,7 @@ class Forms:
         program: decomposed.
         target: the machine.
         paths: the loops around each value, outermost first.
+        rows: the axis that is innermost in memory, of values that have one.
         form: of each value.
         products: of values whose form is GEMM.
         slow: why a product of numbers that are all there is no GEMM, by value.
@@ -68,6 +70,7 @@ class Forms:
     program: Program
     target: Target
     paths: Mapping[str, tuple[Loop, ...]]
+    rows: Mapping[str, str]
     form: dict[str, Form] = field(default_factory=dict[str, Form])
     products: dict[str, Product] = field(default_factory=dict[str, Product])
     slow: dict[str, str] = field(default_factory=dict[str, str])
@@ -86,7 +89,8 @@ def decide(
         results: values that are asked for.
         target: the machine.
     """
-    forms = Forms(program, target, dict(_paths(blocks, ())))
+    paths = dict(_paths(blocks, ()))
+    forms = Forms(program, target, paths, rows(program, paths))
     for value in program:
         forms.form[value.name] = _form(forms, value)
     forms.zero = _zero(forms, set(results))
@@ -209,14 +213,14 @@ def classify(forms: Forms, value: Value) -> Product | str:
     dims += [Dim(BATCH)] * (BATCH in value.iteration)
     dims += [Dim(letter(c), sizes[c]) for c in dict.fromkeys("".join(own))]
     last = next((c for c in reversed(result) if sizes[c] > 1), result[-1:])
-    if not last:
+    columns = forms.rows.get(value.name) or letter(last)
+    if not last and value.name not in forms.rows:
         return "the result is a single number at each point"
-    if (last in own[0]) == (last in own[1]):
+    if (columns in inside[0]) == (columns in inside[1]):
         return "both operands have the features of the result"
-    b = 0 if last in own[0] else 1
+    b = 0 if columns in inside[0] else 1
     a = 1 - b
-    columns = "".join(c for c in result if c in own[b] and c not in own[a])
-    if columns not in own[b]:
+    if "".join(c for c in result if c in own[b] and c not in own[a]) not in own[b]:
         return "the features of the result are apart in memory"
     classes: dict[str, list[Dim]] = {"m": [], "n": [], "k": [], "outer": []}
     for dim in dims:
@@ -235,7 +239,7 @@ def classify(forms: Forms, value: Value) -> Product | str:
             if all(own)
             else "a sum of multiples of vectors, each sequence with its own"
         )
-    if not found.n or found.n[-1].name != letter(last):
+    if not found.n or found.n[-1].name != columns:
         return "the features of the result are in another order than those of the operand"
     return found
 

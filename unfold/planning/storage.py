@@ -126,8 +126,10 @@ def _buffer(
     empty = -1.0 if value.type.kind == "category" else 0.0
     # What is set for one point of a loop is contiguous there.
     loops = list(filled) if filled is not None else [o.axis for o in forms.paths[name]]
+    row = forms.rows.get(name)
     own = sorted(
-        value.axes, key=lambda a: (a == BATCH, loops.index(a) if a in loops else len(loops))
+        value.axes,
+        key=lambda a: (a == row, a == BATCH, loops.index(a) if a in loops else len(loops)),
     )
     rings: Mapping[str, int] = {} if host or whole else _rings(forms, value, uses)
     axes = tuple(

@@ -339,29 +339,40 @@ class Works:
             value.name, tuple(dims), vector, path, store, root, fill, clear, within=value.within
         )
         work = replace(work, reads=self._trial(work))
-        if vector is None and any(d.name == BATCH for d in dims) and self._simple(work):
-            return self._over_batch(work)
-        return work
+        wide = None if vector else self._wide(work)
+        return self._over(work, wide) if wide else work
 
     def _trial(self, work: Work) -> tuple[Access, ...]:
         kernel = Kernel(work.vector)
         work.write(self.expressions(kernel))
         return tuple(dict.fromkeys(kernel.reads))
 
-    def _simple(self, work: Work) -> bool:
-        """Whether a kernel without features can run over the batch instead."""
-        accesses = (*work.reads, work.store.access)
+    def _wide(self, work: Work) -> str | None:
+        """Return the axis that a kernel without features runs over: that of rows, or the batch."""
+        accesses = (work.store.access, *work.reads)
+        if work.store.mode == "argmax" or any(a.indirect or a.overlaps for a in accesses):
+            return None
+        looped = [d.name for d in work.dims]
+        for access in accesses:
+            row = self.forms.rows.get(access.buffer)
+            if row in looped and all(self._runs_along(row, a) for a in accesses):
+                return row
         ends = {a for f in work.within for a, _ in f.lasts if a in self.reach.varying}
-        return (
-            work.store.mode != "argmax"
-            and not ends
-            and not any(a.indirect or a.overlaps or (a.guarded and a.batched) for a in accesses)
-        )
+        apart = ends or any(a.guarded and a.batched for a in accesses)
+        return BATCH if BATCH in looped and not apart else None
 
-    def _over_batch(self, work: Work) -> Work:
-        dims = tuple(d for d in work.dims if d.name != BATCH)
+    def _runs_along(self, axis: str, access: Access) -> bool:
+        """Whether a kernel can read or write the points of an axis at a constant distance."""
+        moving = [a for a, i in access.index if axis in i.axes]
+        if not access.guarded or not moving:
+            return True
+        return not set(moving) & set(access.guarded) and self.forms.rows.get(access.buffer) == axis
+
+    def _over(self, work: Work, axis: str) -> Work:
+        """Return the work as a kernel over one of its axes."""
+        dims = tuple(d for d in work.dims if d.name != axis)
         store, fill = work.store, work.fill
-        if not store.access.moves(BATCH):
+        if not store.access.moves(axis):
             how = self.program[work.value].row.reduces
             assert how is not None, work
             still = any(not store.access.moves(d.name) for d in dims)
@@ -370,7 +381,7 @@ class Works:
             fill = fill if still else None
         elif fill is not None and all(store.access.moves(d.name) for d in dims):
             store, fill = Store(store.access), None
-        return replace(work, dims=dims, vector=Dim(BATCH), store=store, fill=fill)
+        return replace(work, dims=dims, vector=Dim(axis), store=store, fill=fill)
 
 
 def _labels(shape: list[int]) -> list[str | None]:

@@ -128,7 +128,7 @@ class Addresses:
     def address(
         self, access: Access, depth: int, vector: str | None, *, waste: bool = False
     ) -> Integer:
-        """Return the address of an element, with the vector dimension at 0."""
+        """Return the address of an element, with the vector dimension at its first point."""
         buffer, index = self.buffer(access), dict(access.index)
         fixed: list[tuple[str, Affine]] = []
         parts: list[Integer] = []
@@ -151,7 +151,7 @@ class Addresses:
                 continue
             fixed.append((stored.axis, Affine((), at.constant, at.lasts)))
             for axis, factor in at.terms:
-                if axis != vector:
+                if axis != vector or axis in self.loops:
                     step = self.slot("stride", buffer.name, stored.axis, factor)
                     parts.append(product(self.loops[axis], step))
         for dim, step in access.terms:
@@ -283,15 +283,17 @@ class Addresses:
         if inner.name != BATCH or outer.name in terms:
             return False
         axes, index = self.buffer(access).axes, dict(access.index)
-        if len(axes) < 2 or axes[-1].axis != BATCH or axes[-2].ring is not None:
+        batch = [s.axis for s in axes].index(BATCH) if BATCH in index else 0
+        if not batch or axes[batch - 1].ring is not None:
             return False
-        at = index[axes[-2].axis]
-        alone = all(s == axes[-2] or not index[s.axis].coefficient(outer.name) for s in axes)
+        around = axes[batch - 1]
+        at = index[around.axis]
+        alone = all(s == around or not index[s.axis].coefficient(outer.name) for s in axes)
         return (
             at.coefficient(outer.name) == 1
             and at.divisor == 1
             and alone
-            and axes[-2].axis not in access.guarded
+            and around.axis not in access.guarded
         )
 
 

@@ -17,7 +17,7 @@ from math import prod
 from unfold.backends.native.layout import ALIGN, Place, place, widest
 from unfold.backends.native.protocol import ITEM, Block, Products
 from unfold.core.dependence import outreach
-from unfold.core.plan import Dim, Plan
+from unfold.core.plan import Buffer, Dim, Plan
 from unfold.core.program import BATCH
 
 SMALL = 1 << 14  # bytes up to which a separate place costs less than the search for a shared one
@@ -65,7 +65,7 @@ class Arena:
         self.item = ITEM[dtype]
         self.places = self._placed(blocks)
         self.packs = {n: self._pack_bytes(n) for n in plan.packs}
-        rows = (extents.get(BATCH, 1) * prod(p.buffer.shape) for p in self.places.values())
+        rows = (self._row(p.buffer) for p in self.places.values())
         self.row = self.item * (16 + max(rows, default=1))
         self.always: set[str] = set()
         self.offsets, self.size = _allotted(list(self._spans(blocks)))
@@ -87,6 +87,11 @@ class Arena:
     def _pack_bytes(self, name: str) -> int:
         pack = self.plan.packs[name]
         return self.products.packed_bytes(self._points(pack.k), self._points(pack.n))
+
+    def _row(self, buffer: Buffer) -> int:
+        """Return the elements that a kernel may read at once."""
+        innermost = {s.axis for s in buffer.axes[-1:]} | {BATCH}
+        return max(self.extents.get(a, 1) for a in innermost) * prod(buffer.shape)
 
     def _points(self, dims: Sequence[Dim]) -> int:
         return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)

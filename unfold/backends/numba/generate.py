@@ -13,15 +13,18 @@ no size of an axis, so equal blocks of different models are one compiled kernel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from unfold.backends.native.addresses import Addresses
 from unfold.backends.native.integers import Integer, function, product, total
 from unfold.backends.native.integers import number as whole
-from unfold.backends.native.loops import placed
+from unfold.backends.native.loops import bounds, placed
 from unfold.backends.native.protocol import Block
 from unfold.backends.numba.language import Python
 from unfold.backends.numba.scalars import folded, kernel_text, number
+from unfold.core.affine import Affine
 from unfold.core.op import SUM
 from unfold.core.plan import (
     Call,
@@ -115,8 +118,11 @@ class _Writer(Addresses):
 
     def nest(self, nest: Nest, depth: int) -> None:
         around = {*self.loops, *(d.name for d in nest.dims)}
-        own = BATCH in around or any(k.vector == Dim(BATCH) for k in nest.kernels)
-        bounded, left = placed(nest.dims, nest.within, self.plan.buffers if own else ())
+        vectors = {k.vector.name for k in nest.kernels if k.vector}
+        own = BATCH in around or BATCH in vectors
+        along = [f for f in nest.within if vectors & set(f.axes)]
+        rest = [f for f in nest.within if f not in along]
+        bounded, left = placed(nest.dims, rest, self.plan.buffers if own else ())
         for dim, within in zip(nest.dims, bounded, strict=True):
             depth = self.open(dim, depth, within=within)
         if left:
@@ -125,13 +131,40 @@ class _Writer(Addresses):
             self.put(depth, f"if {self.text(held)}:")
             depth += 1
         for kernel in nest.kernels:
-            self.kernel(kernel, depth)
+            self.kernel(kernel, depth, along, batched=own)
         self.close(nest.dims)
 
-    def kernel(self, kernel: Kernel, depth: int) -> None:
+    def part(
+        self, vector: Dim, depth: int, within: Sequence[Affine], *, batched: bool
+    ) -> tuple[Integer, Integer]:
+        """Return the first point that bounds leave of a vector dimension, and their number."""
+        if not within:
+            return whole(0), self.extent(vector)
+        value = partial(self.form, depth=depth, batched=batched)
+        first, end = bounds(vector.name, self.extent(vector), within, value)
+        first = self.temporary(depth, first)
+        count = function("largest", whole(0), function("difference", end, first))
+        return first, self.temporary(depth, count)
+
+    def kernel(
+        self, kernel: Kernel, depth: int, within: Sequence[Affine] = (), *, batched: bool = False
+    ) -> None:
+        """Write a kernel.
+
+        Args:
+            kernel: to write.
+            depth: of the code.
+            within: bounds of its vector dimension.
+            batched: whether these are those of one sequence.
+        """
         self.values.update(dict.fromkeys(kernel.values))
         self.loaded = {}
         vector = kernel.vector.name if kernel.vector else None
+        count = whole(1)
+        if kernel.vector:
+            first, count = self.part(kernel.vector, depth, within, batched=batched)
+            if within:
+                self.loops[kernel.vector.name] = first
         leaves = dict(kernel.leaves)
         lines, stores = list(kernel.lines), list[tuple[str, Store]]()
         for variable, store in kernel.stores:
@@ -155,14 +188,15 @@ class _Writer(Addresses):
         self.kernels.append(
             kernel_text(name, self.dtype, loads, modes, leaves, lines, [v for v, _ in stores])
         )
-        count = self.extent(kernel.vector) if kernel.vector else whole(1)
         self.put(depth, f"{name}({self.texts(count, *arguments)})")
+        if kernel.vector and within:
+            del self.loops[kernel.vector.name]
 
     def leaf(self, leaf: object, depth: int, vector: str | None) -> tuple[str, list[Integer]]:
         """Return the load of a leaf, and its arguments."""
         if isinstance(leaf, Coordinate):
             if leaf.dim == vector:
-                return "j", []
+                return "j", [function("real", self.loops.get(vector, whole(0)))]
             return "c", [function("real", self.loops[leaf.dim])]
         if isinstance(leaf, Last):
             last = function("difference", self.slot("extent", leaf.axis), 1)

@@ -214,14 +214,12 @@ class Given(Operand):
         return VX(block.trace, self.vector)
 
 
-class Index(Operand):
-    """The index of the element."""
-
-    arguments = ()
+class Index(Given):
+    """The index of the element, which is that of the first one and its place behind it."""
 
     def read(self, block: LoopVector) -> VX:
         """Return indices as numbers."""
-        return block.numbers()
+        return super().read(block) + block.numbers()
 
 
 class Strided(Operand):

@@ -14,7 +14,8 @@ addresses in bytes, strides in bytes, in the order of loads and then stores.
 
 Loads, one letter per parameter:
     v  contiguous       b  one element, repeated         s  strided; a stride follows its address
-    c  a number, given as float64 instead of an address  j  the index 0 .. n-1; no argument
+    c  a number, given as float64 instead of an address
+    j  the index of the element; the argument is that of the first one, as float64
 Stores, one word, or `fold`, per result:
     store, add                    contiguous: memory = value, memory += value
     strided, strided_add          the same, elements apart by a stride that follows the address
