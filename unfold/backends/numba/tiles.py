@@ -244,7 +244,6 @@ def turn(dtype: str, lanes: int) -> Any:
 def _write_turn(own: _Lanes, arguments: Any) -> None:
     builder, lanes = own.builder, own.lanes
     dst, to, src, stride, rows, columns = arguments
-    across, down = own.below(columns), own.below(rows)
 
     def there(base: Any, step: Any, i: int) -> Any:
         return builder.add(base, builder.mul(step, _number(i)))
@@ -254,8 +253,25 @@ def _write_turn(own: _Lanes, arguments: Any) -> None:
         inside = builder.icmp_signed("<", _number(i), count)
         return builder.and_(mask, own.splat(inside, own.mask))
 
-    lines = [own.read(there(src, stride, i), kept(across, rows, i)) for i in range(lanes)]
-    half = lanes // 2
+    side = _number(lanes)
+    full = builder.and_(*(builder.icmp_signed("==", n, side) for n in (rows, columns)))
+    with builder.if_else(full, likely=True) as (whole, part):
+        with whole:  # masked stores are slow on some processors
+            lines = _turned(own, [own.read(there(src, stride, i)) for i in range(lanes)])
+            for j in range(lanes):
+                own.write(lines[j], there(dst, to, j))
+        with part:
+            across, down = own.below(columns), own.below(rows)
+            lines = [own.read(there(src, stride, i), kept(across, rows, i)) for i in range(lanes)]
+            lines = _turned(own, lines)
+            for j in range(lanes):
+                own.write(lines[j], there(dst, to, j), kept(down, columns, j))
+
+
+def _turned(own: _Lanes, lines: list[Any]) -> list[Any]:
+    """Return the columns of a square, given its lines."""
+    lanes, half = own.lanes, own.lanes // 2
+    lines = list(lines)
     while half:  # exchange off-diagonal blocks, from the largest to the smallest
         for i in range(lanes):
             if i & half:
@@ -264,8 +280,7 @@ def _write_turn(own: _Lanes, arguments: Any) -> None:
             first = [j if not j & half else lanes + j - half for j in range(lanes)]
             second = [j + half if not j & half else lanes + j for j in range(lanes)]
             kind = ir.VectorType(_INT32, lanes)
-            lines[i] = builder.shuffle_vector(x, y, ir.Constant(kind, first))
-            lines[i + half] = builder.shuffle_vector(x, y, ir.Constant(kind, second))
+            lines[i] = own.builder.shuffle_vector(x, y, ir.Constant(kind, first))
+            lines[i + half] = own.builder.shuffle_vector(x, y, ir.Constant(kind, second))
         half //= 2
-    for j in range(lanes):
-        own.write(lines[j], there(dst, to, j), kept(down, columns, j))
+    return lines
