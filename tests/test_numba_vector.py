@@ -199,14 +199,14 @@ def test_every_kind_of_memory_at_every_length(dtype: str, width: int) -> None:
         ends = np.full((3, 2), GUARD, dtype)
         ends[:, 0] = (10.0, -5.0, -1.0)
         run(
-            *(kernel, n, v, b, s[:, 1], 3 * size, -1.5),
+            *(kernel, n, v, b, s[:, 1], 3 * size, -1.5, 5.0),
             *(stored, added, strided, 2 * size, strided_added[:, 1], 2 * size, *ends),
         )
         x, y = v[:n], s[:n, 1]
         near: Any = {"rtol": 1e-5 if dtype == "float32" else 1e-13, "atol": 1e-6}
         np.testing.assert_array_equal(stored[:n], x + b[0])
         np.testing.assert_allclose(added[:n], 2.0 + y * -1.5, **near)
-        np.testing.assert_array_equal(strided[:n, 0], np.arange(n))
+        np.testing.assert_array_equal(strided[:n, 0], 5 + np.arange(n))
         np.testing.assert_allclose(strided_added[:n, 1], GUARD + (x - y), **near)
         np.testing.assert_allclose(ends[0, 0], 10.0 + x.sum(), **near)
         assert ends[1, 0] == max([-5.0, *y])

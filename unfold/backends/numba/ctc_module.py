@@ -6,224 +6,219 @@
 
 P[T,K] are log-probabilities, Y[U] labels, N and M the numbers of each, all by address, with the
 bytes from one index point to the next. `unfold.ops.lattice` defines the computation. It runs in
-double precision for all element types, with the lattice in scratch memory:
+double precision for all element types, with vectors along the S positions of the lattice. Rows in
+scratch memory have two more places on both sides, so that paths come from and go to nowhere:
 
-    symbols[S]   α[T][S]   β, e + β [2][S]   and for a curvature their changes, likewise
+    places[S]      bytes from a row's first class to the class of a position
+    may[S]         0 where a path may come from two positions before, otherwise -inf
+    e[S]           log-probabilities of the present frame
+    ahead[S]       e + β of the next frame       visits[S]    exp(α + β - log p)
+    p              log p, -log p, whether p is 0, the mean change
+    α[T+1][S]      the first row is what comes before all frames
+    changes of α   likewise, for the curvature
 """
 
-# pyright: basic, reportPrivateImportUsage=false
-from math import exp, inf, log1p
+# pyright: basic, reportCallIssue=false
+from math import inf
 
-from numba import carray, cfunc, njit
+from numba import cfunc, njit
 
-from unfold.backends.numba.memory import pointer_float32, pointer_float64
+from unfold.backends.numba import memory
+from unfold.backends.numba.functions import exp, log, select
+from unfold.backends.numba.memory import (
+    fill_float64,
+    index_float64,
+    load_float64,
+    put_float64,
+    put_i64,
+)
 from unfold.backends.numba.tiles import ITEM, integers
+from unfold.backends.numba.vector import vector_kernel
 
 DTYPE = "float32"
 I = ITEM[DTYPE]  # noqa: E741
-given = pointer_float32 if DTYPE == "float32" else pointer_float64
+D = 8  # bytes of a number of the lattice
+SIDE = 2 * D  # bytes of a row before its first position
+MAY, EMITTED, AHEAD, VISITS, NUMBERS, MOVED, BACK, AHEAD_CHANGE, ALPHA = range(1, 10)  # rows
+LOSS, IMPOSSIBLE, MEAN = D, 2 * D, 3 * D  # bytes after log p
+
+index, put, fill, gather, add_at = (
+    getattr(memory, f"{name}_{DTYPE}") for name in ("index", "put", "fill", "gather", "add_at")
+)
 
 
-@njit(cache=True)
-def row(address, n):
-    """Elements in memory as an array."""
-    return carray(given(address), n)
-
-
-@njit(cache=True)
-def doubles(address, n):
-    """Scratch memory as an array."""
-    return carray(pointer_float64(address), n)
-
-
-@njit(cache=True)
-def read_symbols(labels, stride, count, classes, blank, symbols):
-    """Write labels with blanks around them; return their number, or 0 if one is the blank."""
-    size = 0
-    for u in range(count):
-        label = row(labels + u * stride, 1)[0]
-        if label >= 0:
-            if int(label) == blank:
-                return 0
-            symbols[size], symbols[size + 1] = blank, label
-            size += 2
-    symbols[size] = blank
-    return size + 1
-
-
-@njit(cache=True)
-def skips(symbols, s):
-    """Whether a path may come to a position from two before."""
-    return s >= 3 and s % 2 == 1 and symbols[s] != symbols[s - 2]
-
-
-@njit(cache=True)
 def log_sum(a, b, c):
     """The log of the sum of exp of three numbers."""
-    if b > a:
-        a, b = b, a
-    if c > a:
-        a, c = c, a
-    if a == -inf:
-        return a + b + c  # not a number, if one of them is not
-    return a + log1p(exp(b - a) + exp(c - a))
+    high, low = select(b > a, b, a), select(b > a, a, b)
+    top, middle = select(c > high, c, high), select(c > high, high, c)
+    rest = exp(low - top) + exp(middle - top)
+    return select(top == -inf, a + b + c, top + log(1.0 + rest))
 
 
-@njit(cache=True)
-def share(a, total):
-    """The share of a term in a sum, both as logs."""
-    return exp(a - total) if total != -inf else 0.0
+def mixed(a, b, c, x, y, z):
+    """The mean of three numbers x, y, z with the logs a, b, c of their weights."""
+    total = log_sum(a, b, c)
+    weights = [select(total == -inf, 0.0, exp(w - total)) for w in (a, b, c)]
+    return weights[0] * x + weights[1] * y + weights[2] * z
 
 
-@njit(cache=True)
-def before(values, symbols, s, empty):
-    """The values from which a position may be entered."""
-    step = values[s - 1] if s >= 1 else empty
-    skip = values[s - 2] if skips(symbols, s) else empty
-    return values[s], step, skip
+@vector_kernel("float64", loads="vvvvv", stores=("store",))
+def advance(emitted, stay, step, skip, may):
+    return (emitted + log_sum(stay, step, skip + may),)
 
 
-@njit(cache=True)
-def after(values, symbols, s, size, empty):
-    """The values to which a position may be left."""
-    step = values[s + 1] if s + 1 < size else empty
-    skip = values[s + 2] if s + 2 < size and skips(symbols, s + 2) else empty
-    return values[s], step, skip
+@vector_kernel("float64", loads="vvvvvvb", stores=("store", "store"))
+def retreat(emitted, stay, step, skip, may, alpha, total):
+    beta = log_sum(stay, step, skip + may)
+    return emitted + beta, exp(alpha + beta - total)
 
 
-@njit(cache=True)
-def forward(probs, stride, frames, classes, symbols, size, alpha, depth):
-    """Write α, the rows of `depth` frames in turn; return log p."""
+@vector_kernel("float64", loads="vvvvvvvv", stores=("store",))
+def change_ahead(moved, stay, step, skip, may, x, y, z):
+    return (moved + mixed(stay, step, skip + may, x, y, z),)
+
+
+@vector_kernel("float64", loads="vvvvvvvv", stores=("store", "store"))
+def change_back(moved, stay, step, skip, may, x, y, z):
+    change = mixed(stay, step, skip + may, x, y, z)
+    return change, moved + change
+
+
+@vector_kernel("float64", loads="vv", stores=("store", "store", "store"))
+def conclude(last, before):
+    total = log_sum(last, before, -inf)
+    return total, -total, total == -inf
+
+
+@vector_kernel("float64", loads="vv", stores=("sum",))
+def average(visits, change):
+    return (visits * change,)
+
+
+@vector_kernel("float64", loads="vvvb", stores=("store",))
+def weigh(visits, ahead, back, mean):
+    return (visits * (ahead + back - mean),)
+
+
+@njit("int64(int64, int64, int64, int64)", cache=True)
+def positions(labels, stride, count, blank):
+    """Count the positions of a lattice; 0 if a label is the blank."""
+    size = 1
+    for u in range(count):
+        label = index(labels + u * stride)
+        if label == blank:
+            return 0
+        if label >= 0:
+            size += 2
+    return size
+
+
+@njit(integers(7), cache=True)
+def prepare(labels, stride, count, blank, scratch, wide, depth):
+    """Write the positions, and rows of which only the first position is reached."""
+    fill_float64(scratch, ALPHA * wide // D, 0.0)
+    fill_float64(scratch + MAY * wide, wide // D, -inf)
+    fill_float64(scratch + AHEAD * wide, wide // D, -inf)
+    fill_float64(scratch + ALPHA * wide, depth * wide // D, -inf)
+    put_float64(scratch + ALPHA * wide + SIDE, 0.0)
+    place, may = scratch + SIDE, scratch + MAY * wide + SIDE
+    last = -1
+    for u in range(count):
+        label = index(labels + u * stride)
+        if label >= 0:
+            put_i64(place, blank * I)
+            put_i64(place + D, label * I)
+            if last >= 0 and label != last:
+                put_float64(may + D, 0.0)
+            last, place, may = label, place + 2 * D, may + 2 * D
+    put_i64(place, blank * I)
+
+
+@njit(integers(7), cache=True)
+def forward(P, ps, frames, size, scratch, wide, depth):
+    """Write α, into `depth` rows in turn, and log p."""
+    places, may = scratch + SIDE, scratch + MAY * wide + SIDE
+    emitted, alpha = scratch + EMITTED * wide, scratch + ALPHA * wide + SIDE
     for t in range(frames):
-        here = row(probs + t * stride, classes)
-        now = doubles(alpha + t % depth * size * 8, size)
-        last = doubles(alpha + (t - 1) % depth * size * 8, size)
-        for s in range(size):
-            start = 0.0 if s < 2 else -inf
-            prior = start if t == 0 else log_sum(*before(last, symbols, s, -inf))
-            now[s] = here[int(symbols[s])] + prior
-    if frames == 0:
-        return 0.0 if size == 1 else -inf
-    end = doubles(alpha + (frames - 1) % depth * size * 8, size)
-    return log_sum(end[size - 1], end[size - 2] if size > 1 else -inf, -inf)
+        gather(size, P + t * ps, places, emitted)
+        last, now = alpha + t % depth * wide, alpha + (t + 1) % depth * wide
+        advance(size, emitted, last, last - D, last - 2 * D, may, now)
+    end, p = alpha + frames % depth * wide + (size - 1) * D, scratch + NUMBERS * wide
+    conclude(1, end, end - D, p, p + LOSS, p + IMPOSSIBLE)
 
 
-@njit(cache=True)
-def backward(here, symbols, size, beta, ahead, is_last):
-    """Write β of a frame: from e + β of the next one, which becomes e + β of this one."""
-    for s in range(size):
-        if is_last:
-            beta[s] = 0.0 if s >= size - 2 else -inf
-        else:
-            beta[s] = log_sum(*after(ahead, symbols, s, size, -inf))
-    for s in range(size):
-        ahead[s] = here[int(symbols[s])] + beta[s]
+@njit(integers(6), cache=True)
+def backward(P, ps, t, size, scratch, wide):
+    """Write the visits of a frame, and e + β of it in place of that of the next one."""
+    places, may = scratch + SIDE, scratch + MAY * wide + SIDE + 2 * D
+    emitted, ahead = scratch + EMITTED * wide, scratch + AHEAD * wide + SIDE
+    alpha, p = scratch + (ALPHA + t + 1) * wide + SIDE, scratch + NUMBERS * wide
+    visits = scratch + VISITS * wide
+    gather(size, P + t * ps, places, emitted)
+    retreat(size, emitted, ahead, ahead + D, ahead + 2 * D, may, alpha, p, ahead, visits)
 
 
-@njit(cache=True)
-def changes_ahead(moved, symbols, size, last, now_change, last_change, is_first):
-    """Write the change of α of a frame, from that of the last frame."""
-    for s in range(size):
-        change = moved[int(symbols[s])]
-        if not is_first:
-            a, b, c = before(last, symbols, s, -inf)
-            x, y, z = before(last_change, symbols, s, 0.0)
-            total = log_sum(a, b, c)
-            change += share(a, total) * x + share(b, total) * y + share(c, total) * z
-        now_change[s] = change
-
-
-@njit(cache=True)
-def changes_back(moved, symbols, size, ahead, change, ahead_change, is_last):
-    """Write the change of β of a frame, from that of e + β of the next frame."""
-    for s in range(size):
-        change[s] = 0.0
-        if not is_last:
-            a, b, c = after(ahead, symbols, s, size, -inf)
-            x, y, z = after(ahead_change, symbols, s, size, 0.0)
-            total = log_sum(a, b, c)
-            change[s] = share(a, total) * x + share(b, total) * y + share(c, total) * z
-    for s in range(size):
-        ahead_change[s] = moved[int(symbols[s])] + change[s]
-
-
-@njit(cache=True)
-def clear(out, stride, first, end, classes):
-    """Set rows to zero."""
-    for t in range(first, end):
-        row(out + t * stride, classes)[:] = 0.0
+@njit("int64(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
+def begin(P, ps, frames, Y, ys, count, blank, scratch, wide, depth):
+    """Write α and log p; return the number of positions, 0 if no path exists."""
+    size = positions(Y, ys, count, blank)
+    if size == 0:
+        return 0
+    prepare(Y, ys, count, blank, scratch, wide, depth)
+    forward(P, ps, frames, size, scratch, wide, depth)
+    put_float64(scratch + AHEAD * wide + SIDE + (size - 1) * D, 0.0)
+    if index_float64(scratch + NUMBERS * wide + IMPOSSIBLE):
+        return 0
+    return size
 
 
 @cfunc(integers(15), cache=True)
 def ctc(P, ps, Y, ys, N, ns, M, ms, out, os, T, U, K, blank, scratch):
-    frames, count = int(row(N, 1)[0]), int(row(M, 1)[0])
-    symbols = doubles(scratch, 2 * U + 1)
-    size = read_symbols(Y, ys, count, K, blank % K, symbols)
-    total = -inf
-    if size > 0:
-        total = forward(P, ps, frames, K, symbols, size, scratch + (2 * U + 1) * 8, 2)
-    row(out, 1)[0] = -total
+    wide = (2 * U + 5) * D
+    if begin(P, ps, index(N), Y, ys, index(M), blank % K, scratch, wide, 2) > 0:
+        put(out, load_float64(scratch + NUMBERS * wide + LOSS))
+    else:
+        put(out, inf)
 
 
 @cfunc(integers(15), cache=True)
 def ctc_occupancy(P, ps, Y, ys, N, ns, M, ms, out, os, T, U, K, blank, scratch):
-    frames, count = int(row(N, 1)[0]), int(row(M, 1)[0])
-    symbols = doubles(scratch, 2 * U + 1)
-    size = read_symbols(Y, ys, count, K, blank % K, symbols)
-    alpha = scratch + (2 * U + 1) * 8
-    total = -inf
-    if size > 0:
-        total = forward(P, ps, frames, K, symbols, size, alpha, T)
-    clear(out, os, 0, T, K)
-    if total == -inf:
+    wide, frames = (2 * U + 5) * D, index(N)
+    for t in range(T):
+        fill(out + t * os, K, 0.0)
+    size = begin(P, ps, frames, Y, ys, index(M), blank % K, scratch, wide, T + 1)
+    if size == 0:
         return
-    beta = doubles(alpha + T * size * 8, size)
-    ahead = doubles(alpha + (T + 1) * size * 8, size)
     for t in range(frames - 1, -1, -1):
-        backward(row(P + t * ps, K), symbols, size, beta, ahead, t == frames - 1)
-        now, target = doubles(alpha + t * size * 8, size), row(out + t * os, K)
-        for s in range(size):
-            target[int(symbols[s])] += exp(now[s] + beta[s] - total)
+        backward(P, ps, t, size, scratch, wide)
+        add_at(size, scratch + VISITS * wide, scratch + SIDE, out + t * os)
 
 
 @cfunc(integers(17), cache=True)
 def ctc_curvature(P, ps, Y, ys, N, ns, M, ms, V, vs, out, os, T, U, K, blank, scratch):
-    frames, count = int(row(N, 1)[0]), int(row(M, 1)[0])
-    symbols = doubles(scratch, 2 * U + 1)
-    size = read_symbols(Y, ys, count, K, blank % K, symbols)
-    alpha = scratch + (2 * U + 1) * 8
-    total = -inf
-    if size > 0:
-        total = forward(P, ps, frames, K, symbols, size, alpha, T)
-    clear(out, os, 0, T, K)
-    if total == -inf or frames == 0:
+    wide, frames = (2 * U + 5) * D, index(N)
+    for t in range(T):
+        fill(out + t * os, K, 0.0)
+    size = begin(P, ps, frames, Y, ys, index(M), blank % K, scratch, wide, T + 1)
+    if size == 0:
         return
-    changes = alpha + T * size * 8
+    places, may = scratch + SIDE, scratch + MAY * wide + SIDE
+    moved, back = scratch + MOVED * wide, scratch + BACK * wide
+    alpha, ahead = scratch + ALPHA * wide + SIDE, scratch + AHEAD * wide + SIDE
+    changes, other = alpha + (T + 1) * wide, scratch + AHEAD_CHANGE * wide + SIDE
+    visits, mean = scratch + VISITS * wide, scratch + NUMBERS * wide + MEAN
+    fill_float64(changes - SIDE, (T + 1) * wide // D, 0.0)
     for t in range(frames):
-        last = max(t - 1, 0) * size * 8
-        changes_ahead(
-            row(V + t * vs, K),
-            symbols,
-            size,
-            doubles(alpha + last, size),
-            doubles(changes + t * size * 8, size),
-            doubles(changes + last, size),
-            t == 0,
-        )
-    last = doubles(alpha + (frames - 1) * size * 8, size)
-    change = doubles(changes + (frames - 1) * size * 8, size)
-    mean = 0.0
-    for s in range(max(size - 2, 0), size):
-        mean += share(last[s], total) * change[s]
-    rest = changes + T * size * 8
-    beta, ahead = doubles(rest, size), doubles(rest + size * 8, size)
-    back, ahead_change = doubles(rest + 2 * size * 8, size), doubles(rest + 3 * size * 8, size)
+        a, x = alpha + t * wide, changes + t * wide
+        gather(size, V + t * vs, places, moved)
+        change_ahead(size, moved, a, a - D, a - 2 * D, may, x, x - D, x - 2 * D, x + wide)
     for t in range(frames - 1, -1, -1):
-        end = t == frames - 1
-        changes_back(row(V + t * vs, K), symbols, size, ahead, back, ahead_change, end)
-        backward(row(P + t * ps, K), symbols, size, beta, ahead, end)
-        now, change = doubles(alpha + t * size * 8, size), doubles(changes + t * size * 8, size)
-        target = row(out + t * os, K)
-        for s in range(size):
-            weight = exp(now[s] + beta[s] - total)
-            target[int(symbols[s])] += weight * (change[s] + back[s] - mean)
+        a, x, skip = ahead, other, may + 2 * D
+        gather(size, V + t * vs, places, moved)
+        change_back(size, moved, a, a + D, a + 2 * D, skip, x, x + D, x + 2 * D, back, x)
+        backward(P, ps, t, size, scratch, wide)
+        change = changes + (t + 1) * wide
+        if t == frames - 1:
+            average(size, visits, change, mean)
+        weigh(size, visits, change, back, mean, visits)
+        add_at(size, visits, places, out + t * os)

@@ -68,8 +68,8 @@ class Library:
             points: of the axes that it runs over, in the order of its operands.
         """
         frames, labels = points
-        rows = {"ctc": 2, "ctc_occupancy": frames + 2, "ctc_curvature": 2 * frames + 4}
-        return 8 * (2 * labels + 1) * (rows[name] + 1)
+        lattices = {"ctc": 2, "ctc_occupancy": frames + 1, "ctc_curvature": 2 * frames + 2}
+        return 8 * (2 * labels + 5) * (9 + lattices[name])
 
     def _padded(self, n: int) -> int:
         two, three = (-(-n // (v * self.lanes)) * v * self.lanes for v in (2, 3))
