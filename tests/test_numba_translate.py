@@ -86,8 +86,9 @@ def test_it_does_what_python_does(name: str) -> None:
         "try:\n        pass\n    finally:\n        pass",
     ],
 )
-def test_what_is_not_translated_is_left_to_numba(body: str) -> None:
-    assert compiler._translated("test", TEXT.format(body=body), None, "<test>") is None
+def test_what_is_not_translated_is_an_error(body: str) -> None:
+    with pytest.raises(UntranslatableError):
+        compiler._translated("test", TEXT.format(body=body), None, "<test>")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

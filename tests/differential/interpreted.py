@@ -247,11 +247,13 @@ class Interpreted:
         self, dtype: str, loads: str, stores: Sequence[str], body: Callable[..., Any]
     ) -> Callable[..., None]:
         def run(n: int, *given: Any) -> None:
+            if n == 0:
+                return
             rest = list(given)
             operands: list[Any] = []
             for kind in loads:
                 if kind == "j":
-                    operands.append(np.arange(n).astype(dtype))
+                    operands.append((rest.pop(0) + np.arange(n)).astype(dtype))
                 elif kind == "c":
                     operands.append(np.dtype(dtype).type(rest.pop(0)))
                 elif kind == "b":

@@ -39,9 +39,7 @@ def rows(program: Program, paths: Mapping[str, tuple[Loop, ...]]) -> dict[str, s
     return found
 
 
-def _columns(
-    program: Program, value: Value, paths: Mapping[str, tuple[Loop, ...]]
-) -> str | None:
+def _columns(program: Program, value: Value, paths: Mapping[str, tuple[Loop, ...]]) -> str | None:
     """Return the axis of the columns, if a value is a product of matrices of single numbers."""
     if not value.is_contraction or len(value.operands) != 2 or not _is_number(value):
         return None
@@ -57,7 +55,7 @@ def _columns(
 
 
 def _alike(program: Program) -> dict[str, list[str]]:
-    """Return, for each value, those that are computed from it or from which it is, point by point."""
+    """Return the values from which each is computed point by point, and those computed from it."""
     found: dict[str, list[str]] = {v.name: [] for v in program}
     for value in program:
         for ref in value.operands:

@@ -55,11 +55,11 @@ class Compiler(Protocol):
     """Makes modules of texts; the functions of a module have an `address`.
 
     Attributes:
-        forms: what an entry may consist of, as the suffixes of the files that determine its code;
+        files: what an entry consists of, as the suffixes of the files that determine its code;
             ".py" of the text is among them.
     """
 
-    forms: tuple[frozenset[str], ...]
+    files: frozenset[str]
 
     def fingerprint(self) -> bytes:
         """Return a hash of everything that kernels depend on, except their texts."""
@@ -206,7 +206,7 @@ class Store:
     def _files(self, folder: Path) -> Iterator[Path]:
         """Yield the files of an entry that matter: its text, and the compiler's files."""
         for file in sorted(folder.rglob("*")):
-            if any(file.suffix in form for form in self.compiler.forms):
+            if file.suffix in self.compiler.files:
                 yield file
 
     def _is_whole(self, folder: Path, text: str) -> bool:
@@ -219,7 +219,7 @@ class Store:
             own = read_regular(folder / f"{folder.name}.py").decode("utf-8")
             return (
                 own == text
-                and {f.suffix for f in files.values()} in self.compiler.forms
+                and {f.suffix for f in files.values()} == self.compiler.files
                 and files.keys() == sums.keys()
                 and all(_sum(file) == sums[n] for n, file in files.items())
             )

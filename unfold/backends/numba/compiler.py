@@ -1,7 +1,7 @@
 """The compiler of the store: texts in, modules with machine code out.
 
 Functions of whole numbers are translated (`translate`) and compiled by Numba's code generator,
-without its front end. A module that needs more than that is compiled by Numba as a whole.
+without its front end.
 
 Machine code depends on the text, on the source of this folder and of `native`, on the versions of
 Numba, LLVM and Python, and on the target processor.
@@ -16,14 +16,14 @@ import sys
 from functools import cache
 from pathlib import Path
 from traceback import extract_tb
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from unfold.backends.native.store import Store
-from unfold.backends.numba.translate import UntranslatableError, is_compiled, is_public, translate
+from unfold.backends.numba.translate import is_compiled, is_public, translate
 from unfold.errors import BackendError
 
 HERE = Path(__file__).parent
@@ -32,9 +32,9 @@ SOURCES = (HERE, HERE.parent / "native")
 
 
 class Compiler:
-    """Runs modules; Numba compiles their functions, and finds them again beside their text."""
+    """Translates and compiles the functions of modules, and finds them again beside their text."""
 
-    forms = (frozenset({".py", OBJECT, BITCODE}), frozenset({".py", ".nbi", ".nbc"}))
+    files = frozenset({".py", OBJECT, BITCODE})
 
     def fingerprint(self) -> bytes:
         """Return a hash of everything that all kernels depend on."""
@@ -51,9 +51,7 @@ class Compiler:
         if file is None:
             linecache.cache[where] = (len(text), None, text.splitlines(keepends=True), where)
         try:
-            return _translated(name, text, file, where) or _executed(
-                name, text, where, file is not None
-            )
+            return _translated(name, text, file, where)
         except OSError:
             raise
         except Exception as error:
@@ -84,7 +82,7 @@ def _fingerprint() -> bytes:
 
 
 def _translated(name: str, text: str, file: Path | None, where: str) -> Any:
-    """Return the functions of a module by name, or None if Numba has to compile it.
+    """Return the functions of a module by name.
 
     Machine code is written beside the text, and read if it is there.
     """
@@ -99,10 +97,7 @@ def _translated(name: str, text: str, file: Path | None, where: str) -> Any:
             names: dict[str, Any] = {}
             tree.body = [s for s in tree.body if s not in functions]
             exec(compile(tree, where, "exec", dont_inherit=True), names)
-            try:
-                library = _library(name, functions, names)
-            except UntranslatableError:
-                return None
+            library = _library(name, functions, names)
             _, _, code = library.serialize_using_object_code()
             if file:
                 for place, content in zip(places, code, strict=True):
@@ -116,11 +111,7 @@ def _translated(name: str, text: str, file: Path | None, where: str) -> Any:
 
 
 def _library(name: str, functions: list[ast.FunctionDef], names: dict[str, Any]) -> Any:
-    """Return functions as machine code of Numba's code generator.
-
-    Raises:
-        UntranslatableError: they use more of Python than is translated.
-    """
+    """Return functions as machine code of Numba's code generator."""
     library = _codegen().create_library(name)
     module = library.create_ir_module(name)
     translate(functions, names, module, f"{name}_")
@@ -133,27 +124,3 @@ def _library(name: str, functions: list[ast.FunctionDef], names: dict[str, Any])
 def _codegen() -> Any:
     context: Any = cpu_target.target_context
     return context.codegen()
-
-
-def _executed(name: str, text: str, where: str, stored: bool) -> ModuleType:
-    """Run a module; Numba searches its machine code beside it, with any settings of the user.
-
-    It runs from its text, not from Python's cached bytecode.
-    """
-    from numba.core import config as settings
-
-    if not stored:
-        text = text.replace("cache=True", "cache=False")
-    module = ModuleType(name)
-    module.__file__ = where
-    sys.modules[name] = module
-    config: Any = settings
-    elsewhere, config.CACHE_DIR = config.CACHE_DIR, ""
-    try:
-        exec(compile(text, where, "exec", dont_inherit=True), module.__dict__)
-    except Exception:
-        del sys.modules[name]
-        raise
-    finally:
-        config.CACHE_DIR = elsewhere
-    return module

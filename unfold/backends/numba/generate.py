@@ -195,9 +195,8 @@ class _Writer(Addresses):
     def leaf(self, leaf: object, depth: int, vector: str | None) -> tuple[str, list[Integer]]:
         """Return the load of a leaf, and its arguments."""
         if isinstance(leaf, Coordinate):
-            if leaf.dim == vector:
-                return "j", [function("real", self.loops.get(vector, whole(0)))]
-            return "c", [function("real", self.loops[leaf.dim])]
+            at = function("real", self.loops.get(leaf.dim, whole(0)))
+            return "j" if leaf.dim == vector else "c", [at]
         if isinstance(leaf, Last):
             last = function("difference", self.slot("extent", leaf.axis), 1)
             return "c", [function("real", last)]

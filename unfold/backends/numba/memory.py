@@ -105,9 +105,7 @@ def _at_places(dtype: str, adds: bool) -> Any:
             count, source, places, target = arguments
             with cgutils.for_range(builder, count) as loop:
                 step = builder.mul(loop.index, _INT(8))
-                place, row, line = (
-                    (places, target, source) if adds else (places, source, target)
-                )
+                place, row, line = (places, target, source) if adds else (places, source, target)
                 at = builder.load(builder.inttoptr(builder.add(place, step), _INT.as_pointer()))
                 own = builder.inttoptr(builder.add(row, at), element.as_pointer())
                 other = builder.inttoptr(builder.add(line, step), _DOUBLE.as_pointer())

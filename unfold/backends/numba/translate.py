@@ -200,7 +200,9 @@ class _Function:
         """Return the value of a variable, or of a constant of the module."""
         if name in self.places:
             return self.builder.load(self.places[name])
-        return self.constant(self.names.get(name))
+        if name not in self.names:
+            raise UntranslatableError(f"{name} is not defined")
+        return self.constant(self.names[name])
 
     def constant(self, value: Any) -> Any:
         """Return a number of Python."""
