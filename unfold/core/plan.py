@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from unfold.core.affine import Affine
 from unfold.core.op import OPS, Kind, Op, Reduction
 from unfold.core.origin import Origin
-from unfold.core.program import Program
+from unfold.core.program import BATCH, Program
 from unfold.core.scalar import X
 
 VECTOR = "#"  # the label of the feature dimension that a kernel runs over
@@ -230,6 +230,12 @@ class Gemm:
     k: tuple[Dim, ...]
     outer: tuple[Dim, ...] = ()
     packed: str | None = None
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """All axes of its dimensions, without the batch."""
+        dims = (*self.m, *self.n, *self.k, *self.outer)
+        return tuple(dict.fromkeys(d.name for d in dims if d.size is None and d.name != BATCH))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from unfold.core.affine import Affine
 from unfold.core.origin import Joined
 from unfold.core.plan import Call, Dim, Fill, Gemm, Kernel, Load, Loop, Nest, Pack, Plan, Statement
 from unfold.core.printing import show_form
-from unfold.core.program import BATCH
 from unfold.explain.costs import Costs, Effort
 from unfold.explain.fates import Fate, fates
 from unfold.explain.names import Names
@@ -296,10 +295,8 @@ class _Writer:
         details: list[str] = []
         if (joined := self.names.joined(gemm.value)) > 1:
             details.append(f"{joined} products in one")
-        axes = [d.name for d in (*gemm.m, *gemm.k, *gemm.outer) if d.size is None]
-        together = [a for a in dict.fromkeys(axes) if a != BATCH]
-        if together:
-            details.append(f"all {', '.join(together)} at once")
+        if gemm.axes:
+            details.append(f"all {', '.join(gemm.axes)} at once")
         many = f"{sizes[3]} of " if sizes[3] > 1 else ""
         details.append(many + " × ".join(map(str, sizes[:3])))
         text = f"{', '.join(equations)}: {self.names.product(value)}"

@@ -236,9 +236,7 @@ class _Fates:
             return f"{words}, hoisted out of the loop over {' and '.join(out)}", [text]
         if around:
             return f"{words} in the loop over {' and '.join(around)}", []
-        axes = [d.name for d in (*gemm.m, *gemm.k, *gemm.outer) if d.size is None]
-        together = [a for a in dict.fromkeys(axes) if a != BATCH]
-        return (f"{words}, all {', '.join(together)} at once" if together else words), []
+        return (f"{words}, all {', '.join(gemm.axes)} at once" if gemm.axes else words), []
 
     def _kernels(self, name: str, own: list[str], whole: str) -> list[str]:
         """Describe the kernels that compute an equation, those in one loop together."""
