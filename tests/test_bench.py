@@ -22,7 +22,8 @@ from benchmarks.peers.packing import PACKING, pack, unpack  # noqa: E402
 from benchmarks.peers.peer import PEERS, Numbers  # noqa: E402
 from unfold.cli import invoke  # noqa: E402
 from unfold.commands import bench as command  # noqa: E402
-from unfold.terminal import timing  # noqa: E402
+from unfold.speed import timing  # noqa: E402
+from unfold.speed.machine import describe_machine  # noqa: E402
 
 TINY = Shape("tiny", steps=5, batch=3, hidden=7)
 
@@ -208,7 +209,7 @@ def test_goals_stand_beside_ratios() -> None:
         "peak": {"1": 1.25e11, "2": 2.5e11},
         "versions": {},
         "date": "today",
-        "machine": {**document.describe_machine(), "load": 3.0},
+        "machine": {**describe_machine(), "load": 3.0},
     }
     table = report.tables(found)[0]
     assert table.rows == [

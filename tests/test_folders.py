@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).parent.parent / "unfold"
 SPEC = {"spec", "spec/text", "spec/file", "spec/meaning"}
 PROGRAMS = {"core", "ops", "passes", "planning", "explain", "runs", "unfolded"}
 LAYERS = {*SPEC, *PROGRAMS, "settings", "errors"}
-STAGES = {*LAYERS, "analysis", "backends", "files", "generation", "streams", "training", "unfold"}
+STAGES = {*LAYERS, "analysis", "backends", "files", "generation", "speed", "streams"}
+STAGES |= {"training", "unfold"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
@@ -50,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shipped": {"errors"},
     "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
     "__init__": {"api", "training", "errors", "version"},
+    "speed": {"backends", "core", "errors", "unfold"},
     "terminal": {*STAGES, "training/rules", "execution", "version"},
     "commands": {*STAGES, "drawing", "terminal"},
     "cli": {"commands", "terminal", "errors", "streams", "version"},

@@ -4,9 +4,7 @@
 
 In: names from the command line. Out: `Case`, whose arrays follow from its names and a seed alone.
 Parameters have the names and shapes [out, in] of the specs in `benchmarks/specs`; inputs are
-integers [batch, steps]. Work is counted in products of matrices with features, forward once and
-backward twice: 6 T B (g H² + 65 H) operations for a cell of g recurrent matrices (the products with
-an input are picks of a column and count nothing; nor does what is done element by element).
+integers [batch, steps].
 """
 
 from __future__ import annotations
@@ -20,11 +18,12 @@ from zlib import crc32
 
 import numpy as np
 
+from unfold.speed.workload import CLASSES, MAIN, Shape, product_flops
+
 Arrays = dict[str, np.ndarray]
 Extents = tuple[str, ...]
 
 SPECS = Path(__file__).parent.parent / "specs"
-CLASSES = 65
 
 
 @dataclass(frozen=True)
@@ -89,26 +88,10 @@ CELLS = {
 }
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How much of it: steps, sequences, hidden units."""
-
-    name: str
-    steps: int
-    batch: int
-    hidden: int
-
-
 STEPS = (1_000, 10_000, 100_000)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 GROUPS = {
-    "main": (
-        Shape("S1", 25, 1, 100),
-        Shape("S2", 100, 32, 128),
-        Shape("S3", 100, 64, 512),
-        Shape("S4", 50, 128, 1024),
-        Shape("S5", 1000, 1, 64),
-    ),
+    "main": tuple(MAIN.values()),
     "steps": tuple(Shape(f"T={steps}", steps, 1, 64) for steps in STEPS),
     "batches": tuple(Shape(f"B={batch}", 100, batch, 128) for batch in BATCHES),
 }
@@ -150,9 +133,7 @@ class Case:
     @property
     def flops(self) -> int:
         """Floating-point operations of the products, forward and backward."""
-        shape, hidden = self.shape, self.shape.hidden
-        per_step = self.cell.matrices * hidden**2 + CLASSES * hidden
-        return 6 * shape.steps * shape.batch * per_step
+        return product_flops(self.cell.matrices, self.shape)
 
     def parameters(self, seed: int = 0) -> Arrays:
         """Return weights, uniform within ±1/√H as PyTorch draws them, in float32."""

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.peers.cases import Case
 from benchmarks.peers.peer import PEERS, Numbers
 from benchmarks.peers.team import Failed, Player, Seat
-from unfold.terminal.timing import TURN, Times, interleave
+from unfold.speed.timing import TURN, Times, interleave
 
 TOLERANCE = 2e-4
 CLEAR = 1.5  # times slower at first sight is not tried again

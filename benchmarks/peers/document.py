@@ -13,16 +13,12 @@ product of matrices on all threads, memory MB. `slower` is a time over unfold's,
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.compare import Result
 from benchmarks.peers.startup import Start
-from unfold.core.processors import processors
 
 Document = dict[str, Any]
 OURS = "unfold"
@@ -72,24 +68,3 @@ def _case(found: Result | Start) -> Document:
         "peer": found.peer,
         "threads": found.threads,
     }
-
-
-def describe_machine() -> Mapping[str, Any]:
-    """Return what a reader has to know of the machine; its load is that before the benchmarks."""
-    return {
-        "processor": _processor(),
-        "processors": processors(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "load": round(os.getloadavg()[0], 2),
-    }
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or "unknown"

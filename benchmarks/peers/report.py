@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.peers.document import OURS, Document
+from unfold.terminal.report import digits
 
 # Goals by shape: the best peer's time over unfold's, for cells that libraries have and for all
 # others; and the part of the product of matrices.
@@ -83,19 +84,13 @@ def _growth(groups: list[dict[str, Document]], peers: list[str]) -> Table:
     for (cell, batch, hidden), runs in longer.items():
         for steps, group in sorted(runs.items()) if len(runs) > 1 else ():
             times = [group.get(p, {}).get("minimum") for p in peers]
-            figures = ["–" if t is None else _digits(1e6 * t / steps) for t in times]
+            figures = ["–" if t is None else digits(1e6 * t / steps) for t in times]
             rows.append([cell, f"T={steps}, B={batch}, H={hidden}", *figures])
     return Table("Microseconds of a step, minimum", ["cell", "shape", *peers], rows, 2)
 
 
 def _milliseconds(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{_digits(1e3 * seconds)}"
-
-
-def _digits(number: float) -> str:
-    """Return three significant digits, as in 0.254, 9.21, 16.7, 839."""
-    decimals = next((d for d, limit in ((3, 1), (2, 10), (1, 100)) if number < limit), 0)
-    return f"{number:.{decimals}f}"
+    return "–" if seconds is None else f"{digits(1e3 * seconds)}"
 
 
 def _share(row: Document, shape: str) -> str:

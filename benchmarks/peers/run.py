@@ -21,13 +21,14 @@ from typing import Any
 
 from benchmarks.peers.cases import CELLS, Case, Shape, read_shapes
 from benchmarks.peers.compare import TOLERANCE, Result, compare
-from benchmarks.peers.document import Document, describe_machine, result_rows, start_rows
+from benchmarks.peers.document import Document, result_rows, start_rows
 from benchmarks.peers.peer import PEERS, USUAL
 from benchmarks.peers.report import BUSY, markdown, show
 from benchmarks.peers.startup import Start, start
 from benchmarks.peers.team import Failed, Player, Seat, seats
 from unfold.core.processors import processors
-from unfold.terminal.timing import GEMM_SIZE, gemm_peak
+from unfold.speed.machine import describe_machine
+from unfold.speed.timing import GEMM_SIZE, gemm_peak
 
 
 def main(words: list[str]) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.peers.cases import Case
 from benchmarks.peers.peer import PEERS, Numbers, Peer, Prepared
-from unfold.terminal.timing import timed, turn
+from unfold.speed.timing import timed, turn
 
 
 class Worker:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from unfold.backends.hardware import Hardware
 from unfold.backends.profiles import Profile
 from unfold.core.plan import Plan
 from unfold.core.program import Program
@@ -97,6 +98,10 @@ class Backend(Protocol):
         Raises:
             BackendError: what was generated does not compile.
         """
+        ...
+
+    def hardware(self) -> Hardware | None:
+        """Describe the processor that code is generated for, if any is."""
         ...
 
     def clocked(self) -> AbstractContextManager[Clock]:

@@ -156,6 +156,12 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def digits(number: float) -> str:
+    """Return three significant digits, as in 0.254, 9.21, 16.7, 839."""
+    decimals = next((d for d, limit in ((3, 1), (2, 10), (1, 100)) if number < limit), 0)
+    return f"{number:.{decimals}f}"
+
+
 def named(values: Mapping[str, Any]) -> str:
     """Return `t=25, u=12`."""
     return ", ".join(f"{name}={value}" for name, value in values.items())

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from unfold.backends.hardware import Hardware
 from unfold.backends.native.engine import Engine
 from unfold.backends.native.host import Request
 from unfold.backends.native.profile import Clock
@@ -61,6 +62,10 @@ class Native:
     def bind(self, *rules: tuple[Rule, Arrays]) -> tuple[Applied, ...]:
         """Return functions that apply rules, compiled together."""
         return bind(self.engine.machine, rules)
+
+    def hardware(self) -> Hardware | None:
+        """Return nothing: it is not known."""
+        return None
 
     @contextmanager
     def clocked(self) -> Iterator[Clock]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unfold.backends.hardware import Hardware
 from unfold.backends.native.backend import Native
 from unfold.backends.native.engine import Engine
 from unfold.backends.protocol import Planner, Room
@@ -30,3 +31,18 @@ class Numba(Native):
         from unfold.backends.numba.machine import Compiled  # a Plan alone needs no compiler
 
         super().__init__(planner, Engine(Compiled(), room=room))
+
+    def hardware(self) -> Hardware:
+        """Describe the target processor."""
+        from unfold.backends.numba import gemm, sweep, target
+
+        return Hardware(
+            instructions=target.instruction_set(),
+            processor=target.identity()[1],
+            vector_bytes=target.vector_bytes(),
+            vector_registers=target.vector_registers(),
+            fused=target.is_fused(),
+            tiles=gemm.tile_shapes("float32"),
+            depth=gemm.KC,
+            reader=sweep.reader,
+        )

@@ -116,6 +116,12 @@ def rows(vectors: int, registers: int, *, fused: bool) -> int:
     return min(MOST_ROWS, (registers - beside) // vectors // 2 * 2)
 
 
+def tile_shapes(dtype: str) -> tuple[tuple[int, int], ...]:
+    """Return rows and columns of the tiles of large products, the wide one first."""
+    beside = {"registers": vector_registers(), "fused": is_fused()}
+    return tuple((rows(v, **beside), v * _lanes(dtype)) for v in (3, 2))
+
+
 def _lanes(dtype: str) -> int:
     return vector_bytes() // ITEM[dtype]
 

@@ -59,6 +59,14 @@ def is_fused() -> bool:
     return all(multiplies_and_adds(*processor) for processor in _processors())
 
 
+def instruction_set() -> str:
+    """Return the usual name of the target's vector instructions."""
+    triple, width = identity()[0], vector_bytes()
+    if triple.startswith(("x86", "i686")):
+        return {64: "AVX-512", 32: "AVX2" if is_fused() else "AVX"}.get(width, "SSE")
+    return "NEON" if triple.startswith(("aarch64", "arm")) else f"{8 * width} bits"
+
+
 def _processors() -> list[tuple[str, str, str]]:
     """Return the target, and, if a name alone was set, the processor of that name."""
     triple, name, features = identity()

@@ -52,6 +52,9 @@ class Reference:
         """Return functions that apply rules with NumPy."""
         return tuple(interpret(rule, arrays) for rule, arrays in rules)
 
+    def hardware(self) -> None:
+        """Return nothing: no code is generated."""
+
     @contextmanager
     def clocked(self) -> Iterator[Untimed]:
         """Run as usual in this context: there are no blocks to time."""
