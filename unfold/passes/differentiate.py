@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 
 from unfold.core.affine import Affine
 from unfold.core.align import align
@@ -34,6 +35,7 @@ from unfold.passes.simplify import drop_dead, merge_copies
 from unfold.passes.solve import point, solve
 
 
+@cache
 def adjoint_name(name: str, depth: int = 1) -> str:
     """Return the name of a value's adjoint: `∂h`, or `∂²h` when differentiating a second time."""
     return Adjoint(Written(name), depth).name

@@ -192,6 +192,11 @@ class Pipeline:
         axis = self.carry_axis
         return to_next(axis, self.delays, overlap) if axis else ()
 
+    @cached_property
+    def _next(self) -> dict[str, str]:
+        """The names under which a run gives the state for the next chunk."""
+        return {n: Next(n).name for n in self.delays}
+
     def state(
         self,
         values: Mapping[str, Any],
@@ -206,8 +211,7 @@ class Pipeline:
             missing: inputs that were not given; where a chunk is shorter than a delay, the state
                 that it should have gone on from is then not known.
         """
-        names = {n: Next(n).name for n in self.delays}
-        found = {n: values[full] for n, full in names.items() if full in values}
+        found = {n: values[full] for n, full in self._next.items() if full in values}
         lost = [n for n in found if Carried(n).name in missing]
         if lost and lengths is not None and self.carry_axis is not None:
             shortest = int(lengths(self.carry_axis).min())
