@@ -51,16 +51,16 @@ def facts(target: str) -> tuple[int, int, bool]:
     return width, register_count(*processor, width), multiplies_and_adds(*processor)
 
 
-def assembly(target: str, dtype: str, height: int, vectors: int, line: int) -> str:
+def assembly(target: str, dtype: str, height: int, vectors: int) -> str:
     """Return the optimised machine code of a tile."""
     triple, name = TARGETS[target]
     module = ir.Module("tile")
     module.triple = triple
-    integers = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 9)
+    integers = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 10)
     function = ir.Function(module, integers, "tile")
     builder = ir.IRBuilder(function.append_basic_block())
     lanes = facts(target)[0] // ITEM[dtype]
-    write_tile(builder, dtype, height, vectors, lanes, function.args, line=line)
+    write_tile(builder, dtype, height, vectors, lanes, function.args)
     builder.ret_void()
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=name, opt=3)
     parsed = llvm.parse_assembly(str(module))
@@ -99,7 +99,7 @@ def test_nothing_is_spilled(target: str, dtype: str, vectors: int) -> None:
     _, registers, fused = facts(target)
     height = rows(vectors, registers, fused=fused)
     for wide in (vectors, vectors - 1):  # the last panel of a product need not be full
-        text = assembly(target, dtype, height, wide, vectors)
+        text = assembly(target, dtype, height, wide)
         found = loops(text)
         products = [sum(bool(PRODUCT.search(x)) for x in loop) for loop in found]
         assert max(products) >= height * wide, text
@@ -110,5 +110,5 @@ def test_nothing_is_spilled(target: str, dtype: str, vectors: int) -> None:
 
 def test_a_tile_that_does_not_fit_is_noticed() -> None:
     """The tile of a processor with 32 registers spills on one with 16."""
-    found = loops(assembly("avx2", "float32", 8, 3, 3))
+    found = loops(assembly("avx2", "float32", 8, 3))
     assert any(STACK.search(x) and VECTOR.search(x) for loop in found for x in loop)

@@ -8,10 +8,10 @@
 
 A panel holds NR columns of B, [K][NR], zero padded, so that the micro-kernel reads it in order; a
 tile of MR rows and NR columns of C stays in registers for a block of K. MR follows from the number
-of vector registers of the target (`rows`). `gemm` reads A in place,
-with any strides (0 repeats a row); `matmul` packs both operands blockwise into scratch memory (the
-blocking of Goto & van de Geijn 2008). Strides are bytes, and C has unit column stride. Sums have
-one fixed order: equal inputs give equal bits.
+of vector registers of the target (`rows`). `gemm` reads A in place, with any strides (0 repeats a
+row); `matmul` packs both operands blockwise into scratch memory (the blocking of Goto & van de
+Geijn 2008), but B is read in place where A has few rows. Strides are bytes, and C has unit column
+stride. Sums have one fixed order: equal inputs give equal bits.
 
 Rounding does not grow with K: sums consist of blocks of KC, starting from zero; `matmul` adds up to
 RUN of them plainly, and the results with compensation. C may be the sum of `count` products, which

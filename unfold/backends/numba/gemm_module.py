@@ -18,13 +18,14 @@ MC = 96
 RUN = 32
 M2 = 8
 M3 = 8
+FEW = 32  # rows of A, so that it is not worth packing the panels that they are multiplied by
 I = ITEM[DTYPE]  # noqa: E741
 N2, N3 = 2 * LANES, 3 * LANES
 
 panels = ExternalFunction(f"unfold_panels_{DTYPE}", integers(7))
 strips = ExternalFunction(f"unfold_strips_{DTYPE}", integers(7))
-column2 = ExternalFunction(f"unfold_column2_{DTYPE}", integers(10))
-column3 = ExternalFunction(f"unfold_column3_{DTYPE}", integers(10))
+column2 = ExternalFunction(f"unfold_column2_{DTYPE}", integers(11))
+column3 = ExternalFunction(f"unfold_column3_{DTYPE}", integers(11))
 join = ExternalFunction(f"unfold_join_{DTYPE}", integers(4))
 
 
@@ -53,40 +54,47 @@ def gemm(a, rsa, csa, b, c, rsc, m, n, k, accumulate):
         more = 1 if k0 > 0 else accumulate
         for turn in range((n + nr - 1) // nr):
             j = first + turn * step
-            panel = b + (k0 * nr + j * k) * I
+            panel, line = b + (k0 * nr + j * k) * I, nr * I
             here, there = a + k0 * csa, c + j * I
             if nr == N3:
-                column3(here, rsa, csa, panel, there, rsc, m, min(nr, n - j), kc, more)
+                column3(here, rsa, csa, panel, line, there, rsc, m, min(nr, n - j), kc, more)
             else:
-                column2(here, rsa, csa, panel, there, rsc, m, min(nr, n - j), kc, more)
+                column2(here, rsa, csa, panel, line, there, rsc, m, min(nr, n - j), kc, more)
 
 
 @njit(integers(13), cache=True)
 def product(a, rsa, csa, b, rsb, csb, c, rsc, m, n, k, accumulate, scratch):
-    """C (+)= A B, sums of K in blocks of KC that are added one after the other."""
+    """C (+)= A B, sums of K in blocks of KC that are added one after the other.
+
+    B is packed, but for panels that few tiles read and that are full and contiguous.
+    """
     nr = width(n)
     mr = M3 if nr == N3 else M2
     block = (n + nr - 1) // nr * nr * min(k, KC) * I
+    direct = n // nr * nr if csb == I and m <= FEW else 0
     for k0 in range(0, max(k, 1), KC):
         kc = min(KC, k - k0)
         more = 1 if k0 > 0 else accumulate
-        panels(scratch, b + k0 * rsb, rsb, csb, kc, n, nr)
+        right = b + k0 * rsb
+        if direct < n:
+            panels(scratch + direct * kc * I, right + direct * csb, rsb, csb, kc, n - direct, nr)
         for i0 in range(0, m, MC):
             mc = min(MC, m - i0)
             here, row, column, strip = a + i0 * rsa + k0 * csa, rsa, csa, mr * rsa
             if csa != I and m > mr:
                 strips(scratch + block, here, rsa, csa, mc, kc, mr)
                 here, row, column, strip = scratch + block, I, mr * I, mr * kc * I
-            panel = scratch
             for j in range(0, n, nr):
+                panel, line = scratch + j * kc * I, nr * I
+                if j < direct:
+                    panel, line = right + j * I, rsb
                 for i in range(0, mc, mr):
                     rows, at = min(mr, mc - i), here + i // mr * strip
-                    there = c + (i0 + i) * rsc + j * I
+                    there, columns = c + (i0 + i) * rsc + j * I, min(nr, n - j)
                     if nr == N3:
-                        column3(at, row, column, panel, there, rsc, rows, min(nr, n - j), kc, more)
+                        column3(at, row, column, panel, line, there, rsc, rows, columns, kc, more)
                     else:
-                        column2(at, row, column, panel, there, rsc, rows, min(nr, n - j), kc, more)
-                panel += kc * nr * I
+                        column2(at, row, column, panel, line, there, rsc, rows, columns, kc, more)
 
 
 @njit(integers(16), cache=True)

@@ -2,7 +2,7 @@
 
     panels(dst, src, rs, cs, k, n, nr)                 pack B[k, n]
     strips(dst, a, rsa, csa, m, k, mr)                 pack A[m, k]
-    column2, column3(a, rsa, csa, b, c, rsc, m, n, k, more)
+    column2, column3(a, rsa, csa, b, rsb, c, rsc, m, n, k, more)
                                                        one panel's columns of C, in tiles
     join(n, x, total, errors)                          total += x, compensated
 
@@ -27,7 +27,7 @@ t4x2, t2x2, t1x2 = (tile(DTYPE, m, 2, LANES, s) for m, s in ((4, 1), (2, 2), (1,
 t4x3, t2x3, t1x3 = (tile(DTYPE, m, 3, LANES, s) for m, s in ((4, 1), (2, 2), (1, 4)))
 whole2, whole3 = tile(DTYPE, M2, 2, LANES), tile(DTYPE, M3, 3, LANES)
 # The last panel of a product need not be full.
-narrow2, narrow3 = (tile(DTYPE, m, v, LANES, panel=v + 1) for m, v in ((M2, 1), (M3, 2)))
+narrow2, narrow3 = (tile(DTYPE, m, v, LANES) for m, v in ((M2, 1), (M3, 2)))
 square = turn(DTYPE, LANES)
 strip2, strip3, panel2, panel3 = (line_up(DTYPE, n) for n in (M2, M3, 2 * LANES, 3 * LANES))
 
@@ -75,44 +75,44 @@ def panels(dst, src, rs, cs, k, n, nr):
         dst += k * nr * I
 
 
-@cfunc(integers(10), cache=True)
-def column2(a, rsa, csa, b, c, rsc, m, n, k, more):
+@cfunc(integers(11), cache=True)
+def column2(a, rsa, csa, b, rsb, c, rsc, m, n, k, more):
     """One panel's columns of C, a panel of 2 vectors."""
     i = 0
     while n <= LANES and i + M2 <= m:
-        narrow2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        narrow2(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
         i += M2
     while i + M2 <= m:
-        whole2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        whole2(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
         i += M2
     if M2 > 4 and i + 4 <= m:
-        t4x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        t4x2(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
         i += 4
     if i + 2 <= m:
-        t2x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        t2x2(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
         i += 2
     if i < m:
-        t1x2(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        t1x2(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
 
 
-@cfunc(integers(10), cache=True)
-def column3(a, rsa, csa, b, c, rsc, m, n, k, more):
+@cfunc(integers(11), cache=True)
+def column3(a, rsa, csa, b, rsb, c, rsc, m, n, k, more):
     """One panel's columns of C, a panel of 3 vectors."""
     i = 0
     while n <= 2 * LANES and i + M3 <= m:
-        narrow3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        narrow3(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
         i += M3
     while i + M3 <= m:
-        whole3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        whole3(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
         i += M3
     if M3 > 4 and i + 4 <= m:
-        t4x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        t4x3(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
         i += 4
     if i + 2 <= m:
-        t2x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        t2x3(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
         i += 2
     if i < m:
-        t1x3(a + i * rsa, rsa, csa, b, c + i * rsc, rsc, k, n, more)
+        t1x3(a + i * rsa, rsa, csa, b, rsb, c + i * rsc, rsc, k, n, more)
 
 
 @cfunc(integers(7), cache=True)

@@ -2,7 +2,7 @@
 
 Both are Numba intrinsics of int64 arguments: addresses and strides in bytes, sizes in elements.
 
-    tile(a, rsa, csa, panel, c, rsc, K, n, accumulate)    C[MR, n] (+)= A[MR, K] panel[K, NR]
+    tile(a, rsa, csa, b, rsb, c, rsc, K, n, accumulate)   C[MR, n] (+)= A[MR, K] B[K, NR]
     turn(dst, src, stride, rows, columns)                 a square of at most `lanes` on each side
     line_up(dst, src, stride, K)                          K short rows behind one another
 """
@@ -90,9 +90,7 @@ def _number(value: int) -> Any:
     return ir.Constant(_INT, value)
 
 
-def tile(
-    dtype: str, rows: int, vectors: int, lanes: int, split: int = 1, panel: int | None = None
-) -> Any:
+def tile(dtype: str, rows: int, vectors: int, lanes: int, split: int = 1) -> Any:
     """Return the micro-kernel for a tile of C.
 
     Args:
@@ -101,18 +99,27 @@ def tile(
         vectors: NR = vectors * lanes columns.
         lanes: elements of a vector.
         split: accumulators per element, for tiles too small to hide the latency of an addition.
-        panel: vectors of a panel's row, of which the tile uses the first ones; default: all.
     """
 
     @intrinsic
     def kernel(
-        typing: Any, a: Any, rsa: Any, csa: Any, b: Any, c: Any, rsc: Any, k: Any, n: Any, more: Any
+        typing: Any,
+        a: Any,
+        rsa: Any,
+        csa: Any,
+        b: Any,
+        rsb: Any,
+        c: Any,
+        rsc: Any,
+        k: Any,
+        n: Any,
+        more: Any,
     ) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            write_tile(builder, dtype, rows, vectors, lanes, arguments, split=split, line=panel)
+            write_tile(builder, dtype, rows, vectors, lanes, arguments, split=split)
             return context.get_dummy_value()
 
-        return integers(9), code
+        return integers(10), code
 
     return kernel
 
@@ -126,12 +133,11 @@ def write_tile(
     arguments: Any,
     *,
     split: int = 1,
-    line: int | None = None,
 ) -> None:
-    """Write the code of a micro-kernel; arguments as of `tile`, `line` is its `panel`."""
+    """Write the code of a micro-kernel; arguments as of `tile`."""
     own = _Lanes(builder, dtype, lanes)
-    width, line = own.lanes * own.item, line or vectors
-    a, rsa, csa, b, c, rsc, k, n, more = arguments
+    width = own.lanes * own.item
+    a, rsa, csa, b, rsb, c, rsc, k, n, more = arguments
 
     def corner(i: int, j: int) -> Any:
         return builder.add(builder.add(c, builder.mul(rsc, _number(i))), _number(j * width))
@@ -162,7 +168,7 @@ def write_tile(
                     builder.fadd(builder.load(part[i][j]), product, flags=FLAGS), part[i][j]
                 )
         builder.store(builder.add(here, csa), at_a)
-        builder.store(builder.add(panel, _number(line * width)), at_b)
+        builder.store(builder.add(panel, rsb), at_b)
 
     with cgutils.for_range(builder, builder.udiv(k, _number(split))):
         for part in sums:
