@@ -153,7 +153,7 @@ class Interpreted:
         kept: whether texts go through a store of kernels.
     """
 
-    forms = (frozenset({".py"}),)
+    files = frozenset({".py"})
 
     def __init__(self, *, kept: bool = False) -> None:
         self.reader = Reader()

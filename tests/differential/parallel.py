@@ -11,13 +11,14 @@ hardware. The text is that which Numba compiles, but for the tasks.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from tests.differential.interpreted import Interpreted
 from unfold.backends.native.protocol import Block
 from unfold.backends.numba.generate import _Writer
 from unfold.backends.numba.language import Python
+from unfold.core.affine import Affine
 from unfold.core.plan import Kernel, Nest, Plan
 from unfold.core.target import Target
 
@@ -111,9 +112,11 @@ class _Tasks(_Writer):
         ]
         self.first = None
 
-    def kernel(self, kernel: Kernel, depth: int) -> None:
+    def kernel(
+        self, kernel: Kernel, depth: int, within: Sequence[Affine] = (), *, batched: bool = False
+    ) -> None:
         if self.first == -1:
             self.first, self.variables = len(self.lines), dict(self.loops)
-        super().kernel(kernel, depth)
+        super().kernel(kernel, depth, within, batched=batched)
         if self.first is not None:
             self.put(depth, "yield")

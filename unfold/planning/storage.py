@@ -58,8 +58,9 @@ def buffers(forms: Forms, statements: list[Statement], results: set[str]) -> dic
         for access in reads:
             found.setdefault(access.buffer, Uses([], [])).reads.append((place, access))
     filled = {s.buffer: s.looped for s in _leaves(statements) if isinstance(s, Fill)}
+    outer = _outer(statements)
     kept = {
-        n: _buffer(forms, n, uses, n in results, filled.get(n))
+        n: _buffer(forms, n, uses, n in results, filled.get(n), outer.get(n, set()))
         for n, uses in found.items()
         if n in forms.program.values
     }
@@ -117,19 +118,37 @@ def _accesses(
             yield place, [], [statement.b]
 
 
+def _outer(statements: list[Statement]) -> dict[str, set[str]]:
+    """Return the axes along which each value is in a product of its own at every point."""
+    found: dict[str, set[str]] = {}
+    for gemm in _leaves(statements):
+        if isinstance(gemm, Gemm):
+            for access in (gemm.a, gemm.b, gemm.c):
+                found.setdefault(access.buffer, set()).update(d.name for d in gemm.outer)
+    return found
+
+
 def _buffer(
-    forms: Forms, name: str, uses: Uses, whole: bool, filled: tuple[str, ...] | None
+    forms: Forms,
+    name: str,
+    uses: Uses,
+    whole: bool,
+    filled: tuple[str, ...] | None,
+    outer: set[str],
 ) -> Buffer:
     value = forms.program[name]
     host = forms.form[name] is Form.HOST
     role = value.op if host and value.is_given else "host" if host else "computed"
     empty = -1.0 if value.type.kind == "category" else 0.0
-    # What is set for one point of a loop is contiguous there.
+    # What is set for one point of a loop, or is an operand of one product, is contiguous there.
     loops = list(filled) if filled is not None else [o.axis for o in forms.paths[name]]
     row = forms.rows.get(name)
     own = sorted(
         value.axes,
-        key=lambda a: (a == row, a == BATCH, loops.index(a) if a in loops else len(loops)),
+        key=lambda a: (
+            *(a == row, a == BATCH),
+            *(loops.index(a) if a in loops else len(loops), a not in outer),
+        ),
     )
     rings: Mapping[str, int] = {} if host or whole else _rings(forms, value, uses)
     axes = tuple(

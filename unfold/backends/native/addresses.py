@@ -267,11 +267,18 @@ class Addresses:
     def collapsed(
         self, dims: tuple[Dim, ...], accesses: tuple[Access, ...]
     ) -> tuple[tuple[Dim, ...], tuple[Dim, ...]]:
-        """Return the last dimensions, which are contiguous in memory, and the others."""
+        """Return the last dimensions in memory, which are contiguous there, and the others."""
+        dims = tuple(sorted(dims, key=lambda d: self.depth(accesses[0], d)))
         start = max(len(dims) - 1, 0)
         while start > 0 and all(self.adjacent(a, dims[start - 1], dims[start]) for a in accesses):
             start -= 1
         return dims[start:], dims[:start]
+
+    def depth(self, access: Access, dim: Dim) -> int:
+        """Return the number of stored axes outside of the one that a dimension moves along."""
+        axes, index = self.buffer(access).axes, dict(access.index)
+        moving = (i for i, s in enumerate(axes) if index[s.axis].coefficient(dim.name))
+        return next(moving, len(axes))
 
     def adjacent(self, access: Access, outer: Dim, inner: Dim) -> bool:
         """Whether a step along one dimension is the whole extent of the next one."""
