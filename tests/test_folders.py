@@ -20,7 +20,7 @@ SPEC = {"spec", "spec/text", "spec/file", "spec/meaning"}
 PROGRAMS = {"core", "ops", "passes", "planning", "explain", "runs", "unfolded"}
 LAYERS = {*SPEC, *PROGRAMS, "settings", "errors"}
 STAGES = {*LAYERS, "analysis", "backends", "files", "generation", "speed", "streams"}
-STAGES |= {"training", "unfold"}
+STAGES |= {"comparison", "training", "unfold"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
@@ -50,8 +50,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis": {*LAYERS, "backends", "execution"},
     "shipped": {"errors"},
     "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
-    "__init__": {"api", "training", "errors", "version"},
+    "__init__": {"api", "comparison", "training", "errors", "version"},
     "speed": {"backends", "core", "errors", "unfold"},
+    "comparison": {"core", "errors", "speed", "training", "unfold", "unfolded"},
     "terminal": {*STAGES, "training/rules", "execution", "version"},
     "commands": {*STAGES, "drawing", "terminal"},
     "cli": {"commands", "terminal", "errors", "streams", "version"},

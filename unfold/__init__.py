@@ -15,9 +15,10 @@ from unfold.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from unfold.api import Model, library, load, loads
+    from unfold.comparison.compare import compare
     from unfold.training.fit import train
 
-__all__ = ["Model", "__version__", "library", "load", "loads", "train"]
+__all__ = ["Model", "__version__", "compare", "library", "load", "loads", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,6 +27,10 @@ def __getattr__(name: str) -> Any:
         from unfold.training.fit import train
 
         return train
+    if name == "compare":
+        from unfold.comparison.compare import compare
+
+        return compare
     if name in __all__:
         from unfold import api
 

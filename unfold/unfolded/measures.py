@@ -90,8 +90,8 @@ def measures(
     if direction not in (None, 1, -1):
         raise DataError(f"a direction is 1 (over t-1) or -1 (over t+1), found {direction!r}")
     graph = fold(program, axis=axis, count=count, extents=extents, outputs=outputs)
-    parts = _components(graph)
-    signs = [_sign(arcs) for arcs in parts.within]
+    parts = connected(graph)
+    signs = [sign_of(arcs) for arcs in parts.within]
     directions = [d for d in (1, -1) if d in signs and direction in (None, d)]
     found = [_one_direction(graph, parts, signs, d) for d in directions or [direction or 1]]
     depth = max(found, key=lambda m: m.recurrent_depth)
@@ -106,7 +106,7 @@ def measures(
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """A folded graph in strongly connected components.
 
     Attributes:
@@ -120,7 +120,7 @@ class _Parts:
     into: tuple[tuple[Arc, ...], ...]
 
 
-def _components(graph: FoldedGraph) -> _Parts:
+def connected(graph: FoldedGraph) -> Parts:
     """Split a folded graph in strongly connected components, keeping what is on routes."""
     import networkx
 
@@ -138,7 +138,7 @@ def _components(graph: FoldedGraph) -> _Parts:
             into[j].append(arc)
         elif not arc.once:
             within[i].append(arc)
-    return _Parts(order, tuple(map(tuple, within)), tuple(map(tuple, into)))
+    return Parts(order, tuple(map(tuple, within)), tuple(map(tuple, into)))
 
 
 def _routed(graph: FoldedGraph) -> list[Arc]:
@@ -155,14 +155,14 @@ def _routed(graph: FoldedGraph) -> list[Arc]:
     return [a for a in graph.arcs if a.source in keep and a.target in keep]
 
 
-def _sign(arcs: Sequence[Arc]) -> int:
+def sign_of(arcs: Sequence[Arc]) -> int:
     """Return the direction of a component's recurrence; 0 where it has none."""
     delays = [a.delay for a in arcs if a.delay]
     return 0 if not delays else 1 if delays[0] > 0 else -1
 
 
 def _one_direction(
-    graph: FoldedGraph, parts: _Parts, signs: Sequence[int], direction: int
+    graph: FoldedGraph, parts: Parts, signs: Sequence[int], direction: int
 ) -> Measures:
     """Measure the recurrences in one direction; the other ones are cut."""
     turned = [
@@ -176,7 +176,7 @@ def _one_direction(
     deepest = _best_cycle(graph, loops, 1)
     shallowest = _best_cycle(graph, loops, -1)
     depth = Fraction(*deepest[1]) if deepest else Fraction(0)
-    turned_parts = _Parts(parts.order, tuple(turned), tuple(into))
+    turned_parts = Parts(parts.order, tuple(turned), tuple(into))
     feedforward, path = _longest_path(graph, turned_parts, depth)
     skip: Fraction | float | None = None
     if shallowest:
@@ -197,7 +197,7 @@ def _best_cycle(
     best: tuple[list[int], tuple[int, int]] | None = None
     ratio: Fraction | None = None
     for arcs in components:
-        ordered = _by_step(graph, arcs)
+        ordered = by_step(graph, arcs)
         while True:
             # With every cycle still welcome, any λ below all sign * l/σ will do.
             bound = ratio if ratio is not None else Fraction(-len(arcs) - 1)
@@ -210,7 +210,7 @@ def _best_cycle(
     return best
 
 
-def _by_step(graph: FoldedGraph, arcs: Sequence[Arc]) -> list[Arc]:
+def by_step(graph: FoldedGraph, arcs: Sequence[Arc]) -> list[Arc]:
     """Order edges so that one sweep follows all paths inside of a step.
 
     Raises:
@@ -298,14 +298,14 @@ def _back(came: Mapping[int, Arc], start: int, stop: int) -> Iterator[Arc]:
             return
 
 
-def _longest_path(graph: FoldedGraph, parts: _Parts, depth: Fraction) -> tuple[Fraction, list[int]]:
+def _longest_path(graph: FoldedGraph, parts: Parts, depth: Fraction) -> tuple[Fraction, list[int]]:
     """Return the greatest l - σ d_r over input -> output paths, and the nodes of one."""
     p, q = depth.numerator, depth.denominator
     value: dict[int, int] = dict.fromkeys(graph.inputs, 0)
     came: dict[int, Arc] = {}
     for within, into in zip(parts.within, parts.into, strict=True):
         _relax(into, [a.length * q - a.delay * p for a in into], value, came)
-        ordered = _by_step(graph, within)
+        ordered = by_step(graph, within)
         weights = [a.length * q - a.delay * p for a in ordered]
         while _relax(ordered, weights, value, came):
             pass
