@@ -1,7 +1,7 @@
 """Variants of specs from the words of a command line.
 
     variants(["lstm"], None, ["size.hidden=64,128", "axis.t=10..12"])
-        {"hidden=64 t=10": Model, "hidden=64 t=11": Model, ...}
+        [Variant("hidden=64 t=10", "lstm", ("size.hidden=64", "axis.t=10")), ...]
 
 A variant is named by what distinguishes it: its spec, if there are several, and the varied values.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,35 @@ if TYPE_CHECKING:
     from unfold import Model
 
 MOST = 1000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A spec with changes.
+
+    Attributes:
+        name: what distinguishes it from the others.
+        spec: path or name.
+        items: its changes, as `--set` takes them.
+    """
+
+    name: str
+    spec: str
+    items: tuple[str, ...]
+
+    @property
+    def model(self) -> Model:
+        """The model, loaded anew."""
+        return load(self.spec, read_changes(list(self.items)))
+
+
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 
 
 def variants(
     specs: Sequence[str], changes: list[str] | None, vary: list[str] | None
-) -> dict[str, Model]:
-    """Return models by the names of their variants.
+) -> list[Variant]:
+    """Return all variants.
 
     Args:
         specs: paths or names.
@@ -42,14 +65,14 @@ def variants(
         count *= len(values)
     if count > MOST:
         raise UnfoldError(f"these are {count:,} variants; at most {MOST:,} can be compared at once")
-    found: dict[str, Model] = {}
+    found: dict[str, Variant] = {}
     for spec in specs:
+        title = load(spec, read_changes(None)).name
         for chosen in product(*axes):
-            model = load(spec, read_changes([*(changes or ()), *chosen]))
-            name = " ".join([*([model.name] if len(specs) > 1 else ()), *map(_short, chosen)])
-            name = name or model.name
-            found[_unique(name, spec, found)] = model
-    return found
+            name = " ".join([*([title] if len(specs) > 1 else ()), *map(_short, chosen)]) or title
+            name = _unique(name, spec, found)
+            found[name] = Variant(name, spec, (*(changes or ()), *chosen))
+    return list(found.values())
 
 
 def _values(item: str) -> list[str]:
@@ -79,7 +102,7 @@ def _short(change: str) -> str:
     return f"{key.rpartition('.')[2]}={value}"
 
 
-def _unique(name: str, spec: str, found: dict[str, Model]) -> str:
+def _unique(name: str, spec: str, found: dict[str, Variant]) -> str:
     """Return the name of a variant: with its path, if another one has it."""
     if name not in found:
         return name
