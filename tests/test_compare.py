@@ -89,13 +89,13 @@ def test_variants_of_one_spec(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_csv_has_a_line_for_each_value(capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(["compare", "zhang-td", "looped-transformer", "--csv"]) == 0
+    assert invoke(["compare", "zhang-td", "highway-network", "--csv"]) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
-    assert {r["variant"] for r in rows} == {"zhang-td", "looped-transformer"}
+    assert {r["variant"] for r in rows} == {"zhang-td", "highway-network"}
     own = {(r["variant"], r["group"], r["measure"]): r["value"] for r in rows}
     assert own["zhang-td", "depth along t", "layers: d_r"] == "2"
-    assert own["looped-transformer", "depth along k", "layers: s"] == "inf"
-    assert ("zhang-td", "depth along k", "layers: s") not in own, "it has no such axis"
+    assert own["highway-network", "depth along l", "layers: s"] == "inf"
+    assert ("zhang-td", "depth along l", "layers: s") not in own, "it has no such axis"
 
 
 def test_times_are_measured_in_turns(capsys: pytest.CaptureFixture[str]) -> None:

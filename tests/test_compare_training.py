@@ -282,7 +282,7 @@ def killed(words: list[str], times: int) -> None:
 
 
 def check_killed(specs: list[str], more: list[str], capsys: Any) -> None:
-    words = [*specs, "--train", "--seeds", "2", "--set", "train.steps=200", *more]
+    words = [*specs, "--train", "--seeds", "2", "--set", "train.steps=60", *more]
     wanted = compared(words, capsys)
     shutil.move("results", "untouched")
     killed(["compare", *words, "--backend", "reference"], times=2)
@@ -350,6 +350,7 @@ def test_a_cluster_that_loses_a_worker(
     finally:
         for process in started:
             process.kill()
+            process.wait()
     document = json.loads(told)
     found = {m["name"]: m["values"] for m in document["measures"] if m["group"] == "training"}
     assert found == wanted

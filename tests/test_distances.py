@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import networkx
 import pytest
@@ -25,9 +26,7 @@ def program_of(name: str) -> tuple[Program, tuple[str, ...]]:
     return model.pipeline.resolved(mode="teacher"), model.program.outputs
 
 
-def unfolded(
-    program: Program, outputs: tuple[str, ...], count: str, direction: int
-) -> list[object]:
+def unfolded(program: Program, outputs: tuple[str, ...], count: str, direction: int) -> list[Any]:
     """Return the lengths (longest, shortest) by enumeration of a graph of many steps."""
     folded = fold(program, axis="t", count=count, outputs=outputs)
     graph = networkx.DiGraph()
@@ -43,7 +42,7 @@ def unfolded(
             before = graph.get_edge_data((arc.source, step), there, {"length": arc.length})
             assert before["length"] == arc.length
             graph.add_edge((arc.source, step), there, length=arc.length)
-    found: list[object] = []
+    found: list[Any] = []
     for n in range(STEPS + 1):
         lengths = []
         for start in folded.inputs:

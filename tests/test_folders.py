@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {*LAYERS, "shipped", "drawing", "training", "backends", "execution", "generation"},
     "__init__": {"api", "comparison", "training", "errors", "version"},
     "speed": {"backends", "core", "errors", "unfold"},
-    "comparison": {"core", "errors", "speed", "training", "unfold", "unfolded"},
+    "comparison": {"core", "errors", "files", "speed", "training", "unfold", "unfolded"},
     "terminal": {*STAGES, "training/rules", "execution", "version"},
     "commands": {*STAGES, "drawing", "terminal"},
     "cli": {"commands", "terminal", "errors", "streams", "version"},

@@ -2,8 +2,7 @@
 
     unfold compare zhang-td zhang-st zhang-sh
     unfold compare lstm --vary size.hidden=64,128 --time
-    unfold compare zhang-td zhang-sh --fit size.hidden \\
-        --budget 20000 --train --seeds 5
+    unfold compare zhang-td zhang-sh --train --seeds 5
 
 Measures that are equal for all are said once. Training runs are kept in a folder: the same
 command, stopped and started again, goes on with them, and does nothing twice.
@@ -126,17 +125,18 @@ def compare(
 
         where = {"jobs": jobs, "cluster": cluster, "mpi": mpi}
         sweep = Sweep(asked, seeds, Path(results), next(iter(chosen), None), dtype, mode, where)
-        if (measured := sweep.run()) is None:
+        if (trained := sweep.run()) is None:
             return 0  # a process that has worked for another one
-        training = measured
+        training = trained
+    measured = chosen if time or not train else ()
     found = compared(
         {v.name: v.model for v in asked},
         distance=distance,
         batch=batch,
         mode=read_mode(mode) or "teacher",
-        backends=chosen if time or not train else (),
+        backends=measured,
         seconds=seconds,
-        tell=lambda text: echo(f"{text} ...", err=True) if time else None,
+        tell=lambda text: echo(f"{text} ...", err=True) if measured else None,
     )
     if training:
         notes = {**found.notes, "training": f"training, {seeds} runs each, kept in {results}"}
