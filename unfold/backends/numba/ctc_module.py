@@ -6,16 +6,26 @@
 
 P[T,K] are log-probabilities, Y[U] labels, N and M the numbers of each, all by address, with the
 bytes from one index point to the next. `unfold.ops.lattice` defines the computation. It runs in
-double precision for all element types, with vectors along the S positions of the lattice. Rows in
-scratch memory have two more places on both sides, so that paths come from and go to nowhere:
+double precision for all element types, with vectors along the S positions of the lattice.
 
-    places[S]      bytes from a row's first class to the class of a position
-    may[S]         0 where a path may come from two positions before, otherwise -inf
-    e[S]           log-probabilities of the present frame
-    ahead[S]       e + β of the next frame       visits[S]    exp(α + β - log p)
-    p              log p, -log p, whether p is 0, the mean change
-    α[T+1][S]      the first row is what comes before all frames
-    changes of α   likewise, for the curvature
+Exponentials and logarithms are taken on the way forward only. With A[t,s] the log of the sum of
+those α[t-1,·] from which a position may be entered, so that α[t,s] = e[t,s] + A[t,s], the way back
+is linear in the shares p of these terms,
+
+    p0, p1, p2[t,s] = exp(α[t-1,s] - A), exp(α[t-1,s-1] - A), exp(α[t-1,s-2] - A)
+    γ[t,s] = p0 γ[t+1,s] + p1 γ[t+1,s+1] + p2 γ[t+1,s+2], with p of the positions that are entered
+
+and so are the changes along V. Rows in scratch memory have two more places on both sides, so that
+paths come from and go to nowhere:
+
+    places[S]   bytes from a row's first class to the class of a position
+    may[S]      0 where a path may come from two positions before, otherwise -inf
+    e[S]        log-probabilities of the present frame       v[S]  their changes
+    γ, dγ[S]    of the present frame, positions apart
+    numbers     log p, -log p, whether p is 0, the mean change
+    α[2][S]     of the last frame and the present one, in turns
+    p[T][3][S]  for the loss alone, only those of one frame
+    dα[T+1][S], dA[T][S]                                     for the curvature
 """
 
 # pyright: basic, reportCallIssue=false
@@ -39,7 +49,8 @@ DTYPE = "float32"
 I = ITEM[DTYPE]  # noqa: E741
 D = 8  # bytes of a number of the lattice
 SIDE = 2 * D  # bytes of a row before its first position
-MAY, EMITTED, AHEAD, VISITS, NUMBERS, MOVED, BACK, AHEAD_CHANGE, ALPHA = range(1, 10)  # rows
+MAY, EMITTED, MOVED, VISITS, CHANGE, NUMBERS, ALPHA = range(1, 8)  # rows
+SHARES = ALPHA + 2
 LOSS, IMPOSSIBLE, MEAN = D, 2 * D, 3 * D  # bytes after log p
 
 index, put, fill, gather, add_at = (
@@ -47,47 +58,44 @@ index, put, fill, gather, add_at = (
 )
 
 
-def log_sum(a, b, c):
-    """The log of the sum of exp of three numbers."""
-    high, low = select(b > a, b, a), select(b > a, a, b)
-    top, middle = select(c > high, c, high), select(c > high, high, c)
-    rest = exp(low - top) + exp(middle - top)
-    return select(top == -inf, a + b + c, top + log(1.0 + rest))
-
-
-def mixed(a, b, c, x, y, z):
-    """The mean of three numbers x, y, z with the logs a, b, c of their weights."""
-    total = log_sum(a, b, c)
-    weights = [select(total == -inf, 0.0, exp(w - total)) for w in (a, b, c)]
-    return weights[0] * x + weights[1] * y + weights[2] * z
-
-
-@vector_kernel("float64", loads="vvvvv", stores=("store",))
+@vector_kernel("float64", loads="vvvvv", stores=("store", "store", "store", "store"))
 def advance(emitted, stay, step, skip, may):
-    return (emitted + log_sum(stay, step, skip + may),)
-
-
-@vector_kernel("float64", loads="vvvvvvb", stores=("store", "store"))
-def retreat(emitted, stay, step, skip, may, alpha, total):
-    beta = log_sum(stay, step, skip + may)
-    return emitted + beta, exp(alpha + beta - total)
-
-
-@vector_kernel("float64", loads="vvvvvvvv", stores=("store",))
-def change_ahead(moved, stay, step, skip, may, x, y, z):
-    return (moved + mixed(stay, step, skip + may, x, y, z),)
-
-
-@vector_kernel("float64", loads="vvvvvvvv", stores=("store", "store"))
-def change_back(moved, stay, step, skip, may, x, y, z):
-    change = mixed(stay, step, skip + may, x, y, z)
-    return change, moved + change
+    terms = (stay, step, skip + may)
+    top = select(terms[1] > terms[0], terms[1], terms[0])
+    top = select(terms[2] > top, terms[2], top)
+    weights = [exp(x - top) for x in terms]
+    total = weights[0] + weights[1] + weights[2]
+    nothing, part = top == -inf, 1.0 / total
+    here = select(nothing, terms[0] + terms[1] + terms[2], top + log(total))
+    return emitted + here, *(select(nothing, 0.0, w * part) for w in weights)
 
 
 @vector_kernel("float64", loads="vv", stores=("store", "store", "store"))
 def conclude(last, before):
-    total = log_sum(last, before, -inf)
+    high, low = select(before > last, before, last), select(before > last, last, before)
+    total = select(high == -inf, last + before, high + log(1.0 + exp(low - high)))
     return total, -total, total == -inf
+
+
+@vector_kernel("float64", loads="vb", stores=("store",))
+def arrive(alpha, total):
+    return (exp(alpha - total),)
+
+
+@vector_kernel("float64", loads="vvvvvv", stores=("store",))
+def retreat(x, y, z, p, q, r):
+    return (x * p + y * q + z * r,)
+
+
+@vector_kernel("float64", loads="vvvvvvv", stores=("store", "store"))
+def change_ahead(moved, p, q, r, x, y, z):
+    change = p * x + q * y + r * z
+    return change, moved + change
+
+
+@vector_kernel("float64", loads="vvvvvvvvvvvvv", stores=("store",))
+def change_back(p, q, r, x, y, z, dx, dy, dz, a, b, c, here):
+    return (p * (dx + x * (here - a)) + q * (dy + y * (here - b)) + r * (dz + z * (here - c)),)
 
 
 @vector_kernel("float64", loads="vv", stores=("sum",))
@@ -95,9 +103,9 @@ def average(visits, change):
     return (visits * change,)
 
 
-@vector_kernel("float64", loads="vvvb", stores=("store",))
-def weigh(visits, ahead, back, mean):
-    return (visits * (ahead + back - mean),)
+@vector_kernel("float64", loads="vvb", stores=("store",))
+def deviate(visits, change, mean):
+    return (visits * (change - mean),)
 
 
 @njit("int64(int64, int64, int64, int64)", cache=True)
@@ -116,10 +124,9 @@ def positions(labels, stride, count, blank):
 @njit(integers(7), cache=True)
 def prepare(labels, stride, count, blank, scratch, wide, depth):
     """Write the positions, and rows of which only the first position is reached."""
-    fill_float64(scratch, ALPHA * wide // D, 0.0)
+    fill_float64(scratch, (SHARES + 3 * depth) * wide // D, 0.0)
     fill_float64(scratch + MAY * wide, wide // D, -inf)
-    fill_float64(scratch + AHEAD * wide, wide // D, -inf)
-    fill_float64(scratch + ALPHA * wide, depth * wide // D, -inf)
+    fill_float64(scratch + ALPHA * wide, 2 * wide // D, -inf)
     put_float64(scratch + ALPHA * wide + SIDE, 0.0)
     place, may = scratch + SIDE, scratch + MAY * wide + SIDE
     last = -1
@@ -134,48 +141,45 @@ def prepare(labels, stride, count, blank, scratch, wide, depth):
     put_i64(place, blank * I)
 
 
-@njit(integers(7), cache=True)
-def forward(P, ps, frames, size, scratch, wide, depth):
-    """Write α, into `depth` rows in turn, and log p."""
-    places, may = scratch + SIDE, scratch + MAY * wide + SIDE
-    emitted, alpha = scratch + EMITTED * wide, scratch + ALPHA * wide + SIDE
-    for t in range(frames):
-        gather(size, P + t * ps, places, emitted)
-        last, now = alpha + t % depth * wide, alpha + (t + 1) % depth * wide
-        advance(size, emitted, last, last - D, last - 2 * D, may, now)
-    end, p = alpha + frames % depth * wide + (size - 1) * D, scratch + NUMBERS * wide
-    conclude(1, end, end - D, p, p + LOSS, p + IMPOSSIBLE)
-
-
-@njit(integers(6), cache=True)
-def backward(P, ps, t, size, scratch, wide):
-    """Write the visits of a frame, and e + β of it in place of that of the next one."""
-    places, may = scratch + SIDE, scratch + MAY * wide + SIDE + 2 * D
-    emitted, ahead = scratch + EMITTED * wide, scratch + AHEAD * wide + SIDE
-    alpha, p = scratch + (ALPHA + t + 1) * wide + SIDE, scratch + NUMBERS * wide
-    visits = scratch + VISITS * wide
-    gather(size, P + t * ps, places, emitted)
-    retreat(size, emitted, ahead, ahead + D, ahead + 2 * D, may, alpha, p, ahead, visits)
-
-
 @njit("int64(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
-def begin(P, ps, frames, Y, ys, count, blank, scratch, wide, depth):
-    """Write α and log p; return the number of positions, 0 if no path exists."""
+def forward(P, ps, frames, Y, ys, count, blank, scratch, wide, depth):
+    """Write log p, and the shares of `depth` frames in turns, or else of all.
+
+    Returns the number of positions, 0 if no path exists.
+    """
     size = positions(Y, ys, count, blank)
     if size == 0:
         return 0
     prepare(Y, ys, count, blank, scratch, wide, depth)
-    forward(P, ps, frames, size, scratch, wide, depth)
-    put_float64(scratch + AHEAD * wide + SIDE + (size - 1) * D, 0.0)
-    if index_float64(scratch + NUMBERS * wide + IMPOSSIBLE):
+    places, may = scratch + SIDE, scratch + MAY * wide + SIDE
+    emitted, alpha = scratch + EMITTED * wide, scratch + ALPHA * wide + SIDE
+    for t in range(frames):
+        gather(size, P + t * ps, places, emitted)
+        last, now = alpha + t % 2 * wide, alpha + (t + 1) % 2 * wide
+        p = scratch + (SHARES + 3 * (t % depth)) * wide + SIDE
+        advance(size, emitted, last, last - D, last - 2 * D, may, now, p, p + wide, p + 2 * wide)
+    end, numbers = alpha + frames % 2 * wide + (size - 1) * D, scratch + NUMBERS * wide
+    conclude(1, end, end - D, numbers, numbers + LOSS, numbers + IMPOSSIBLE)
+    if index_float64(numbers + IMPOSSIBLE):
         return 0
+    few = min(size, 2)
+    back = (few - 1) * D
+    arrive(few, end - back, numbers, scratch + VISITS * wide + SIDE + (size - 1) * D - back)
     return size
+
+
+@njit(integers(4), cache=True)
+def backward(t, size, scratch, wide):
+    """Write γ of a frame in place of that of the next one."""
+    x, p = scratch + VISITS * wide + SIDE, scratch + (SHARES + 3 * t + 3) * wide + SIDE
+    q, r = p + wide + D, p + 2 * wide + 2 * D
+    retreat(size, x, x + D, x + 2 * D, p, q, r, x)
 
 
 @cfunc(integers(15), cache=True)
 def ctc(P, ps, Y, ys, N, ns, M, ms, out, os, T, U, K, blank, scratch):
     wide = (2 * U + 5) * D
-    if begin(P, ps, index(N), Y, ys, index(M), blank % K, scratch, wide, 2) > 0:
+    if forward(P, ps, index(N), Y, ys, index(M), blank % K, scratch, wide, 1) > 0:
         put(out, load_float64(scratch + NUMBERS * wide + LOSS))
     else:
         put(out, inf)
@@ -186,12 +190,13 @@ def ctc_occupancy(P, ps, Y, ys, N, ns, M, ms, out, os, T, U, K, blank, scratch):
     wide, frames = (2 * U + 5) * D, index(N)
     for t in range(T):
         fill(out + t * os, K, 0.0)
-    size = begin(P, ps, frames, Y, ys, index(M), blank % K, scratch, wide, T + 1)
+    size = forward(P, ps, frames, Y, ys, index(M), blank % K, scratch, wide, max(T, 1))
     if size == 0:
         return
     for t in range(frames - 1, -1, -1):
-        backward(P, ps, t, size, scratch, wide)
-        add_at(size, scratch + VISITS * wide, scratch + SIDE, out + t * os)
+        if t < frames - 1:
+            backward(t, size, scratch, wide)
+        add_at(size, scratch + VISITS * wide + SIDE, scratch + SIDE, out + t * os)
 
 
 @cfunc(integers(17), cache=True)
@@ -199,26 +204,28 @@ def ctc_curvature(P, ps, Y, ys, N, ns, M, ms, V, vs, out, os, T, U, K, blank, sc
     wide, frames = (2 * U + 5) * D, index(N)
     for t in range(T):
         fill(out + t * os, K, 0.0)
-    size = begin(P, ps, frames, Y, ys, index(M), blank % K, scratch, wide, T + 1)
+    size = forward(P, ps, frames, Y, ys, index(M), blank % K, scratch, wide, max(T, 1))
     if size == 0:
         return
-    places, may = scratch + SIDE, scratch + MAY * wide + SIDE
-    moved, back = scratch + MOVED * wide, scratch + BACK * wide
-    alpha, ahead = scratch + ALPHA * wide + SIDE, scratch + AHEAD * wide + SIDE
-    changes, other = alpha + (T + 1) * wide, scratch + AHEAD_CHANGE * wide + SIDE
-    visits, mean = scratch + VISITS * wide, scratch + NUMBERS * wide + MEAN
-    fill_float64(changes - SIDE, (T + 1) * wide // D, 0.0)
+    places, moved = scratch + SIDE, scratch + MOVED * wide
+    shares = scratch + SHARES * wide + SIDE
+    changes, gains = shares + 3 * T * wide, shares + (4 * T + 1) * wide
+    fill_float64(changes - SIDE, (2 * T + 1) * wide // D, 0.0)
     for t in range(frames):
-        a, x = alpha + t * wide, changes + t * wide
+        p, x = shares + 3 * t * wide, changes + t * wide
         gather(size, V + t * vs, places, moved)
-        change_ahead(size, moved, a, a - D, a - 2 * D, may, x, x - D, x - 2 * D, x + wide)
+        q, r, gain = p + wide, p + 2 * wide, gains + t * wide
+        change_ahead(size, moved, p, q, r, x, x - D, x - 2 * D, gain, x + wide)
+    x, change = scratch + VISITS * wide + SIDE, scratch + CHANGE * wide + SIDE
+    mean, last = scratch + NUMBERS * wide + MEAN, changes + frames * wide
+    average(size, x, last, mean)
+    deviate(size, x, last, mean, change)
     for t in range(frames - 1, -1, -1):
-        a, x, skip = ahead, other, may + 2 * D
-        gather(size, V + t * vs, places, moved)
-        change_back(size, moved, a, a + D, a + 2 * D, skip, x, x + D, x + 2 * D, back, x)
-        backward(P, ps, t, size, scratch, wide)
-        change = changes + (t + 1) * wide
-        if t == frames - 1:
-            average(size, visits, change, mean)
-        weigh(size, visits, change, back, mean, visits)
-        add_at(size, visits, places, out + t * os)
+        if t < frames - 1:
+            p, gain, dx = shares + (3 * t + 3) * wide, gains + (t + 1) * wide, change
+            q, r, here = p + wide + D, p + 2 * wide + 2 * D, changes + (t + 1) * wide
+            y, z, dy, dz = x + D, x + 2 * D, dx + D, dx + 2 * D
+            a, b, c = gain, gain + D, gain + 2 * D
+            change_back(size, p, q, r, x, y, z, dx, dy, dz, a, b, c, here, change)
+            backward(t, size, scratch, wide)
+        add_at(size, change, places, out + t * os)

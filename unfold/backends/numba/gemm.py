@@ -68,7 +68,8 @@ class Library:
             points: of the axes that it runs over, in the order of its operands.
         """
         frames, labels = points
-        lattices = {"ctc": 2, "ctc_occupancy": frames + 1, "ctc_curvature": 2 * frames + 2}
+        shares = 3 * max(frames, 1)
+        lattices = {"ctc": 3, "ctc_occupancy": shares, "ctc_curvature": shares + 2 * frames + 1}
         return 8 * (2 * labels + 5) * (9 + lattices[name])
 
     def _padded(self, n: int) -> int:
