@@ -117,6 +117,11 @@ class View:
                     found.setdefault((a, b), set()).update(parameters)
         return found
 
+    @property
+    def members(self) -> dict[str, tuple[object, ...]]:
+        """Return values and index points of every node that is neither dots nor boundary."""
+        return {n.id: n.members for n in self.sketch.nodes if n.members}
+
     def nodes(self, *, outside: bool) -> set[str]:
         """Return the nodes inside or outside of the domain."""
         found = [n for n in self.sketch.nodes if not n.frames]
@@ -148,9 +153,9 @@ def compare_unfolded(fine: View, coarse: View) -> None:
     assert {n for n in coarse.nodes(outside=False) ^ inside if GAP not in n} == set()
     assert coarse.nodes(outside=True) == outside - inside
     places: dict[str, set[object]] = {}
-    for node, own in fine.unrolling.places.items():
+    for node, own in fine.members.items():
         places.setdefault(contracted.node(node), set()).update(own)
-    assert {node: set(own) for node, own in coarse.unrolling.places.items()} == places
+    assert {node: set(own) for node, own in coarse.members.items()} == places
 
 
 def compare_folded(fine: Scheme, coarse: Scheme) -> None:

@@ -39,6 +39,7 @@ def fold(
             kind=box.kind,
             spot=Spot(block="", key=(name,)),
             tooltip=box.tooltip,
+            members=tuple((value, None) for value in box.values),
         )
         for name, box in scheme.boxes.items()
     ]

@@ -19,6 +19,8 @@ from unfold.drawing import palette
 Point = tuple[float, float]
 Curve = tuple[Point, ...]
 Shape = Literal["circle", "box", "square", "words", "bar", "frame"]
+Member = tuple[str, tuple[int, ...] | None]
+"""A value of the Program at an index point, or at all of them (None)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class Node:
             (an outline around other nodes).
         tooltip: lines for hovering.
         fill: a colour that replaces the kind's.
+        members: what it shows; nothing for dots, and for points outside of a domain.
     """
 
     id: str
@@ -46,6 +49,7 @@ class Node:
     shape: Shape = "circle"
     tooltip: tuple[str, ...] = ()
     fill: str | None = None
+    members: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

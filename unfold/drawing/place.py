@@ -371,5 +371,5 @@ def _node(node: SketchNode, block: BlockPlace) -> Node:
         width, height, shape = 20.0, 16.0, "words"
     return Node(
         id=node.id, label=node.label, kind=node.kind, x=x, y=y, width=width, height=height,
-        shape=shape, tooltip=node.tooltip,
+        shape=shape, tooltip=node.tooltip, members=node.members,
     )  # fmt: skip

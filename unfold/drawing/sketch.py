@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unfold.drawing.palette import LineStyle
+from unfold.drawing.picture import Member
 
 Key = tuple[str, ...]
 Kind = Literal["data", "delay", "feedback", "boundary", "gap", "spread"]
@@ -46,6 +47,7 @@ class SketchNode:
     small: bool = False
     frames: tuple[str, ...] = ()
     tooltip: tuple[str, ...] = ()
+    members: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -411,6 +411,7 @@ class Unrolling:
             tooltip=(self._called(node), *box.tooltip, *self._range_of(node))
             if kind != "gap"
             else (),
+            members=tuple(self.members.get(node, ())),
         )
 
     def _called(self, node: NodeId) -> str:
@@ -428,11 +429,6 @@ class Unrolling:
                 of = f" of {_text((name, point))}" if name != node[0] else ""
                 found.append(f"values{of}: {own.min():.4g} to {own.max():.4g}")
         return tuple(found)
-
-    @property
-    def places(self) -> dict[str, tuple[tuple[str, tuple[int, ...]], ...]]:
-        """Return values and index points of every node that is neither dots nor boundary."""
-        return {_id(node): tuple(found) for node, found in self.members.items()}
 
     def _spot(self, name: str, home: Home, at: Mapping[str, Slot]) -> Spot:
         key = (name, *(str(at[a]) for a in home.inner))

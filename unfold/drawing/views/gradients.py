@@ -6,7 +6,7 @@ If gradients vanish or explode, colours and widths change along the steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,14 +31,10 @@ def draw(scene: Scene) -> Figure:
     sketch = unrolling.sketch(title, scene.styles, scene.options.rows)
     legend = tuple(notes(unrolling.scheme, ()))  # no parameters: the colours are norms
     picture = finish(replace(sketch, legend=legend))
-    return Figure(with_norms(picture, scene.norms(), unrolling.places))
+    return Figure(with_norms(picture, scene.norms()))
 
 
-def with_norms(
-    picture: Picture,
-    norms: Mapping[str, Any],
-    points: Mapping[str, Sequence[tuple[str, tuple[int, ...]]]],
-) -> Picture:
+def with_norms(picture: Picture, norms: Mapping[str, Any]) -> Picture:
     """Colour a forward picture by the norm of the gradient that arrives at each node.
 
     At a cell it is the joint norm of the gradients of all its equations.
@@ -46,18 +42,17 @@ def with_norms(
     Args:
         picture: of the forward pass, without a legend.
         norms: for each value an array of norms over its axes, [*axes].
-        points: for each node of the picture, the values it stands for and their index points.
     """
     arrays = {name: np.asarray(array, dtype=np.float64) for name, array in norms.items()}
     found: dict[str, float] = {}
-    for node_id, places in points.items():
+    for node in picture.nodes:
         own = [
             float(arrays[name][point])
-            for name, point in places
-            if name in arrays and arrays[name].ndim == len(point)
+            for name, point in node.members
+            if point is not None and name in arrays and arrays[name].ndim == len(point)
         ]
         if own:
-            found[node_id] = math.hypot(*own)
+            found[node.id] = math.hypot(*own)
     scale = _Scale.of(found.values())
     nodes = tuple(
         _tinted(n, found[n.id], scale) if n.id in found else replace(n, fill=palette.PAPER)
