@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= char-rnn
 
-.PHONY: help run test check format fuzz differential kill library oracles systems bench gallery reproductions clean
+.PHONY: help run test check format fuzz differential kill library oracles systems bench gallery \
+  reproductions page test-page clean
 
 help:
 	@echo "make run     install, then train $(SPEC) (SPEC=... for another one)"
@@ -20,6 +21,8 @@ help:
 	@echo "make bench   time against PyTorch, JAX and NumPy (installs them)"
 	@echo "make gallery draw the pictures of docs/gallery.md anew"
 	@echo "make reproductions  measure all that docs/reproductions.md tells (an hour)"
+	@echo "make page    build the script and the style of pages (needs npm)"
+	@echo "make test-page   test pages in a headless Chromium"
 	@echo "make clean   remove the virtual environment and caches"
 
 run: $(VENV)/.installed
@@ -68,6 +71,14 @@ gallery: $(VENV)/.installed-dev
 
 reproductions: $(VENV)/.installed-dev
 	$(BIN)/python -m examples.reproductions
+
+page:
+	npm --prefix unfold/page/browser ci --no-audit --no-fund
+	npm --prefix unfold/page/browser run build
+
+test-page: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[page]'
+	$(BIN)/python -m pytest -q tests/test_page*.py tests/test_report_command.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

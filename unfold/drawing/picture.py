@@ -37,6 +37,7 @@ class Node:
         tooltip: lines for hovering.
         fill: a colour that replaces the kind's.
         members: what it shows; nothing for dots, and for points outside of a domain.
+        frames: ids of the nodes inside of a frame; an edge to the frame goes to all of them.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Node:
     tooltip: tuple[str, ...] = ()
     fill: str | None = None
     members: tuple[Member, ...] = ()
+    frames: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,10 @@ class Picture:
         def moved(p: Point) -> Point:
             return p[0] + x, p[1] + y
 
+        def node(n: Node) -> Node:
+            frames = tuple(prefix + f for f in n.frames)
+            return replace(n, id=prefix + n.id, x=n.x + x, y=n.y + y, frames=frames)
+
         def edge(e: Edge) -> Edge:
             return replace(
                 e,
@@ -157,7 +163,7 @@ class Picture:
 
         return Picture(
             self.title,
-            tuple(replace(n, id=prefix + n.id, x=n.x + x, y=n.y + y) for n in self.nodes),
+            tuple(map(node, self.nodes)),
             tuple(edge(e) for e in self.edges),
             tuple(replace(w, x=w.x + x, y=w.y + y) for w in self.words),
             tuple(replace(p, x=p.x + x, y=p.y + y) for p in self.patches),

@@ -356,6 +356,7 @@ def _frame(frame: SketchNode, members: Sequence[Node]) -> Node:
     return Node(
         id=frame.id, label="", kind="frame", x=(left + right) / 2, y=(low + high) / 2,
         width=right - left, height=high - low, shape="frame", tooltip=frame.tooltip,
+        frames=frame.frames,
     )  # fmt: skip
 
 

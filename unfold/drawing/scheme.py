@@ -138,7 +138,7 @@ def _box(
     unnamed = detail == "op" and not value.is_named
     if unnamed:
         label = _operation(program, value)
-    parameters = _parameters(program, value, drawn)
+    parameters = parameters_of(program, value, drawn)
     return Box(
         name=value.name,
         label=label,
@@ -177,7 +177,7 @@ def _tooltip(value: Value, parameters: Sequence[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _parameters(program: Program, value: Value, drawn: frozenset[str]) -> tuple[str, ...]:
+def parameters_of(program: Program, value: Value, drawn: Collection[str]) -> tuple[str, ...]:
     """Return the parameters that an equation, or its initial value, reads."""
     starts = [r.value for r in value.boundary.values() if r.value not in drawn]
     inner = [n for name in (value.name, *starts) for n in below(program, name, drawn)]

@@ -18,7 +18,7 @@ from unfold.errors import DataError, UnfoldError
 from unfold.generation import Alphabet
 from unfold.terminal.loading import yaml_value
 from unfold.terminal.run_folders import is_run_folder
-from unfold.terminal.task import prepare
+from unfold.terminal.task import Task, prepare
 from unfold.terminal.trained import open_trained
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Subject:
         inputs, lengths: sequences of its data.
         vocabularies: symbols by input, where the data name them.
         told: what parameters these are, in words.
+        task: the spec with its settings and data.
+        folder: of the run, if it is one.
     """
 
     model: unfold.Model
@@ -47,12 +49,14 @@ class Subject:
     lengths: Mapping[str, Array]
     vocabularies: Mapping[str, Any]
     told: str
+    task: Task
+    folder: Path | None
 
 
 def open_subject(name: str, changes: list[str] | None, mode: str | None, seed: int) -> Subject:
     """Return the model, its parameters, and sequences of its data, or random ones."""
-    folder = is_run_folder(name)
-    spec = str(Path(name) / "spec.yaml") if folder else name
+    folder = Path(name) if is_run_folder(name) else None
+    spec = str(folder / "spec.yaml") if folder else name
     task = prepare(spec, changes, None, "float64", mode)
     params, told = task.model.init(seed=seed), f"fresh parameters, seed {seed}"
     if folder:
@@ -62,7 +66,8 @@ def open_subject(name: str, changes: list[str] | None, mode: str | None, seed: i
         from unfold.training.data import random_inputs
 
         inputs = random_inputs(task.model.program, batch=SEQUENCES, seed=seed)
-        return Subject(task.model, params, inputs, {}, {}, f"{told}; random inputs")
+        told += "; random inputs"
+        return Subject(task.model, params, inputs, {}, {}, told, task, folder)
     batch = (task.data.validation or task.data.train).batch(0)
     return Subject(
         task.model,
@@ -71,6 +76,8 @@ def open_subject(name: str, changes: list[str] | None, mode: str | None, seed: i
         {a: n[:SEQUENCES] for a, n in batch.lengths.items()},
         dict(task.data.facts.get("vocabularies", {})),  # pyright: ignore
         told,
+        task,
+        folder,
     )
 
 
