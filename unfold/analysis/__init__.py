@@ -11,6 +11,10 @@ from unfold.analysis.fixed_points import FixedPoint as FixedPoint
 from unfold.analysis.fixed_points import FixedPoints as FixedPoints
 from unfold.analysis.fixed_points import fixed_points as fixed_points
 from unfold.analysis.fixed_points import starts as starts
+from unfold.analysis.gradient_flow import GradientFlow as GradientFlow
+from unfold.analysis.gradient_flow import gradient_flow as gradient_flow
+from unfold.analysis.gradient_flow import lyapunov as lyapunov
+from unfold.analysis.gradient_picture import draw_gradients as draw_gradients
 from unfold.analysis.picture import Format as Format
 from unfold.analysis.picture import Panel as Panel
 from unfold.analysis.picture import draw_dynamics as draw_dynamics

@@ -25,6 +25,7 @@ from unfold.analysis.trajectories import Plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = np.ndarray
 Format = Literal["svg", "png", "pdf"]
@@ -67,7 +68,6 @@ def draw_dynamics(
         plane: of the drawing.
         format: of the picture.
     """
-    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -91,6 +91,13 @@ def draw_dynamics(
         handles=_legend(panels), loc="outside lower center", ncols=6, frameon=False,
         fontsize="small",
     )  # fmt: skip
+    return saved(figure, format)
+
+
+def saved(figure: Figure, format: Format) -> bytes:
+    """Return a figure as a file, the same every time."""
+    from matplotlib import rc_context
+
     buffer = io.BytesIO()
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     with rc_context({"svg.hashsalt": "unfold", "svg.fonttype": "none"}):

@@ -15,7 +15,7 @@ Program at once, one for each direction; no differences are taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Protocol
 
@@ -26,11 +26,13 @@ from unfold.core.origin import Carried, Direction, Next, StateAxis
 from unfold.core.program import BATCH, Program, Value
 from unfold.errors import DataError, UnsupportedError
 from unfold.execution.runs import Execution
+from unfold.passes.carry import delays
 from unfold.passes.differentiate import adjoint_name
 from unfold.passes.modes import Mode
 from unfold.passes.pipeline import Pipeline
 from unfold.passes.step_map import StepMap, step_map
 from unfold.runs.domain import Domain
+from unfold.runs.results import Run
 
 Array = np.ndarray
 Arrays = Mapping[str, Any]
@@ -54,6 +56,11 @@ class Model(Protocol):
     @property
     def pipeline(self) -> Pipeline:
         """The maker of its Programs."""
+        ...
+
+    @property
+    def forward(self) -> Callable[..., Run]:
+        """The function that runs it."""
         ...
 
 
@@ -89,6 +96,7 @@ class StateMap:
         params: in double precision.
         inputs: of one run over `steps`, without the batch: [*axes, *shape] by name.
         backend: runs it.
+        driven: whether each state has inputs of its own, [N, *axes, *shape]; see `along`.
     """
 
     how: StepMap
@@ -98,6 +106,7 @@ class StateMap:
     params: Arrays
     inputs: Arrays
     backend: str
+    driven: bool = False
     execution: Execution = field(default_factory=Execution, repr=False)
 
     @property
@@ -126,8 +135,30 @@ class StateMap:
         """Return the derivatives of the map at states, [N, n, n] from [N, n]."""
         states = self._checked(states)
         most = max(1, MOST_AT_ONCE // self.size**2)
-        pieces = [self._jacobian(states[i : i + most]) for i in range(0, len(states), most)]
+        pieces = [
+            self._part(slice(i, i + most))._jacobian(states[i : i + most])
+            for i in range(0, len(states), most)
+        ]
         return np.concatenate(pieces) if pieces else np.zeros((0, self.size, self.size))
+
+    def along(self, inputs: Arrays, at: tuple[Array, Array]) -> StateMap:
+        """Return the map of single steps of sequences: each state has the inputs of its own step.
+
+        Args:
+            inputs: of whole sequences, [batch, *axes, *shape] by name.
+            at: the sequence of each state, and the number of its step along the axis, [N].
+
+        Raises:
+            DataError: an input of a step is missing.
+        """
+        found = {n: _at_steps(self.how, n, inputs, at) for n in self.inputs}
+        return replace(self, inputs=found, steps=1, driven=True)
+
+    def _part(self, some: slice) -> StateMap:
+        """Return the map for some of the states."""
+        if not self.driven:
+            return self
+        return replace(self, inputs={n: a[some] for n, a in self.inputs.items()})
 
     def _jacobian(self, states: Array) -> Array:
         count, n = states.shape
@@ -156,7 +187,10 @@ class StateMap:
         }
 
     def _run(self, program: Program, states: Arrays, count: int) -> Mapping[str, Any]:
-        held = {n: np.broadcast_to(a, (count, *a.shape)) for n, a in self.inputs.items()}
+        if self.driven:
+            held = {n: np.repeat(a, count // len(a), axis=0) for n, a in self.inputs.items()}
+        else:
+            held = {n: np.broadcast_to(a, (count, *a.shape)) for n, a in self.inputs.items()}
         given = {n: a for n, a in {**held, **states}.items() if n in program.values}
         lengths = {self.how.axis: np.full(count, self.steps)}
         values, _ = self.execution.run(
@@ -191,9 +225,11 @@ def state_map(
         UnsupportedError: a step is not a map from state to state; the message says why.
         DataError: the inputs do not fit.
     """
-    axis = axis or model.pipeline.carry_axis
-    if axis is None or axis not in model.pipeline.recurrent_axes:
-        known = ", ".join(model.pipeline.recurrent_axes) or "none"
+    program = model.pipeline.resolved(mode=mode)
+    recurrent = [a for a in program.axes if a != BATCH and delays(program, a)]
+    axis = axis or next(iter(recurrent), None)
+    if axis not in recurrent:
+        known = ", ".join(recurrent) or "none"
         what = f"along {axis}" if axis else "along any axis"
         raise UnsupportedError(f"{model.name} passes no state {what}; axes with a state: {known}")
     if steps < 1:
@@ -203,6 +239,32 @@ def state_map(
     params = {n: np.asarray(a, dtype=np.float64) for n, a in params.items()}
     held = _held(how, domain, dict(inputs or {}))
     return StateMap(how, _parts(how, domain), steps, domain.extents, params, held, backend)
+
+
+def _at_steps(how: StepMap, name: str, inputs: Arrays, at: tuple[Array, Array]) -> Array:
+    """Return what single steps read of an input, [N, *axes, *shape]; before the first step, zero.
+
+    An input that is read with a delay has the steps before each one along its first axis.
+    """
+    sequence, step = at
+    origin = how.forward[name].origin
+    own, delay = (origin.of, how.inputs[origin.of]) if isinstance(origin, Carried) else (name, 0)
+    if own not in inputs:
+        raise DataError(f"input {own} is missing; a step along {how.axis} reads it")
+    whole = np.asarray(inputs[own])
+    axes = [a for a in how.forward[name].axes if a != BATCH]
+    time = [
+        i for i, a in enumerate(axes)
+        if a == how.axis or isinstance(how.forward.axes[a].origin, StateAxis)
+    ]  # fmt: skip
+    if not time:
+        return whole[sequence]
+    moved = np.moveaxis(whole, time[0] + 1, 1)
+    numbers = step[:, None] - np.arange(delay, 0, -1) if delay else step[:, None]
+    taken = moved[sequence[:, None], np.maximum(numbers, 0)]
+    empty = -1 if whole.dtype.kind in "iu" else 0
+    inside = (numbers >= 0).reshape(*numbers.shape, *(1,) * (taken.ndim - 2))
+    return np.moveaxis(np.where(inside, taken, empty), 1, time[0] + 1)
 
 
 def _before(name: str) -> str:
