@@ -193,7 +193,7 @@ def test_what_cannot_be_followed() -> None:
     inputs = random_inputs(model.program, batch=2, seed=0)
     with pytest.raises(DataError, match="no sequence passes a state from one step"):
         gradient_flow(model, model.init(), {"x": inputs["x"][:, :1]})
-    with pytest.raises(DataError, match="no sequence passes a state|not finite"):
+    with pytest.raises(DataError, match=r"no sequence passes a state|not finite"):
         gradient_flow(model, {"W": np.full((3, 3), np.nan)}, inputs)
     still = unfold.loads(LINEAR.replace("W @ h[t-1] + x[t]", "W @ x[t]"))
     with pytest.raises(UnsupportedError, match="passes no state along any axis"):
