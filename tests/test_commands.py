@@ -71,7 +71,8 @@ def test_a_new_command_is_one_file(capsys: pytest.CaptureFixture[str]) -> None:
         printed = capsys.readouterr()
         return printed.out + printed.err
 
-    assert "  words     Count the words of a spec's description.\n" in said("--help")
+    listed = [" ".join(line.split()) for line in said("--help").split("\n")]
+    assert "words Count the words of a spec's description." in listed
     help = said("words", "-h")
     assert "\n\n      unfold words gru\n      unfold words hello\n\n  Words stand" in help
     assert "--least N" in help and "--set KEY=VALUE" in help
