@@ -8,13 +8,16 @@ from fractions import Fraction
 from math import inf
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import unfold
+from unfold import analysis
 from unfold.cli import invoke
 from unfold.comparison.comparison import Comparison, Measure
 from unfold.comparison.tables import as_text, shown
 from unfold.errors import DataError
+from unfold.training.data import random_inputs
 
 # d_r, d_f and s in layers along t: Zhang et al. 2016, Pascanu et al. 2014, Zilly et al. 2017.
 PUBLISHED = {
@@ -98,6 +101,24 @@ def test_csv_has_a_line_for_each_value(capsys: pytest.CaptureFixture[str]) -> No
     assert ("zhang-td", "depth along l", "layers: s") not in own, "it has no such axis"
 
 
+def test_a_page_has_every_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "zhang-td", "zhang-st", "--gradients", "1"]
+    assert invoke([*words, "-o", str(tmp_path / "a.json"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    page = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert page["title"] == "zhang-td, zhang-st"
+    groups = list(dict.fromkeys(m["group"] for m in document["measures"]))
+    titles = [g[:1].upper() + g[1:] for g in groups]
+    assert [s["title"] for s in page["sections"]] == titles
+    depth = next(s for s in page["sections"] if s["title"] == "Depth along t")
+    table, chart = depth["blocks"]
+    assert table["rows"][0] == ["layers: d_r", "2", "1"] and [0, 0] in table["marked"]
+    assert [s["y"] for s in chart["series"]] == [[2, 1], [3, 3]]
+    assert invoke([*words, "-o", str(tmp_path / "a.html")]) == 0
+    assert f"page in {tmp_path / 'a.html'}" in capsys.readouterr().out
+    assert "<script" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
 def test_times_are_measured_in_turns(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "hello", "--vary", "axis.t=2,3", "--backend", "reference"]
     assert invoke([*words, "--seconds", "0", "--json"]) == 0
@@ -113,6 +134,25 @@ def test_times_are_measured_in_turns(capsys: pytest.CaptureFixture[str]) -> None
     assert "time of t=2: forward, reference ..." in told.err
 
 
+def test_gradients_at_initialisation(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "zhang-sh", "zhang-td", "highway-network", "--gradients", "2", "--json"]
+    assert invoke(words) == 0
+    measures = json.loads(capsys.readouterr().out)["measures"]
+    found = {m["name"]: m["values"] for m in measures if m["group"] == "gradients"}
+    model = unfold.load("zhang-sh")
+    flows = [
+        analysis.gradient_flow(
+            model, model.init(seed=s), random_inputs(model.program, batch=4, seed=s)
+        )
+        for s in range(2)
+    ]
+    wanted = np.mean([f.exponents[0] for f in flows])
+    assert found["Lyapunov exponent, mean"]["zhang-sh"] == pytest.approx(wanted, rel=1e-12)
+    wanted = np.mean([f.norms[10] for f in flows]) / np.log(10)
+    assert found["gain over 10 steps, power of 10"]["zhang-sh"] == pytest.approx(wanted, rel=1e-12)
+    assert found["along h"]["zhang-sh"].startswith(("vanishes", "explodes", "neither"))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -123,6 +163,7 @@ def test_times_are_measured_in_turns(capsys: pytest.CaptureFixture[str]) -> None
         (["zhang-td", "--vary", "axis.z=1,2"], "axis"),
         (["zhang-td", "zhang-td", "zhang-td"], "zhang-td stands twice among the specs"),
         (["zhang-td", "--vary", "axis.t=1..999", "--vary", "size.hidden=1..9"], "8,991 variants"),
+        (["zhang-td", "-o", "a.txt"], "a.txt"),
         (["zhang-td", "--csv", "--json"], "--csv and --json exclude each other"),
         (["zhang-td", "--backend", "cuda"], "--backend cuda: this version has"),
     ],

@@ -64,7 +64,7 @@ class GradientFlow:
     @property
     def verdict(self) -> tuple[str, ...]:
         """What happens along each part of the state, in words."""
-        return tuple(_said(name, r) for name, r in self.rates.items())
+        return tuple(f"the gradient along {n} {said(r)}" for n, r in self.rates.items())
 
 
 def gradient_flow(
@@ -195,14 +195,15 @@ def rate(gains: Array) -> float:
     return float(np.polyfit(kept, gains[kept], 1)[0])
 
 
-def _said(name: str, slope: float) -> str:
+def said(slope: float) -> str:
+    """Return what a gradient does that changes at a rate, in words."""
     if slope == -np.inf:
-        return f"no gradient passes along {name}"
+        return "is zero"
     if abs(slope) < STEADY:
-        return f"the gradient along {name} neither vanishes nor explodes"
+        return "neither vanishes nor explodes"
     many = np.log(2) / abs(slope)
     word = "vanishes: it halves" if slope < 0 else "explodes: it doubles"
     every = "every step" if round(many, 1) == 1 else f"every {many:.2g} steps"
     if many < 0.95:
         every = f"{1 / many:.2g} times in a step"
-    return f"the gradient along {name} {word} {every}"
+    return f"{word} {every}"

@@ -2,7 +2,7 @@
 
     unfold compare zhang-td zhang-st zhang-sh
     unfold compare lstm --vary size.hidden=64,128 --time
-    unfold compare zhang-td zhang-sh --train --seeds 5
+    unfold compare zhang-td zhang-sh --train -o td.html
 
 Measures that are equal for all are said once. Training runs are kept in a folder: the same
 command, stopped and started again, goes on with them, and does nothing twice.
@@ -11,6 +11,7 @@ command, stopped and started again, goes on with them, and does nothing twice.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,12 +20,20 @@ import typer
 
 from unfold.errors import UnfoldError
 from unfold.terminal.loading import choose_backend, read_mode
-from unfold.terminal.options import BatchOption, JsonOption, ModeOption, SetOption, dtype_option
+from unfold.terminal.options import (
+    BatchOption,
+    JsonOption,
+    ModeOption,
+    SetOption,
+    dtype_option,
+    output_option,
+)
 from unfold.terminal.report import print_json
 from unfold.terminal.screen import echo
 from unfold.terminal.variants import Variant, variants
 
 NARROWEST, WIDEST = 40, 100
+TITLED = 4  # variants in the title of a page
 
 
 def compare(
@@ -100,6 +109,12 @@ def compare(
         float,
         typer.Option("--seconds", min=0.0, metavar="S", help="Time each variant for S seconds."),
     ] = 1.0,
+    gradients: Annotated[
+        int,
+        typer.Option(
+            "--gradients", min=0, metavar="N", help="Follow gradients from N initial parameters."
+        ),
+    ] = 0,
     batch: BatchOption = 1,
     dtype: Annotated[str, dtype_option("Train in float64 or float32.")] = "float64",
     mode: ModeOption = None,
@@ -107,15 +122,22 @@ def compare(
     everything: Annotated[
         bool, typer.Option("--all", help="Show measures that are equal for all in the tables.")
     ] = False,
+    output: Annotated[
+        str | None, output_option("Write a page to FILE: html, or json with its data.")
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line for each value.")] = False,
     json: JsonOption = False,
 ) -> int:
     """Print the measures of specs or variants side by side, and return the exit code."""
     from unfold.comparison import compare as compared
     from unfold.comparison.tables import as_text
+    from unfold.page import check_suffix, write_page
+    from unfold.terminal.comparison_page import comparison_page
 
     if csv and json:
         raise UnfoldError("--csv and --json exclude each other")
+    if output is not None:
+        check_suffix(Path(output))
     limits = {"parameters": budget, "flops": budget_flops, "seconds": budget_seconds}
     asked = _within(variants(specs, changes, vary), fit, limits, batch)
     chosen = tuple(map(choose_backend, backends or ([None] if time else [])))
@@ -136,20 +158,32 @@ def compare(
         mode=read_mode(mode) or "teacher",
         backends=measured,
         seconds=seconds,
+        seeds=gradients,
         tell=lambda text: echo(f"{text} ...", err=True) if measured else None,
     )
     if training:
         notes = {**found.notes, "training": f"training, {seeds} runs each, kept in {results}"}
         found = replace(found, measures=(*found.measures, *training), notes=notes)
+    if output is not None:
+        write_page(comparison_page(found, _title(found.variants)), Path(output))
     if json:
-        print_json({"ok": True, **found.as_document()})
+        print_json({"ok": True, "page": output, **found.as_document()})
     elif csv:
         echo(found.to_csv(), nl=False)
     else:
         columns = shutil.get_terminal_size((WIDEST, 24)).columns
         width = max(NARROWEST, min(columns, WIDEST))
         echo(as_text(found, width, everything=everything))
+        if output is not None:
+            echo(f"\npage in {output}")
     return 0
+
+
+def _title(variants: Sequence[str]) -> str:
+    """Return `a, b and 3 more`."""
+    first = ", ".join(variants[:TITLED])
+    more = len(variants) - TITLED
+    return first if more <= 0 else f"{first} and {more} more"
 
 
 def _within(

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import log
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from unfold.analysis.gradient_flow import GradientFlow, gradient_flow, said
 from unfold.comparison.comparison import Comparison, Measure, Value
 from unfold.comparison.timing import timed
 from unfold.core.program import BATCH
 from unfold.errors import DataError, UnsupportedError
+from unfold.training.data import random_inputs
 from unfold.unfolded.distances import formula, paths
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 Found = Iterator[tuple[str, str, Value]]
 COUNTS = ("layers", "nodes", "ops")
 DISTANCE = 100
+GAINS = (1, 10, 100)  # distances
+SEQUENCES = 4
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Question:
         mode: of output feedback.
         backends: to measure times on; none are measured without any.
         seconds: to time each variant for.
+        seeds: initial parameters whose gradients are followed.
     """
 
     distance: int = DISTANCE
@@ -42,6 +49,7 @@ class Question:
     mode: Any = "teacher"
     backends: tuple[str, ...] = ()
     seconds: float = 1.0
+    seeds: int = 0
 
 
 class _Table:
@@ -73,6 +81,7 @@ def compare(
     mode: Any = "teacher",
     backends: Iterable[str] = (),
     seconds: float = 1.0,
+    seeds: int = 0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
     """Compare models.
@@ -84,6 +93,7 @@ def compare(
         mode: "teacher", "free" or ("scheduled", p).
         backends: to measure the time of a run on, in turns; default: no times.
         seconds: to time each model for.
+        seeds: how many initial parameters to follow gradients with; default: none.
         tell: is told what is being measured.
 
     Raises:
@@ -93,7 +103,7 @@ def compare(
     named = models if isinstance(models, Mapping) else _by_name(models)
     if not named:
         raise DataError("there is nothing to compare; name at least one spec")
-    asked = Question(distance, batch, mode, tuple(backends), seconds)
+    asked = Question(distance, batch, mode, tuple(backends), seconds, seeds)
     table = _Table(asked)
     axes = {variant: _measured_axes(model, asked) for variant, model in named.items()}
     for axis in dict.fromkeys(a for own in axes.values() for a in own):
@@ -101,6 +111,9 @@ def compare(
             for variant in (v for v in named if axis in axes[v]):
                 tell(f"{group} of {variant} along {axis}")
                 table.add(group, variant, measure(named[variant], asked, axis), axis)
+    for variant, model in named.items() if seeds else ():
+        tell(f"gradients of {variant}")
+        table.add("gradients", variant, _gradients(model, asked))
     for variant, model in named.items():
         tell(f"cost of {variant}")
         table.add("cost", variant, _cost(model, asked))
@@ -147,6 +160,33 @@ def _paths(model: Model, asked: Question, axis: str) -> Found:
     yield f"shortest, n = {n}", "", own.shortest[n]
 
 
+def _gradients(model: Model, asked: Question) -> Found:
+    """Yield how gradients flow at initialisation, the means and spreads over seeds."""
+    flows = list(_flows(model, asked))
+    if not flows:
+        return
+    exponents = [float(f.exponents[0]) for f in flows]
+    yield "Lyapunov exponent, mean", "", fmean(exponents)
+    yield "Lyapunov exponent, spread", "", stdev(exponents) if len(flows) > 1 else None
+    for k in GAINS:
+        logs = [float(f.norms[k]) / log(10) for f in flows if k <= f.steps]
+        if logs:
+            yield f"gain over {k} steps, power of 10", "", fmean(logs)
+    for name in flows[0].gains:
+        slope = fmean(f.rates[name] for f in flows)
+        yield f"along {name}", "", said(slope)
+
+
+def _flows(model: Model, asked: Question) -> Iterator[GradientFlow]:
+    """Yield the flow of gradients for each seed; nothing if a step is not a map of the state."""
+    for seed in range(asked.seeds):
+        inputs = random_inputs(model.program, batch=SEQUENCES, seed=seed)
+        try:
+            yield gradient_flow(model, model.init(seed=seed), inputs, mode=asked.mode)
+        except (DataError, UnsupportedError):
+            return
+
+
 def _cost(model: Model, asked: Question) -> Found:
     """Yield what a run takes, and a step of it along the axis of time."""
     cost = model.cost(batch=asked.batch, mode=asked.mode)
@@ -169,6 +209,7 @@ ALONG: dict[str, Callable[[Model, Question, str], Found]] = {"depth": _depth, "p
 NOTES = {
     "depth": "depth along {axis}: layers are products with weights, nodes are equations",
     "paths": "layers on a path of the gradient that crosses n steps along {axis}",
+    "gradients": "gradients at initialisation, on random inputs, {asked.seeds} seeds",
     "cost": "cost of a run over a batch of {asked.batch}, float32",
     "time": "time of a run over a batch of {asked.batch}, float32",
 }

@@ -73,7 +73,8 @@ def _group(
     some = len(names) < len(comparison.variants)
     part = f" ({len(names)} of {len(comparison.variants)} variants)" if some else ""
     yield from textwrap.wrap(comparison.notes.get(title, title) + part, width)
-    rows = [m for m in measures if m.differs or everything or len(names) == 1]
+    alone = len(names) == 1
+    rows = [m for m in measures if m.differs or everything or alone or len(m.values) < len(names)]
     if rows:
         cells = [[shown(m.values.get(v), m.unit) for m in rows] for v in names]
         heads = [m.name for m in rows]
