@@ -64,7 +64,7 @@ class GradientFlow:
     @property
     def verdict(self) -> tuple[str, ...]:
         """What happens along each part of the state, in words."""
-        return tuple(f"the gradient along {n} {said(r)}" for n, r in self.rates.items())
+        return tuple(f"the gradient along {n} {_said(r)}" for n, r in self.rates.items())
 
 
 def gradient_flow(
@@ -195,7 +195,7 @@ def rate(gains: Array) -> float:
     return float(np.polyfit(kept, gains[kept], 1)[0])
 
 
-def said(slope: float) -> str:
+def _said(slope: float) -> str:
     """Return what a gradient does that changes at a rate, in words."""
     if slope == -np.inf:
         return "is zero"

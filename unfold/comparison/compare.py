@@ -13,7 +13,7 @@ from math import log
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from unfold.analysis.gradient_flow import GradientFlow, gradient_flow, said
+from unfold.analysis.gradient_flow import GradientFlow, gradient_flow
 from unfold.comparison.comparison import Comparison, Measure, Value
 from unfold.comparison.timing import timed
 from unfold.core.program import BATCH
@@ -173,8 +173,7 @@ def _gradients(model: Model, asked: Question) -> Found:
         if logs:
             yield f"gain over {k} steps, power of 10", "", fmean(logs)
     for name in flows[0].gains:
-        slope = fmean(f.rates[name] for f in flows)
-        yield f"along {name}", "", said(slope)
+        yield f"rate along {name}", "", fmean(f.rates[name] for f in flows)
 
 
 def _flows(model: Model, asked: Question) -> Iterator[GradientFlow]:
@@ -209,7 +208,8 @@ ALONG: dict[str, Callable[[Model, Question, str], Found]] = {"depth": _depth, "p
 NOTES = {
     "depth": "depth along {axis}: layers are products with weights, nodes are equations",
     "paths": "layers on a path of the gradient that crosses n steps along {axis}",
-    "gradients": "gradients at initialisation, on random inputs, {asked.seeds} seeds",
+    "gradients": "gradients at initialisation on random inputs, {asked.seeds} seeds; "
+    "a rate is the change of the logarithm of a gain for each step",
     "cost": "cost of a run over a batch of {asked.batch}, float32",
     "time": "time of a run over a batch of {asked.batch}, float32",
 }

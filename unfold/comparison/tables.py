@@ -73,8 +73,7 @@ def _group(
     some = len(names) < len(comparison.variants)
     part = f" ({len(names)} of {len(comparison.variants)} variants)" if some else ""
     yield from textwrap.wrap(comparison.notes.get(title, title) + part, width)
-    alone = len(names) == 1
-    rows = [m for m in measures if m.differs or everything or alone or len(m.values) < len(names)]
+    rows = [m for m in measures if everything or is_told(m, names)]
     if rows:
         cells = [[shown(m.values.get(v), m.unit) for m in rows] for v in names]
         heads = [m.name for m in rows]
@@ -83,10 +82,19 @@ def _group(
             yield from _table(heads, names, turned)
         else:
             yield from _wide(names, heads, cells, width)
-    same = [m for m in measures if m not in rows]
-    if same:
-        told = (f"{m.name} {shown(m.values.get(names[0]), m.unit)}" for m in same)
-        yield from textwrap.wrap(f"equal for all: {'; '.join(told)}", width)
+    if told := equal([m for m in measures if m not in rows]):
+        yield from textwrap.wrap(f"equal for all: {told}", width)
+
+
+def equal(measures: Sequence[Measure]) -> str:
+    """Return what is equal for all, as in `layers: d_f 3; layers: s 1`."""
+    values = ((m, next(iter(m.values.values()))) for m in measures)
+    return "; ".join(f"{m.name} {shown(value, m.unit)}" for m, value in values)
+
+
+def is_told(measure: Measure, variants: Sequence[str]) -> bool:
+    """Whether a measure is told for each variant: not all of them have the same."""
+    return len(variants) == 1 or measure.differs or len(measure.values) < len(variants)
 
 
 def _width(heads: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[str]]) -> int:

@@ -1,6 +1,6 @@
 """A page from a comparison: a section for each group of measures, with its table and its chart.
 
-`unfold compare A B -o page.html` writes it; every number of a chart is in the table above it.
+`unfold compare A B -o page.html` writes it; every number of a chart is also in its table.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from unfold.comparison.comparison import Comparison, Measure, Value
-from unfold.comparison.tables import shown
+from unfold.comparison.tables import equal, is_told, shown
 from unfold.page import Chart, Page, Section, Series, Table
 from unfold.version import VERSION
 
@@ -28,18 +28,23 @@ def comparison_page(comparison: Comparison, title: str) -> Page:
         _section(comparison, name, measures) for name, measures in comparison.groups.items()
     ]
     facts = {"variants": str(len(comparison.variants)), "unfold": VERSION}
-    about = "What differs is marked; a row without a mark is equal for all that have it."
-    return Page(title, about, facts, sections)
+    return Page(title, "", facts, sections)
 
 
 def _section(comparison: Comparison, name: str, measures: Sequence[Measure]) -> Section:
     variants = [v for v in comparison.variants if any(v in m.values for m in measures)]
-    rows = [[m.name, *(shown(m.values.get(v), m.unit) for v in variants)] for m in measures]
-    marked = [(i, 0) for i, m in enumerate(measures) if m.differs]
-    table = Table(("", *variants), rows, "", marked)
-    title = name[:1].upper() + name[1:]
-    charts = list(_charts(name, measures, variants))
-    return Section(title, comparison.notes.get(name, ""), (table, *charts))
+    told = [m for m in measures if is_told(m, variants)]
+    rows = [[m.name, *(shown(m.values.get(v), m.unit) for v in variants)] for m in told]
+    text = _sentence(comparison.notes.get(name, ""))
+    if same := equal([m for m in measures if m not in told]):
+        text += f"\n\nEqual for all: {same}."
+    charts = _charts(name, measures, variants)
+    blocks = (*([Table(("", *variants), rows)] if rows else ()), *charts)
+    return Section(name[:1].upper() + name[1:], text, blocks)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _charts(name: str, measures: Sequence[Measure], variants: Sequence[str]) -> Iterator[Chart]:
@@ -48,7 +53,7 @@ def _charts(name: str, measures: Sequence[Measure], variants: Sequence[str]) -> 
     if name.startswith("depth"):
         series = [
             Series(
-                title, variants, [_number(own[key].values.get(v)) for v in variants], mark="bars"
+                title, variants, [_number(own[key].values.get(v)) for v in variants], mark="dots"
             )
             for key, title in DEPTHS.items()
             if key in own
