@@ -25,6 +25,7 @@ COMPILED = (
     "ctc",
     "ctc-equations",
     "digits-2d-rnn",
+    "glimpses",
     "latch",
     "lenet",
     "looped-transformer",

@@ -117,3 +117,22 @@ def test_the_compiler_makes_what_is_new(made: list[int]) -> None:
     assert compiled(lambda: step(unfold.loads(LSTM), steps=5, batch=3)) == 0
     edited = unfold.loads(LSTM.replace("* tanh(s[t])", "* sin(s[t])"))
     assert 1 <= compiled(lambda: step(edited, steps=5, batch=3)) <= 3
+
+
+def test_nothing_is_compiled_a_second_time(made: list[int]) -> None:
+    """Whether lengths come, the batch grows, or validation begins: all of it again is ready."""
+    model = unfold.loads(LSTM)
+    params = model.init(seed=0, dtype="float32")
+    rng = np.random.default_rng(0)
+
+    def everything() -> int:
+        made.clear()
+        for batch, lengths in ((3, None), (3, [5, 2, 4]), (17, None), (17, [5] * 17)):
+            given = {n: rng.integers(0, 7, (batch, 5)) for n in ("x", "y")}
+            own = None if lengths is None else {"t": np.array(lengths)}
+            model.step(params, given, lengths=own, backend="numba")
+            model.forward(params, given, lengths=own, backend="numba", state=False)
+        return sum(count for count in made)
+
+    assert everything() > 0
+    assert everything() == 0
