@@ -16,7 +16,8 @@ from sample import sample
 
 from tests.differential.interpreted import interpret
 from unfold.backends.numba import compiler
-from unfold.backends.numba.translate import UntranslatableError, is_compiled, translate
+from unfold.backends.numba.module_text import is_compiled
+from unfold.backends.numba.translate import UntranslatableError, translate
 
 FUNCTIONS = {
     "quotient": "return a // b if b != 0 else 0",

@@ -1,7 +1,8 @@
 """The compiler of the store: texts in, modules with machine code out.
 
-Functions of whole numbers are translated (`translate`) and compiled by Numba's code generator,
-without its front end.
+Functions of whole numbers are translated to LLVM (`translate`), which needs Numba for the kernels
+and loops inside of them, and compiled and linked by LLVM alone (`code`). So machine code that is
+in the store is loaded without Numba.
 
 Machine code depends on the text, on the source of this folder and of `native`, on the versions of
 Numba, LLVM and Python, and on the target processor.
@@ -14,27 +15,29 @@ import hashlib
 import linecache
 import sys
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from threading import RLock
 from traceback import extract_tb
 from types import SimpleNamespace
 from typing import Any
 
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
-
 from unfold.backends.native.store import Store
-from unfold.backends.numba.translate import is_compiled, is_public, translate
+from unfold.backends.numba.code import compiled, linked
+from unfold.backends.numba.module_text import is_compiled, is_public
+from unfold.backends.numba.target import identity
 from unfold.errors import BackendError
 
 HERE = Path(__file__).parent
-OBJECT, BITCODE = ".o", ".bc"
+OBJECT = ".o"
 SOURCES = (HERE, HERE.parent / "native")
+_LOCK = RLock()
 
 
 class Compiler:
     """Translates and compiles the functions of modules, and finds them again beside their text."""
 
-    files = frozenset({".py", OBJECT, BITCODE})
+    files = frozenset({".py", OBJECT})
 
     def fingerprint(self) -> bytes:
         """Return a hash of everything that all kernels depend on."""
@@ -67,16 +70,12 @@ STORE = Store(Compiler())
 
 @cache
 def _fingerprint() -> bytes:
-    import llvmlite
-    import numba
-
-    from unfold.backends.numba.target import identity
-
     found = hashlib.sha256()
     for folder in SOURCES:
         for file in sorted(folder.rglob("*.py")):
             found.update(file.read_bytes())
-    parts = (numba.__version__, llvmlite.__version__, sys.version, *identity())
+    # The folder is called like the library.
+    parts = (version(HERE.name), version("llvmlite"), sys.version, *identity())
     found.update("\n".join(parts).encode())
     return found.digest()
 
@@ -88,39 +87,28 @@ def _translated(name: str, text: str, file: Path | None, where: str) -> Any:
     """
     tree = ast.parse(text)
     functions = [s for s in tree.body if isinstance(s, ast.FunctionDef) and is_compiled(s)]
-    places = [file.with_suffix(s) for s in (OBJECT, BITCODE)] if file else []
-    with global_compiler_lock:
-        if places and all(p.is_file() for p in places):
-            code = tuple(p.read_bytes() for p in places)
-            library = _codegen().unserialize_library((name, "object", code))
+    place = file.with_suffix(OBJECT) if file else None
+    with _LOCK:
+        if place and place.is_file():
+            code = place.read_bytes()
         else:
             names: dict[str, Any] = {}
             tree.body = [s for s in tree.body if s not in functions]
             exec(compile(tree, where, "exec", dont_inherit=True), names)
-            library = _library(name, functions, names)
-            _, _, code = library.serialize_using_object_code()
-            if file:
-                for place, content in zip(places, code, strict=True):
-                    place.write_bytes(content)
+            code = _machine_code(name, functions, names)
+            if place:
+                place.write_bytes(code)
         public = [f.name for f in functions if is_public(f)]
-        found = {f: library.get_pointer_to_function(f"{name}_{f}") for f in public}
-    # Its code lives as long as the library.
-    return SimpleNamespace(
-        library=library, **{f: SimpleNamespace(address=a) for f, a in found.items()}
-    )
+        found = dict(zip(public, linked(code, [f"{name}_{f}" for f in public]), strict=True))
+    return SimpleNamespace(**{f: SimpleNamespace(address=a) for f, a in found.items()})
 
 
-def _library(name: str, functions: list[ast.FunctionDef], names: dict[str, Any]) -> Any:
-    """Return functions as machine code of Numba's code generator."""
-    library = _codegen().create_library(name)
-    module = library.create_ir_module(name)
+def _machine_code(name: str, functions: list[ast.FunctionDef], names: dict[str, Any]) -> bytes:
+    """Return functions as an object file."""
+    from llvmlite import ir
+
+    from unfold.backends.numba.translate import translate
+
+    module = ir.Module(name)
     translate(functions, names, module, f"{name}_")
-    library.enable_object_caching()
-    library.add_ir_module(module)
-    library.finalize()
-    return library
-
-
-def _codegen() -> Any:
-    context: Any = cpu_target.target_context
-    return context.codegen()
+    return compiled(module)

@@ -30,9 +30,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from unfold.backends.native.protocol import ITEM
 from unfold.backends.numba.compiler import STORE
 from unfold.backends.numba.target import is_fused, vector_bytes, vector_registers
-from unfold.backends.numba.tiles import ITEM
 
 PANEL = 24 * 2**10  # bytes: most of the nearest cache
 KC = min(256, PANEL // (3 * vector_bytes()))

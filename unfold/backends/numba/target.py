@@ -4,7 +4,7 @@
     NUMBA_CPU_NAME=generic                       vector_bytes() == 16
     NUMBA_CPU_NAME=… NUMBA_CPU_FEATURES=+avx2    exactly these: Numba adds none of the host's
 
-`identity` is the target of Numba itself, on which machine code depends. LLVM tells the width and
+`identity` is the target, on which machine code depends. LLVM tells the width and
 the number of vector registers: a target machine compiles the addition of two vectors, or a copy of
 many, and its assembly shows the registers. This needs no list of features of processors, on x86 or
 elsewhere.
@@ -16,14 +16,13 @@ can stand in for a narrow one. Nothing here runs code of the target.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba.core import config
-from numba.core.registry import cpu_target
 
 WIDEST = 64  # bytes; of x86, "zmm"
 NARROWEST = 16  # of x86 ("xmm") and of every other processor: NEON, VSX
@@ -35,10 +34,13 @@ MANY = 40  # vectors, more than any processor has registers
 
 @cache
 def identity() -> tuple[str, str, str]:
-    """Return the target of Numba: triple, processor, features in LLVM's notation."""
-    context: Any = cpu_target.target_context
-    triple, name, features = context.codegen().magic_tuple()
-    return triple, name, features
+    """Return the target, as Numba chooses it: triple, processor, features in LLVM's notation."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = (os.environ.get(f"NUMBA_CPU_{key}") for key in ("NAME", "FEATURES"))
+    if features is None:
+        features = llvm.get_host_cpu_features().flatten()
+    return llvm.get_default_triple(), name or llvm.get_host_cpu_name(), features
 
 
 @cache
@@ -70,8 +72,7 @@ def instruction_set() -> str:
 def _processors() -> list[tuple[str, str, str]]:
     """Return the target, and, if a name alone was set, the processor of that name."""
     triple, name, features = identity()
-    settings: Any = config
-    told_name_alone = settings.CPU_NAME is not None and settings.CPU_FEATURES is None
+    told_name_alone = "NUMBA_CPU_NAME" in os.environ and "NUMBA_CPU_FEATURES" not in os.environ
     return [(triple, name, features), *([(triple, name, "")] if told_name_alone else [])]
 
 

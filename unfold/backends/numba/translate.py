@@ -24,6 +24,8 @@ from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 
+from unfold.backends.numba.module_text import is_public
+
 INT, BIT, REAL = ir.IntType(64), ir.IntType(1), ir.DoubleType()
 NUMBA = {INT: types.int64, BIT: types.boolean, REAL: types.float64}
 COMPARISONS = {
@@ -38,24 +40,6 @@ COMPARISONS = {
 
 class UntranslatableError(Exception):
     """A text uses more of Python than is translated."""
-
-
-def is_compiled(function: ast.FunctionDef) -> bool:
-    """Return whether a function of a module becomes machine code."""
-    return _decorator(function) in ("cfunc", "njit")
-
-
-def is_public(function: ast.FunctionDef) -> bool:
-    """Return whether a compiled function is called from outside of its module."""
-    return _decorator(function) == "cfunc"
-
-
-def _decorator(function: ast.FunctionDef) -> str | None:
-    match function.decorator_list:
-        case [ast.Call(func=ast.Name(id=name))]:
-            return name
-        case _:
-            return None
 
 
 def translate(
