@@ -11,6 +11,7 @@ import llvmlite.binding as llvm
 import pytest
 from llvmlite import ir
 
+from unfold.backends.numba.code import LEVEL, optimise
 from unfold.backends.numba.gemm import rows
 from unfold.backends.numba.target import multiplies_and_adds, register_bytes, register_count
 from unfold.backends.numba.tiles import ITEM, write_tile
@@ -62,11 +63,9 @@ def assembly(target: str, dtype: str, height: int, vectors: int) -> str:
     lanes = facts(target)[0] // ITEM[dtype]
     write_tile(builder, dtype, height, vectors, lanes, function.args)
     builder.ret_void()
-    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=name, opt=3)
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=name, opt=LEVEL)
     parsed = llvm.parse_assembly(str(module))
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(parsed, passes)
+    optimise(parsed, machine)
     return machine.emit_assembly(parsed)
 
 

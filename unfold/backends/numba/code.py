@@ -17,7 +17,7 @@ import llvmlite.binding as llvm
 
 from unfold.backends.numba.target import identity
 
-LEVEL = 3  # of optimisation
+LEVEL = 2  # of optimisation; 3 takes longer, and the code is no faster
 
 
 def compiled(module: Any) -> bytes:
@@ -26,11 +26,16 @@ def compiled(module: Any) -> bytes:
     module.triple, module.data_layout = identity()[0], str(machine.target_data)
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
+    optimise(parsed, machine)
+    return machine.emit_object(parsed)
+
+
+def optimise(parsed: Any, machine: Any) -> None:
+    """Take a module of LLVM through its passes, for a target machine."""
     options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
     options.loop_vectorization = options.slp_vectorization = False
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(parsed, passes)
-    return machine.emit_object(parsed)
 
 
 def linked(code: bytes, names: Sequence[str]) -> tuple[int, ...]:
