@@ -188,7 +188,7 @@ def test_a_document_says_what_was_found(played: tuple[dict[str, Any], str]) -> N
 
 
 def test_tables_show_a_document(played: tuple[dict[str, Any], str]) -> None:
-    text = "\n".join(report.markdown(played[0]))
+    text = "\n".join(report.in_markdown(report.tables(played[0]), []))
     assert "| cell | shape | unfold | % of peak | numpy | best peer / unfold (goal) |" in text
     assert "| rnn | 4x2x6 | " in text and "| numpy 0." in text
     assert "| cell | shape | peer | import, s | first gradients, cold, s | warm, s |" in text

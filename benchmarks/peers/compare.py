@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Generic
 
 import numpy as np
 
-from benchmarks.peers.cases import Case
-from benchmarks.peers.peer import PEERS, Numbers
+from benchmarks.peers.peer import Numbers, Work
 from benchmarks.peers.team import Failed, Player, Seat
-from unfold.speed.timing import TURN, Times, interleave
+from unfold.speed.timing import MOST_ROUNDS, TURN, Times, interleave
 
 TOLERANCE = 2e-4
 CLEAR = 1.5  # times slower at first sight is not tried again
@@ -23,11 +23,11 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Generic[Work]):
     """What came of one peer in one case.
 
     Attributes:
-        case: cell and shape.
+        case: what it computed.
         peer: its name.
         threads: how many; None: the peer decided.
         times: of a run; None where it was not timed.
@@ -35,7 +35,7 @@ class Result:
         note: why it was not timed.
     """
 
-    case: Case
+    case: Work
     peer: str
     threads: int | None
     times: Times | None = None
@@ -43,22 +43,29 @@ class Result:
     note: str = ""
 
 
-def compare(case: Case, team: Mapping[Seat, Player], *, seconds: float, tell: Tell) -> list[Result]:
-    """Return one result per peer that takes this case.
+def compare(
+    case: Work,
+    team: Mapping[Seat, Player],
+    *,
+    seconds: float,
+    tell: Tell,
+    rounds: int = MOST_ROUNDS,
+) -> list[Result[Work]]:
+    """Return one result per peer.
 
     Args:
         case: what to compute.
-        team: the processes; those that fail are closed.
+        team: the processes of peers that take the case; those that fail are closed.
         seconds: how long to time each.
         tell: gets a line whenever there is something to say.
+        rounds: the number of turns of each, at most.
     """
-    results: dict[str, Result] = {}
-    playing = {seat: p for seat, p in team.items() if PEERS[seat.peer].takes(case)}
-    ready = _agreeing(case, playing, results, tell)
+    results: dict[str, Result[Work]] = {}
+    ready = _agreeing(case, team, results, tell)
     try:
-        chosen = {seat.peer: seat for seat in _quickest(ready, playing)}
-        turns = {peer: _turn(playing[seat]) for peer, seat in chosen.items()}
-        durations = interleave(turns, seconds)
+        chosen = {seat.peer: seat for seat in _quickest(ready, team)}
+        turns = {peer: _turn(team[seat]) for peer, seat in chosen.items()}
+        durations = interleave(turns, seconds, rounds)
     except Failed as failure:
         tell(f"{case.name}: nobody timed: {failure}")
         return [replace(r, note=r.note or f"a peer failed: {failure}") for r in results.values()]
@@ -70,7 +77,7 @@ def compare(case: Case, team: Mapping[Seat, Player], *, seconds: float, tell: Te
 
 
 def _agreeing(
-    case: Case, playing: Mapping[Seat, Player], results: dict[str, Result], tell: Tell
+    case: Work, team: Mapping[Seat, Player], results: dict[str, Result[Work]], tell: Tell
 ) -> dict[Seat, float]:
     """Return who computes what the first one computes, with the seconds of a run.
 
@@ -78,7 +85,7 @@ def _agreeing(
     """
     ready: dict[Seat, float] = {}
     first: Numbers | None = None
-    for seat, player in playing.items():
+    for seat, player in team.items():
         result = Result(case, seat.peer, seat.threads)
         try:
             _, seconds = player.ask("prepare", case)

@@ -27,7 +27,7 @@ Step = Callable[[Array, State, Parameters], State]
 sigmoid, tanh = jax.nn.sigmoid, jnp.tanh
 
 
-class JaxPeer(Peer):
+class JaxPeer(Peer[Case]):
     """JAX on its CPU device."""
 
     def prepare(self, case: Case) -> Prepared:
@@ -50,7 +50,7 @@ class JaxPeer(Peer):
         return {name: version(name) for name in ("jax", "jaxlib")}
 
 
-def make() -> Peer:
+def make() -> Peer[Case]:
     """Return JAX with as many threads as XLA_FLAGS and NPROC say."""
     return JaxPeer()
 

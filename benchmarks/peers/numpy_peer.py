@@ -25,7 +25,7 @@ Forward = Callable[[Arrays, Array], Arrays]
 Backward = Callable[[Arrays, Arrays, Array], tuple[Array, Arrays]]
 
 
-class NumpyPeer(Peer):
+class NumpyPeer(Peer[Case]):
     """NumPy with as many threads as its BLAS was told."""
 
     def prepare(self, case: Case) -> Prepared:
@@ -47,7 +47,7 @@ class NumpyPeer(Peer):
         return {"numpy": np.__version__}
 
 
-def make() -> Peer:
+def make() -> Peer[Case]:
     """Return NumPy."""
     return NumpyPeer()
 

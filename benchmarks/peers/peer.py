@@ -12,11 +12,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from benchmarks.peers.cases import Arrays, Case
 
 Numbers = tuple[float, Arrays]
+
+
+class Named(Protocol):
+    """A case, of which the comparison only needs the name; the peers know the rest."""
+
+    @property
+    def name(self) -> str:
+        """As in `lstm S2`."""
+        ...
+
+
+Work = TypeVar("Work", bound=Named)
 
 
 @dataclass(frozen=True)
@@ -27,11 +39,11 @@ class Prepared:
     read: Callable[[Any], Numbers]
 
 
-class Peer(ABC):
+class Peer(ABC, Generic[Work]):
     """An implementation of the cases; made in a process whose thread counts are already set."""
 
     @abstractmethod
-    def prepare(self, case: Case) -> Prepared:
+    def prepare(self, case: Work) -> Prepared:
         """Move weights and data to where they are needed; compile nothing that `run` would."""
 
     @abstractmethod
@@ -44,7 +56,7 @@ class Entry:
     """A peer before anything of it is imported.
 
     Attributes:
-        module: file in this folder; its function `make(**options)` returns the Peer.
+        module: its function `make(**options)` returns the Peer.
         needs: a package that must be importable.
         options: of `make`.
         threaded: whether it is told how many threads to use; else it decides itself.
@@ -71,30 +83,43 @@ class Entry:
         """Whether its package can be imported."""
         return find_spec(self.needs) is not None
 
-    def make(self, **more: str) -> Peer:
+    def make(self, **more: str) -> Peer[Any]:
         """Import the peer and return it."""
-        module = import_module(f"benchmarks.peers.{self.module}")
-        return module.make(**{**self.options, **more})
+        return import_module(self.module).make(**{**self.options, **more})
 
 
 PEERS: Mapping[str, Entry] = {
     "unfold": Entry(
-        "unfold_peer", "unfold", "this package, its public interface", {}, threaded=False
+        "benchmarks.peers.unfold_peer",
+        "unfold",
+        "this package, its public interface",
+        {},
+        threaded=False,
     ),
     "torch": Entry(
-        "torch_peer",
+        "benchmarks.peers.torch_peer",
         "torch",
         "PyTorch eager, nn.RNN, nn.LSTM and nn.GRU",
         {"style": "library"},
         cells=("rnn", "lstm", "gru"),
     ),
     "torch-loop": Entry(
-        "torch_peer", "torch", "PyTorch eager, loop by hand", {"style": "loop"}, longest=20_000
+        "benchmarks.peers.torch_peer",
+        "torch",
+        "PyTorch eager, loop by hand",
+        {"style": "loop"},
+        longest=20_000,
     ),
     "torch-compile": Entry(
-        "torch_peer", "torch", "torch.compile of that loop", {"style": "compile"}, longest=1000
+        "benchmarks.peers.torch_peer",
+        "torch",
+        "torch.compile of that loop",
+        {"style": "compile"},
+        longest=1000,
     ),
-    "jax": Entry("jax_peer", "jax", "JAX, jit of value_and_grad of lax.scan", {}),
-    "numpy": Entry("numpy_peer", "numpy", "NumPy, forward and backward by hand", {}),
+    "jax": Entry("benchmarks.peers.jax_peer", "jax", "JAX, jit of value_and_grad of lax.scan", {}),
+    "numpy": Entry(
+        "benchmarks.peers.numpy_peer", "numpy", "NumPy, forward and backward by hand", {}
+    ),
 }
 USUAL = tuple(n for n in PEERS if n != "torch-compile")

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from benchmarks.peers.cases import CELLS, Case, Shape, read_shapes
 from benchmarks.peers.compare import TOLERANCE, Result, compare
 from benchmarks.peers.document import Document, result_rows, start_rows
 from benchmarks.peers.peer import PEERS, USUAL
-from benchmarks.peers.report import BUSY, markdown, show
+from benchmarks.peers.report import BUSY, facts, tables, tell, write
 from benchmarks.peers.startup import Start, start
-from benchmarks.peers.team import Failed, Player, Seat, seats
+from benchmarks.peers.team import Seat, assemble, options_of, seats
 from unfold.core.processors import processors
 from unfold.speed.machine import describe_machine
 from unfold.speed.timing import GEMM_SIZE, gemm_peak
@@ -42,12 +41,8 @@ def main(words: list[str]) -> int:
         Path(asked.save).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if asked.json:
         print(json.dumps(document, indent=1))
-    elif asked.markdown:
-        print("\n".join(markdown(document)))
     else:
-        from rich.console import Console
-
-        show(document, Console(width=None if sys.stdout.isatty() else 140))
+        write(tables(document), facts(document), markdown=asked.markdown)
     return 0 if document["ok"] else 1
 
 
@@ -61,9 +56,9 @@ def read_arguments(words: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--cells", default=",".join(CELLS), type=_names(CELLS), help="default: all")
+    add("--cells", default=",".join(CELLS), type=names_of(CELLS), help="default: all")
     add("--shapes", default="main", type=_shapes, help="names, groups or TxBxH; default: main")
-    add("--peers", type=_names(PEERS), help="default: all that are installed, torch-compile not")
+    add("--peers", type=names_of(PEERS), help="default: all that are installed, torch-compile not")
     add("--backend", default="numba", help="unfold's")
     add("--seconds", default=2.0, type=float, help="to time each peer in each case")
     add("--threads", default=processors(), type=int, help="at most, for peers")
@@ -76,7 +71,9 @@ def read_arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _names(known: Mapping[str, Any]) -> Callable[[str], list[str]]:
+def names_of(known: Mapping[str, Any]) -> Callable[[str], list[str]]:
+    """Return a reader of names with commas between them, for argparse."""
+
     def read(text: str) -> list[str]:
         for name in (found := text.split(",")):
             if name not in known:
@@ -111,12 +108,13 @@ def play(asked: argparse.Namespace) -> Document:
     peak = {str(n): gemm_peak(n, size=asked.gemm) for n in sorted({1, asked.threads})}
     starts = list(_starts(places, asked))
     cases = [Case(CELLS[c], shape) for c in asked.cells for shape in asked.shapes]
-    results: list[Result] = []
-    team, versions = _team(places, asked)
+    results: list[Result[Case]] = []
+    team, versions = assemble(places, backend=asked.backend, tell=tell)
     try:
         for number, case in enumerate(cases, 1):
             tell(f"{case.name} ({number} of {len(cases)})")
-            results += compare(case, team, seconds=asked.seconds, tell=tell)
+            playing = {seat: p for seat, p in team.items() if PEERS[seat.peer].takes(case)}
+            results += compare(case, playing, seconds=asked.seconds, tell=tell)
             peak = {n: max(p, gemm_peak(int(n), size=asked.gemm, runs=3)) for n, p in peak.items()}
     finally:
         for player in team.values():
@@ -141,28 +139,4 @@ def _starts(places: list[Seat], asked: argparse.Namespace) -> Iterator[Start]:
         for seat in {s.peer: s for s in places}.values():
             if PEERS[seat.peer].takes(case):
                 tell(f"starting {seat} in new processes, {case.name}")
-                yield start(case, seat, options=_options(seat, asked))
-
-
-def _team(
-    places: list[Seat], asked: argparse.Namespace
-) -> tuple[dict[Seat, Player], dict[str, str]]:
-    """Start every seat; return those that started, and the versions of what they use."""
-    team: dict[Seat, Player] = {}
-    versions: dict[str, str] = {}
-    for seat in places:
-        try:
-            team[seat] = Player(seat, options=_options(seat, asked))
-            versions |= team[seat].versions
-        except Failed as failure:
-            tell(f"{seat} does not start: {failure}")
-    return team, versions
-
-
-def _options(seat: Seat, asked: argparse.Namespace) -> dict[str, str]:
-    return {"backend": asked.backend} if seat.peer == "unfold" else {}
-
-
-def tell(text: str) -> None:
-    """Print a line of progress on stderr."""
-    print(text, file=sys.stderr, flush=True)
+                yield start(case, seat, options=options_of(seat, asked.backend))

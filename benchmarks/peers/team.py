@@ -14,13 +14,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.peer import PEERS
+from benchmarks.peers.peer import PEERS, Entry
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 600.0
@@ -46,6 +46,7 @@ class Player:
 
     Args:
         seat: which peer, and how many threads.
+        peers: the known ones, by name.
         options: of the peer, beyond its own.
         environment: variables beyond those of this process.
         patience: seconds to wait for an answer.
@@ -55,17 +56,19 @@ class Player:
         self,
         seat: Seat,
         *,
+        peers: Mapping[str, Entry] = PEERS,
         options: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         patience: float = PATIENCE,
     ) -> None:
         self.seat, self.patience = seat, patience
         self._connection, theirs = Pipe()
-        words = [f"{k}={v}" for k, v in (options or {}).items()]
+        entry = peers[seat.peer]
+        words = [f"{k}={v}" for k, v in {**entry.options, **(options or {})}.items()]
         module = [sys.executable, "-m", "benchmarks.peers.worker", str(theirs.fileno())]
         began = time.perf_counter()
         self._process = subprocess.Popen(
-            [*module, seat.peer, *words],
+            [*module, entry.module, *words],
             cwd=ROOT,
             env={**os.environ, **thread_settings(seat.threads), **(environment or {})},
             pass_fds=[theirs.fileno()],
@@ -116,6 +119,37 @@ class Player:
         return answer
 
 
+def assemble(
+    places: Iterable[Seat],
+    *,
+    peers: Mapping[str, Entry] = PEERS,
+    backend: str,
+    tell: Callable[[str], None],
+) -> tuple[dict[Seat, Player], dict[str, str]]:
+    """Start every seat; return those that started, and the versions of what they use.
+
+    Args:
+        places: who, with how many threads.
+        peers: the known ones, by name.
+        backend: unfold's.
+        tell: gets a line for each that does not start.
+    """
+    team: dict[Seat, Player] = {}
+    versions: dict[str, str] = {}
+    for seat in places:
+        try:
+            team[seat] = Player(seat, peers=peers, options=options_of(seat, backend))
+            versions |= team[seat].versions
+        except Failed as failure:
+            tell(f"{seat} does not start: {failure}")
+    return team, versions
+
+
+def options_of(seat: Seat, backend: str) -> dict[str, str]:
+    """Return the options of a peer: unfold is told its backend."""
+    return {"backend": backend} if seat.peer == "unfold" else {}
+
+
 def thread_settings(threads: int | None) -> dict[str, str]:
     """Return the variables that give a process a number of threads, for everybody's libraries."""
     if threads is None:
@@ -129,11 +163,11 @@ def thread_settings(threads: int | None) -> dict[str, str]:
     return found
 
 
-def seats(names: list[str], most: int) -> list[Seat]:
+def seats(names: Iterable[str], most: int, *, peers: Mapping[str, Entry] = PEERS) -> list[Seat]:
     """Return every peer with 1, 2 and `most` threads, or once where it decides itself."""
     counts = sorted({1, min(2, most), most})
     return [
         Seat(name, threads)
         for name in names
-        for threads in (counts if PEERS[name].threaded else [None])
+        for threads in (counts if peers[name].threaded else [None])
     ]

@@ -28,7 +28,7 @@ Step = Callable[[Tensor, Tensor, Tensor, Tensors], tuple[Tensor, Tensor]]
 UNROLLED = 50
 
 
-class TorchPeer(Peer):
+class TorchPeer(Peer[Case]):
     """PyTorch in one of its styles."""
 
     def __init__(self, style: str) -> None:
@@ -46,7 +46,7 @@ class TorchPeer(Peer):
         return {"torch": torch.__version__}
 
 
-def make(style: str) -> Peer:
+def make(style: str) -> Peer[Case]:
     """Return PyTorch in a style, with as many threads as OMP_NUM_THREADS says."""
     return TorchPeer(style)
 

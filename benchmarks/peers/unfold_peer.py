@@ -14,7 +14,7 @@ from benchmarks.peers.peer import Numbers, Peer, Prepared
 from unfold import __version__, load
 
 
-class UnfoldPeer(Peer):
+class UnfoldPeer(Peer[Case]):
     """The public interface on one backend.
 
     Args:
@@ -49,6 +49,6 @@ class UnfoldPeer(Peer):
         return {"unfold": __version__, **{n: version(n) for n in needed}}
 
 
-def make(backend: str = "numba") -> Peer:
+def make(backend: str = "numba") -> Peer[Case]:
     """Return the peer for a backend."""
     return UnfoldPeer(backend)

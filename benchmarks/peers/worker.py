@@ -3,7 +3,7 @@
     main process → worker   ("prepare", case)   ("numbers",)   ("turn", seconds)   ("memory",)
     worker → main process   ("ok", answer)      or  ("failed", message)
 
-Started as `python -m benchmarks.peers.worker FILE-DESCRIPTOR PEER OPTION=VALUE ...` with numbers of
+Started as `python -m benchmarks.peers.worker DESCRIPTOR MODULE OPTION=VALUE ...` with numbers of
 threads in its environment; its first word, ("ok", versions), says that the peer is imported.
 """
 
@@ -13,12 +13,12 @@ import resource
 import sys
 import time
 import traceback
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.cases import Case
-from benchmarks.peers.peer import PEERS, Numbers, Peer, Prepared
+from benchmarks.peers.peer import Named, Numbers, Peer, Prepared
 from unfold.speed.timing import timed, turn
 
 
@@ -29,13 +29,13 @@ class Worker:
         peer: what computes.
     """
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer[Any]) -> None:
         self.peer = peer
         self.prepared: Prepared | None = None
         self.found: Any = None
         self.seconds = 0.0
 
-    def prepare(self, case: Case) -> tuple[float, float]:
+    def prepare(self, case: Named) -> tuple[float, float]:
         """Return the seconds to the first numbers of a case, and those of a second run."""
         self.prepared = self.found = None  # frees what the case before needed
         began = time.perf_counter()
@@ -73,10 +73,10 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def serve(connection: Connection, name: str, options: dict[str, str]) -> None:
+def serve(connection: Connection, module: str, options: dict[str, str]) -> None:
     """Answer until the other side closes; a request that fails is answered by its message."""
     try:
-        worker = Worker(PEERS[name].make(**options))
+        worker = Worker(import_module(module).make(**options))
         connection.send(("ok", dict(worker.peer.versions())))
     except Exception as error:
         connection.send(("failed", _describe(error)))
@@ -100,6 +100,6 @@ def _describe(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    descriptor, peer_name, *pairs = sys.argv[1:]
+    descriptor, peer_module, *pairs = sys.argv[1:]
     pairs_read = dict(pair.split("=", 1) for pair in pairs)
-    serve(Connection(int(descriptor)), peer_name, pairs_read)
+    serve(Connection(int(descriptor)), peer_module, pairs_read)

@@ -83,15 +83,18 @@ def turn(run: Run, seconds: float = TURN, expected: float = 0.0) -> list[float]:
     return durations
 
 
-def interleave(turns: Mapping[str, Turn], seconds: float) -> dict[str, list[float]]:
+def interleave(
+    turns: Mapping[str, Turn], seconds: float, rounds: int = MOST_ROUNDS
+) -> dict[str, list[float]]:
     """Return durations by name, after rounds in which everybody has a turn.
 
     Args:
         turns: functions that run something for a while and return the durations.
         seconds: how long to go on, for each; a slow one drops out after three rounds.
+        rounds: the number of turns of each, at most.
     """
     found: dict[str, list[float]] = {name: [] for name in turns}
-    for number in range(MOST_ROUNDS):
+    for number in range(rounds):
         for name, take in turns.items():
             if number < LEAST_ROUNDS or sum(found[name]) < seconds:
                 found[name] += take()
