@@ -73,22 +73,3 @@ def both(*packings: Packing) -> Packing:
 def steps_first(arrays: Named) -> Named:
     """Return inputs [batch, steps, ...] as [steps, batch, ...]."""
     return {n: np.swapaxes(a, 0, 1) for n, a in arrays.items()}
-
-
-def diagonals(arrays: Named) -> Named:
-    """Return a grid `x` [batch, rows, columns] by diagonals; each needs only the one before.
-
-    Returns:
-        x: [diagonals, batch, rows, 1], where row i of diagonal d is point (i, d-i), or zero.
-        inside: [diagonals, rows, 1], 0 for points left of the grid, whose states are zero. Those
-            right of it are computed, but no point of the grid reads them.
-    """
-    grid = arrays["x"]
-    batch, rows, columns = grid.shape
-    count = rows + columns - 1
-    x = np.zeros((count, batch, rows, 1), grid.dtype)
-    inside = np.zeros((count, rows, 1), grid.dtype)
-    for i in range(rows):
-        x[i : i + columns, :, i, 0] = grid[:, i].T
-        inside[i:, i] = 1
-    return {**arrays, "x": x, "inside": inside}

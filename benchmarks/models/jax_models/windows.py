@@ -1,6 +1,6 @@
 """Convolutions by `lax.conv_general_dilated`.
 
-Over time channels come last, in images first; both orders of images were tried for the second.
+Channels come last; with channels first, images took a third longer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.models.cases import Written
+from benchmarks.models.packing import moved
 
 Arrays = dict[str, jax.Array]
 
@@ -27,11 +28,14 @@ def conv_1d(p: Arrays, data: Arrays) -> jax.Array:
 
 def conv_2d(p: Arrays, data: Arrays) -> jax.Array:
     """Return the loss; the maximum of 2 x 2 is taken of slices, quicker than `reduce_window`."""
-    layout = ("NCHW", "OIHW", "NCHW")
+    layout = ("NHWC", "OIHW", "NHWC")
     y = jax.nn.relu(_convolved(data["x"], p["K"], layout))
-    rows = jnp.maximum(y[:, :, ::2], y[:, :, 1::2])
-    y = jnp.maximum(rows[..., ::2], rows[..., 1::2])
+    rows = jnp.maximum(y[:, ::2], y[:, 1::2])
+    y = jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
     return jnp.square(_convolved(y, p["M"], layout)).mean()
 
 
-MODELS = {"conv-1d": Written(conv_1d), "conv-2d": Written(conv_2d)}
+MODELS = {
+    "conv-1d": Written(conv_1d),
+    "conv-2d": Written(conv_2d, arrange=moved((0, 2, 3, 1), "x").pack),
+}

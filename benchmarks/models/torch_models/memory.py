@@ -1,7 +1,7 @@
-"""Fast weights: a loop over steps whose state is a matrix.
+"""Fast weights: a loop over steps that weights all earlier states and adds them up.
 
-The sum over earlier states that `fast-weights-sum` writes is the same product, so its peer is the
-loop with the matrix.
+The matrix of `fast-weights` gives the same product; a loop with the matrix took nearly twice as
+long, so both cases have this peer.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ Tensors = dict[str, Tensor]
 def fast_weights(p: Tensors, data: Tensors) -> Tensor:
     """Return the loss; data is [steps, batch]."""
     own = F.linear(data["x"], p["U"], p["b"])
-    _, batch, hidden = own.shape
-    h, memory = own.new_zeros(batch, hidden), own.new_zeros(batch, hidden, hidden)
+    steps, batch, hidden = own.shape
+    fading = 0.5 * 0.95 ** torch.arange(steps - 1, -1, -1.0)
+    h = own.new_zeros(batch, hidden)
     found: list[Tensor] = []
-    for z in own.unbind(0):
-        memory = torch.baddbmm(memory, h[:, :, None], h[:, None], beta=0.95, alpha=0.5)
+    for t, z in enumerate(own.unbind(0)):
         z = z + F.linear(h, p["W"])
-        read = torch.bmm(memory, torch.tanh(z)[:, :, None])[:, :, 0]
-        h = torch.tanh(F.layer_norm(z + read, (hidden,), p["gain"]))
+        if found:
+            past = torch.stack(found, 1)  # [batch, t, hidden]
+            weights = fading[-t:] * torch.bmm(past, torch.tanh(z)[:, :, None])[:, :, 0]
+            z = z + torch.bmm(weights[:, None], past)[:, 0]
+        h = torch.tanh(F.layer_norm(z, (hidden,), p["gain"]))
         found.append(h)
     return entropy(torch.stack(found), p, data)
 

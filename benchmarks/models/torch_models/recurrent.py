@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from benchmarks.models.cases import Named, Written
-from benchmarks.models.packing import Packing, diagonals, steps_first
+from benchmarks.models.packing import Packing, steps_first
 
 Tensors = dict[str, Tensor]
 
@@ -77,7 +77,7 @@ BIDIRECTIONAL = Packing(
 
 
 def rnn_2d(p: Tensors, data: Tensors) -> Tensor:
-    """Return the loss; a step computes a diagonal of the grid (see `packing.diagonals`)."""
+    """Return the loss; a step computes a diagonal of the grid (see `diagonals`)."""
     inside, weights = data["inside"], torch.cat([p["W"], p["Q"]], -1)
     own = data["x"] * p["u"] + p["b"]
     h = torch.zeros_like(own[0])
@@ -85,6 +85,25 @@ def rnn_2d(p: Tensors, data: Tensors) -> Tensor:
         above = F.pad(h[:, :-1], (0, 0, 1, 0))
         h = torch.tanh(z + F.linear(torch.cat([above, h], -1), weights)) * known
     return F.cross_entropy(F.linear(h[:, -1], p["V"], p["c"]), data["y"])
+
+
+def diagonals(arrays: Named) -> Named:
+    """Return a grid `x` [batch, rows, columns] by diagonals; each needs only the one before.
+
+    Returns:
+        x: [diagonals, batch, rows, 1], where row i of diagonal d is point (i, d-i), or zero.
+        inside: [diagonals, rows, 1], 0 for points left of the grid, whose states are zero. Those
+            right of it are computed, but no point of the grid reads them.
+    """
+    grid = arrays["x"]
+    batch, rows, columns = grid.shape
+    count = rows + columns - 1
+    x = np.zeros((count, batch, rows, 1), grid.dtype)
+    inside = np.zeros((count, rows, 1), grid.dtype)
+    for i in range(rows):
+        x[i : i + columns, :, i, 0] = grid[:, i].T
+        inside[i:, i] = 1
+    return {**arrays, "x": x, "inside": inside}
 
 
 MODELS = {
