@@ -148,6 +148,7 @@ def _buffer(
         key=lambda a: (
             *(a == row, a == BATCH),
             *(loops.index(a) if a in loops else len(loops), a not in outer),
+            _length(forms.program, a),
         ),
     )
     rings: Mapping[str, int] = {} if host or whole else _rings(forms, value, uses)
@@ -155,6 +156,15 @@ def _buffer(
         Stored(a, rings.get(a) if rings.get(a) != 1 else None) for a in own if rings.get(a) != 1
     )
     return Buffer(name, axes, tuple(map(int, value.type.stored)), role, empty)
+
+
+def _length(program: Program, axis: str) -> float:
+    """Return the points of an axis, as far as they are known.
+
+    The longest axis is stored next to the batch, so that products run over both at once.
+    """
+    extent = program.axes[axis].extent
+    return extent.constant if extent.is_constant else inf
 
 
 def _rings(forms: Forms, value: Value, uses: Uses) -> dict[str, int]:
