@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the benchmarks are no part of the package
 
 import unfold  # noqa: E402
-from benchmarks.peers import compare, document, report, run, startup, team  # noqa: E402
+from benchmarks.peers import compare, document, report, run, startup, team, worker  # noqa: E402
 from benchmarks.peers.cases import CELLS, Case, Shape, read_shapes  # noqa: E402
 from benchmarks.peers.packing import PACKING, pack, unpack  # noqa: E402
 from benchmarks.peers.peer import PEERS, Numbers  # noqa: E402
@@ -256,6 +256,7 @@ class FakePlayer:
         if request == self.fails:
             raise team.Failed("out of order")
         answers = {"prepare": (1.0, self.seconds), "numbers": (self.loss, {})}
+        answers |= {"forget_peak": True, "memory": 10 * self.seconds}
         return answers.get(request, [self.seconds])
 
 
@@ -280,11 +281,34 @@ def test_the_better_number_of_threads_counts_and_the_wrong_are_left_out() -> Non
         "jax": (1, 1.0, ""),
         "numpy": (1, None, "loss differs by 5.0e-02"),
     }
+    memory = {r.peer: r.memory for r in results if r.memory is not None}
+    assert memory == {"unfold": 10.0, "torch": 30.0, "jax": 10.0}, "of those that were timed"
     assert "lstm tiny: numpy@1 disagrees: loss differs by 5.0e-02" in told
     players[team.Seat("jax", 1)].fails = "turn"
     results = compare.compare(case, players, seconds=0.0, tell=told.append)  # type: ignore[arg-type]
     assert [r.times for r in results] == [None] * 5
+    assert [r.memory for r in results] == [None] * 5
     assert results[0].note == "a peer failed: out of order"
+
+
+@pytest.mark.skipif(not worker.PEAK.exists(), reason="only Linux forgets a peak")
+def test_the_peak_of_memory_is_that_of_the_timed_runs() -> None:
+    own = worker.Worker(PEERS["numpy"].make())
+    np.ones(2**23)  # 64 MB, freed
+    before = own.memory()
+    assert own.forget_peak()
+    assert own.memory() < before - 32
+
+
+def test_memory_has_a_table_where_it_is_known() -> None:
+    case = Case(CELLS["rnn"], read_shapes("S1")[0])
+    times = timing.Times(1.0, 1.0, 3)
+    known = compare.Result(case, "unfold", None, times, 0.0, memory=101.4)
+    other = compare.Result(case, "jax", 1, times, 0.0)
+    for results, rows in (([known, other], [["rnn", "S1", "101", "–"]]), ([other], None)):
+        found = report.tables({"results": document.result_rows(results, 1e11), "starts": []})
+        shown = [t.rows for t in found if t.title.startswith("Memory of the process")]
+        assert shown == ([rows] if rows else [])
 
 
 def test_a_worker_survives_a_failed_request(capfd: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,15 @@ def lstm(memory: Memory | None = None) -> tuple[unfold.Model, dict[str, Any], di
     return model, model.init(), inputs
 
 
+def test_a_sequence_needs_no_memory_for_parameters() -> None:
+    """A matrix is read by all sequences: 32 more need state, about 20 numbers a unit and step."""
+    hidden, more = 256, 32
+    model = unfold.load("lstm", axes={"t": 2}, sizes={"hidden": hidden})
+    options: dict[str, Any] = {"dtype": "float32", "backend": "numba"}
+    few, many = (model.needs(batch=b, **options)[0] for b in (4, 4 + more))
+    assert many - few < more * 2 * 20 * 4 * hidden
+
+
 def test_the_estimate_is_what_a_run_takes() -> None:
     model, params, inputs = lstm()
     needed, how = model.needs(batch=BATCH, backend="numba")

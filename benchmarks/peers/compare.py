@@ -32,6 +32,7 @@ class Result(Generic[Work]):
         threads: how many; None: the peer decided.
         times: of a run; None where it was not timed.
         difference: largest relative difference of loss and gradients from the first peer's.
+        memory: MB, the largest of its process during the timed runs; None if not known.
         note: why it was not timed.
     """
 
@@ -40,6 +41,7 @@ class Result(Generic[Work]):
     threads: int | None
     times: Times | None = None
     difference: float | None = None
+    memory: float | None = None
     note: str = ""
 
 
@@ -65,13 +67,16 @@ def compare(
     try:
         chosen = {seat.peer: seat for seat in _quickest(ready, team)}
         turns = {peer: _turn(team[seat]) for peer, seat in chosen.items()}
+        counted = {peer for peer, seat in chosen.items() if team[seat].ask("forget_peak")}
         durations = interleave(turns, seconds, rounds)
+        memory = {peer: team[chosen[peer]].ask("memory") for peer in counted}
     except Failed as failure:
         tell(f"{case.name}: nobody timed: {failure}")
         return [replace(r, note=r.note or f"a peer failed: {failure}") for r in results.values()]
     for peer, seat in chosen.items():
         times = Times.of(durations[peer])
-        results[peer] = replace(results[peer], threads=seat.threads, times=times, note="")
+        found = {"threads": seat.threads, "times": times, "memory": memory.get(peer)}
+        results[peer] = replace(results[peer], **found, note="")
         tell(f"{case.name}: {seat} {1e3 * times.minimum:.3f} ms ({times.runs} runs)")
     return list(results.values())
 

@@ -4,7 +4,8 @@
      "peak": {"1": 1.25e11, "2": 2.4e11},
      "results": [{"name": "lstm S2", "peer": "torch", "threads": 2, "minimum": 0.0167,
                   "median": 0.0171, "runs": 60, "slower": 1.8, "slower_median": 1.79,
-                  "cell": "lstm", "shape": "S2", "rate": 8.5e10, "share": 0.35, ...}, ...],
+                  "cell": "lstm", "shape": "S2", "rate": 8.5e10, "share": 0.35,
+                  "memory": 251.0, ...}, ...],
      "starts": [{"name": "lstm S2", "peer": "jax", "imports": 0.8, "cold": 1.1, ...}]}
 
 Times are seconds, rates floating-point operations of the products per second, shares parts of the
@@ -32,7 +33,8 @@ def compared_rows(results: Iterable[Result[Any]]) -> list[Document]:
     rows: list[Document] = []
     for result in found:
         times, mine = result.times, ours.get(result.case.name)
-        row = {**_who(result), "difference": result.difference, "note": result.note}
+        row = {n: getattr(result, n) for n in ("difference", "memory", "note")}
+        row = {**_who(result), **row}
         if times is not None:
             row |= asdict(times)
             if mine is not None:

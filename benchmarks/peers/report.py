@@ -46,6 +46,7 @@ def tables(document: Document) -> list[Table]:
     found = [
         _times("Milliseconds, minimum", "minimum", "slower", groups, peers),
         _times("Milliseconds, median", "median", "slower_median", groups, peers),
+        _memory(groups, peers),
         _growth(groups, peers),
         _starts(document["starts"]),
     ]
@@ -72,6 +73,19 @@ def _times(
     if OURS in peers and others:
         headings.append("best peer / unfold (goal)")
     return Table(title, headings, rows, 2)
+
+
+def _memory(groups: list[dict[str, Document]], peers: list[str]) -> Table:
+    """Return the peak memory of every peer's process."""
+    rows: list[list[str]] = []
+    for group in groups:
+        first = next(iter(group.values()))
+        found = [group.get(peer, {}).get("memory") for peer in peers]
+        figures = ["–" if m is None else f"{m:.0f}" for m in found]
+        rows.append([first["cell"], first["shape"], *figures])
+    known = any(set(row[2:]) != {"–"} for row in rows)
+    title = "Memory of the process, MB, the peak of the timed runs"
+    return Table(title, ["cell", "shape", *peers], rows if known else [], 2)
 
 
 def _growth(groups: list[dict[str, Document]], peers: list[str]) -> Table:

@@ -1,6 +1,7 @@
 """The process a peer lives in: it prepares cases and times them when it is its turn.
 
-    main process → worker   ("prepare", case)   ("numbers",)   ("turn", seconds)   ("memory",)
+    main process → worker   ("prepare", case)   ("numbers",)   ("turn", seconds)
+                            ("memory",)         ("forget_peak",)
     worker → main process   ("ok", answer)      or  ("failed", message)
 
 Started as `python -m benchmarks.peers.worker DESCRIPTOR MODULE OPTION=VALUE ...` with numbers of
@@ -9,6 +10,7 @@ threads in its environment; its first word, ("ok", versions), says that the peer
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 import time
@@ -20,6 +22,8 @@ from typing import Any
 
 from benchmarks.peers.peer import Named, Numbers, Peer, Prepared
 from unfold.speed.timing import timed, turn
+
+PEAK = Path("/proc/self/clear_refs")  # of Linux; see proc(5)
 
 
 class Worker:
@@ -38,6 +42,7 @@ class Worker:
     def prepare(self, case: Named) -> tuple[float, float]:
         """Return the seconds to the first numbers of a case, and those of a second run."""
         self.prepared = self.found = None  # frees what the case before needed
+        gc.collect()
         began = time.perf_counter()
         self.prepared = self.peer.prepare(case)
         self.found = self.prepared.run()
@@ -60,6 +65,13 @@ class Worker:
     def memory(self) -> float:
         """Return the largest memory that this process has held, in MB."""
         return peak_memory()
+
+    def forget_peak(self) -> bool:
+        """Count the largest memory anew, from now on; return whether the system can do that."""
+        if not PEAK.exists():
+            return False
+        PEAK.write_text("5", encoding="utf-8")
+        return True
 
 
 def peak_memory() -> float:

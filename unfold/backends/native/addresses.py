@@ -172,7 +172,7 @@ class Addresses:
         found = total(base, *parts, *([offset] if offset else []))
         if not checks:
             return found
-        other = self.slot("waste") if waste else self.slot("outside", buffer.empty)
+        other = self.slot("waste" if waste else "outside", buffer.name, access.guarded)
         return self.temporary(depth, function("choice", found, function("all", *checks), other))
 
     def category(self, access: Access, depth: int, vector: str | None) -> Integer:

@@ -17,8 +17,7 @@ from math import prod
 from unfold.backends.native.layout import ALIGN, Place, place, widest
 from unfold.backends.native.protocol import ITEM, Block, Products
 from unfold.core.dependence import outreach
-from unfold.core.plan import Buffer, Dim, Plan
-from unfold.core.program import BATCH
+from unfold.core.plan import Dim, Plan
 
 SMALL = 1 << 14  # bytes up to which a separate place costs less than the search for a shared one
 
@@ -50,7 +49,7 @@ class Arena:
             user's own arrays.
         size: bytes in all.
         always: buffers that do not share their memory.
-        row: bytes of the longest row that is read or written outside of any domain.
+        row: bytes that stand for whatever is read or written outside of a domain.
     """
 
     def __init__(
@@ -65,8 +64,8 @@ class Arena:
         self.item = ITEM[dtype]
         self.places = self._placed(blocks)
         self.packs = {n: self._pack_bytes(n) for n in plan.packs}
-        rows = (self._row(p.buffer) for p in self.places.values())
-        self.row = self.item * (16 + max(rows, default=1))
+        self.row = max((self._row(*slot) for slot in self._checked(blocks)), default=0)
+        self.row += 16 * self.item
         self.always: set[str] = set()
         self.offsets, self.size = _allotted(list(self._spans(blocks)))
 
@@ -88,10 +87,21 @@ class Arena:
         pack = self.plan.packs[name]
         return self.products.packed_bytes(self._points(pack.k), self._points(pack.n))
 
-    def _row(self, buffer: Buffer) -> int:
-        """Return the elements that a kernel may read at once."""
-        innermost = {s.axis for s in buffer.axes[-1:]} | {BATCH}
-        return max(self.extents.get(a, 1) for a in innermost) * prod(buffer.shape)
+    def _checked(self, blocks: Sequence[Block]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield the buffers that are read or written at checked indices, and the axes of these."""
+        for slot in (s for b in blocks for s in b.slots):
+            if slot[0] in ("outside", "waste"):
+                yield slot[1:]  # type: ignore[misc]
+
+    def _row(self, name: str, guarded: tuple[str, ...]) -> int:
+        """Return the bytes that a statement may read or write at once where an index is outside.
+
+        These are points of axes that are not checked. A category only selects features.
+        """
+        own = self.places[name]
+        axes = zip(own.buffer.axes, own.sizes, strict=False)
+        points = prod(n for s, n in axes if s.axis not in guarded) if guarded else 1
+        return points * prod(own.buffer.shape) * self.item
 
     def _points(self, dims: Sequence[Dim]) -> int:
         return prod(d.size if d.size is not None else self.extents[d.name] for d in dims)

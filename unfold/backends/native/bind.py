@@ -10,7 +10,8 @@ walks. The first word of a slot gives its meaning:
     pack, packstride       of a packed operand
     function NAME          of the library
     kernel NAME            of an operator
-    scratch, room, outside, waste  memory for products, for points outside, for unread results
+    scratch, room          memory for products and for operators
+    outside, waste BUFFER  memory for what is read and written outside of its domain
 """
 
 from __future__ import annotations
@@ -167,8 +168,8 @@ class Bound:
     def _scratch(self, values: Any, position: int, *dims: Any) -> int:
         return self._base + self._offsets["#scratch"]
 
-    def _outside(self, values: Any, position: int, empty: float) -> int:
-        return self._base + self._offsets[f"#{empty}"]
+    def _outside(self, values: Any, position: int, name: str, guarded: Any) -> int:
+        return self._base + self._offsets[f"#{self._places[name].buffer.empty}"]
 
-    def _waste(self, values: Any, position: int) -> int:
+    def _waste(self, values: Any, position: int, name: str, guarded: Any) -> int:
         return self._base + self._offsets["#waste"]
