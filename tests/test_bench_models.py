@@ -21,6 +21,8 @@ from benchmarks.models.packing import both, joined, moved
 from benchmarks.peers import compare
 from benchmarks.peers.peer import Numbers
 
+QUICK = ("self-attention", "ctc")
+
 Extents = Mapping[str, int]
 LAYER = {"features": 3, "hidden": 4, "classes": 6}
 SMALL: Mapping[str, tuple[Extents, Extents]] = {  # axes and sizes, no two of a case equal
@@ -63,7 +65,10 @@ def check(peer: str, name: str) -> None:
     assert worst < 2e-5, f"{peer} {name}: {array} differs by {worst:.1e}"
 
 
-@pytest.mark.parametrize("name", CASES)
+# The benchmark compares all of them before it times any; compiling them takes most of a minute.
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
 def test_jax_computes_what_unfold_computes(name: str) -> None:
     check("jax", name)
 

@@ -84,7 +84,8 @@ class Training:
     def numbers(self) -> Numbers:
         """Take a step and return the numbers of it."""
         loss = float(self.step())
-        parameters, mean, square = self.leaves
+        leaves: Any = self.leaves
+        parameters, mean, square = leaves
         return stepped(loss, parameters, {"mean": mean, "square": square})
 
 

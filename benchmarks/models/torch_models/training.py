@@ -39,7 +39,7 @@ class Training:
     """
 
     def __init__(self, case: Model, arrays: Arrays) -> None:
-        settings = case.settings()
+        settings: Any = case.settings()
         self.limit: float = settings.clip.norm
         self.parameters = tensors(LAYOUT.pack(arrays.parameters))
         adam = settings.optimizer
