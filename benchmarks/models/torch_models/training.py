@@ -6,6 +6,8 @@ The state is carried from chunk to chunk, without its gradient, and begins anew 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
