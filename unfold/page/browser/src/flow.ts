@@ -39,6 +39,23 @@ export class Flow {
         return this.stepsOf(lead);
       }),
     );
+    this.steps.forEach((_, picture) => picture && this.follow(picture));
+  }
+
+  /** Let nodes that have no steps, such as parts of an adjoint, light up with those they flow to. */
+  private follow(picture: number): void {
+    const drawing = this.graph.pictures[picture];
+    const steps = this.steps[picture];
+    for (let changed = true; changed; ) {
+      changed = false;
+      drawing.source.forEach((source, edge) => {
+        const target = drawing.target[edge];
+        if (source >= 0 && target >= 0 && !steps[source] && steps[target]) {
+          steps[source] = steps[target];
+          changed = true;
+        }
+      });
+    }
   }
 
   get total(): number {

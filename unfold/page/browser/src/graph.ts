@@ -66,7 +66,9 @@ class GraphBlock {
       "div",
       { class: `block graph ${name}` },
       this.bar(),
-      h("div", { class: "boards" }, h("div", { class: "pictures" }, ...this.pictures.map((p) => p.element)), this.panel),
+      h("div", { class: "pictures" }, ...this.pictures.map((p) => p.element)),
+      this.hint(),
+      this.panel,
       this.tip,
     );
     this.element.addEventListener("keydown", (event) => {
@@ -218,16 +220,17 @@ class GraphBlock {
     this.fillPanel();
   }
 
+  private hint(): HTMLElement {
+    const words = [
+      "Click a node to mark it in every picture, and an edge to mark its parameter.",
+      this.block.about ? `Numbers: ${this.block.about}.` : "",
+    ];
+    return h("p", { class: "note hint" }, words.join(" ").trim());
+  }
+
   private fillPanel(): void {
-    this.panel.classList.toggle("open", this.marked !== null);
-    if (!this.marked) {
-      const hint = "Click a node to mark it in every picture; click an edge to mark its parameter.";
-      this.panel.replaceChildren(
-        h("p", { class: "note" }, hint),
-        this.block.about ? h("p", { class: "note" }, `Numbers: ${this.block.about}.`) : "",
-      );
-      return;
-    }
+    this.panel.hidden = this.marked === null;
+    if (!this.marked) return;
     const close = button("×", "Unmark", () => this.press(null));
     close.classList.add("close");
     this.panel.replaceChildren(close, ...card(this.links, this.marked, this.norms));

@@ -60,7 +60,7 @@ export class Picture {
     this.viewport = new Viewport(this.view, stage, [width, height], () => this.look());
     this.element = h("figure", { class: "picture" }, this.bar(), this.view);
     this.element.style.maxWidth = `${Math.round(Math.max(240, width * LARGEST))}px`;
-    this.element.style.flex = `${aspect} 1 ${Math.round(Math.min(aspect * 230, 560))}px`;
+    this.element.style.flex = `${aspect} 1 ${Math.round(Math.min(aspect * 330, 820))}px`;
     this.listen();
   }
 
