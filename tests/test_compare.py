@@ -208,3 +208,12 @@ def test_a_comparison_is_data() -> None:
     with pytest.raises(KeyError):
         found["c"]
     assert json.loads(found.to_json())["measures"][1]["values"] == {"a": 1}
+
+
+def test_notebooks_show_tables() -> None:
+    found = Comparison(
+        ("<a>", "b"), (Measure("g", "x & y", "", {"<a>": 1, "b": 2}),), {"g": "about g"}
+    )
+    shown = found._repr_html_()
+    assert "<th>&lt;a&gt;</th>" in shown and "<th>x &amp; y</th><td>1</td><td>2</td>" in shown
+    assert str(found).startswith("about g")

@@ -79,6 +79,7 @@ def test_an_orthogonal_network_keeps_its_gradients() -> None:
 
 
 def test_an_expanding_and_a_nilpotent_network() -> None:
+    assert str(linear(2.0 * np.eye(3))) == "the gradient along h explodes: it doubles every step"
     assert linear(2.0 * np.eye(3)).verdict == (
         "the gradient along h explodes: it doubles every step",
     )

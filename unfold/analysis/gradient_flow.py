@@ -56,6 +56,9 @@ class GradientFlow:
     radius: float
     exponents: Array
 
+    def __str__(self) -> str:
+        return "\n".join(self.verdict)
+
     @property
     def rates(self) -> dict[str, float]:
         """The change of the gain for each step, by part of the state."""

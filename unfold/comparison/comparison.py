@@ -71,6 +71,12 @@ class Comparison:
 
         return as_text(self)
 
+    def _repr_html_(self) -> str:
+        """Return the tables as notebooks show them."""
+        from unfold.comparison.tables import as_html
+
+        return as_html(self)
+
     @property
     def groups(self) -> dict[str, tuple[Measure, ...]]:
         """The measures of each group."""

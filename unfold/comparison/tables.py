@@ -14,6 +14,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from html import escape
 
 from unfold.comparison.comparison import Comparison, Measure, Value
 
@@ -37,6 +38,28 @@ def as_text(comparison: Comparison, width: int = WIDTH, *, everything: bool = Fa
         for title, measures in comparison.groups.items()
     ]
     return "\n\n".join(parts)
+
+
+def as_html(comparison: Comparison) -> str:
+    """Return all tables as HTML; names are escaped."""
+    parts: list[str] = []
+    for title, measures in comparison.groups.items():
+        names = [v for v in comparison.variants if any(v in m.values for m in measures)]
+        told = [m for m in measures if is_told(m, names)]
+        heads = "".join(f"<th>{escape(v)}</th>" for v in ("", *names))
+        rows = "".join(
+            f"<tr><th>{escape(m.name)}</th>"
+            + "".join(f"<td>{escape(shown(m.values.get(v), m.unit))}</td>" for v in names)
+            + "</tr>"
+            for m in told
+        )
+        same = equal([m for m in measures if m not in told])
+        parts += [
+            f"<p>{escape(comparison.notes.get(title, title))}</p>",
+            *([f"<table><tr>{heads}</tr>{rows}</table>"] if told else ()),
+            *([f"<p>equal for all: {escape(same)}</p>"] if same else ()),
+        ]
+    return "".join(parts)
 
 
 def shown(value: Value, unit: str = "") -> str:
