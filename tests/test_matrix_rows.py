@@ -86,3 +86,20 @@ def test_values_and_gradients(lengths: tuple[int, ...] | None) -> None:
     np.testing.assert_allclose(runs[1].loss, runs[0].loss, rtol=1e-12)
     for name, wanted in runs[0].grads.items():
         np.testing.assert_allclose(runs[1].grads[name], wanted, rtol=1e-9, atol=1e-13)
+
+
+def test_parameters_are_read_as_the_user_has_them() -> None:
+    """Whatever the lengths of their axes are."""
+    model = unfold.loads(
+        "unfold: 1\nname: kernels\naxes: {t: 6, i: 5, k: 4, l: 2}\ninputs:\n  x[t,i]: []\n"
+        "parameters:\n  K[k,l]: [3]\n"
+        "nodes:\n  y[t,i]: tanh(sum[k,l](K[k,l] * x[t+k-1,i+l-1]))\n"
+        "loss: mean[t,i](mse(y[t,i], 0))\n"
+    )
+    interpret(model)
+    params = model.init(seed=3)
+    x = np.random.default_rng(4).normal(size=(3, 6, 5))
+    runs = [model.step(params, {"x": x}, backend=b) for b in ("reference", "numba")]
+    np.testing.assert_allclose(runs[1].loss, runs[0].loss, rtol=1e-12)
+    for name, wanted in runs[0].grads.items():
+        np.testing.assert_allclose(runs[1].grads[name], wanted, rtol=1e-10)

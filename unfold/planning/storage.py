@@ -140,22 +140,27 @@ def _buffer(
     host = forms.form[name] is Form.HOST
     role = value.op if host and value.is_given else "host" if host else "computed"
     empty = -1.0 if value.type.kind == "category" else 0.0
-    # What is set for one point of a loop, or is an operand of one product, is contiguous there.
     loops = list(filled) if filled is not None else [o.axis for o in forms.paths[name]]
-    row = forms.rows.get(name)
-    own = sorted(
-        value.axes,
-        key=lambda a: (
-            *(a == row, a == BATCH),
-            *(loops.index(a) if a in loops else len(loops), a not in outer),
-            _length(forms.program, a),
-        ),
-    )
+    own = value.axes if value.is_parameter else _ordered(forms, value, loops, outer)
     rings: Mapping[str, int] = {} if host or whole else _rings(forms, value, uses)
     axes = tuple(
         Stored(a, rings.get(a) if rings.get(a) != 1 else None) for a in own if rings.get(a) != 1
     )
     return Buffer(name, axes, tuple(map(int, value.type.stored)), role, empty)
+
+
+def _ordered(forms: Forms, value: Value, loops: Sequence[str], outer: set[str]) -> tuple[str, ...]:
+    """Return the axes of a value as they are stored; a parameter is stored as its user has it.
+
+    What is set for one point of a loop, or is an operand of one product, is contiguous there.
+    """
+    row = forms.rows.get(value.name)
+
+    def key(axis: str) -> tuple[float, ...]:
+        place = loops.index(axis) if axis in loops else len(loops)
+        return (axis == row, axis == BATCH, place, axis not in outer, _length(forms.program, axis))
+
+    return tuple(sorted(value.axes, key=key))
 
 
 def _length(program: Program, axis: str) -> float:
