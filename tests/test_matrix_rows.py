@@ -97,9 +97,10 @@ def test_parameters_are_read_as_the_user_has_them() -> None:
         "loss: mean[t,i](mse(y[t,i], 0))\n"
     )
     interpret(model)
-    params = model.init(seed=3)
-    x = np.random.default_rng(4).normal(size=(3, 6, 5))
+    rng = np.random.default_rng(4)
+    params, x = {"K": rng.normal(size=(4, 2, 3))}, rng.normal(size=(3, 6, 5))
     runs = [model.step(params, {"x": x}, backend=b) for b in ("reference", "numba")]
+    assert runs[0].loss > 0.1
     np.testing.assert_allclose(runs[1].loss, runs[0].loss, rtol=1e-12)
     for name, wanted in runs[0].grads.items():
         np.testing.assert_allclose(runs[1].grads[name], wanted, rtol=1e-10)
