@@ -64,7 +64,9 @@ systems: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m pytest -q --slow tests/test_bench.py tests/test_bench_models.py
 	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.models
 
 gallery: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_gallery.py

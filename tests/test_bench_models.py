@@ -65,12 +65,17 @@ def check(peer: str, name: str) -> None:
     assert worst < 2e-5, f"{peer} {name}: {array} differs by {worst:.1e}"
 
 
-# The benchmark compares all of them before it times any; compiling them takes most of a minute.
+# Compiling all of them takes half a minute: `make bench` tests the others before it times any.
 @pytest.mark.parametrize(
     "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
 )
 def test_jax_computes_what_unfold_computes(name: str) -> None:
     check("jax", name)
+
+
+def test_both_ways_to_write_fast_weights_are_the_same() -> None:
+    matrix, sums = (numbers("unfold", small(n)) for n in ("fast-weights", "fast-weights-sum"))
+    assert compare.difference(sums, matrix)[0] < 1e-12
 
 
 @pytest.mark.bench
@@ -119,19 +124,19 @@ def test_packings_have_an_inverse() -> None:
 def test_a_run_compares_and_prints(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run, "CASES", {n: small(n) for n in ("ctc", "char-rnn-adam")})
+    monkeypatch.setattr(run, "CASES", {n: small(n) for n in ("conv-2d", "self-attention")})
     words = ["--backend", "reference", "--peers", "unfold,jax", "--threads", "1", "--gemm", "64"]
     assert run.main([*words, "--rounds", "2", "--json"]) == 0
     found: dict[str, Any] = json.loads(capfd.readouterr().out)
     rows = found["results"]
     assert [(r["name"], r["peer"]) for r in rows] == [
-        (n, p) for n in ("ctc", "char-rnn-adam") for p in ("unfold", "jax")
+        (n, p) for n in ("conv-2d", "self-attention") for p in ("unfold", "jax")
     ]
     assert all(r["difference"] < 1e-5 and 0 < r["minimum"] <= r["median"] for r in rows)
     assert set(found["versions"]) == {"unfold", "numpy", "jax", "jaxlib"}
     table = run.times_of(found)
     assert table.headings == ["case", "unfold", "jax", "best peer / unfold (1.2)"]
-    assert [row[0] for row in table.rows] == ["ctc", "char-rnn-adam"]
+    assert [row[0] for row in table.rows] == ["conv-2d", "self-attention"]
     assert table.rows[0][3] == f"jax {rows[1]['minimum'] / rows[0]['minimum']:.2f}"
 
 
