@@ -163,6 +163,8 @@ def test_a_click_marks_the_node_in_every_picture(browser: Any) -> None:
     node(browser, 0, "h[2]").click()
     assert marked(browser) == [["h[2]"], ["h[t]"], ["∂h[2]"]]
     assert "h[2]" in browser.one(".panel").text
+    browser.one(".close").click()  # the card covers a corner of the window
+    assert marked(browser) == [[], [], []]
     node(browser, 1, "h[t]").click()
     hs = [f"h[{t}]" for t in range(6)]
     assert marked(browser) == [hs, ["h[t]"], [f"∂{h}" for h in hs]]

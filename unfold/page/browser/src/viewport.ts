@@ -105,13 +105,8 @@ export class Viewport {
     const { k, x, y } = this.transform;
     this.stage.style.transform = `translate(${x}px, ${y}px) scale(${k})`;
     if (moving) {
-      // While it moves, the browser shifts finished pixels; when it rests, it draws sharp ones.
-      this.stage.classList.add("moving");
       clearTimeout(this.timer);
-      this.timer = window.setTimeout(() => {
-        this.stage.classList.remove("moving");
-        this.changed(false);
-      }, SETTLED);
+      this.timer = window.setTimeout(() => this.changed(false), SETTLED);
     }
     if (!this.frame) {
       this.frame = requestAnimationFrame(() => {
